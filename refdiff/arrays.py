@@ -1,0 +1,93 @@
+"""What stands around the equations: the array type, coefficients that broadcast, and the checks that name a wrong argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Time = Any  # one number for the whole batch, or an array (B,)
+Model = Callable[..., Array]  # model(x, t) or model(x, t, y) -> prediction of x's shape
+
+
+class GaussianPath(Protocol):
+    """Anything that noises data as x_t = signal_t x0 + sigma_t eps: a `Schedule` (integer t) or a flow `Path` (real t)."""
+
+    def signal_sigma(self, t: Time) -> tuple[Array, Array]: ...
+
+    def rates(self, t: Time) -> tuple[Array, Array]: ...
+
+    def draw_time(self, uniform: Array) -> Array: ...
+
+    def clock(self, t: Time) -> Array: ...
+
+
+def like(values: Array, x: Array, name: str = "t") -> Array:
+    """Coefficients, one for all or one per example, in x's precision and shaped to multiply an x of shape (B, ...)."""
+    values = np.asarray(values)
+    dtype = values.dtype if values.dtype.kind == "c" else x.real.dtype
+    if values.ndim == 0:
+        return values.astype(dtype)[()]
+    if x.ndim == 0 or values.shape != x.shape[:1]:
+        raise ValueError(f"{name} has shape {values.shape}; allowed: () or (B,) for an array of shape {x.shape}")
+    return values.astype(dtype).reshape(values.shape + (1,) * (x.ndim - 1))
+
+
+def sum_event(values: Array) -> Array:
+    """Sum over the event: (B, ...) -> (B,); a batch of scalars (B,) and a lone scalar stay as they are."""
+    return values.sum(axis=tuple(range(1, values.ndim)))
+
+
+def event_size(x: Array) -> int:
+    """Number of dimensions of one example of a batch (B, ...)."""
+    return int(np.prod(x.shape[1:]))
+
+
+def check_arrays(**named: Array) -> None:
+    """Raise unless all named arguments are finite floating-point arrays of one shape and one precision."""
+    first, x = next(iter(named.items()))
+    for name, value in named.items():
+        kind = getattr(getattr(value, "dtype", None), "kind", None)
+        if kind is None or kind not in "fc":
+            raise TypeError(f"{name} is {_describe(value)}; allowed: a floating-point array")
+        if value.shape != x.shape:
+            raise ValueError(f"{name} has shape {value.shape}; allowed: {x.shape}, the shape of {first}")
+        if value.real.dtype != x.real.dtype:
+            raise TypeError(f"{name} has dtype {value.dtype}; allowed: {x.dtype}, the dtype of {first}")
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name} holds NaN or infinity; allowed: finite numbers")
+
+
+def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> None:
+    """Raise unless every entry of the argument (its real part) is finite and lies in [low, high], or in (low, high] with open_low."""
+    values = np.real(np.asarray(value))
+    if values.dtype.kind not in "iuf":
+        raise TypeError(f"{name} = {_describe(value)}; allowed: a number")
+    inside = (values > low if open_low else values >= low) & (values <= high)
+    if not np.all(np.isfinite(values) & inside):
+        raise ValueError(f"{name} = {_describe(value)}; allowed: finite, in {'(' if open_low else '['}{low:g}, {high:g}]")
+
+
+def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise unless value is one of the allowed words."""
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
+
+
+def check_integer(name: str, value: Any, low: int, high: int) -> Array:
+    """The argument as an integer array of shape () or (B,), or an error unless it lies in low..high."""
+    values = np.asarray(value)
+    if values.dtype.kind not in "iu" or values.ndim > 1:
+        raise TypeError(f"{name} = {_describe(value)}; allowed: an integer or an array (B,) of integers, {low}..{high}")
+    if values.size and (values.min() < low or values.max() > high):
+        raise ValueError(f"{name} = {_describe(value)}; allowed: {low}..{high}")
+    return values
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size > 8:
+        return f"an array of dtype {value.dtype}, shape {value.shape}, from {value.min()} to {value.max()}"
+    return repr(value)

@@ -1,0 +1,95 @@
+r"""Randomness as a function: Philox-4x32-10 turns a key and a counter into bits, with no state to carry, save or share.
+
+The key is the seed. The counter is (element // 4, sample, step, stream), and the element's remainder picks one of the four
+words that come out. So the noise of sample i depends on i alone: not on the batch around it, its order, or who computes it.
+Source: [Philox]: Salmon et al., Parallel Random Numbers, SC 2011.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, check_integer
+
+TIME, NOISE, LABEL, BATCH, INIT, DATA, START = range(7)  # streams: unrelated numbers for unrelated purposes
+
+_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL = 0x9E3779B9, 0xBB67AE85  # golden ratio and sqrt(3) - 1, in units of 2^-32
+_LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
+    r"""Ten rounds of Philox-4x32; four uint64 arrays holding 32-bit words in, four out.
+
+    A round multiplies words 0 and 2 by constants into 64 bits, and mixes the high halves into words 1 and 3:
+
+    $$(c_0, c_1, c_2, c_3) \to (hi(M_1 c_2) \oplus c_1 \oplus k_0,\; lo(M_1 c_2),\; hi(M_0 c_0) \oplus c_3 \oplus k_1,\; lo(M_0 c_0))$$
+
+    Between rounds the key grows by the Weyl constants. Source: [Philox sec. 4.2].
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1 = (product1 >> _32) ^ c1 ^ np.uint64(k0), product1 & _LOW
+        c2, c3 = (product0 >> _32) ^ c3 ^ np.uint64(k1), product0 & _LOW
+        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def bits(seed: int, samples: Any, elements: int, step: Any = 0, stream: int = NOISE) -> Array:
+    """32-bit words, as uint64: (B, elements) for samples (B,) or a count B, and step () or (B,). Source: [Philox sec. 4.2]."""
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed = {seed!r}; allowed: 0..2^64 - 1")
+    samples = np.arange(samples) if np.ndim(samples) == 0 else samples
+    samples = check_integer("samples", samples, 0, 2**32 - 1).astype(np.uint64)[:, None]
+    steps = np.reshape(check_integer("step", step, 0, 2**32 - 1), (-1, 1)).astype(np.uint64)
+    blocks = np.arange(-(-elements // 4), dtype=np.uint64)[None]
+    counter = np.broadcast_arrays(blocks, samples, steps, np.uint64(stream))
+    words = np.stack(philox((*counter,), (seed & 0xFFFFFFFF, seed >> 32)), axis=-1)
+    return words.reshape(len(words), -1)[:, :elements]
+
+
+def uniform(seed: int, samples: Any, elements: int = 1, step: Any = 0, stream: int = TIME) -> Array:
+    r"""Numbers inside (0, 1), $(word + \tfrac12) / 2^{32}$; (B, elements) float64. Source: [Philox sec. 2]."""
+    return (bits(seed, samples, elements, step, stream) + 0.5) / 2.0**32
+
+
+def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, stream: int = NOISE, dtype: Any = np.float64) -> Array:
+    r"""Standard normals (B, *shape): pairs of uniform numbers bent onto a circle.
+
+    $$z_0 = \sqrt{-2 \log u_0} \cos 2\pi u_1, \qquad z_1 = \sqrt{-2 \log u_0} \sin 2\pi u_1$$
+
+    Computed in float64 and rounded to dtype at the end, so that all precisions see the same numbers. Source: [Box & Muller 1958].
+    """
+    size = int(np.prod(shape))
+    u = uniform(seed, samples, size + size % 2, step, stream)
+    radius, angle = np.sqrt(-2 * np.log(u[:, 0::2])), 2 * np.pi * u[:, 1::2]
+    pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+    return pairs.reshape(len(u), -1)[:, :size].astype(dtype).reshape(len(u), *shape)
+
+
+def integers(seed: int, samples: Any, high: int, step: Any = 0, stream: int = BATCH) -> Array:
+    """Integers in 0..high-1, (B,): the high part of word * high, whose bias is below high / 2^32."""
+    check_integer("high", high, 1, 2**32)
+    return ((bits(seed, samples, 1, step, stream)[:, 0] * np.uint64(high)) >> _32).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Normals:
+    """Noise for a whole run of `samplers.sample`: item i is a fresh (B, *shape) for step i, made when asked for.
+
+    samples is a count, or the indices (B,) of the samples drawn, so that any subset gets the very same noise.
+    """
+
+    seed: int
+    samples: Any
+    shape: tuple[int, ...] = ()
+    stream: int = NOISE
+    dtype: Any = np.float64
+
+    def __getitem__(self, step: int) -> Array:
+        return normal(self.seed, self.samples, self.shape, step, self.stream, self.dtype)

@@ -1,0 +1,295 @@
+"""Noise schedules: how much of the data is left at each discrete time, and the grids of times that samplers walk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, Time, check_choice, check_integer, check_number
+
+GRIDS = ("linspace", "leading", "trailing", "quadratic")
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    r"""Tables over t = 0..T; t = 0 is clean data. Only $\log\bar\alpha$ is stored, all else derives from it.
+
+    $$\bar\alpha_t = \prod_{i=1}^t \alpha_i, \quad \alpha_t = 1 - \beta_t, \quad \mathrm{SNR}(t) = \bar\alpha_t / (1 - \bar\alpha_t)$$
+
+    `log_alpha_bar` (T+1,) float64 starts with 0 and decreases strictly. `remainder` (T+1,) holds what rounding left out of
+    it: differences between neighbours, from which beta comes back, keep full precision even where the sum is large.
+    Source: F5 [DDPM eq. 4], [VDM eq. 4].
+    """
+
+    log_alpha_bar: Array
+    remainder: Array
+
+    def __post_init__(self) -> None:
+        table = self.log_alpha_bar
+        if table.ndim != 1 or len(table) < 2 or table[0] != 0:
+            raise ValueError(f"log_alpha_bar = {table!r}; allowed: T+1 >= 2 entries, the first of them 0")
+        steps = self.log_alpha_between(np.arange(1, self.T + 1), np.arange(self.T))
+        if not np.all(steps < 0):
+            raise ValueError(f"log_alpha_bar does not decrease strictly at t = {1 + int(np.argmin(steps < 0))}")
+
+    @property
+    def T(self) -> int:
+        """Number of noising steps."""
+        return len(self.log_alpha_bar) - 1
+
+    @cached_property
+    def alpha_bar(self) -> Array:
+        r"""$\bar\alpha_t$, t = 0..T: the fraction of variance that is signal."""
+        return np.exp(self.log_alpha_bar)
+
+    @cached_property
+    def one_minus_alpha_bar(self) -> Array:
+        r"""$1 - \bar\alpha_t$, without the cancellation of the subtraction."""
+        return -np.expm1(self.log_alpha_bar)
+
+    @cached_property
+    def beta(self) -> Array:
+        r"""$\beta_t = 1 - \alpha_t$; beta[0] = 0 stands for "no noise before t = 1"."""
+        t = np.arange(1, self.T + 1)
+        return np.concatenate([[0.0], -np.expm1(self.log_alpha_between(t, t - 1))])
+
+    @cached_property
+    def alpha(self) -> Array:
+        r"""$\alpha_t = 1 - \beta_t$."""
+        return 1 - self.beta
+
+    @cached_property
+    def signal(self) -> Array:
+        r"""$\sqrt{\bar\alpha_t}$."""
+        return np.exp(self.log_alpha_bar / 2)
+
+    @cached_property
+    def sigma(self) -> Array:
+        r"""$\sqrt{1 - \bar\alpha_t}$."""
+        return np.sqrt(self.one_minus_alpha_bar)
+
+    @cached_property
+    def log_snr(self) -> Array:
+        r"""$\log\mathrm{SNR}(t) = \log\bar\alpha_t - \log(1 - \bar\alpha_t)$; +inf at t = 0."""
+        with np.errstate(divide="ignore"):
+            return self.log_alpha_bar - np.log(self.one_minus_alpha_bar)
+
+    @cached_property
+    def snr(self) -> Array:
+        r"""$\mathrm{SNR}(t)$; +inf at t = 0."""
+        return np.exp(self.log_snr)
+
+    def log_alpha_between(self, t: Time, s: Time) -> Array:
+        r"""$\log\bar\alpha_t - \log\bar\alpha_s$ for s < t, to full relative precision."""
+        return (self.log_alpha_bar[t] - self.log_alpha_bar[s]) + (self.remainder[t] - self.remainder[s])
+
+    def transition(self, t: Time, s: Time) -> tuple[Array, Array]:
+        r"""Signal kept and noise added between s and t.
+
+        $$\alpha_{t|s} = \bar\alpha_t / \bar\alpha_s, \qquad \beta_{t|s} = 1 - \alpha_{t|s}$$
+
+        For s = t - 1 these are alpha_t and beta_t. Raises unless 0 <= s < t <= T. Source: F2 [VDM eq. 20].
+        """
+        t, s = self.pair(t, s)
+        log_alpha = self.log_alpha_between(t, s)
+        return np.exp(log_alpha), -np.expm1(log_alpha)
+
+    def signal_sigma(self, t: Time) -> tuple[Array, Array]:
+        r"""$(\sqrt{\bar\alpha_t}, \sqrt{1 - \bar\alpha_t})$: x_t = signal x0 + sigma eps. Raises unless t is in 0..T."""
+        t = self.time(t)
+        return self.signal[t], self.sigma[t]
+
+    def rates(self, t: Time) -> tuple[Array, Array]:
+        """(1, -1): rescaled to x_t / (signal + sigma), a diffusion walks the straight path from noise to data (M5)."""
+        one = np.ones(self.time(t).shape)
+        return one, -one
+
+    def time(self, t: Time, name: str = "t", low: int = 0) -> Array:
+        """t as an integer array of shape () or (B,), or an error unless it lies in low..T."""
+        return check_integer(name, t, low, self.T)
+
+    def pair(self, t: Time, s: Time) -> tuple[Array, Array]:
+        """(t, s) as integer arrays, or an error unless 0 <= s < t <= T."""
+        t, s = self.time(t, low=1), self.time(s, "s")
+        if not np.all(s < t):
+            raise ValueError(f"s = {s!r} is not below t = {t!r}; allowed: 0 <= s < t <= T = {self.T}")
+        return t, s
+
+    def draw_time(self, uniform: Array) -> Array:
+        """Uniform numbers in [0, 1) to uniform times in 1..T."""
+        return 1 + np.floor(uniform * self.T).astype(np.int64)
+
+    def clock(self, t: Time) -> Array:
+        """t in the units of 0..1000 that networks see, whatever T."""
+        return self.time(t) * (1000 / self.T)
+
+
+def from_betas(betas: Any) -> Schedule:
+    r"""The schedule of T given $\beta_1..\beta_T$, each in (0, 1); a last beta of 1 is allowed and leaves no signal.
+
+    $$\log\bar\alpha_t = \sum_{i=1}^t \log(1 - \beta_i)$$
+
+    Source: F5 [DDPM eq. 4].
+    """
+    betas = np.asarray(betas, dtype=np.float64)
+    if betas.ndim != 1 or betas.size == 0:
+        raise ValueError(f"betas has shape {betas.shape}; allowed: (T,) with T >= 1")
+    inside = (betas > 0) & (betas < 1)
+    inside[-1] |= betas[-1] == 1
+    if not inside.all():
+        t = int(np.argmin(inside)) + 1
+        raise ValueError(f"beta_{t} = {betas[t - 1]}; allowed: inside (0, 1), or 1 for the last")
+    with np.errstate(divide="ignore"):
+        return Schedule(*_running_sum(np.log1p(-betas)))
+
+
+def from_alpha_bars(alpha_bars: Any) -> Schedule:
+    r"""The schedule of T given $\bar\alpha_1..\bar\alpha_T$: strictly decreasing, below 1; a last one of 0 is allowed. Source: F5."""
+    alpha_bars = np.asarray(alpha_bars, dtype=np.float64)
+    check_number("alpha_bars", alpha_bars, 0, 1)
+    with np.errstate(divide="ignore"):
+        return _from_log_alpha_bar(np.log(alpha_bars))
+
+
+def from_log_snr(log_snr: Any) -> Schedule:
+    r"""The schedule of T given log-SNRs $\lambda_1..\lambda_T$, strictly decreasing.
+
+    $$\bar\alpha_t = \mathrm{sigmoid}(\lambda_t), \qquad \log\bar\alpha_t = -\log(1 + e^{-\lambda_t})$$
+
+    Source: F5 [VDM eq. 3].
+    """
+    log_snr = np.asarray(log_snr, dtype=np.float64)
+    check_number("log_snr", log_snr)
+    return _from_log_alpha_bar(-np.logaddexp(0, -log_snr))
+
+
+def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
+    r"""Betas in equal steps.
+
+    $$\beta_t = \frac{1000}{T}\Bigl(\beta_{start} + \frac{t - 1}{T - 1}(\beta_{end} - \beta_{start})\Bigr)$$
+
+    The range belongs to T = 1000; the factor keeps alpha_bar_T in place for other T. Betas of 1 and above (T <= 20 with the
+    default range) raise. Source: F5 [DDPM sec. 4].
+    """
+    return from_betas(np.linspace(beta_start, beta_end, check_steps(T)) * (1000 / T))
+
+
+def quadratic(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
+    r"""Square roots of betas in equal steps: $\beta_t \propto (\sqrt{\beta_{start}} + \ldots)^2$, scaled by 1000/T. Source: F5 [DDIM sec. D.2]."""
+    return from_betas(np.linspace(np.sqrt(beta_start), np.sqrt(beta_end), check_steps(T)) ** 2 * (1000 / T))
+
+
+def scaled_linear(T: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012) -> Schedule:
+    """The quadratic rule with the range of latent diffusion, which calls it "scaled linear". Source: F5 [LDM]."""
+    return quadratic(T, beta_start, beta_end)
+
+
+def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Schedule:
+    r"""Signal that falls like a squared cosine.
+
+    $$\bar\alpha_t = \frac{\cos^2 \theta_t}{\cos^2 \theta_0}, \quad \theta_t = \frac{t/T + offset}{1 + offset} \frac\pi2, \quad
+      \beta_t = \min\Bigl(1 - \frac{\bar\alpha_t}{\bar\alpha_{t-1}}, \beta_{max}\Bigr)$$
+
+    The difference of squared cosines is taken as $\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1})$, which does not
+    cancel. Source: F5 [Improved DDPM eq. 17].
+    """
+    theta = (np.arange(check_steps(T) + 1) / T + offset) / (1 + offset) * np.pi / 2
+    now, before = theta[1:], theta[:-1]
+    betas = np.sin(now + before) * np.sin(now - before) / np.cos(before) ** 2
+    return from_betas(np.minimum(betas, beta_max))
+
+
+def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, beta_max: float = 0.999) -> Schedule:
+    r"""Signal that falls like a logistic curve.
+
+    $$\bar\alpha_t = \frac{\varsigma(end/\tau) - \varsigma(u_t/\tau)}{\varsigma(end/\tau) - \varsigma(start/\tau)}, \quad u_t = start + \frac tT (end - start)$$
+
+    with the logistic function $\varsigma(2h) = (1 + \tanh h) / 2$, and betas clipped to beta_max. Differences are taken as
+    $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, which does not cancel. Source: F5 [Jabri et al. 2212.11972].
+    """
+    h = (start + np.arange(check_steps(T) + 1) / T * (end - start)) / (2 * tau)
+    now, before, last = h[1:], h[:-1], h[-1]
+    betas = np.sinh(now - before) * np.cosh(last) / (np.cosh(now) * np.sinh(last - before))
+    return from_betas(np.minimum(betas, beta_max))
+
+
+def zero_terminal_snr(schedule: Schedule) -> Schedule:
+    r"""The schedule shifted and stretched so that nothing of the data is left at T, while t = 1 stays.
+
+    $$\sqrt{\bar\alpha_t}' = (\sqrt{\bar\alpha_t} - \sqrt{\bar\alpha_T}) \frac{\sqrt{\bar\alpha_1}}{\sqrt{\bar\alpha_1} - \sqrt{\bar\alpha_T}}$$
+
+    Written relative to t = 1, where nothing cancels: $\log\bar\alpha_t' = \log\bar\alpha_1 + 2 \log(1 - f_t / f_T)$ with
+    $f_t = 1 - \sqrt{\bar\alpha_t / \bar\alpha_1}$. Needs T >= 2. Source: F5 [Lin et al. alg. 1].
+    """
+    if schedule.T < 2:
+        raise ValueError(f"schedule has T = {schedule.T}; allowed: T >= 2, since t = 1 keeps its level and T loses its own")
+    t = np.arange(1, schedule.T + 1)
+    lost = -np.expm1(schedule.log_alpha_between(t, 1) / 2)
+    with np.errstate(divide="ignore"):
+        return _from_log_alpha_bar(schedule.log_alpha_bar[1] + 2 * np.log1p(-lost / lost[-1]))
+
+
+def grid(kind: str, T: int, S: int) -> Array:
+    r"""S + 1 strictly decreasing times for S sampler steps; the last is 0, clean data. Integer arithmetic, any S in 1..T.
+
+    | kind | times before the final 0, i = S..1 |
+    |---|---|
+    | linspace | T to 1 in equal steps, halves rounded up |
+    | leading | 1 + (i - 1) floor(T / S), which starts below T unless S = 1 or S = T |
+    | trailing | i T / S, halves rounded up |
+    | quadratic | max(i, T (i / S)^2), halves rounded up |
+
+    Source: S2 [Lin et al. table 2], [DDIM sec. D.2].
+    """
+    check_choice("kind", kind, GRIDS)
+    check_integer("S", S, 1, check_steps(T))
+    i = np.arange(S, 0, -1)
+    if kind == "linspace":
+        times = 1 + _rounded((i - 1) * (T - 1), S - 1) if S > 1 else np.array([T])
+    elif kind == "leading":
+        times = 1 + (i - 1) * (T // S)
+    elif kind == "trailing":
+        times = _rounded(i * T, S)
+    else:
+        times = np.maximum(i, _rounded(i * i * T, S * S))
+    return np.append(times, 0)
+
+
+def check_grid(times: Any, T: int) -> Array:
+    """The times as an array, or an error unless they are integers, decrease strictly from at most T, and end in 0."""
+    times = check_integer("grid", times, 0, T)
+    if times.ndim != 1 or len(times) < 2 or times[-1] != 0 or not np.all(np.diff(times) < 0):
+        raise ValueError(f"grid = {times!r}; allowed: strictly decreasing integers from at most T = {T}, the last of them 0")
+    return times
+
+
+def check_steps(T: int) -> int:
+    """T, or an error unless it is a positive integer."""
+    return int(check_integer("T", T, 1, 10**7))
+
+
+def _rounded(numerator: Array, denominator: int) -> Array:
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _from_log_alpha_bar(table: Array) -> Schedule:
+    if table.ndim != 1:
+        raise ValueError(f"table has shape {table.shape}; allowed: (T,) with T >= 1")
+    table = np.concatenate([[0.0], table])
+    return Schedule(table, np.zeros_like(table))
+
+
+def _running_sum(terms: Array) -> tuple[Array, Array]:
+    """Prefix sums as unevaluated pairs (sum, remainder), by Knuth's exact two-term addition [TAOCP 4.2.2]."""
+    total, rest, sums, rests = 0.0, 0.0, [0.0], [0.0]
+    for term in terms.tolist():
+        new = total + term
+        virtual = new - total
+        rest += (total - (new - virtual)) + (term - virtual) if np.isfinite(new) else 0.0
+        total = new
+        sums.append(total + rest)
+        rests.append((total - sums[-1]) + rest if np.isfinite(new) else 0.0)
+    return np.array(sums), np.array(rests)

@@ -1,0 +1,63 @@
+"""Nested dicts of arrays: the shape of all parameters, gradients and optimizer states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array
+
+Tree = Any  # an array, or a dict of trees
+
+
+def map(f: Callable[..., Any], *trees: Tree) -> Tree:
+    """f applied to corresponding arrays of trees that are shaped alike."""
+    first = trees[0]
+    if not isinstance(first, dict):
+        return f(*trees)
+    for other in trees[1:]:
+        if not isinstance(other, dict) or other.keys() != first.keys():
+            raise ValueError(f"trees differ: {sorted(first)} against {sorted(other) if isinstance(other, dict) else other!r}")
+    return {key: map(f, *(tree[key] for tree in trees)) for key in first}
+
+
+def flatten(tree: Tree, prefix: str = "") -> dict[str, Array]:
+    """One flat dict, its keys the paths joined by "/", in sorted order."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {path: leaf for key in sorted(tree) for path, leaf in flatten(tree[key], f"{prefix}/{key}" if prefix else key).items()}
+
+
+def unflatten(flat: dict[str, Array]) -> Tree:
+    """The nested dict again."""
+    tree: Tree = {}
+    for path, leaf in flat.items():
+        *parents, name = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = leaf
+    return tree
+
+
+def size(tree: Tree) -> int:
+    """How many numbers a tree holds."""
+    return sum(leaf.size for leaf in flatten(tree).values())
+
+
+def pack(tree: Tree) -> tuple[Array, Tree]:
+    """All numbers in one flat buffer, and the tree as views into it: an update of the buffer updates the tree."""
+    leaves = flatten(tree)
+    buffer = np.concatenate([leaf.ravel() for leaf in leaves.values()])
+    return buffer, views(buffer, tree)
+
+
+def views(buffer: Array, tree: Tree) -> Tree:
+    """Views into a flat buffer, shaped like the tree."""
+    result, start = {}, 0
+    for path, leaf in flatten(tree).items():
+        result[path] = buffer[start : start + leaf.size].reshape(leaf.shape)
+        start += leaf.size
+    return unflatten(result)
