@@ -124,7 +124,7 @@ def trajectory_log_density(states: Sequence[Array], grid: Array, schedule: Sched
     Source: F4 [DDPM eq. 2].
     """
     pairs = zip(grid[:-1], grid[1:], states[:-1], states[1:], strict=True)
-    return sum(gaussian.log_density(x_t, *q_step(x_s, t, s, schedule)) for t, s, x_t, x_s in pairs)
+    return np.sum([gaussian.log_density(x_t, *q_step(x_s, t, s, schedule)) for t, s, x_t, x_s in pairs], axis=0)
 
 
 def trajectory_log_density_reversed(states: Sequence[Array], grid: Array, schedule: Schedule) -> Array:

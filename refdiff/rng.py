@@ -48,8 +48,8 @@ def bits(seed: int, samples: Any, elements: int, step: Any = 0, stream: int = NO
     samples = check_integer("samples", samples, 0, 2**32 - 1).astype(np.uint64)[:, None]
     steps = np.reshape(check_integer("step", step, 0, 2**32 - 1), (-1, 1)).astype(np.uint64)
     blocks = np.arange(-(-elements // 4), dtype=np.uint64)[None]
-    counter = np.broadcast_arrays(blocks, samples, steps, np.uint64(stream))
-    words = np.stack(philox((*counter,), (seed & 0xFFFFFFFF, seed >> 32)), axis=-1)
+    c0, c1, c2, c3 = np.broadcast_arrays(blocks, samples, steps, np.uint64(stream))
+    words = np.stack(philox((c0, c1, c2, c3), (seed & 0xFFFFFFFF, seed >> 32)), axis=-1)
     return words.reshape(len(words), -1)[:, :elements]
 
 
