@@ -21,6 +21,17 @@ def log_density(x: Array, mean: Array, variance: Array) -> Array:
     return -sum_event((x - mean) ** 2 / variance + (np.log(variance) + LOG_2PI)) / 2
 
 
+def score(x: Array, mean: Array, variance: Array) -> Array:
+    r"""Gradient of the log-density in x, which points to the mean; shaped like x.
+
+    $$\nabla_x \log \mathcal N(x; \mu, \sigma^2) = -\frac{x - \mu}{\sigma^2} = -\frac\epsilon\sigma \quad \text{for } x = \mu + \sigma \epsilon$$
+
+    Source: C1 [PRML eq. 2.43].
+    """
+    _check_variances(variance=variance)
+    return -(x - mean) / variance
+
+
 def log_density_full(x: Array, mean: Array, covariance: Array) -> Array:
     r"""Log-density of a Gaussian with any covariance; x (B, d), mean (d,) or (B, d), covariance (d, d); (B,) nats.
 

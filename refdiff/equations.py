@@ -1,0 +1,125 @@
+"""The list of equations: names here, functions and sources from the docstrings, proofs from the docstrings of the tests."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator
+from importlib import resources
+from typing import Any, NamedTuple
+
+EQUATIONS = {  # id: its name, and the function that states it first
+    "F1": ("one noising step", "forward.q_step"),
+    "F2": ("two noising steps are one", "tables.Schedule.transition"),
+    "F3": ("noising in closed form", "forward.q_sample"),
+    "F4": ("a noised trajectory", "forward.trajectory_log_density"),
+    "F5": ("noise schedules and time grids", "tables.Schedule"),
+    "F6": ("what noising leaves over at T", "forward.prior_kl"),
+    "R1": ("Bayes' rule for the posterior", "forward.posterior_by_bayes"),
+    "R2": ("posterior of an earlier state", "forward.posterior"),
+    "R3": ("posterior mean from the noise", "reverse.mean_from_eps"),
+    "R4": ("the model's reverse step", "reverse.kernel"),
+    "R5": ("likelihood of a reverse trajectory", "reverse.trajectory_log_density"),
+    "R6": ("what a network may predict", "predict.convert"),
+    "E1": ("divergence between Gaussians", "gaussian.kl_diagonal"),
+    "E2": ("marginal likelihood by sampling", "latent.importance_weighted"),
+    "E3": ("the bound and its gap", "latent.LinearGaussian.elbo"),
+    "E4": ("the VAE as T = 1", "latent.LinearGaussian.elbo"),
+    "E5": ("the ELBO in three forms", "elbo.elbo_terms"),
+    "E6": ("an ELBO term as a weighted square", "elbo.weight_eps"),
+    "E7": ("the last term, L_0", "elbo.discretized_decoder"),
+    "E8": ("losses trained in place of the ELBO", "elbo.l_simple"),
+    "T1": ("training", "training.train"),
+    "S1": ("ancestral sampling", "samplers.ddpm_step"),
+    "S2": ("DDIM: skipping, inverting, interpolating", "samplers.ddim_step"),
+    "C1": ("scores", "gaussian.score"),
+    "C2": ("Tweedie's formula", "predict.tweedie_mean"),
+    "M1": ("solving an ODE", "samplers.heun_step"),
+    "M2": ("conditional paths and their velocity", "flow.interpolate"),
+    "M3": ("conditional and marginal flow matching", "flow.conditional_loss"),
+    "M4": ("rectified flow and couplings", "flow.couple_optimally"),
+    "M5": ("between diffusion and flow", "flow.flow_time"),
+    "G1": ("classifier guidance", "guidance.classifier_score"),
+    "G2": ("a classifier's gradient", "guidance.classifier_gradient"),
+    "G3": ("classifier-free guidance", "guidance.classifier_free"),
+    "G4": ("guidance that is exact", "oracles.Mixture.class_gradient"),
+    "N1": ("time features, labels and the MLP", "mlp.mlp"),
+    "N2": ("the layer vocabulary", "layers.silu"),
+}
+
+MODULES = (
+    "tables schedules forward reverse predict gaussian elbo latent flow samplers guidance oracles layers mlp optim training".split()
+)
+
+_SOURCE = re.compile(r"Source:\s+((?:[A-Z]\d(?:,\s+)?)+)?\s*((?:\[[^\]]+\](?:,\s+)?)*)")
+
+
+class Entry(NamedTuple):
+    """A public function or method that states equations, with the ids and the source tags of its docstring."""
+
+    name: str
+    item: Callable[..., Any]
+    ids: list[str]
+    tags: list[str]
+
+
+def entries() -> list[Entry]:
+    """Every public function and method of the equation modules whose docstring names an equation."""
+    found = []
+    for module in MODULES:
+        for name, item in _public(importlib.import_module(f"refdiff.{module}"), module):
+            match = _SOURCE.search(inspect.getdoc(item) or "")
+            if match and match[1]:
+                found.append(Entry(name, item, re.findall(r"[A-Z]\d", match[1]), re.findall(r"\[([^\]]+)\]", match[2])))
+    return found
+
+
+def functions(id: str) -> list[Entry]:
+    """The functions that state an equation, its headline first. Raises for an unknown id."""
+    if id not in EQUATIONS:
+        raise ValueError(f"id = {id!r}; allowed: {', '.join(EQUATIONS)}")
+    _, headline = EQUATIONS[id]
+    return sorted((entry for entry in entries() if id in entry.ids), key=lambda entry: (entry.name != headline, entry.ids.index(id)))
+
+
+def tests(id: str) -> list[str]:
+    """Where an equation is proved: "tests/file.py::test". Collected from the tests' docstrings by tests/test_equations.py."""
+    return json.loads(resources.files("refdiff").joinpath("tested.json").read_text())[id]
+
+
+def list_text() -> str:
+    """All equations, a line each: id, name, function, sources."""
+    rows = []
+    for id, (name, headline) in EQUATIONS.items():
+        tags = "; ".join(functions(id)[0].tags)
+        rows.append(f"{id}  {name:<41} {headline:<38} {tags}")
+    return "\n".join([*rows, "", "refdiff eq ID shows an equation, its function and where it is tested."])
+
+
+def show_text(id: str) -> str:
+    """One equation: the formulas, the source of every function that states it, and the tests that prove it."""
+    found = functions(id)
+    parts = [f"{id}  {EQUATIONS[id][0]}"]
+    for entry in found:
+        lines, start = inspect.getsourcelines(entry.item)
+        formulas = re.findall(r"\$\$(.+?)\$\$", inspect.getdoc(entry.item) or "", re.S)
+        equations = [inspect.cleandoc(f"\n{formula}") for formula in formulas]
+        heading = f"refdiff.{entry.name}   line {start}   {'; '.join(entry.tags)}".rstrip()
+        parts += ["", heading, "-" * len(heading), *equations, "", inspect.cleandoc("\n" + "".join(lines))]
+    return "\n".join([*parts, "", "Proved by", *(f"  {test}" for test in tests(id))])
+
+
+def _public(module: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, item in vars(module).items():
+        if name.startswith("_") or getattr(item, "__module__", None) != module.__name__:
+            continue
+        if inspect.isfunction(item):
+            yield f"{prefix}.{name}", item
+        elif inspect.isclass(item):
+            yield f"{prefix}.{name}", item
+            for method, inner in vars(item).items():
+                inner = getattr(inner, "fget", None) or getattr(inner, "func", inner)
+                if inspect.isfunction(inner) and not method.startswith("_"):
+                    yield f"{prefix}.{name}.{method}", inner
