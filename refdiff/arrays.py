@@ -80,7 +80,7 @@ def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
 def check_integer(name: str, value: Any, low: int, high: int) -> Array:
     """The argument as an integer array of shape () or (B,), or an error unless it lies in low..high."""
     values = np.asarray(value)
-    if values.dtype.kind not in "iu" or values.ndim > 1:
+    if not isinstance(value, int | np.integer | np.ndarray) or values.dtype.kind not in "iu" or values.ndim > 1:
         raise TypeError(f"{name} = {_describe(value)}; allowed: an integer or an array (B,) of integers, {low}..{high}")
     if values.size and (values.min() < low or values.max() > high):
         raise ValueError(f"{name} = {_describe(value)}; allowed: {low}..{high}")

@@ -49,9 +49,24 @@ EQUATIONS = {  # id: its name, and the function that states it first
     "N2": ("the layer vocabulary", "layers.silu"),
 }
 
-MODULES = (
-    "tables schedules forward reverse predict gaussian elbo latent flow samplers guidance oracles layers mlp optim training".split()
-)
+MODULES = [
+    "tables",
+    "schedules",
+    "forward",
+    "reverse",
+    "predict",
+    "gaussian",
+    "elbo",
+    "latent",
+    "flow",
+    "samplers",
+    "guidance",
+    "oracles",
+    "layers",
+    "mlp",
+    "optim",
+    "training",
+]
 
 _SOURCE = re.compile(r"Source:\s+((?:[A-Z]\d(?:,\s+)?)+)?\s*((?:\[[^\]]+\](?:,\s+)?)*)")
 
@@ -96,6 +111,12 @@ def list_text() -> str:
         tags = "; ".join(functions(id)[0].tags)
         rows.append(f"{id}  {name:<41} {headline:<38} {tags}")
     return "\n".join([*rows, "", "refdiff eq ID shows an equation, its function and where it is tested."])
+
+
+def markdown_table() -> str:
+    """The list as a Markdown table, for the README."""
+    rows = [f"| {id} | {name} | `{headline}` | {'; '.join(functions(id)[0].tags)} |" for id, (name, headline) in EQUATIONS.items()]
+    return "\n".join(["| id | equation | function | source |", "|---|---|---|---|", *rows])
 
 
 def show_text(id: str) -> str:

@@ -64,6 +64,9 @@ def kl_isotropic(mean1: Array, variance1: Array, mean2: Array, variance2: Array)
     Source: E1 [DDPM eq. 5].
     """
     _check_variances(variance1=variance1, variance2=variance2)
+    for name, variance in (("variance1", variance1), ("variance2", variance2)):
+        if np.ndim(variance) > 1:
+            raise ValueError(f"{name} has shape {np.shape(variance)}; allowed: () or (B,), one variance for all coordinates")
     spread = event_size(mean1) * _excess(variance1 / variance2, (variance1 - variance2) / variance2)
     return spread / 2 + sum_event((mean1 - mean2) ** 2) / (2 * variance2)
 
@@ -129,8 +132,9 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
     check_number("x", x, -1, 1)
     check_number("std", std, 0, open_low=True)
     half = 1 / (levels - 1)
-    upper = np.where(x > 1 - half, np.inf, (x + half - mean) / std)
-    lower = np.where(x < -1 + half, -np.inf, (x - half - mean) / std)
+    offset = x.astype(np.float64) - mean
+    upper = np.where(x > 1 - half, np.inf, (offset + half) / std)
+    lower = np.where(x < -1 + half, -np.inf, (offset - half) / std)
     right = upper + lower > 0
     upper, lower = np.where(right, -lower, upper), np.where(right, -upper, lower)
     log_upper, log_lower = log_ndtr(upper), log_ndtr(lower)

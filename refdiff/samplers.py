@@ -11,8 +11,8 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from . import predict, reverse
-from .arrays import Array, GaussianPath, Model, Time, check_arrays, check_number, like
-from .forward import posterior_variance, q_sample
+from .arrays import Array, GaussianPath, Model, Time, check_arrays, check_choice, check_number, like
+from .forward import posterior, posterior_variance, q_sample
 from .schedules import Schedule
 
 Step = Callable[[Model, Array, Any, Any, Any], Array]  # (model, x_t, t, s, noise) -> x_s
@@ -64,8 +64,9 @@ def ddpm_step(
     prediction of the given kind, x_t, noise (B, ...); variance as in `reverse.model_variance`. noise may be None for s = 0.
     Source: S1, R4 [DDPM alg. 2].
     """
+    check_choice("variance", variance, reverse.VARIANCES)
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
-    mean, _ = reverse.posterior(x_t, x0, t, s, schedule)
+    mean, _ = posterior(x_t, x0, t, s, schedule)
     if np.all(np.asarray(s) == 0):
         return mean
     noise = _needed(noise, x_t)
@@ -138,8 +139,9 @@ def slerp(a: Array, b: Array, weight: float) -> Array:
     check_number("weight", weight, 0, 1)
     check_arrays(a=a, b=b)
     flat_a, flat_b = (x.reshape(len(x), -1) / np.linalg.norm(x.reshape(len(x), -1), axis=1, keepdims=True) for x in (a, b))
-    # the angle from half chords: precise near 0 and pi, where the arc cosine of a dot product is not
+    # the angle from half chords: precise near 0, where the arc cosine of a dot product is not
     theta = 2 * np.arctan2(np.linalg.norm(flat_a - flat_b, axis=1), np.linalg.norm(flat_a + flat_b, axis=1))
+    check_number("angle between a and b", theta, 0, np.pi - 1e-6)
     return like(_arc(1 - weight, theta), a) * a + like(_arc(weight, theta), b) * b
 
 

@@ -145,7 +145,7 @@ def grid(kind: str, T: int, S: int) -> Array:
 
 def check_grid(times: Any, T: int) -> Array:
     """The times as an array, or an error unless they are integers, decrease strictly from at most T, and end in 0."""
-    times = check_integer("grid", times, 0, T)
+    times = check_integer("grid", np.asarray(times), 0, T)
     if times.ndim != 1 or len(times) < 2 or times[-1] != 0 or not np.all(np.diff(times) < 0):
         raise ValueError(f"grid = {times!r}; allowed: strictly decreasing integers from at most T = {T}, the last of them 0")
     return times

@@ -28,7 +28,8 @@ class Schedule:
         table = self.log_alpha_bar
         if table.ndim != 1 or len(table) < 2 or table[0] != 0:
             raise ValueError(f"log_alpha_bar = {table!r}; allowed: T+1 >= 2 entries, the first of them 0")
-        steps = self.log_alpha_between(np.arange(1, self.T + 1), np.arange(self.T))
+        with np.errstate(invalid="ignore"):  # -inf - -inf, where two entries keep no signal, is NaN and so refused
+            steps = self.log_alpha_between(np.arange(1, self.T + 1), np.arange(self.T))
         if not np.all(steps < 0):
             raise ValueError(f"log_alpha_bar does not decrease strictly at t = {1 + int(np.argmin(steps < 0))}")
 

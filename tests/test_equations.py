@@ -1,4 +1,4 @@
-"""The map from equations to functions, sources and proofs is complete; `python -m tests.test_equations` rewrites refdiff/tested.json."""
+"""The map from equations to functions, sources and proofs is complete; `python -m tests.test_equations` rewrites refdiff/tested.json and the README's table."""
 
 import ast
 import json
@@ -10,6 +10,8 @@ import pytest
 from refdiff import equations
 
 TESTS = Path(__file__).parent
+README = TESTS.parent / "README.md"
+TABLE = re.compile(r"(<!-- equations: .*? -->\n).*?(<!-- end of equations -->)", re.S)
 TESTED = TESTS.parent / "refdiff" / "tested.json"
 
 
@@ -39,13 +41,30 @@ def test_every_equation_has_function_source_and_proof(id):
     assert any(entry.tags for entry in found)
     assert equations.tests(id)
     text = equations.show_text(id)
-    assert name in text and f"def {headline.split('.')[-1]}(" in text.replace("class ", "def ").replace(":\n", "(\n") and equations.tests(id)[0] in text
+    assert (
+        name in text
+        and f"def {headline.split('.')[-1]}(" in text.replace("class ", "def ").replace(":\n", "(\n")
+        and equations.tests(id)[0] in text
+    )
     assert any(line.startswith(f"{id}  {name}") and headline in line for line in equations.list_text().splitlines())
 
 
 def test_every_id_in_a_docstring_is_listed():
     """No function claims an equation that the list does not know."""
     assert {id for entry in equations.entries() for id in entry.ids} == set(equations.EQUATIONS)
+
+
+def test_readme_holds_the_table():
+    """The README lists the equations as the package does."""
+    assert TABLE.search(README.read_text())[0].split("\n", 1)[1].startswith(equations.markdown_table())
+
+
+def test_readme_example_runs(capsys):
+    """The README's ten lines run, and print roughly the oracle's mean and covariance."""
+    code = re.search(r"## Ten lines\n\n```python\n(.*?)```", README.read_text(), re.S)[1]
+    exec(compile(code, "README.md", "exec"), {})
+    numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", capsys.readouterr().out)]
+    assert len(numbers) == 6 and max(abs(a - b) for a, b in zip(numbers, [0.7, 0.3, 0.25, 0.1, 0.1, 0.5], strict=True)) < 0.1
 
 
 def test_unknown_id_names_the_allowed_ones():
@@ -56,3 +75,4 @@ def test_unknown_id_names_the_allowed_ones():
 
 if __name__ == "__main__":
     TESTED.write_text(json.dumps(collected(), indent=1) + "\n")
+    README.write_text(TABLE.sub(lambda match: match[1] + equations.markdown_table() + "\n" + match[2], README.read_text()))
