@@ -80,9 +80,11 @@ def weight_eps(t: Time, s: Time, schedule: Schedule) -> Array:
 
     $$L = \frac{\beta_{t|s}^2}{2 \tilde\beta_{t|s}\, \alpha_{t|s} (1 - \bar\alpha_t)} \|\epsilon - \epsilon_\theta\|^2$$
 
-    Raises for s = 0. Source: E6 [DDPM eq. 12].
+    Raises for s = 0, and where alpha_bar_t = 0. Source: E6 [DDPM eq. 12].
     """
     alpha, beta = schedule.transition(t, s)
+    if not np.all(alpha > 0):
+        raise ValueError(f"t = {t!r} has alpha_bar 0, where eps does not determine the mean; allowed: t with alpha_bar > 0")
     return weight_mean(t, s, schedule) * beta**2 / (alpha * schedule.one_minus_alpha_bar[t])
 
 
@@ -104,7 +106,7 @@ def squared_decoder(x0: Array, mean: Array, variance: Array) -> Array:
 
     $$\log \mathcal N(x_0; \mu, I) = -\tfrac12 \|x_0 - \mu\|^2 - \tfrac d2 \log 2\pi$$
 
-    Source: E7 [DDPM sec. 3.3].
+    Source: E7 [DDPM sec. 3.4].
     """
     return gaussian.log_density(x0, mean, np.ones_like(variance))
 
@@ -113,6 +115,8 @@ def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:
     r"""log p(x_0 | x_1) of 8-bit pixels scaled to [-1, 1], the Gaussian integrated over each pixel's bin; a `decoder`; (B,) nats.
 
     $$\log \prod_i \int_{x_{0,i} - 1/255}^{x_{0,i} + 1/255} \mathcal N(x; \mu_i, \sigma^2)\, dx$$
+
+    where the bins of -1 and 1 reach to infinity.
 
     Source: E7 [DDPM eq. 13].
     """
@@ -141,7 +145,7 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
 
     $$w_{x_0} = \min(\mathrm{SNR}, \gamma), \quad w_\epsilon = \frac{\min(\mathrm{SNR}, \gamma)}{\mathrm{SNR}}, \quad w_v = \frac{\min(\mathrm{SNR}, \gamma)}{\mathrm{SNR} + 1}$$
 
-    Source: E8 [Min-SNR sec. 3.4].
+    Source: E8 [Min-SNR sec. 3.4, 4.2].
     """
     check_choice("kind", kind, ("x0", "eps", "v"))
     check_number("gamma", gamma, 0, open_low=True)
@@ -154,7 +158,7 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
 
 
 def bits_per_dim(nats: Array, dimensions: int) -> Array:
-    r"""Nats per example to bits per dimension, $nats / (d \log 2)$. Source: E8 [Improved DDPM sec. 3]."""
+    r"""Nats per example to bits per dimension, $nats / (d \log 2)$. Source: E8 [DDPM sec. 4.3]."""
     check_number("dimensions", dimensions, 1)
     return nats / (dimensions * np.log(2))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .arrays import Array, Time, check_arrays, check_number, like, sum_event
+from .arrays import Array, Time, check_arrays, check_number, event_size, like, sum_event
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Path:
 
     $$x_t = signal(t)\, data + \sigma(t)\, noise, \qquad velocity = signal'(t)\, data + \sigma'(t)\, noise$$
 
-    Noise at t = 0, data at t = 1. Source: M2 [Flow Matching eq. 10], [Stochastic Interpolants eq. 2.1].
+    Noise at t = 0, data at t = 1. Source: M2 [Flow Matching eq. 10, 11], [Stochastic Interpolants eq. 4.1].
     """
 
     name: str
@@ -55,7 +55,7 @@ trigonometric = Path(
     lambda t: np.pi / 2 * np.cos(np.pi / 2 * t),
     lambda t: -np.pi / 2 * np.sin(np.pi / 2 * t),
 )
-"""Variance-preserving: signal^2 + sigma^2 = 1, and the velocity is -pi/2 v. Source: M2 [Stochastic Interpolants sec. 4]."""
+"""Variance-preserving: signal^2 + sigma^2 = 1, and the velocity is -pi/2 v. Source: M2 [Stochastic Interpolants eq. 4.10]."""
 
 
 def optimal_transport(sigma_min: float) -> Path:
@@ -66,7 +66,7 @@ def optimal_transport(sigma_min: float) -> Path:
 
 
 def interpolate(data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
-    r"""The state on the path, $x_t = signal(t)\, data + \sigma(t)\, noise$; data, noise (B, ...); t () or (B,). Source: M2."""
+    r"""The state on the path, $x_t = signal(t)\, data + \sigma(t)\, noise$; data, noise (B, ...); t () or (B,). Source: M2 [Flow Matching eq. 11]."""
     check_arrays(data=data, noise=noise)
     signal, sigma = path.signal_sigma(t)
     return like(signal, data) * data + like(sigma, data) * noise
@@ -102,6 +102,7 @@ def conditional_loss(prediction: Array, data: Array, noise: Array, t: Time, path
 
     Source: M3, M4 [Flow Matching eq. 9].
     """
+    check_arrays(data=data, prediction=prediction)
     return sum_event((prediction - velocity(data, noise, t, path)) ** 2)
 
 
@@ -122,10 +123,10 @@ def couple_optimally(data: Array, noise: Array) -> Array:
 
     $$\min_\pi \sum_i \|data_{\pi(i)} - noise_i\|^2$$
 
-    The independent coupling is no reordering at all. Source: M4 [Tong et al. sec. 3.3].
+    The independent coupling is no reordering at all. Source: M4 [Tong et al.].
     """
     check_arrays(data=data, noise=noise)
-    a, b = noise.reshape(len(noise), -1), data.reshape(len(data), -1)
+    a, b = (x.reshape(len(x), event_size(x)) for x in (noise, data))
     return linear_sum_assignment(((a[:, None] - b[None]) ** 2).sum(axis=2))[1]
 
 
@@ -134,13 +135,13 @@ def flow_time(log_snr: Array) -> Array:
 
     $$\tau = \frac{signal}{signal + \sigma} = \mathrm{sigmoid}\bigl(\tfrac12 \log\mathrm{SNR}\bigr)$$
 
-    log_snr = -inf is pure noise, tau = 0; +inf is data, tau = 1. Source: M5 [SD3 sec. 2], [VDM++ app. D].
+    log_snr = -inf is pure noise, tau = 0; +inf is data, tau = 1. Source: M5 [SD3 sec. 3.1], [VDM++].
     """
     return np.exp(-np.logaddexp(0, -np.asarray(log_snr) / 2))
 
 
 def flow_log_snr(tau: Array) -> Array:
-    r"""The other way: $\log\mathrm{SNR} = 2 \log\tau - 2 \log(1 - \tau)$; infinite at the ends. Source: M5 [SD3 sec. 2]."""
+    r"""The other way: $\log\mathrm{SNR} = 2 \log\tau - 2 \log(1 - \tau)$; infinite at the ends. Source: M5 [SD3 sec. 3.1]."""
     check_number("tau", tau, 0, 1)
     with np.errstate(divide="ignore"):
         return 2 * (np.log(tau) - np.log1p(-np.asarray(tau)))
@@ -158,8 +159,6 @@ def from_flow(x_tau: Array, tau: Time) -> Array:
 
 
 def _flow_time(t: Time) -> Array:
-    t = np.asarray(t)
-    if t.dtype.kind == "i":
-        t = t.astype(np.float64)
     check_number("t", t, 0, 1)
-    return t
+    t = np.asarray(t)
+    return t.astype(np.float64) if t.dtype.kind in "iu" else t

@@ -93,7 +93,7 @@ def posterior_by_bayes(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedu
     $$q(x_s | x_t, x_0) = \frac{q(x_t | x_s)\, q(x_s | x_0)}{q(x_t | x_0)}$$
 
     Read in $x_s$, the first factor is $\mathcal N(x_s; x_t / \sqrt{\alpha_{t|s}}, \beta_{t|s} / \alpha_{t|s})$, and the denominator
-    a constant. Raises where alpha_bar_t = 0: x_t then says nothing of x_s. Source: R1 [DDPM eq. 6].
+    a constant. Raises where alpha_bar_t = 0: x_t then says nothing of x_s. Source: R1 [DDPM eq. 6], [DDIM eq. 8].
     """
     check_arrays(x_t=x_t, x0=x0)
     alpha, beta = schedule.transition(t, s)

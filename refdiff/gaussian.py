@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_ndtr
 
-from .arrays import Array, check_number, event_size, sum_event
+from .arrays import Array, check_integer, check_number, event_size, sum_event
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -61,7 +61,7 @@ def kl_isotropic(mean1: Array, variance1: Array, mean2: Array, variance2: Array)
     $$D(\mathcal N(\mu_1, \sigma_1^2 I) \| \mathcal N(\mu_2, \sigma_2^2 I))
       = \frac d2 \Bigl(\frac{\sigma_1^2}{\sigma_2^2} - 1 - \log\frac{\sigma_1^2}{\sigma_2^2}\Bigr) + \frac{\|\mu_1 - \mu_2\|^2}{2\sigma_2^2}$$
 
-    Source: E1 [DDPM eq. 5].
+    Source: E1 [PRML ex. 2.13].
     """
     _check_variances(variance1=variance1, variance2=variance2)
     for name, variance in (("variance1", variance1), ("variance2", variance2)):
@@ -77,7 +77,7 @@ def kl_diagonal(mean1: Array, variance1: Array, mean2: Array, variance2: Array) 
     $$D = \tfrac12 \sum_i \Bigl(\frac{\sigma_{1i}^2}{\sigma_{2i}^2} - 1 - \log\frac{\sigma_{1i}^2}{\sigma_{2i}^2}
       + \frac{(\mu_{1i} - \mu_{2i})^2}{\sigma_{2i}^2}\Bigr)$$
 
-    Source: E1 [DDPM eq. 5].
+    Source: E1 [PRML ex. 2.13].
     """
     _check_variances(variance1=variance1, variance2=variance2)
     spread = _excess(variance1 / variance2, (variance1 - variance2) / variance2)
@@ -103,10 +103,14 @@ def product(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> t
 
     $$\mathcal N(x; \mu_1, v_1)\, \mathcal N(x; \mu_2, v_2) \propto \mathcal N\Bigl(x; \frac{v_2 \mu_1 + v_1 \mu_2}{v_1 + v_2}, \frac{v_1 v_2}{v_1 + v_2}\Bigr)$$
 
-    Source: R1 [PRML eq. 2.116].
+    Raises unless the variances are at least 0 and not both 0. Source: R1 [PRML eq. 2.116].
     """
-    share = variance1 / (variance1 + variance2)
-    return mean1 + share * (mean2 - mean1), share * variance2
+    check_number("variance1", variance1, 0)
+    check_number("variance2", variance2, 0)
+    total = variance1 + variance2
+    check_number("variance1 + variance2", total, 0, open_low=True)
+    share1, share2 = variance2 / total, variance1 / total
+    return share1 * mean1 + share2 * mean2, share2 * variance2
 
 
 def quotient(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> tuple[Array, Array]:
@@ -131,6 +135,7 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
     """
     check_number("x", x, -1, 1)
     check_number("std", std, 0, open_low=True)
+    check_integer("levels", levels, 2, 2**16)
     half = 1 / (levels - 1)
     offset = x.astype(np.float64) - mean
     upper = np.where(x > 1 - half, np.inf, (offset + half) / std)
@@ -166,6 +171,8 @@ def _check_variances(**named: Array) -> None:
 
 def _cholesky(name: str, covariance: Array) -> Array:
     try:
+        if not np.all(abs(covariance - covariance.T) <= 1e-6 * abs(covariance).max()):
+            raise np.linalg.LinAlgError  # which numpy, reading one triangle only, would not see
         return np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
         raise ValueError(f"{name} = {covariance!r}; allowed: symmetric positive definite") from None

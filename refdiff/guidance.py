@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .arrays import Array, GaussianPath, Model, Time, check_arrays, check_number, like
+from .arrays import Array, GaussianPath, Model, Time, check_arrays, check_integer, check_number, like
 
 
 def classifier_score(score: Array, gradient: Array, gamma: float) -> Array:
@@ -14,7 +14,7 @@ def classifier_score(score: Array, gradient: Array, gamma: float) -> Array:
 
     $$\nabla \log p_\gamma(x_t | y) = \nabla \log p(x_t) + \gamma \nabla \log p(y | x_t)$$
 
-    score, gradient (B, ...), both with respect to x_t. Source: G1 [Song et al. eq. 14], [Dhariwal & Nichol sec. 4].
+    score, gradient (B, ...), both with respect to x_t. Source: G1 [Song et al. eq. 14], [Dhariwal & Nichol sec. 4.3].
     """
     check_arrays(score=score, gradient=gradient)
     check_number("gamma", gamma)
@@ -39,10 +39,11 @@ def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Arra
 
     $$\nabla_x \log \mathrm{softmax}(z)_y = \Bigl(\frac{\partial z}{\partial x}\Bigr)^T (e_y - \mathrm{softmax}(z))$$
 
-    y (B,) integer labels. Source: G2 [Dhariwal & Nichol sec. 4.1].
+    y (B,) integer labels. Source: G2 [Dhariwal & Nichol sec. 4].
     """
+    y = check_integer("y", np.asarray(y), 0, logits.shape[1] - 1)
     weights = np.exp(logits - logits.real.max(axis=1, keepdims=True))
-    one_hot = (np.arange(logits.shape[1]) == np.asarray(y)[:, None]).astype(logits.dtype)
+    one_hot = (np.arange(logits.shape[1]) == y[:, None]).astype(logits.dtype)
     _, dx = vjp(one_hot - weights / weights.sum(axis=1, keepdims=True))
     return dx
 
@@ -64,7 +65,7 @@ def scale_from_w(w: float) -> float:
     r"""gamma = 1 + w, for the other convention $(1 + w)\, conditional - w\, unconditional$.
 
     w, with 0 for "plain conditional", is Ho & Salimans' own; gamma, with 1 for that, is Imagen's, GLIDE's and diffusers'.
-    Source: G3 [Ho & Salimans eq. 6], [GLIDE eq. 6].
+    Source: G3 [Ho & Salimans eq. 6], [GLIDE sec. 2.3].
     """
     check_number("w", w)
     return 1 + w

@@ -18,7 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, tree
+import refdiff
+
+from . import tree
 from .arrays import Array, check_integer
 from .training import Config, State
 from .tree import Tree
@@ -26,7 +28,7 @@ from .tree import Tree
 FORMAT = 1
 MANIFEST = "manifest"
 _SEAL = b"refdiff sha256 "  # 64 hexadecimal digits follow, the last of the file
-_RESERVED = ("format", "refdiff", "arrays")
+_RESERVED = {"format", "refdiff", "arrays"}
 
 
 class CheckpointError(ValueError):
@@ -34,37 +36,27 @@ class CheckpointError(ValueError):
 
 
 def save(path: str | Path, params: Tree, **manifest: Any) -> None:
-    """Write a nested dict of arrays, and further words of the manifest, which are plain JSON values; returns when it is on the disk.
+    """Write a nested dict of arrays, and further entries of the manifest, which are plain JSON values; returns when it is on the disk.
 
     A reader of `path` sees the old file or the new one, whenever the power fails. One writer per path: the temporary file beside
-    it, `.{name}.tmp`, has a fixed name so that killed runs leave at most one. Raises for names and values that would come back changed.
+    it, `.{name}.tmp`, has a fixed name so that killed runs leave at most one. Raises for trees and values that would come back changed.
     """
-    arrays = tree.flatten(params) if params else {}
-    for name in _RESERVED:
-        if name in manifest:
-            raise ValueError(f"manifest = ...{name}...; allowed: names other than {', '.join(_RESERVED)}")
-    _check_tree(params, arrays)
-    manifest = {"format": FORMAT, "refdiff": __version__, "arrays": {name: _describe(a) for name, a in arrays.items()}} | manifest
+    _check_tree(params)
+    arrays = {name: np.asarray(leaf) for name, leaf in tree.flatten(params).items()} if params else {}
+    for name in _RESERVED & manifest.keys():
+        raise ValueError(f"manifest has {name!r}; allowed: names other than {', '.join(sorted(_RESERVED))}")
+    manifest |= {"format": FORMAT, "refdiff": refdiff.__version__, "arrays": {name: _describe(array) for name, array in arrays.items()}}
     _replace(os.path.realpath(path), _sealed_archive({MANIFEST: _encode(manifest)} | arrays))
 
 
 def load(path: str | Path) -> tuple[Tree, dict[str, Any]]:
     """The tree and the manifest of `save`. Raises CheckpointError unless every byte of the file is as it was written."""
     data = Path(path).read_bytes()
-    _check_seal(path, data)
     try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            manifest = json.loads(_read(archive, MANIFEST).tobytes())
-            known = manifest["format"] == FORMAT
-            arrays = {name: _read(archive, name) for name in manifest["arrays"]} if known else {}
+        _check_seal(data)
+        return _unpack(data)
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: no checkpoint of refdiff inside: {error}") from error
-    if not known:
-        raise CheckpointError(f"{path}: format = {manifest['format']!r} of refdiff {manifest.get('refdiff')}; allowed: {FORMAT}")
-    for name, array in arrays.items():
-        if _describe(array) != manifest["arrays"][name]:
-            raise CheckpointError(f"{path}: array {name} is not the one that the manifest describes")
-    return tree.unflatten(arrays), manifest
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def save_state(path: str | Path, state: State, config: Config, extra: dict[str, Any] | None = None) -> None:
@@ -97,33 +89,38 @@ def load_state(path: str | Path, config: Config | None = None) -> tuple[State, C
 def checkpointed(
     states: Iterable[tuple[State, float]], path: str | Path, config: Config, every: int = 500, extra: dict[str, Any] | None = None
 ) -> Iterator[tuple[State, float]]:
-    """Hand on what `training.train` yields, saving after every `every` steps, and where it ends or is left."""
+    """Hand on what `training.train` yields, saving after every `every` steps, and where it ends or is left.
+
+    Not where training itself raises: then the arrays may be halfway through a step, and the file before stands.
+    """
     check_integer("every", every, 1, 2**32)
     state, saved = None, -1
-    try:
-        for state, loss in states:
-            if state.step % every == 0:
-                save_state(path, state, config, extra)
-                saved = state.step
-            yield state, loss
-    finally:
-        if state is not None and state.step != saved:
+    for state, loss in states:
+        if state.step % every == 0:
             save_state(path, state, config, extra)
+            saved = state.step
+        try:
+            yield state, loss
+        except GeneratorExit:  # the caller left its loop
+            break
+    if state is not None and state.step != saved:
+        save_state(path, state, config, extra)
 
 
-def _check_tree(node: Tree, arrays: dict[str, Array]) -> None:
-    """Raise unless unflattening the arrays gives the very tree back."""
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufc":
-            raise TypeError(f"{name} = {array!r}; allowed: an array of numbers")
-    if not isinstance(node, dict) or MANIFEST in arrays:
-        raise ValueError(f"params is {type(node).__name__} of {', '.join(arrays)}; allowed: a dict without an array named {MANIFEST!r}")
-    nodes = [node]
-    while nodes:
-        for key, child in nodes.pop().items():
-            if not isinstance(key, str) or not key or not key.isprintable() or "/" in key or "\\" in key or child == {}:
-                raise ValueError(f"params has key {key!r}; allowed: printable strings without slashes, and no empty dict below")
-            nodes += [child] if isinstance(child, dict) else []
+def _check_tree(node: Tree, path: str = "") -> None:
+    """Raise unless the node comes back the same from flattening, writing and unflattening."""
+    if not isinstance(node, dict):
+        if not path or path == MANIFEST or not isinstance(node, np.ndarray | np.generic) or node.dtype.kind not in "biufc":
+            raise TypeError(
+                f"params{path and f' at {path}'} = {node!r}; allowed: a dict of arrays of numbers, none of them named {MANIFEST!r}"
+            )
+        return
+    if path and not node:
+        raise ValueError(f"params at {path} is an empty dict; allowed: dicts that hold arrays")
+    for key, child in node.items():
+        if not isinstance(key, str) or not key or not key.isprintable() or "/" in key or "\\" in key:
+            raise ValueError(f"params has key {key!r}; allowed: printable strings without slashes")
+        _check_tree(child, f"{path}/{key}" if path else key)
 
 
 def _describe(array: Array) -> dict[str, Any]:
@@ -134,8 +131,8 @@ def _describe(array: Array) -> dict[str, Any]:
 def _encode(manifest: dict[str, Any]) -> Array:
     try:
         text = json.dumps(manifest, allow_nan=False)
-    except TypeError as error:
-        raise TypeError(f"manifest = {manifest!r}; allowed: plain JSON values ({error})") from error
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"manifest = {manifest!r}; allowed: plain JSON values ({error})") from error
     if json.loads(text) != manifest:
         raise ValueError(f"manifest = {manifest!r}; allowed: values that JSON gives back unchanged (no tuples, no numbers as keys)")
     return np.frombuffer(text.encode(), np.uint8)
@@ -152,15 +149,24 @@ def _sealed_archive(arrays: dict[str, Array]) -> bytes:
     return body + hashlib.sha256(body).hexdigest().encode()
 
 
-def _check_seal(path: str | Path, data: bytes) -> None:
+def _check_seal(data: bytes) -> None:
     body, digest = data[:-64], data[-64:]
-    if hashlib.sha256(body).hexdigest().encode() == digest and body.endswith(_SEAL):
-        return
     if not data.startswith(b"PK"):
-        raise CheckpointError(f"{path}: not a checkpoint of refdiff ({len(data)} bytes)")
-    raise CheckpointError(
-        f"{path}: damaged, cut short, or not written by refdiff ({len(data)} bytes, whose sha256 is not the one at their end)"
-    )
+        raise ValueError(f"{len(data)} bytes that are no checkpoint of refdiff")
+    if not body.endswith(_SEAL) or hashlib.sha256(body).hexdigest().encode() != digest:
+        raise ValueError(f"{len(data)} bytes that are damaged, cut short, or not written by refdiff: their end is not their sha256")
+
+
+def _unpack(data: bytes) -> tuple[Tree, dict[str, Any]]:
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        manifest = json.loads(_read(archive, MANIFEST).tobytes())
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"format = {manifest['format']!r} of refdiff {manifest.get('refdiff')}; allowed: {FORMAT}")
+        arrays = {name: _read(archive, name) for name in manifest["arrays"]}
+    for name, array in arrays.items():
+        if _describe(array) != manifest["arrays"][name]:
+            raise ValueError(f"array {name} is not the one that the manifest describes")
+    return tree.unflatten(arrays), manifest
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> Array:

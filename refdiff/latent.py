@@ -21,7 +21,7 @@ def marginal_likelihood(log_likelihood: Array) -> Array:
 
     $$p(x) = E_{p(z)} p(x | z) \approx \frac1K \sum_k p(x | z_k)$$
 
-    Source: E2 [VAE sec. 2.2].
+    Source: E2 [VAE sec. 2.1].
     """
     return log_mean_exp(log_likelihood)
 
@@ -40,7 +40,7 @@ def importance_weighted(log_joint: Array, log_q: Array) -> Array:
 class LinearGaussian:
     r"""z ~ N(0, I) of k dimensions, x | z ~ N(W z + b, noise I) of d; weights W (d, k), bias b (d,), noise a variance.
 
-    Source: E3, E4 [PPCA eq. 1].
+    Source: E3, E4 [PPCA], [PRML eq. 12.33].
     """
 
     weights: Array
@@ -48,11 +48,11 @@ class LinearGaussian:
     noise: float
 
     def log_likelihood(self, x: Array, z: Array) -> Array:
-        r"""$\log p(x | z)$; x (B, d), z (B, k) -> (B,) nats."""
+        r"""$\log p(x | z)$; x (B, d), z (B, k) -> (B,) nats. Source: E3, E4 [PRML eq. 12.32]."""
         return gaussian.log_density(x, z @ self.weights.T + self.bias, np.asarray(self.noise))
 
     def log_marginal(self, x: Array) -> Array:
-        r"""$\log p(x) = \log \mathcal N(x; b, W W^T + noise\, I)$; (B, d) -> (B,) nats. Source: E3 [PPCA eq. 4]."""
+        r"""$\log p(x) = \log \mathcal N(x; b, W W^T + noise\, I)$; (B, d) -> (B,) nats. Source: E3 [PRML eq. 12.35, 12.36]."""
         covariance = self.weights @ self.weights.T + self.noise * np.eye(len(self.bias))
         return gaussian.log_density_full(x, self.bias, covariance)
 
@@ -61,7 +61,7 @@ class LinearGaussian:
 
         $$p(z | x) = \mathcal N(C W^T (x - b) / noise, C), \qquad C = (I + W^T W / noise)^{-1}$$
 
-        Source: E3 [PPCA eq. 6].
+        Source: E3 [PRML eq. 12.42].
         """
         covariance = np.linalg.inv(np.eye(self.weights.shape[1]) + self.weights.T @ self.weights / self.noise)
         return (x - self.bias) @ self.weights @ covariance / self.noise, covariance

@@ -37,7 +37,7 @@ def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
 
     $$dx = dy\, \varsigma(x) (1 + x (1 - \varsigma(x)))$$
 
-    since $\varsigma' = \varsigma (1 - \varsigma)$. Written by tanh, which does not overflow. Source: N1, N2 [SiLU eq. 1].
+    since $\varsigma' = \varsigma (1 - \varsigma)$. Written by tanh, which does not overflow. Source: N1, N2 [SiLU].
     """
     gate = (1 + np.tanh(x / 2)) / 2
     y = x * gate
@@ -70,7 +70,7 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 
     $$\omega_i = 10000^{-i / (features/2 - 1)}, \qquad i = 0..features/2 - 1$$
 
-    All sines first, then all cosines; t in the units of 0..1000. features is even and at least 4. Source: N1 [Transformer sec. 3.5].
+    All sines first, then all cosines; t in the units of 0..1000. features is even and at least 4. Source: N1 [Transformer sec. 3.5], [DDPM app. B].
     """
     if features % 2 or features < 4:
         raise ValueError(f"features = {features}; allowed: even, 4 or more")
@@ -88,6 +88,8 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array]
     Source: G2 [PRML eq. 4.108].
     """
     labels = check_integer("labels", labels, 0, logits.shape[1] - 1)
+    if labels.shape != logits.shape[:1]:
+        raise ValueError(f"labels has shape {labels.shape}; allowed: {logits.shape[:1]}, one for each row of logits")
     shifted = logits - logits.real.max(axis=1, keepdims=True)
     total = np.exp(shifted).sum(axis=1)
     rows = np.arange(len(logits))

@@ -29,6 +29,8 @@ def init(
     """
     if depth < 1 or width < 1:
         raise ValueError(f"depth = {depth}, width = {width}; allowed: 1 or more")
+    if features % 2 or features < 4:
+        raise ValueError(f"features = {features}; allowed: even, 4 or more")
     sizes = [inputs + features] + [width] * depth + [inputs if outputs is None else outputs]
     p: Params = {}
     for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
@@ -73,6 +75,9 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
 
 def _context(p: Params, batch: int, x: Array, t: Time, y: Array | None, L: ModuleType) -> Any:
     """Time features plus label embedding (B, features), and the embedding's vjp."""
+    for name, value, shapes in ("t", t, ((), (batch,))), ("y", y, ((batch,),)):
+        if value is not None and np.shape(value) not in shapes:
+            raise ValueError(f"{name} has shape {np.shape(value)}; allowed: {' or '.join(str(shape) for shape in shapes)}")
     features = p["layer0"]["w"].shape[0] - x.shape[1]
     context = L.time_features(np.broadcast_to(t, batch), features, x.real.dtype)
     if "label" not in p:

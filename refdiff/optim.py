@@ -30,9 +30,11 @@ def adam(
     $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
       \theta \leftarrow \theta - rate \Bigl(\frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \epsilon} + decay\, \theta\Bigr)$$
 
-    The divisors undo the start from zero; decay acts on the parameters, not through the gradient. Source: T1 [Adam alg. 1], [AdamW alg. 2].
+    The divisors undo the start from zero; decay acts on the parameters, not through the gradient,
+    and is multiplied by the rate: the paper's lambda is rate times decay. Source: T1 [Adam alg. 1], [AdamW alg. 2].
     """
     check_number("step", step, 1)
+    rate, beta1, beta2, eps, decay = (float(value) for value in (rate, beta1, beta2, eps, decay))  # np.float64 would widen float32
     m = tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state["m"], grads)
     v = tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, state["v"], grads)
     debias1, debias2 = 1 - beta1**step, 1 - beta2**step
@@ -46,23 +48,24 @@ def adam(
 def ema(average: Tree, params: Tree, decay: float = 0.999) -> Tree:
     r"""One step of the running average of parameters, $a \leftarrow decay\, a + (1 - decay)\, \theta$, started at zero.
 
-    Read it through `ema_debiased`. Source: T1 [Adam sec. 3].
+    Read it through `ema_debiased`. Source: T1 [Adam sec. 7.2].
     """
     check_number("decay", decay, 0, 1)
+    decay = float(decay)
     return tree.map(lambda a, theta: decay * a + (1 - decay) * theta, average, params)
 
 
 def ema_debiased(average: Tree, step: int, decay: float = 0.999) -> Tree:
     r"""The average with the weight of its zero start divided out, $a / (1 - decay^{step})$: after one step the parameters themselves.
 
-    Source: T1 [Adam sec. 3].
+    Source: T1 [Adam sec. 7.2].
     """
     check_number("step", step, 1)
-    return tree.map(lambda a: a / (1 - decay**step), average)
+    return tree.map(lambda a: a / (1 - float(decay) ** step), average)
 
 
 def global_norm(grads: Tree) -> float:
-    r"""$\|g\| = \sqrt{\sum g_i^2}$ over all parameters."""
+    r"""$\|g\| = \sqrt{\sum g_i^2}$ over all parameters. Source: T1 [Pascanu et al. alg. 1]."""
     return float(np.sqrt(sum(float((g * g).sum(dtype=np.float64)) for g in tree.flatten(grads).values())))
 
 
@@ -73,7 +76,7 @@ def clip(grads: Tree, limit: float) -> tuple[Tree, float]:
     """
     check_number("limit", limit, 0, open_low=True)
     norm = global_norm(grads)
-    factor = limit / norm if norm > limit else 1.0
+    factor = float(limit) / norm if norm > limit else 1.0
     return tree.map(lambda g: g * factor, grads), norm
 
 
@@ -84,6 +87,7 @@ def learning_rate(step: int, peak: float, warmup: int, total: int, floor: float 
 
     After total it stays at floor. Source: T1 [SGDR eq. 5].
     """
+    check_number("step", step, 1)
     if not 0 <= warmup < total:
         raise ValueError(f"warmup = {warmup}; allowed: 0..total - 1 = {total - 1}")
     if step <= warmup:

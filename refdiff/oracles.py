@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import predict
-from .arrays import Array, GaussianPath, Model, Time, like
+from .arrays import Array, GaussianPath, Model, Time, check_arrays, check_number, event_size, like
 from .gaussian import LOG_2PI
 from .reverse import Reverse
 from .schedules import Schedule
@@ -54,7 +54,7 @@ class Mixture:
         return _log_sum_exp(joint[:, None] + members) - _log_sum_exp(joint)[:, None]
 
     def class_gradient(self, x: Array, signal: Array, sigma: Array, y: Array) -> Array:
-        r"""$\nabla_x \log p(y | x_t) = \nabla_x \log p_t(x | y) - \nabla_x \log p_t(x)$; shaped like x. Source: G1, G4."""
+        r"""$\nabla_x \log p(y | x_t) = \nabla_x \log p_t(x | y) - \nabla_x \log p_t(x)$; shaped like x. Source: G1, G4 [Song et al. eq. 49]."""
         return self.score(x, signal, sigma, y) - self.score(x, signal, sigma)
 
     def x0(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
@@ -97,7 +97,8 @@ class Mixture:
 
     def _whiten(self, x: Array, signal: Array, sigma: Array) -> tuple[Array, Array, Array]:
         """In each component's eigenbasis: the offset z (B, K, d), S^-1 z, and the eigenvalues of S."""
-        flat = x.reshape(len(x), -1)
+        check_arrays(x=x)
+        flat = x.reshape(len(x), event_size(x))
         if flat.shape[1] != self.means.shape[1]:
             raise ValueError(f"x has {flat.shape[1]} numbers per example; allowed: {self.means.shape[1]}")
         offset = flat[:, None] - like(np.asarray(signal), flat[:, None]) * self.means
@@ -127,16 +128,19 @@ class Mixture:
         return z if self.axes is None else np.einsum("kij,bkj->bki", self.axes, z)
 
     def _mean(self, weights: Array, values: Array, x: Array) -> Array:
-        result = (weights[:, :, None] * values).sum(axis=1).reshape(x.shape)
-        return result.astype(np.result_type(x.dtype, np.complex64) if result.dtype.kind == "c" else x.dtype)
+        return _shaped((weights[:, :, None] * values).sum(axis=1), x)
 
 
 def mixture(means: Any, covariances: Any, weights: Any = None, labels: Any = None) -> Mixture:
     """A Gaussian mixture: means (K, d), covariances (K, d, d), weights (K,) or equal, labels (K,) or all one class. Source: G4."""
     means = np.atleast_2d(np.asarray(means, dtype=np.float64))
-    spreads, axes = np.linalg.eigh(np.asarray(covariances, dtype=np.float64))
-    if spreads.shape != means.shape:
-        raise ValueError(f"covariances give {spreads.shape} eigenvalues; allowed: {means.shape}, the shape of means")
+    covariances = np.asarray(covariances, dtype=np.float64)
+    check_number("covariances", covariances)
+    if covariances.shape != means.shape + means.shape[1:]:
+        raise ValueError(f"covariances have shape {covariances.shape}; allowed: {means.shape + means.shape[1:]}, one matrix per mean")
+    if np.any(abs(covariances - covariances.mT) > 1e-12 * abs(covariances).max()):
+        raise ValueError("covariances are not symmetric; allowed: symmetric, positive semidefinite")
+    spreads, axes = np.linalg.eigh(covariances)
     if spreads.min() < -1e-12 * abs(spreads).max():
         raise ValueError(f"covariances have an eigenvalue {spreads.min()}; allowed: positive semidefinite")
     return _checked(means, np.maximum(spreads, 0), axes, weights, labels)
@@ -149,7 +153,8 @@ def gaussian(mean: Any, covariance: Any) -> Mixture:
 
 def data_set(points: Any, weights: Any = None, labels: Any = None) -> Mixture:
     """The points (N, d) themselves, equally likely unless weighted: the ideal denoiser of a finite data set. Source: C2, M3."""
-    points = np.asarray(points, dtype=np.float64).reshape(len(points), -1)
+    points = np.asarray(points, dtype=np.float64)
+    points = points.reshape(len(points), event_size(points))
     return _checked(points, np.zeros_like(points), None, weights, labels)
 
 
@@ -171,7 +176,7 @@ def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -
     z, _, width = oracle._whiten(x, signal_t, sigma_t)
     width_s = like(np.asarray(signal_s) ** 2, z) * oracle.spreads + like(np.asarray(sigma_s) ** 2, z)
     moved = oracle._unrotate(z * np.sqrt(width_s / width)) + like(np.asarray(signal_s), z) * oracle.means
-    return moved.reshape(x.shape)
+    return _shaped(moved, x)
 
 
 def exact_reverse(mean: Array, variance: Array, schedule: Schedule) -> Reverse:
@@ -194,13 +199,19 @@ def exact_reverse(mean: Array, variance: Array, schedule: Schedule) -> Reverse:
 
 def _checked(means: Array, spreads: Array, axes: Array | None, weights: Any, labels: Any) -> Mixture:
     count = len(means)
+    check_number("means", means)
     weights = np.ones(count) if weights is None else np.asarray(weights, dtype=np.float64)
     labels = np.zeros(count, dtype=np.int64) if labels is None else np.asarray(labels)
-    if weights.shape != (count,) or not np.all(weights > 0):
-        raise ValueError(f"weights = {weights!r}; allowed: {count} positive numbers")
-    if labels.shape != (count,) or labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise ValueError(f"labels = {labels!r}; allowed: {count} integers from 0 up")
+    if weights.shape != (count,) or not np.all((weights > 0) & (weights < np.inf)):
+        raise ValueError(f"weights = {weights!r}; allowed: {count} positive, finite numbers")
+    if labels.shape != (count,) or labels.dtype.kind not in "iu" or set(labels) != set(range(len(set(labels)))):
+        raise ValueError(f"labels = {labels!r}; allowed: {count} integers from 0 up, with no class left out")
     return Mixture(means, np.log(weights / weights.sum()), spreads, axes, labels)
+
+
+def _shaped(result: Array, x: Array) -> Array:
+    """In x's shape and precision; complex where a complex step went through."""
+    return result.reshape(x.shape).astype(np.result_type(x.dtype, np.complex64) if result.dtype.kind == "c" else x.dtype)
 
 
 def _log_sum_exp(values: Array) -> Array:

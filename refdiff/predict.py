@@ -27,7 +27,7 @@ def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
     | velocity | signal' | sigma' |
 
     The rates of a `Schedule` are those of its straight flow path (M5). Raises for the score where sigma = 0.
-    Source: R6 [Salimans & Ho app. D], [JiT 2511.13720].
+    Source: R6 [Salimans & Ho app. D], [JiT].
     """
     check_choice("kind", kind, KINDS)
     signal, sigma = path.signal_sigma(t)
@@ -64,13 +64,15 @@ def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str 
 def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
     r"""The noise that a prediction implies, $\epsilon = (signal\, p - a\, x_t) / D$.
 
-    Raises where it is not determined: an x0-prediction where sigma = 0. Source: R6 [DDPM eq. 15].
+    Raises where it is not determined: an x0-prediction where sigma = 0. Source: R6 [VDM eq. 29].
     """
     check_arrays(x_t=x_t, prediction=prediction)
     if kind == "eps":
         return prediction
     signal, sigma = path.signal_sigma(t)
     a, b = row(kind, t, path)
+    if np.all(a == 0):  # a multiple of eps, which needs no x_t, even where signal = 0
+        return prediction / like(b, x_t)
     D = _determinant(signal * b - sigma * a, "eps", kind, t)
     return like(signal / D, x_t) * prediction - like(a / D, x_t) * x_t
 
@@ -86,6 +88,8 @@ def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: 
     (a, b), (a_to, b_to) = row(source, t, path), row(to, t, path)
     if source == to:
         return prediction
+    if np.all(a == 0) and np.all(a_to == 0):  # multiples of eps
+        return prediction * like(b_to / b, x_t)
     signal, sigma = path.signal_sigma(t)
     D = _determinant(signal * b - sigma * a, to, source, t)
     return like((a_to * b - a * b_to) / D, x_t) * x_t + like((signal * b_to - sigma * a_to) / D, x_t) * prediction

@@ -72,7 +72,7 @@ def model_variance(x_t: Array, t: Time, s: Time, schedule: Schedule, variance: s
     check_number("mix", mix, 0, 1)
     if not np.all(beta_tilde > 0):
         raise ValueError(f"variance = 'learned' with s = {s!r}; allowed: s > 0, since log beta-tilde is -inf at 0")
-    return np.exp(mix * like(np.log(beta), x_t) + (1 - mix) * like(np.log(beta_tilde), x_t))
+    return like(beta_tilde, x_t) * np.exp(mix * like(np.log(beta / beta_tilde), x_t))  # the small logarithm, not the two large ones
 
 
 def trajectory_log_density(states: Sequence[Array], grid: Array, reverse: Reverse) -> Array:

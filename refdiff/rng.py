@@ -28,7 +28,7 @@ def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> 
 
     $$(c_0, c_1, c_2, c_3) \to (hi(M_1 c_2) \oplus c_1 \oplus k_0,\; lo(M_1 c_2),\; hi(M_0 c_0) \oplus c_3 \oplus k_1,\; lo(M_0 c_0))$$
 
-    Between rounds the key grows by the Weyl constants. Source: [Philox sec. 4.2].
+    Between rounds the key grows by the Weyl constants. Source: [Philox].
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -41,20 +41,23 @@ def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> 
 
 
 def bits(seed: int, samples: Any, elements: int, step: Any = 0, stream: int = NOISE) -> Array:
-    """32-bit words, as uint64: (B, elements) for samples (B,) or a count B, and step () or (B,). Source: [Philox sec. 4.2]."""
+    """32-bit words, as uint64: (B, elements) for samples (B,) or a count B, and step () or (B,). Source: [Philox]."""
+    if not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed = {seed!r}; allowed: an integer, 0..2^64 - 1")
+    seed = int(seed)  # NumPy's own integers would overflow below
     if not 0 <= seed < 2**64:
-        raise ValueError(f"seed = {seed!r}; allowed: 0..2^64 - 1")
-    samples = np.arange(samples) if np.ndim(samples) == 0 else samples
+        raise ValueError(f"seed = {seed}; allowed: 0..2^64 - 1")
+    samples = np.arange(int(check_integer("samples", samples, 0, 2**32))) if np.ndim(samples) == 0 else samples
     samples = check_integer("samples", samples, 0, 2**32 - 1).astype(np.uint64)[:, None]
     steps = np.reshape(check_integer("step", step, 0, 2**32 - 1), (-1, 1)).astype(np.uint64)
     blocks = np.arange(-(-elements // 4), dtype=np.uint64)[None]
     c0, c1, c2, c3 = np.broadcast_arrays(blocks, samples, steps, np.uint64(stream))
     words = np.stack(philox((c0, c1, c2, c3), (seed & 0xFFFFFFFF, seed >> 32)), axis=-1)
-    return words.reshape(len(words), -1)[:, :elements]
+    return words.reshape(len(words), 4 * blocks.size)[:, :elements]
 
 
 def uniform(seed: int, samples: Any, elements: int = 1, step: Any = 0, stream: int = TIME) -> Array:
-    r"""Numbers inside (0, 1), $(word + \tfrac12) / 2^{32}$; (B, elements) float64. Source: [Philox sec. 2]."""
+    r"""Numbers inside (0, 1), $(word + \tfrac12) / 2^{32}$; (B, elements) float64. Source: [Random123]."""
     return (bits(seed, samples, elements, step, stream) + 0.5) / 2.0**32
 
 
@@ -69,7 +72,7 @@ def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, 
     u = uniform(seed, samples, size + size % 2, step, stream)
     radius, angle = np.sqrt(-2 * np.log(u[:, 0::2])), 2 * np.pi * u[:, 1::2]
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
-    return pairs.reshape(len(u), -1)[:, :size].astype(dtype).reshape(len(u), *shape)
+    return pairs.reshape(u.shape)[:, :size].astype(dtype).reshape(len(u), *shape)
 
 
 def integers(seed: int, samples: Any, high: int, step: Any = 0, stream: int = BATCH) -> Array:

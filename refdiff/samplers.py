@@ -11,7 +11,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from . import predict, reverse
-from .arrays import Array, GaussianPath, Model, Time, check_arrays, check_choice, check_number, like
+from .arrays import Array, GaussianPath, Model, Time, check_arrays, check_choice, check_number, event_size, like
 from .forward import posterior, posterior_variance, q_sample
 from .schedules import Schedule
 
@@ -88,14 +88,15 @@ def ddim_step(
 
     $$x_s = \sqrt{\bar\alpha_s}\, x_0^\theta + \sqrt{1 - \bar\alpha_s - \sigma^2}\, \epsilon_\theta + \sigma z, \qquad \sigma^2 = \eta^2 \tilde\beta_{t|s}$$
 
-    The root is taken as $(1 - \bar\alpha_s)(1 - \eta^2 \beta_{t|s} / (1 - \bar\alpha_t))$, which never turns negative.
+    The root is taken of $(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))$, in which nothing cancels.
     Raises for eta outside [0, 1]. noise may be None for eta = 0 or s = 0. Source: S2 [DDIM eq. 12, 16].
     """
     check_number("eta", eta, 0, 1)
-    _, beta = schedule.transition(t, s)
+    alpha, _ = schedule.transition(t, s)
+    share = alpha * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
     eps = predict.to_eps(prediction, x_t, t, schedule, kind)
-    kept = schedule.sigma[s] * np.sqrt(1 - eta**2 * (beta / schedule.one_minus_alpha_bar[t]))
+    kept = schedule.sigma[s] * np.sqrt((1 - eta) * (1 + eta) + eta**2 * share)
     x_s = like(schedule.signal[s], x_t) * x0 + like(kept, x_t) * eps
     if eta == 0 or np.all(np.asarray(s) == 0):
         return x_s
@@ -122,7 +123,7 @@ def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: float, t: Time,
 
     $$x_t = (1 - w)\, x_t^a + w\, x_t^b = \sqrt{\bar\alpha_t} ((1 - w) x_0^a + w\, x_0^b) + \sqrt{1 - \bar\alpha_t}\, \epsilon$$
 
-    weight in [0, 1]. Sharing the noise keeps its variance; separate noises would shrink it. Source: S2 [DDPM sec. 4.3].
+    weight in [0, 1]. Sharing the noise keeps its variance; separate noises would shrink it. Source: S2 [DDPM sec. 4.4].
     """
     check_number("weight", weight, 0, 1)
     check_arrays(x0_a=x0_a, x0_b=x0_b, noise=noise)
@@ -138,7 +139,7 @@ def slerp(a: Array, b: Array, weight: float) -> Array:
     """
     check_number("weight", weight, 0, 1)
     check_arrays(a=a, b=b)
-    flat_a, flat_b = (x.reshape(len(x), -1) / np.linalg.norm(x.reshape(len(x), -1), axis=1, keepdims=True) for x in (a, b))
+    flat_a, flat_b = _direction(a, "a"), _direction(b, "b")
     # the angle from half chords: precise near 0, where the arc cosine of a dot product is not
     theta = 2 * np.arctan2(np.linalg.norm(flat_a - flat_b, axis=1), np.linalg.norm(flat_a + flat_b, axis=1))
     check_number("angle between a and b", theta, 0, np.pi - 1e-6)
@@ -150,7 +151,7 @@ def euler_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Arra
 
     $$x_s = x_t + h f(x_t, t), \qquad h = s - t$$
 
-    Source: M1 [Hairer et al. I.7].
+    Source: M1 [Hairer et al. sec. I.7].
     """
     return x + _h(x, t, s) * f(x, t)
 
@@ -160,7 +161,7 @@ def heun_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array
 
     $$x_s = x_t + \tfrac h2 (k_1 + k_2), \qquad k_1 = f(x_t, t), \quad k_2 = f(x_t + h k_1, s)$$
 
-    Source: M1 [Hairer et al. II.1].
+    Source: M1 [EDM alg. 1].
     """
     h = _h(x, t, s)
     k1 = f(x, t)
@@ -173,7 +174,7 @@ def rk4_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
 
     $$x_s = x_t + \tfrac h6 (k_1 + 2 k_2 + 2 k_3 + k_4)$$
 
-    with slopes at the start, twice at the middle, and at the end. Source: M1 [Hairer et al. II.1].
+    with slopes at the start, twice at the middle, and at the end. Source: M1 [Hairer et al. sec. II.1].
     """
     h, middle = _h(x, t, s), (t + s) / 2
     k1 = f(x, t)
@@ -206,6 +207,13 @@ def _needed(noise: Array | None, x_t: Array) -> Array:
         raise ValueError("noise = None; allowed: an array of x_t's shape, unless the step adds no noise")
     check_arrays(x_t=x_t, noise=noise)
     return noise
+
+
+def _direction(x: Array, name: str) -> Array:
+    flat = x.reshape(len(x), event_size(x))
+    norm = np.linalg.norm(flat, axis=1, keepdims=True)
+    check_number(f"length of {name}", norm, 0, open_low=True)
+    return flat / norm
 
 
 def _arc(weight: float, theta: Array) -> Array:

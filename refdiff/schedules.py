@@ -44,7 +44,7 @@ def from_log_snr(log_snr: Any) -> Schedule:
 
     $$\bar\alpha_t = \mathrm{sigmoid}(\lambda_t), \qquad \log\bar\alpha_t = -\log(1 + e^{-\lambda_t})$$
 
-    Source: F5 [VDM eq. 3].
+    Source: F5 [VDM eq. 4].
     """
     log_snr = np.asarray(log_snr, dtype=np.float64)
     check_number("log_snr", log_snr)
@@ -56,19 +56,19 @@ def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> S
 
     $$\beta_t = \frac{1000}{T}\Bigl(\beta_{start} + \frac{t - 1}{T - 1}(\beta_{end} - \beta_{start})\Bigr)$$
 
-    The range belongs to T = 1000; the factor keeps alpha_bar_T in place for other T. Betas of 1 and above (T <= 20 with the
-    default range) raise. Source: F5 [DDPM sec. 4].
+    The range belongs to T = 1000; the factor keeps alpha_bar_T in place for other T. T = 1 takes beta_start. Betas above 1 raise:
+    with the default range T = 2 to 19, while T = 20 ends in a beta of 1, without any signal. Source: F5 [DDPM sec. 4].
     """
     return from_betas(np.linspace(beta_start, beta_end, check_steps(T)) * (1000 / T))
 
 
 def quadratic(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-    r"""Square roots of betas in equal steps: $\beta_t \propto (\sqrt{\beta_{start}} + \ldots)^2$, scaled by 1000/T. Source: F5 [DDIM sec. D.2]."""
+    r"""Square roots of betas in equal steps: $\beta_t \propto (\sqrt{\beta_{start}} + \ldots)^2$, scaled by 1000/T. Source: F5 [DDPM app. B]."""
     return from_betas(np.linspace(np.sqrt(beta_start), np.sqrt(beta_end), check_steps(T)) ** 2 * (1000 / T))
 
 
 def scaled_linear(T: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012) -> Schedule:
-    """The quadratic rule with the range of latent diffusion, which calls it "scaled linear". Source: F5 [LDM]."""
+    """The quadratic rule with the range of Stable Diffusion, which diffusers calls "scaled linear". Source: F5 [LDM], [Lin et al. table 1]."""
     return quadratic(T, beta_start, beta_end)
 
 
@@ -82,8 +82,8 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
     cancel. Source: F5 [Improved DDPM eq. 17].
     """
     theta = (np.arange(check_steps(T) + 1) / T + offset) / (1 + offset) * np.pi / 2
-    now, before = theta[1:], theta[:-1]
-    betas = np.sin(now + before) * np.sin(now - before) / np.cos(before) ** 2
+    now, before, step = theta[1:], theta[:-1], np.pi / 2 / (T * (1 + offset))
+    betas = np.sin(now + before) * np.sin(step) / np.cos(before) ** 2
     return from_betas(np.minimum(betas, beta_max))
 
 
@@ -93,11 +93,11 @@ def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, be
     $$\bar\alpha_t = \frac{\varsigma(end/\tau) - \varsigma(u_t/\tau)}{\varsigma(end/\tau) - \varsigma(start/\tau)}, \quad u_t = start + \frac tT (end - start)$$
 
     with the logistic function $\varsigma(2h) = (1 + \tanh h) / 2$, and betas clipped to beta_max. Differences are taken as
-    $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, which does not cancel. Source: F5 [Jabri et al. 2212.11972].
+    $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, which does not cancel. Source: F5 [Jabri et al. fig. 8], [Chen 2023].
     """
-    h = (start + np.arange(check_steps(T) + 1) / T * (end - start)) / (2 * tau)
-    now, before, last = h[1:], h[:-1], h[-1]
-    betas = np.sinh(now - before) * np.cosh(last) / (np.cosh(now) * np.sinh(last - before))
+    t, step = np.arange(1, check_steps(T) + 1), (end - start) / (2 * tau * T)
+    now = start / (2 * tau) + t * step
+    betas = np.sinh(step) * np.cosh(end / (2 * tau)) / (np.cosh(now) * np.sinh((T + 1 - t) * step))
     return from_betas(np.minimum(betas, beta_max))
 
 
@@ -106,15 +106,18 @@ def zero_terminal_snr(schedule: Schedule) -> Schedule:
 
     $$\sqrt{\bar\alpha_t}' = (\sqrt{\bar\alpha_t} - \sqrt{\bar\alpha_T}) \frac{\sqrt{\bar\alpha_1}}{\sqrt{\bar\alpha_1} - \sqrt{\bar\alpha_T}}$$
 
-    Written relative to t = 1, where nothing cancels: $\log\bar\alpha_t' = \log\bar\alpha_1 + 2 \log(1 - f_t / f_T)$ with
-    $f_t = 1 - \sqrt{\bar\alpha_t / \bar\alpha_1}$. Needs T >= 2. Source: F5 [Lin et al. alg. 1].
+    That is $\log\bar\alpha_t' = \log\bar\alpha_1 + 2 \log(1 - f_t / f_T)$ with $f_t = 1 - \sqrt{\bar\alpha_t / \bar\alpha_1}$, and near T, where
+    this would cancel, $f_T - f_t = \sqrt{\bar\alpha_t / \bar\alpha_1} (1 - \sqrt{\bar\alpha_T / \bar\alpha_t})$. Needs T >= 2. Source: F5 [Lin et al. alg. 1].
     """
     if schedule.T < 2:
         raise ValueError(f"schedule has T = {schedule.T}; allowed: T >= 2, since t = 1 keeps its level and T loses its own")
     t = np.arange(1, schedule.T + 1)
-    lost = -np.expm1(schedule.log_alpha_between(t, 1) / 2)
+    log_signal = schedule.log_alpha_between(t, 1) / 2
+    lost = -np.expm1(log_signal)
+    kept = np.append(np.exp(log_signal[:-1]) * -np.expm1(schedule.log_alpha_between(schedule.T, t[:-1]) / 2), 0)
     with np.errstate(divide="ignore"):
-        return _from_log_alpha_bar(schedule.log_alpha_bar[1] + 2 * np.log1p(-lost / lost[-1]))
+        log_ratio = np.where(lost < kept, np.log1p(-lost / lost[-1]), np.log(kept / lost[-1]))
+    return _from_log_alpha_bar(schedule.log_alpha_bar[1] + 2 * log_ratio)
 
 
 def grid(kind: str, T: int, S: int) -> Array:
@@ -123,11 +126,11 @@ def grid(kind: str, T: int, S: int) -> Array:
     | kind | times before the final 0, i = S..1 |
     |---|---|
     | linspace | T to 1 in equal steps, halves rounded up |
-    | leading | 1 + (i - 1) floor(T / S), which starts below T unless S = 1 or S = T |
+    | leading | 1 + (i - 1) floor(T / S), which starts below T unless S = T |
     | trailing | i T / S, halves rounded up |
     | quadratic | max(i, T (i / S)^2), halves rounded up |
 
-    Source: S2 [Lin et al. table 2], [DDIM sec. D.2].
+    Source: S2 [Lin et al. table 2], [DDIM app. D.2].
     """
     check_choice("kind", kind, GRIDS)
     check_integer("S", S, 1, check_steps(T))
@@ -168,7 +171,7 @@ def _from_log_alpha_bar(table: Array) -> Schedule:
 
 
 def _running_sum(terms: Array) -> tuple[Array, Array]:
-    """Prefix sums as unevaluated pairs (sum, remainder), by Knuth's exact two-term addition [TAOCP 4.2.2]."""
+    """Prefix sums as unevaluated pairs (sum, remainder), by Knuth's exact two-term addition. Source: [TAOCP sec. 4.2.2]."""
     total, rest, sums, rests = 0.0, 0.0, [0.0], [0.0]
     for term in terms.tolist():
         new = total + term

@@ -18,7 +18,7 @@ class Schedule:
 
     `log_alpha_bar` (T+1,) float64 starts with 0 and decreases strictly. `remainder` (T+1,) holds what rounding left out of
     it: differences between neighbours, from which beta comes back, keep full precision even where the sum is large.
-    Source: F5 [DDPM eq. 4], [VDM eq. 4].
+    Source: F5 [DDPM eq. 4], [VDM eq. 2].
     """
 
     log_alpha_bar: Array
@@ -46,7 +46,7 @@ class Schedule:
     @cached_property
     def one_minus_alpha_bar(self) -> Array:
         r"""$1 - \bar\alpha_t$, without the cancellation of the subtraction."""
-        return -np.expm1(self.log_alpha_bar)
+        return 0 - np.expm1(self.log_alpha_bar)  # 0 - 0 is 0, where -0 would be negative
 
     @cached_property
     def beta(self) -> Array:
@@ -81,7 +81,7 @@ class Schedule:
         return np.exp(self.log_snr)
 
     def log_alpha_between(self, t: Time, s: Time) -> Array:
-        r"""$\log\bar\alpha_t - \log\bar\alpha_s$ for s < t, to full relative precision."""
+        r"""$\log\bar\alpha_t - \log\bar\alpha_s$ for s < t, to full relative precision. Source: F2 [VDM eq. 21]."""
         return (self.log_alpha_bar[t] - self.log_alpha_bar[s]) + (self.remainder[t] - self.remainder[s])
 
     def transition(self, t: Time, s: Time) -> tuple[Array, Array]:
@@ -89,14 +89,14 @@ class Schedule:
 
         $$\alpha_{t|s} = \bar\alpha_t / \bar\alpha_s, \qquad \beta_{t|s} = 1 - \alpha_{t|s}$$
 
-        For s = t - 1 these are alpha_t and beta_t. Raises unless 0 <= s < t <= T. Source: F2 [VDM eq. 20].
+        For s = t - 1 these are alpha_t and beta_t. Raises unless 0 <= s < t <= T. Source: F2 [VDM eq. 21, 22].
         """
         t, s = self.pair(t, s)
         log_alpha = self.log_alpha_between(t, s)
         return np.exp(log_alpha), -np.expm1(log_alpha)
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]:
-        r"""$(\sqrt{\bar\alpha_t}, \sqrt{1 - \bar\alpha_t})$: x_t = signal x0 + sigma eps. Raises unless t is in 0..T."""
+        r"""$(\sqrt{\bar\alpha_t}, \sqrt{1 - \bar\alpha_t})$: x_t = signal x0 + sigma eps. Raises unless t is in 0..T. Source: F3 [DDPM eq. 4]."""
         t = self.time(t)
         return self.signal[t], self.sigma[t]
 

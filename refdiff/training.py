@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import guidance, layers, optim, predict, rng, tree
-from .arrays import Array, GaussianPath, Model, like, sum_event
+from . import guidance, layers, optim, parallel, predict, rng, tree
+from .arrays import Array, GaussianPath, Model, event_size, like, sum_event
 from .layers import Params
 from .mlp import mlp
+from .parallel import Reduce
 from .tree import Tree
 
 Network = Callable[..., Any]  # net(p, x, t, y, L) -> out, vjp
@@ -62,37 +63,69 @@ def start(params: Params) -> State:
     return State(0, params, tree.map(np.zeros_like, params), optim.init(params))
 
 
-def draw(step: int, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Batch:
+def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Batch:
     r"""The batch of a step: data picked with replacement, noised to random times, labels dropped at random.
 
     $$x_0 \sim data, \quad t \sim U, \quad \epsilon \sim \mathcal N(0, I), \quad x_t = signal_t x_0 + \sigma_t \epsilon$$
 
-    The target is what `config.kind` predicts. Diffusions draw t from 1..T, flows from (0, 1). Source: T1, M4 [DDPM alg. 1].
+    The target is what `config.kind` predicts. Diffusions draw t from 1..T, flows from (0, 1). For steps (K,), the K batches, one
+    after another. Source: T1, M4 [DDPM alg. 1].
     """
-    pick = rng.integers(config.seed, config.batch, len(data), step, rng.BATCH)
+    samples, steps = np.tile(np.arange(config.batch), np.size(step)), np.repeat(step, config.batch)
+    pick = rng.integers(config.seed, samples, len(data), steps, rng.BATCH)
     x0 = data[pick]
-    noise = rng.normal(config.seed, config.batch, x0.shape[1:], step, rng.NOISE, x0.dtype)
-    t = path.draw_time(rng.uniform(config.seed, config.batch, 1, step, rng.TIME)[:, 0])
+    noise = rng.normal(config.seed, samples, x0.shape[1:], steps, rng.NOISE, x0.dtype)
+    t = path.draw_time(rng.uniform(config.seed, samples, 1, steps, rng.TIME)[:, 0])
     signal, sigma = path.signal_sigma(t)
     y = None
     if labels is not None:
-        chance = rng.uniform(config.seed, config.batch, 1, step, rng.LABEL)[:, 0]
+        chance = rng.uniform(config.seed, samples, 1, steps, rng.LABEL)[:, 0]
         y = guidance.drop_labels(labels[pick], chance, config.label_dropout, int(labels.max()) + 1)
     target = predict.target(config.kind, x0, noise, t, path)
     return Batch(like(signal, x0) * x0 + like(sigma, x0) * noise, path.clock(t), y, target)
 
 
-def value_and_grad(net: Network, params: Params, batch: Batch, L: ModuleType = layers) -> tuple[float, Params]:
-    r"""The batch's summed loss and its gradient in the parameters.
+def batches(first: int, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Iterator[Batch]:
+    """The batches of steps first..config.steps, bit for bit those of `draw`, which is called once for a block of steps.
+
+    Blocks start at multiples of their length, wherever a run starts.
+    """
+    block = max(1, 2**13 // (config.batch * event_size(data)))
+    for low in range((first - 1) // block * block + 1, config.steps + 1, block):
+        drawn = parallel.split(draw(np.arange(low, low + block), data, labels, path, config), block)
+        yield from drawn[max(first - low, 0) : config.steps + 1 - low]
+
+
+def value_and_grad(
+    net: Network, params: Params, batch: Batch, L: ModuleType = layers, workers: int | None = 1, all_reduce: Reduce = parallel.total
+) -> tuple[float, Params]:
+    r"""The batch's summed loss and its gradient in the parameters; split over the threads of `workers` as `parallel.summed` says.
 
     $$L = \sum_B \|p_\theta(x_t, t) - target\|^2, \qquad d out = 2 (p_\theta - target)$$
 
     Source: T1 [DDPM alg. 1].
     """
-    out, vjp = net(params, batch.x, batch.clock, batch.y, L)
-    error = out - batch.target
-    grads, _ = vjp(2 * error)
-    return float(sum_event(error**2).sum()), grads
+
+    def of_slice(part: Batch) -> tuple[float, Params]:
+        out, vjp = net(params, part.x, part.clock, part.y, L)
+        error = out - part.target
+        grads, _ = vjp(2 * error)
+        return float(sum_event(error**2).sum()), grads
+
+    return parallel.summed(of_slice, batch, workers, all_reduce)
+
+
+def rate(step: int, config: Config) -> float:
+    """The learning rate of a step; a run shorter than its warm-up warms up all along."""
+    return optim.learning_rate(step, config.rate, min(config.warmup, config.steps - 1), config.steps)
+
+
+def update(state: State, grads: Params, config: Config) -> State:
+    """The state after one more step, from the gradient of the batch's summed loss: clipped mean, Adam, running average. Source: T1."""
+    step = state.step + 1
+    grads, _ = optim.clip(tree.map(lambda g: g / config.batch, grads), config.clip)
+    params, moments = optim.adam(state.params, grads, state.moments, step, rate(step, config), decay=config.decay)
+    return State(step, params, optim.ema(state.average, params, config.ema), moments)
 
 
 def train(
@@ -103,18 +136,20 @@ def train(
     config: Config,
     net: Network = mlp,
     L: ModuleType = layers,
+    workers: int | None = 1,
+    all_reduce: Reduce = parallel.total,
 ) -> Iterator[tuple[State, float]]:
     """Run from the state to `config.steps`, yielding the state and the batch's mean loss after every step.
 
     A step depends on the state and its own number only, so a run resumed from a saved state equals the uninterrupted one bit
-    for bit. Progress bars and checkpoints wrap this generator. Source: T1 [DDPM alg. 1].
+    for bit. Progress bars and checkpoints wrap this generator. With L = fast, the arrays of a yielded state are those the next
+    step changes: use or save them before going on, or copy them; the state passed in stays as it is. Source: T1 [DDPM alg. 1].
     """
-    for step in range(state.step + 1, config.steps + 1):
-        loss, grads = value_and_grad(net, state.params, draw(step, data, labels, path, config), L)
-        grads, _ = optim.clip(tree.map(lambda g: g / config.batch, grads), config.clip)
-        rate = optim.learning_rate(step, config.rate, min(config.warmup, config.steps - 1), config.steps)
-        params, moments = optim.adam(state.params, grads, state.moments, step, rate, decay=config.decay)
-        state = State(step, params, optim.ema(state.average, params, config.ema), moments)
+    advance = getattr(L, "update", update)
+    state = L.adopt(state) if hasattr(L, "adopt") else state
+    for batch in batches(state.step + 1, data, labels, path, config):
+        loss, grads = value_and_grad(net, state.params, batch, L, workers, all_reduce)
+        state = advance(state, grads, config)
         yield state, loss / config.batch
 
 

@@ -31,7 +31,9 @@ def flatten(tree: Tree, prefix: str = "") -> dict[str, Array]:
 
 
 def unflatten(flat: dict[str, Array]) -> Tree:
-    """The nested dict again."""
+    """The nested dict again, or the lone array, whose path is empty."""
+    if flat.keys() == {""}:
+        return flat[""]
     tree: Tree = {}
     for path, leaf in flat.items():
         *parents, name = path.split("/")

@@ -16,6 +16,13 @@ def relative(actual, expected):
     return float(np.max(np.abs(actual - expected), initial=0) / max(np.max(np.abs(expected), initial=0), np.finfo(np.float64).tiny))
 
 
+def roundings(actual, expected, *terms):
+    """Largest error in eps of the actual precision, relative to the largest of the expected numbers and of the terms they are summed from."""
+    scale = max([float(np.max(np.abs(term), initial=0)) for term in (expected, *terms)] + [np.finfo(np.float64).tiny])
+    error = float(np.max(np.abs(np.asarray(actual) - np.asarray(expected)), initial=0))
+    return error / scale / float(np.finfo(np.asarray(actual).dtype).eps) if np.isfinite(error) else np.inf
+
+
 # Identities between two ways of computing the same sum of a few products: each term carries at most about 8 roundings, and
 # errors are measured against the largest term. 16 u on either side, so 32 u = 16 eps.
 IDENTITY = 16
@@ -30,3 +37,85 @@ AFFINE_MOMENTS = 1e-11
 
 # Measured order of convergence against the theoretical one, from the design.
 ORDER = 0.05
+
+# Slerp divides sines by sin(theta); for theta up to 3, 1 / sin(theta) < 7.1, and the angle itself, taken from half chords,
+# carries about 4 u (2 roundings for each norm and the quotient). 7.1 * (4 + 4) u on either side: 60 eps, doubled for float32 norms.
+SLERP = 128
+
+# scipy controls the error of each step to the tolerance; over a span of about one time constant, with growth of at most e, the errors of
+# the few steps add up to a small multiple of it.
+ADAPTIVE = 10
+
+
+def in_eps(actual, expected, *terms):
+    """Largest error in units of eps of the actual precision, elementwise relative to the sum of the |terms| (default: the expected).
+
+    Subnormal results have no relative precision: terms count as at least the smallest normal number.
+    """
+    actual, wide = np.asarray(actual), np.longdouble
+    info = np.finfo(actual.dtype)
+    scale = sum(np.abs(np.asarray(term, dtype=wide)) for term in terms or (expected,))
+    error = np.abs(actual.astype(wide) - np.asarray(expected).astype(wide)) / (info.eps * np.maximum(scale, info.tiny))
+    return float(np.max(np.where(np.isnan(error), np.inf, error), initial=0))
+
+
+# Statistics of a fixed seed against their expectation, in standard errors: a right generator misses 5 once in 1.7 million draws.
+SIGMAS = 5
+
+# Box-Muller in eps = 2 u, relative to the radius: the angle 2 pi u1 < 6.3 carries two roundings (2 pi itself, the product), 2 * 6.3 u;
+# the radius four (log, product, root, and half of the logarithm's own), the cosine and the product one each: 19 u, below 10 eps.
+BOX_MULLER = 10
+
+
+def adam_roundings(beta1, beta2):
+    """Error of one step of Adam in u, relative to its largest term: 1 - beta^k carries u at most, over 1 - beta at least; 16 u for the rest."""
+    return 16 + 1 / (1 - beta1) + 1 / (1 - beta2)
+
+
+# Tables of a schedule against exact products. A relative error of 2 u in log alpha_bar (log1p, sum) reaches 1 - alpha_bar through
+# alpha_bar |log alpha_bar| / (1 - alpha_bar) <= 1; expm1, sqrt and the rounding of the reference add up to 3 u: below 4 ulp.
+TABLE = 4
+
+# Roundings in a beta of the linear and quadratic families: the ends' roots, two of linspace, one to square (which doubles the
+# earlier), two of the factor 1000/T: at most 12 u.
+FAMILY = 12
+
+# Roundings in a beta of the cosine and sigmoid families: angles (3 u, times the sensitivity the test computes), step (3 u), four
+# elementary functions (1 u each, one squared), three products and quotients: at most 16 u.
+COSINE = 16
+
+# Sines of t omega in eps = 2 u, relative to 1 + angle: the exponent, up to 9.3 with two roundings of its own, makes 9.3 * 3 u of omega;
+# the exponential, the product and the sine one u each: 31 u, below 16 eps.
+TIME_FEATURES = 16
+
+# The closed-form flow of a Gaussian: a square root of a quotient of two sums, and two products: about 10 roundings.
+TRANSPORT = 10
+
+# A log-density or a divergence, relative to the sum of its terms' sizes: a difference, a square, a quotient, a logarithm and two
+# sums, below 8 u each, and sums over at most 36 coordinates by pairs, below 6 u: 16 u = 8 eps.
+DENSITY = 8
+
+# Divergence of Gaussians, relative, from the design: d = log r and the series or difference cost at most 8 roundings; at
+# |d| = 0.1 the difference r - 1 - d cancels a factor 20 but the error of r - 1 counts only delta times, which leaves 20 u + 16 u.
+KL = 1e-14
+
+# The same with covariances: Cholesky, two triangular solves and eigenvalues of 4 x 4 matrices, some 100 u each way, times the condition.
+KL_FULL = 2e-14
+
+# Log-probability of a pixel: log_ndtr of two bounds (2 eps of |z|^2 / 2 each), their difference, expm1 and log.
+PIXEL = 8
+
+# Quadratures that have converged to the last digits: what is left are a few thousand summed terms, each with about 50 u from
+# exp at arguments up to 50, added with sqrt(n) u: 100 u in all. Hundredfold, for integrands that cancel by a factor of 100.
+QUADRATURE = 1e-12
+
+# The accuracy table of the design, in ulp, for the linear schedule at T = 1000. alpha_bar = exp(L) turns u of |L| <= 10 into 10 u and
+# more; 1 - alpha_bar contracts the error of L; beta-tilde is one quotient, one product, and three expm1.
+ALPHA_BAR = 64
+ONE_MINUS_ALPHA_BAR = 8
+POSTERIOR_VARIANCE = 4
+LOG_SNR = 1e-13
+
+# float32 against rounded float64, in eps of float32 relative to the summed terms: coefficients are float64 and rounded once, two
+# products and a sum once each; intermediate x0 and eps of a sampler step twice that. The design asks for 4.
+FLOAT32 = 4

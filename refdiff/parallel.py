@@ -1,0 +1,141 @@
+"""One batch on several threads: split it, differentiate each slice with the matrix library held to one thread, add up.
+
+The random numbers of a batch are drawn before it is split, so the answer does not depend on the number of workers, up to the
+order of the sum. The sum is one function, `all_reduce`: given the results of this process' slices it returns the sum over all
+slices there are, so that ranks of MPI, or several GPUs, can take the place of threads.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from itertools import pairwise
+from queue import SimpleQueue
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+from . import tree
+from .arrays import check_integer
+from .tree import Tree
+
+Task = Callable[[], Any]
+Reduce = Callable[[list[tuple[float, Tree]]], tuple[float, Tree]]
+
+ROWS = 128  # a slice below this is not worth a thread's while
+
+
+def total(parts: list[tuple[float, Tree]]) -> tuple[float, Tree]:
+    """The plain all-reduce: losses and gradients of all slices added up, in the order of the slices."""
+    losses, grads = zip(*parts, strict=True)
+    return sum(losses), tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *grads)
+
+
+def split(batch: Any, workers: int) -> list[Any]:
+    """A batch, a named tuple of arrays (B, ...) or None, as `workers` slices of nearly equal length; some are empty if B is less."""
+    rows = len(batch[0])
+    ends = [rows * i // workers for i in range(workers + 1)]
+    return [batch._make(None if a is None else a[low:high] for a in batch) for low, high in pairwise(ends)]
+
+
+def default_workers(rows: int) -> int:
+    """How many threads a batch of this many rows is worth on this machine: one per core, none with less than `ROWS` rows."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, rows // ROWS))
+
+
+def summed(f: Callable[[Any], tuple[float, Tree]], batch: Any, workers: int | None = 1, all_reduce: Reduce = total) -> tuple[float, Tree]:
+    """all_reduce of f, a loss and its gradient, over the slices of a batch, each on a thread of its own; None: `default_workers`.
+
+    One worker, asked for, runs f on the whole batch and leaves the matrix library its own threads. Raises for workers < 1.
+    """
+    if workers == 1:
+        return all_reduce([f(batch)])
+    workers = default_workers(len(batch[0])) if workers is None else workers
+    check_integer("workers", workers, 1, 2**16)
+    with one_blas_thread():
+        return all_reduce(run([partial(f, part) for part in split(batch, workers)]))
+
+
+def run(tasks: list[Task]) -> list[Any]:
+    """The results of all tasks, the first computed here and the others on threads that stay for later calls."""
+    if len(tasks) == 1 or threading.current_thread().name == _NAME:
+        return [task() for task in tasks]
+    replies = [_hand_over(i, task) for i, task in enumerate(tasks[1:])]
+    first = _attempt(tasks[0])
+    return [_unwrap(outcome) for outcome in [first, *(reply.get() for reply in replies)]]
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold the matrix library to one thread; the last of several who hold it at once lets go."""
+    global _holders, _limiter
+    with _lock:
+        _holders += 1
+        if _holders == 1:
+            _limiter = _controller().limit(limits=1, user_api="blas")
+    try:
+        yield
+    finally:
+        with _lock:
+            _holders -= 1
+            if _holders == 0:
+                _limiter.restore_original_limits()
+
+
+_NAME = "refdiff worker"
+_lock = threading.Lock()
+_holders = 0
+_limiter: Any = None
+_inboxes: list[SimpleQueue] = []  # one per worker thread, made when first needed
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _hand_over(i: int, task: Task) -> SimpleQueue:
+    """Give the task to worker thread i, in the caller's context (NumPy keeps its error state there); where the outcome will be."""
+    with _lock:
+        while len(_inboxes) <= i:
+            _inboxes.append(SimpleQueue())
+            threading.Thread(target=_work, args=(_inboxes[-1],), name=_NAME, daemon=True).start()
+    reply: SimpleQueue = SimpleQueue()
+    _inboxes[i].put((partial(contextvars.copy_context().run, task), reply))
+    return reply
+
+
+def _work(inbox: SimpleQueue) -> None:
+    while True:
+        task, reply = inbox.get()
+        reply.put(_attempt(task))
+
+
+def _attempt(task: Task) -> tuple[Any, BaseException | None]:
+    try:
+        return task(), None
+    except BaseException as error:
+        return None, error
+
+
+def _unwrap(outcome: tuple[Any, BaseException | None]) -> Any:
+    result, error = outcome
+    if error is not None:
+        raise error
+    return result
+
+
+def _forget() -> None:
+    """A forked child has no worker threads, whatever the parent had."""
+    global _holders, _lock
+    _inboxes.clear()
+    _holders, _lock = 0, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
