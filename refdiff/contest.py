@@ -1,7 +1,4 @@
-"""The main job: a diffusion and a flow model learn a 2-D data set, and what every sampler makes of them is measured.
-
-The computation stands apart from the printing: `gather`, `learn`, `draw` and `judge` can be called alone; `run` does it all.
-"""
+"""The contest behind the demo: a diffusion and a flow model learn a 2-D data set, samplers draw from them, fresh data judges."""
 
 from __future__ import annotations
 
@@ -9,8 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from pathlib import Path
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,18 +14,24 @@ from . import data, fast, flow, guidance, metrics, mlp, parallel, rng, samplers,
 from .arrays import Array, GaussianPath, Model, Time
 from .schedules import Schedule
 
+States = dict[str, list[Array]]  # by a sampler's name, all it went through, from noise to data
+
 BOUND = 3.0  # a good sampler's distance, in floors; fresh data itself strays up to 2.1 in 50 draws, since 2000 points are few
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the demo does: `steps` of training for each model, `points` drawn by each sampler, `fresh` sets to compare with."""
+    """What the demo does: `steps` of training for each model, `points` drawn by each sampler, `fresh` sets to compare with.
+
+    T times of the diffusion, of which DDPM visits `ddpm`; a pool of points to learn from; `frames` of the animation.
+    """
 
     dataset: str = "two_moons"
     seed: int = 0
     steps: int = 4000
     guidance: float = 3.0
     T: int = 1000
+    ddpm: int = 1000
     points: int = 2000
     pool: int = 50_000
     fresh: int = 6
@@ -38,7 +39,7 @@ class Settings:
     quick: bool = False
 
 
-QUICK: dict[str, Any] = {"steps": 60, "T": 100, "points": 160, "pool": 2000, "fresh": 3, "frames": 8, "quick": True}
+QUICK: dict[str, Any] = {"steps": 60, "ddpm": 100, "points": 160, "pool": 2000, "fresh": 3, "frames": 8, "quick": True}
 
 
 class Data(NamedTuple):
@@ -119,13 +120,13 @@ def _fit(kind: str, path: GaussianPath, known: Data, settings: Settings) -> tupl
     return on_threads(training.as_model(state.averaged(config), path, L=fast)), np.array(losses)
 
 
-def methods(schedule: Schedule, gamma: float) -> list[Method]:
+def methods(schedule: Schedule, settings: Settings) -> list[Method]:
     """The samplers of the table. gamma = 1 is the conditional model as it is; a larger one sharpens on purpose."""
-    T = schedule.T
+    T, S, gamma = schedule.T, settings.ddpm, settings.guidance
     ddpm, ddim = (samplers.stepper(formula, schedule) for formula in (samplers.ddpm_step, samplers.ddim_step))
     ddim50, heun10 = schedules.grid("linspace", T, 50), np.linspace(0, 1, 11)
     return [
-        Method(f"DDPM, {T} steps", "eps", ddpm, schedules.grid("linspace", T, T), good=True),
+        Method(f"DDPM, {S} steps", "eps", ddpm, schedules.grid("linspace", T, S), good=True),
         Method("DDIM, 50 steps", "eps", ddim, ddim50, good=True),
         Method("DDIM, 10 steps", "eps", ddim, schedules.grid("quadratic", T, 10)),
         Method("flow, Euler, 20 steps", "velocity", samplers.euler_step, np.linspace(0, 1, 21), good=True),
@@ -143,10 +144,10 @@ def draw(method: Method, models: Models, labels: Array, seed: int) -> Iterator[A
     return samplers.sample(model, method.step, method.grid, start, noise)
 
 
-def draw_all(chosen: list[Method], models: Models, labels: Array, seed: int) -> dict[str, list[Array]]:
+def draw_all(chosen: list[Method], models: Models, labels: Array, seed: int) -> States:
     """The states of every sampler by its name, with a bar that counts steps."""
     bar = progress(None, "sampling", sum(len(method.grid) - 1 for method in chosen))
-    states: dict[str, list[Array]] = {}
+    states: States = {}
     for method in chosen:
         bar.set_postfix_str(method.name, refresh=False)
         states[method.name] = []
@@ -162,7 +163,7 @@ def distance(samples: Array, fresh: Array) -> float:
     return float(np.mean([metrics.energy_distance(a, b) for a, b in zip(samples, fresh, strict=True)]))
 
 
-def judge(chosen: list[Method], states: dict[str, list[Array]], known: Data, settings: Settings) -> list[Score]:
+def judge(chosen: list[Method], states: States, known: Data, settings: Settings) -> list[Score]:
     """The table: fresh data against fresh data (the floor), every sampler against fresh data, and pure noise."""
     floor = float(np.mean([distance(a, b) for a, b in combinations(known.fresh, 2)]))
 

@@ -6,6 +6,7 @@ time, and training's update runs over flat buffers. `training.train(..., L=fast)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,7 +91,7 @@ def update(state: State, grads: Params, config: Config) -> State:
         return training.update(state, grads, config)
     gradient = np.concatenate([leaf.ravel() for leaf in tree.flatten(grads).values()])
     gradient *= 1 / config.batch
-    norm = np.sqrt(sum(float(np.dot(part, part)) for part in _blocks(gradient)))
+    norm = math.sqrt(sum(float(np.dot(part, part)) for part in _blocks(gradient)))
     factor = config.clip / norm if norm > config.clip else 1.0
     step = state.step + 1
     for theta, average, m, v, g in zip(*map(_blocks, (*state.buffers, gradient)), strict=True):
@@ -132,4 +133,4 @@ def _blocks(buffer: Array) -> list[Array]:
 
 def _room(x: Array, y: Array) -> Array | None:
     """x, where the result of x and y may take its place."""
-    return x if np.result_type(x, y) == x.dtype and np.broadcast_shapes(x.shape, y.shape) == x.shape else None
+    return x if np.result_type(x, y) == x.dtype else None

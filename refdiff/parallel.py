@@ -12,11 +12,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache, partial, reduce
 from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from . import tree
@@ -31,8 +32,7 @@ ROWS = 128  # a slice below this is not worth a thread's while
 
 def total(parts: list[tuple[float, Tree]]) -> tuple[float, Tree]:
     """The plain all-reduce: losses and gradients of all slices added up, in the order of the slices."""
-    losses, grads = zip(*parts, strict=True)
-    return sum(losses), tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *grads)
+    return reduce(lambda a, b: (a[0] + b[0], tree.map(np.add, a[1], b[1])), parts)
 
 
 def split(batch: Any, workers: int) -> list[Any]:
@@ -73,30 +73,35 @@ def run(tasks: list[Task]) -> list[Any]:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Hold the matrix library to one thread; the last of several who hold it at once lets go."""
-    global _holders, _limiter
     with _lock:
-        _holders += 1
-        if _holders == 1:
-            _limiter = _controller().limit(limits=1, user_api="blas")
+        if not _holders:
+            _threads[:] = [library.num_threads for library in _libraries()]
+            _limit([1] * len(_threads))
+        _holders.append(None)
     try:
         yield
     finally:
         with _lock:
-            _holders -= 1
-            if _holders == 0:
-                _limiter.restore_original_limits()
+            _holders.pop()
+            if not _holders:
+                _limit(_threads)
 
 
 _NAME = "refdiff worker"
 _lock = threading.Lock()
-_holders = 0
-_limiter: Any = None
+_holders: list[None] = []
+_threads: list[int] = []  # of each library, before it was held
 _inboxes: list[SimpleQueue] = []  # one per worker thread, made when first needed
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _libraries() -> list[Any]:
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+def _limit(threads: list[int]) -> None:
+    for library, number in zip(_libraries(), threads, strict=True):
+        library.set_num_threads(number)
 
 
 def _hand_over(i: int, task: Task) -> SimpleQueue:
@@ -132,9 +137,9 @@ def _unwrap(outcome: tuple[Any, BaseException | None]) -> Any:
 
 def _forget() -> None:
     """A forked child has no worker threads, whatever the parent had."""
-    global _holders, _lock
+    global _lock
+    _lock = threading.Lock()
     _inboxes.clear()
-    _holders, _lock = 0, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -97,7 +97,8 @@ def _draw_panel(ax: Any, panel: Panel, limit: float) -> None:
     ax.scatter(*panel.points.T, s=2.5, c=colors(panel.labels), alpha=0.18 if faded else 0.55, linewidths=0, zorder=1)
     if panel.arrows is not None:
         (x, y), (u, v) = panel.arrows[0].T, panel.arrows[1].T
-        ax.quiver(x, y, u, v, color=INK, angles="xy", width=0.006, headwidth=4, zorder=2)
+        long = np.quantile(np.hypot(u, v), 0.95)
+        ax.quiver(x, y, u, v, color=INK, angles="xy", scale_units="xy", scale=long * 9 / limit, width=0.005, headwidth=4.5, zorder=2)
     if panel.paths is not None:
         states, labels = panel.paths
         for i, color in enumerate(colors(labels)):

@@ -5,43 +5,37 @@ from __future__ import annotations
 import numpy as np
 
 from . import flow, forward, predict, rng
-from .arrays import Array, Model
+from .arrays import Array
 from .contest import BOUND, Data, Method, Models, Score, States
 from .plots import Curve, Panel, Story
 
 SHOWN = 1500  # points per panel
-PATHS = 40  # paths per panel
 
 
-def tell(
-    title: str, known: Data, models: Models, chosen: list[Method], states: States, scores: list[Score], orders: list[Curve] | None = None
-) -> Story:
-    """The whole picture; with orders of convergence in place of losses where they are given."""
-    points, labels = known.points[:SHOWN], known.labels[:SHOWN]
-    scored = list(zip(chosen, scores[1:], strict=False))
+def tell(title: str, known: Data, models: Models, chosen: list[Method], states: States, scores: list[Score], orders: list[Curve]) -> Story:
+    """The whole picture; with orders of convergence in place of losses where there are some. scores[1:] belong to the chosen methods."""
+    points, labels, side = known.points[:SHOWN], known.labels[:SHOWN], limit(known)
+    shown = _every(len(known.asked), SHOWN)
+
+    def samples(method: Method, remark: str) -> Panel:
+        name = method.name.split(", guidance")[0]
+        return Panel(f"{name}\n{remark}", states[method.name][-1][shown], known.asked[shown])
+
+    judged = list(zip(chosen, scores[1:], strict=False))
+    plain = [samples(method, f"{score.multiple:.1f} floors from fresh data") for method, score in judged if method.gamma == 1]
+    guided = [samples(method, f"sharpened by guidance {method.gamma:g}") for method in chosen if method.gamma != 1]
     return Story(
         title=title,
         schedule=models.schedule,
         forward=_noised(points, labels, models),
-        fields=_fields(points, labels, models, known.asked, states, chosen),
-        samples=[
-            Panel("real data\ncoloured by label", points, labels),
-            *(
-                _samples(f"{method.name}\n{score.multiple:.1f} floors from fresh data", method, known, states)
-                for method, score in scored
-                if method.gamma == 1
-            ),
-        ],
+        fields=_fields(points, labels, models, side, {method.name: (states[method.name], known.asked) for method in chosen}),
+        samples=[Panel("real data\ncoloured by label", points, labels), *plain],
         curves=orders or [Curve(name, *_smooth(losses)) for name, losses in models.losses.items()],
-        converging=orders is not None,
-        bars=[(row.name, row.multiple) for row in scores if "guidance" not in row.name],
+        converging=bool(orders),
+        bars=[(score.name, score.multiple) for score in scores if "guidance" not in score.name],
         bound=BOUND,
-        guided=[
-            _samples(method.name.replace(", guidance", "\nsharpened by guidance"), method, known, states)
-            for method in chosen
-            if method.gamma != 1
-        ],
-        limit=limit(known),
+        guided=guided,
+        limit=side,
     )
 
 
@@ -50,48 +44,55 @@ def limit(known: Data) -> float:
     return float(max(np.abs(known.points[:SHOWN]).max() + 0.2, 2.6))
 
 
-def frames(known: Data, models: Models, ddpm: list[Array], heun: list[Array]) -> list[list[Panel]]:
-    """Diffusion beside flow, each pair at the same ratio of signal to noise: M5 maps the schedule to flow time."""
-    times = flow.flow_time(models.schedule.log_snr)  # of t = 0..T, falling from 1
-    pick = _spread(len(known.asked), SHOWN)
-    labels, last = known.asked[pick], len(heun) - 1
+def frames(known: Data, models: Models, grid: Array, ddpm: list[Array], heun: list[Array]) -> list[list[Panel]]:
+    """DDPM on its grid beside the flow, each pair at the same ratio of signal to noise: M5 maps the schedule to flow time."""
+    times = flow.flow_time(models.schedule.log_snr[grid])  # rising to 1
+    shown = _every(len(known.asked), SHOWN)
+    labels, last = known.asked[shown], len(heun) - 1
     result = []
     for k, state in enumerate(heun):
-        t = int(np.argmin(np.abs(times - k / last)))
-        diffusion = Panel(f"diffusion (DDPM), t = {t}", ddpm[models.schedule.T - t][pick], labels)
-        result.append([diffusion, Panel(f"flow (Heun), t = {k / last:.2f}", state[pick], labels)])
+        i = int(np.argmin(np.abs(times - k / last)))
+        diffusion = Panel(f"diffusion (DDPM), t = {grid[i]}", ddpm[i][shown], labels)
+        result.append([diffusion, Panel(f"flow (Heun), t = {k / last:.2f}", state[shown], labels)])
     return result
 
 
 def _noised(points: Array, labels: Array, models: Models) -> list[Panel]:
     """The forward process at four times."""
-    T = models.schedule.T
-    noise = rng.normal(0, len(points), (2,))
-    titles = ["the data, t = 0", *(rf"noised, $t = {t}$" for t in (T // 10, T // 4)), f"nearly pure noise, t = {T}"]
-    return [
-        Panel(title, forward.q_sample(points, t, models.schedule, noise), labels)
-        for title, t in zip(titles, (0, T // 10, T // 4, T), strict=True)
-    ]
-
-
-def _fields(points: Array, labels: Array, models: Models, asked: Array, states: States, chosen: list[Method]) -> list[Panel]:
-    """Score at two times and paths of DDIM; velocity at two times and paths of the flow."""
     T, noise = models.schedule.T, rng.normal(0, len(points), (2,))
-    places = _places(limit_points=points)
+    titles = {0: "the data, t = 0", T // 10: f"noised, t = {T // 10}", T // 4: f"noised, t = {T // 4}", T: f"nearly pure noise, t = {T}"}
+    return [Panel(title, forward.q_sample(points, t, models.schedule, noise), labels) for t, title in titles.items()]
+
+
+def _fields(points: Array, labels: Array, models: Models, side: float, runs: dict[str, tuple[list[Array], Array]]) -> list[Panel]:
+    """The score at two times and DDIM's paths; the velocity at two times and the flow's paths."""
+    T, noise = models.schedule.T, rng.normal(0, len(points), (2,))
+    ticks = np.linspace(-0.92 * side, 0.92 * side, 17)
+    places = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2).astype(np.float32)
 
     def score(t: int) -> Panel:
         arrows = predict.convert(models.eps(places, t), places, t, models.schedule, "eps", "score")
-        return Panel(
-            rf"score $\nabla\,\log\,p_t(x)$ at $t = {t}$", forward.q_sample(points, t, models.schedule, noise), labels, (places, arrows)
-        )
+        return Panel(f"score at t = {t}", forward.q_sample(points, t, models.schedule, noise), labels, (places, arrows))
 
     def velocity(t: float) -> Panel:
-        return Panel(
-            rf"velocity $u_t(x)$ at flow time $t = {t}$",
-            flow.interpolate(points, noise, t),
-            labels,
-            (places, models.velocity(places, np.float64(t))),
-        )
+        return Panel(f"velocity at flow time {t}", flow.interpolate(points, noise, t), labels, (places, models.velocity(places, t)))
 
-    ddim, heun = (_paths(title, method, asked, states) for title, method in (("paths of DDIM, 50 steps", chosen[1]), ("paths of the flow, Heun", chosen[4])))
-    return [score(T // 4), score(T // 10), ddim, velocity(0.3), velocity(0.7), heun]
+    def paths(name: str) -> Panel:
+        states, asked = runs[name]
+        some = _every(len(asked), 48)
+        return Panel(f"paths of {name}", points, labels, paths=(np.stack(states)[:, some], asked[some]))
+
+    ddim, heun = "DDIM, 50 steps", "flow, Heun, 10 steps"
+    return [score(T // 4), score(T // 10), paths(ddim), velocity(0.3), velocity(0.7), paths(heun)]
+
+
+def _every(count: int, wanted: int) -> Array:
+    """Evenly spaced indices, at most as many as wanted."""
+    return np.linspace(0, count - 1, min(count, wanted)).astype(int)
+
+
+def _smooth(losses: Array) -> tuple[Array, Array]:
+    """Running means of losses, with the steps where they end."""
+    width = max(1, len(losses) // 40)
+    sums = np.cumsum(np.insert(losses, 0, 0.0))
+    return np.arange(width, len(losses) + 1), (sums[width:] - sums[:-width]) / width

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from refdiff import flow, guidance, layers, mlp, optim, oracles, predict, q_sample, rng, schedules
 from tests import strategies
-from tests.tolerances import COMPLEX_STEP, IDENTITY, relative, roundings
+from tests.tolerances import COMPLEX_STEP, EXCESS, EXPLAINED, IDENTITY, relative, roundings
 
 SCHEDULE = schedules.linear(100)
 scales = st.floats(-2, 8)
@@ -105,15 +105,13 @@ def test_scales_zero_and_one_give_the_ends_back(data):
 
 
 def test_guidance_in_numbers():
-    """G1, G3: the formulas at generic numbers; 004's score (0.10, -0.20) with gradient (0.30, 0.50) at scale 2 is (0.70, 0.80)."""
+    """G1, G3: the formulas at generic numbers, with levels per example."""
     u, c = numbers(3, 2), numbers(3, 2, step=1)
     assert roundings(guidance.classifier_free(u, c, 3.5), -2.5 * u + 3.5 * c) <= IDENTITY
     assert roundings(guidance.classifier_score(u, c, 3.5), u + 3.5 * c) <= IDENTITY
     assert roundings(guidance.classifier_eps(u, c, 3.5, 0.75, flow.straight), u - 3.5 * 0.25 * c) <= IDENTITY
     t = np.array([10, 50, 90])
     assert roundings(guidance.classifier_eps(u, c, 3.5, t, SCHEDULE), u - 3.5 * SCHEDULE.sigma[t][:, None] * c) <= IDENTITY
-    worked = guidance.classifier_score(np.array([[0.10, -0.20]]), np.array([[0.30, 0.50]]), 2)
-    assert roundings(worked, np.array([[0.70, 0.80]])) <= IDENTITY
 
 
 @given(st.floats(-1, 10))
@@ -165,7 +163,7 @@ def test_guided_equals_two_calls(shape, t):
     ((doubled, times, labels),) = calls
     assert np.array_equal(doubled, np.concatenate([x, x])) and np.array_equal(labels, [2, 2, 2, 0, 1, 1])
     assert np.array_equal(times, np.concatenate([t, t]) if np.ndim(t) else t)
-    assert np.array_equal(guidance.guided(model, list(y), 0.0, 2)(x, t), model(x, t)) or np.ndim(t)
+    assert roundings(guidance.guided(model, list(y), 0.0, 2)(x, t), model(x, t)) <= IDENTITY
 
 
 # A classifier's gradient
@@ -238,8 +236,7 @@ def test_a_classifier_trained_on_noised_data_learns_the_gradient():
     exact, learned = oracle.class_gradient(x, *levels, y), guidance.classifier_gradient(logits, vjp, y)
     explained = 1 - ((learned - exact) ** 2).sum() / (exact**2).sum()
     least, reached = -oracle.log_class(x, *levels)[np.arange(2000), y].mean(), layers.cross_entropy(logits, y)[0].mean()
-    print(explained, least, reached)
-    assert explained > 0.8 and reached < least + 0.05
+    assert explained > EXPLAINED and least - EXCESS < reached < least + EXCESS
 
 
 # Refusals

@@ -264,7 +264,7 @@ print(json.dumps({"killed": killed, "states": sorted(states)}))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 and fork are POSIX")
-@pytest.mark.parametrize("mode, count", [("lines", 110), ("random", 20)])
+@pytest.mark.parametrize("mode, count", [("lines", 90), ("random", 20)])
 def test_kill_leaves_a_whole_file(tmp_path, mode, count):
     """kill -9 before any line of a save, and at 20 random moments: the old state or the new one loads, whole, and at most one file is left over."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -272,11 +272,10 @@ def test_kill_leaves_a_whole_file(tmp_path, mode, count):
     result = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parents[1], env=environment)
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
-    print(report)
     if mode == "random":
         assert report["killed"] == 20
     else:
-        assert report["killed"] < 110, "a save has fewer lines, so the last trials ended by themselves: all were reached"
+        assert report["killed"] < count, "a save has fewer lines, so the last trials ended by themselves: all were reached"
         assert report["states"] == [0, 1], "some kills struck before the renaming, some after"
 
 

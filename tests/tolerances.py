@@ -119,3 +119,27 @@ LOG_SNR = 1e-13
 # float32 against rounded float64, in eps of float32 relative to the summed terms: coefficients are float64 and rounded once, two
 # products and a sum once each; intermediate x0 and eps of a sampler step twice that. The design asks for 4.
 FLOAT32 = 4
+
+# Frechet distance in eps = 2 u, relative to the traces: eigenvalues and singular values of matrices up to 5 x 5 are right to about d u of the
+# largest, roots of eigenvalues no smaller than 1/100 of it to ten times that; two roots, a product, a sum of squares: 2 * 10 * 5 + 20 u.
+FRECHET = 64
+
+# A classifier of P = 5,571 parameters trained once through N = 76,800 examples: the excess of its cross-entropy over the least
+# possible is about P / 2N = 0.036 nats (the classical risk of maximum likelihood), were it trained to the end.
+EXCESS = 0.036
+
+# The share of the exact gradient that a learned classifier's gradient explains. 0 for a mute network, -3 for a wrong sign, 0.75 for
+# half the size; so 0.8 tells these from a right one.
+EXPLAINED = 0.8
+
+# Log-densities of a mixture: a quadratic form in up to 3 dimensions through an eigenbasis against one through another
+# factorization, each about d^2 roundings times a condition of up to 10 / 0.05; relative to the largest term.
+DENSITY = 2000
+
+# Two formulas are different ones where, on generic numbers of order 1, they come out further apart than a hundredth of the right
+# one: at least 10^13 roundings, which nothing but another formula explains.
+DIFFERENT_FORMULA = 0.01
+
+# Tweedie's formula against conditioning: a solve of at most 3 equations (10 u times the condition, which the test multiplies in),
+# and about 10 roundings of the terms: 32 u.
+TWEEDIE = 16

@@ -1,0 +1,161 @@
+"""The command `refdiff`: exit code 0, 1 if a check failed, 2 for wrong usage, 130 if interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+
+PAGE = """\
+The executable specification of diffusion and flow-matching models.
+
+  refdiff demo             a diffusion and a flow learn two moons, every sampler is measured: under a minute
+  refdiff demo --oracle    the same with exact models, and the order at which each sampler converges: seconds
+  refdiff eq               all equations: id, name, function, source
+  refdiff eq R2            one equation, its function as it runs, and where it is tested
+"""
+
+MORE = """\
+more examples:
+  refdiff demo --dataset checkerboard --seed 3
+  refdiff demo --guidance 2 --out pictures
+  refdiff demo --quick --no-gif
+
+exit codes: 0 all well, 1 a check failed, 2 wrong usage, 130 interrupted
+"""
+
+DEMO = """\
+A diffusion model (which learns the noise) and a flow model (which learns the velocity) learn a 2-D data set with labels.
+DDPM, DDIM, Euler and Heun then sample, and the energy distance of each to fresh data is printed beside the floor, fresh
+data against fresh data, and beside pure noise. A picture and an animation tell the story. Exit code 1 if a sampler that
+should be good stays too far from the data.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, by default the program's own; the exit code."""
+    try:
+        arguments = parser().parse_args(argv)
+        code = int(arguments.work(arguments))
+        sys.stdout.flush()
+        return code
+    except SystemExit as stop:  # argparse leaves this way, its message printed
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser("refdiff", description=PAGE, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--version", action="version", version=f"refdiff {__version__}")
+    top.set_defaults(work=lambda _: top.error("no command; allowed: demo, eq"))
+    commands = top.add_subparsers(title="commands", metavar="COMMAND")
+    _add_demo(commands)
+    _add_eq(commands)
+    return top
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser(
+        "demo", help="train, sample, measure and draw", description=DEMO, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    demo.add_argument("--dataset", type=_dataset, default="two_moons", metavar="NAME", help=f"{', '.join(_datasets())} (default two_moons)")
+    demo.add_argument("--seed", type=_integer(0, 2**64 - 1), default=0, metavar="N", help="seed of all random numbers (default 0)")
+    demo.add_argument("--steps", type=_integer(1, 10**7), metavar="N", help="training steps of each model (default 4000; 60 with --quick)")
+    demo.add_argument(
+        "--guidance", type=_number(0, 100), default=3.0, metavar="GAMMA", help="guidance scale of the sharpened rows; 1 is none (default 3)"
+    )
+    demo.add_argument("--out", type=Path, default=Path("refdiff-demo"), metavar="DIR", help="folder for the pictures (default ./refdiff-demo)")
+    demo.add_argument("--oracle", action="store_true", help="exact models in place of trained ones, and orders of convergence")
+    demo.add_argument("--quick", action="store_true", help="everything in a few seconds, too short to learn: for tests")
+    demo.add_argument("--no-gif", action="store_true", help="write no animation")
+    demo.set_defaults(work=lambda arguments: _demo(demo, arguments))
+
+
+def _add_eq(commands: Any) -> None:
+    eq = commands.add_parser("eq", help="list the equations, or show one", description="List the equations, or show one with its source.")
+    eq.add_argument("id", nargs="?", metavar="ID", help="an equation, such as R2; without it, all are listed")
+    eq.set_defaults(work=lambda arguments: _eq(eq, arguments))
+
+
+def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    try:
+        import matplotlib.figure  # noqa: F401
+        import PIL  # noqa: F401
+        import tqdm  # noqa: F401
+    except ModuleNotFoundError as missing:
+        print(f"refdiff demo: {missing.name} is not installed; pip install 'refdiff[toys]'", file=sys.stderr)
+        return 2
+    _check_folder(command, arguments.out)
+    from .contest import QUICK, Settings
+    from .demo import run, run_oracle
+
+    chosen = {"dataset": arguments.dataset, "seed": arguments.seed, "guidance": arguments.guidance}
+    steps = {} if arguments.steps is None else {"steps": arguments.steps}
+    settings = Settings(**{**(QUICK if arguments.quick else {}), **chosen, **steps})
+    return (run_oracle if arguments.oracle else run)(settings, arguments.out, not arguments.no_gif)
+
+
+def _eq(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from . import equations
+
+    try:
+        print(equations.list_text() if arguments.id is None else equations.show_text(arguments.id))
+    except ValueError as error:
+        command.error(f"argument ID: {error}")
+    return 0
+
+
+def _check_folder(command: argparse.ArgumentParser, folder: Path) -> None:
+    """Make the folder now, and fail now rather than after the work, if nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        command.error(f"argument --out: {str(folder)!r}; allowed: a folder that can be made and written ({error.strerror})")
+
+
+def _datasets() -> tuple[str, ...]:
+    from .data import DATASETS
+
+    return tuple(DATASETS)
+
+
+def _dataset(text: str) -> str:
+    if text not in _datasets():
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: {', '.join(_datasets())}")
+    return text
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not text.isascii() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r}; allowed: an integer, {low}..{high}")
+        return int(text)
+
+    return parse
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r}; allowed: a number, {low:g}..{high:g}")
+        return value
+
+    return parse
