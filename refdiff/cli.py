@@ -72,11 +72,13 @@ def _add_demo(commands: Any) -> None:
     )
     demo.add_argument("--dataset", type=_dataset, default="two_moons", metavar="NAME", help=f"{', '.join(_datasets())} (default two_moons)")
     demo.add_argument("--seed", type=_integer(0, 2**64 - 1), default=0, metavar="N", help="seed of all random numbers (default 0)")
-    demo.add_argument("--steps", type=_integer(1, 10**7), metavar="N", help="training steps of each model (default 4000; 60 with --quick)")
+    demo.add_argument("--steps", type=_integer(1, 10**7), metavar="N", help="training steps of each model (default 3000; 200 with --quick)")
     demo.add_argument(
         "--guidance", type=_number(0, 100), default=3.0, metavar="GAMMA", help="guidance scale of the sharpened rows; 1 is none (default 3)"
     )
-    demo.add_argument("--out", type=Path, default=Path("refdiff-demo"), metavar="DIR", help="folder for the pictures (default ./refdiff-demo)")
+    demo.add_argument(
+        "--out", type=Path, default=Path("refdiff-demo"), metavar="DIR", help="folder for the pictures (default ./refdiff-demo)"
+    )
     demo.add_argument("--oracle", action="store_true", help="exact models in place of trained ones, and orders of convergence")
     demo.add_argument("--quick", action="store_true", help="everything in a few seconds, too short to learn: for tests")
     demo.add_argument("--no-gif", action="store_true", help="write no animation")

@@ -8,9 +8,9 @@ from time import perf_counter
 
 import numpy as np
 
-from . import contest, data, oracle_demo, plots, samplers, story
-from .contest import Data, Method, Models, Score, Settings, States
-from .plots import Curve
+from . import contest, data, judging, oracle_demo, plots, samplers, story
+from .contest import Data, Method, Models, Settings, States
+from .judging import Score
 
 LEGEND = "Energy distance, label by label, averaged; the floor is fresh data against fresh data, of as many points."
 
@@ -22,27 +22,29 @@ def run(settings: Settings, out: Path, animate: bool = True) -> int:
     known = contest.gather(data.DATASETS[settings.dataset], settings)
     models = contest.learn(known, settings)
     chosen, states, scores = _compete(known, models, settings)
-    title = f"{_name(settings)}, learned by a diffusion and by a flow, in plain NumPy"
+    title = (
+        f"{_name(settings)}, learned by a diffusion and by a flow, in plain NumPy{' (--quick: hardly trained)' if settings.quick else ''}"
+    )
     picture = story.tell(title, known, models, chosen, states, scores, [])
     _save(picture, known, models, chosen, states, settings, out / "demo", animate)
-    return _close(contest.failed(scores), began)
+    return _close(judging.failed(scores), began)
 
 
 def run_oracle(settings: Settings, out: Path, animate: bool = True) -> int:
     """The same with exact models, and every sampler's order; 0, or 1 if anything is off. Writes oracle.png and oracle.gif into out."""
     began = perf_counter()
     print(f"{_name(settings)} as a Gaussian mixture, whose noise and velocity are known exactly: no network, no training.")
-    settings = replace(settings, points=min(settings.points, 1000), ddpm=min(settings.ddpm, 250))
+    settings = replace(settings, points=min(settings.points, 1000), ddpm=min(settings.ddpm, 250), frames=min(settings.frames, 30))
     mixture = oracle_demo.fit(settings.dataset)
     known = contest.gather(oracle_demo.source(mixture), settings)
     models = oracle_demo.exact_models(mixture, settings.T)
     chosen, states, scores = _compete(known, models, settings)
     orders = oracle_demo.measure(mixture, settings)
-    print(f"\n{oracle_demo.table(orders, settings)}\n")
+    print(f"\n{oracle_demo.table(orders, settings)}")
     title = f"{_name(settings)} as a Gaussian mixture: exact scores and velocities, no network"
     picture = story.tell(title, known, models, chosen, states, scores, oracle_demo.curves(orders))
     _save(picture, known, models, chosen, states, settings, out / "oracle", animate)
-    return _close(contest.failed(scores) or oracle_demo.failed(orders, settings), began)
+    return _close(judging.failed(scores) or oracle_demo.failed(orders, settings), began)
 
 
 def _name(settings: Settings) -> str:
@@ -53,8 +55,8 @@ def _compete(known: Data, models: Models, settings: Settings) -> tuple[list[Meth
     """Draw with every sampler, judge, and print the table."""
     chosen = contest.methods(models.schedule, settings)
     states = contest.draw_all(chosen, models, known.asked, settings.seed)
-    scores = contest.judge(chosen, states, known, settings)
-    print(f"\n{contest.table(scores)}\n{LEGEND}")
+    scores = judging.judge(chosen, states, known, settings)
+    print(f"\n{judging.table(scores)}\n{LEGEND}")
     return chosen, states, scores
 
 

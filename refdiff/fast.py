@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from . import layers, training, tree
+from . import layers, parallel, training, tree
 from .arrays import Array
 from .layers import Params, Vjp, cross_entropy, embedding
 from .training import Config, State
@@ -89,9 +89,13 @@ def update(state: State, grads: Params, config: Config) -> State:
     """
     if not isinstance(state, _Flat):
         return training.update(state, grads, config)
-    gradient = np.concatenate([leaf.ravel() for leaf in tree.flatten(grads).values()])
+    leaves = tree.flatten(grads)
+    if leaves.keys() != tree.flatten(state.params).keys():
+        raise ValueError(f"trees differ: {sorted(leaves)} against {sorted(tree.flatten(state.params))}")
+    gradient = np.concatenate([leaf.ravel() for leaf in leaves.values()])
     gradient *= 1 / config.batch
-    norm = math.sqrt(sum(float(np.dot(part, part)) for part in _blocks(gradient)))
+    with parallel.one_blas_thread():  # or its threads would wait, spinning, where those of the next gradient want to run
+        norm = math.sqrt(sum(float(np.dot(part, part)) for part in _blocks(gradient)))
     factor = config.clip / norm if norm > config.clip else 1.0
     step = state.step + 1
     for theta, average, m, v, g in zip(*map(_blocks, (*state.buffers, gradient)), strict=True):

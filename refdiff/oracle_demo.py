@@ -15,7 +15,7 @@ from .oracles import Mixture
 from .plots import Curve
 from .schedules import Schedule
 
-STEPS, QUICK_STEPS = (16, 32, 64, 128, 256), (32, 64, 128)
+STEPS, QUICK_STEPS = (16, 32, 64, 128, 256), (16, 32, 64)
 OFF, QUICK_OFF = 0.1, 0.2  # how far a measured order may be from the theoretical one: fewer steps see higher terms of the error
 MEAN, VARIANCE = 0.7, 0.25  # the single Gaussian on which random samplers are affine maps
 
@@ -174,7 +174,8 @@ def table(orders: list[Order], settings: Settings) -> str:
     steps = orders[0].steps
     head = f"{'error with this many steps':<26}" + "".join(f"{S:>9}" for S in steps) + "    order"
     rows = [
-        f"{order.name:<26}" + "".join(f"{error:9.1e}" for error in order.errors)
+        f"{order.name:<26}"
+        + "".join(f"{error:9.1e}" for error in order.errors)
         + f"  {order.measured:7.2f}  {'PASS' if _right(order, settings) else 'OFF'}, {order.promised} in theory"
         for order in orders
     ]
@@ -190,7 +191,7 @@ NOTES = (
 
 def curves(orders: list[Order]) -> list[Curve]:
     """The orders as lines of the chart."""
-    return [Curve(f"{order.name}: {order.measured:.2f}", np.array(order.steps), order.errors) for order in orders]
+    return [Curve(f"{order.measured:.2f}  {order.name}", np.array(order.steps), order.errors) for order in orders]
 
 
 def _right(order: Order, settings: Settings) -> bool:

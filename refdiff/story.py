@@ -6,10 +6,19 @@ import numpy as np
 
 from . import flow, forward, predict, rng
 from .arrays import Array
-from .contest import BOUND, Data, Method, Models, Score, States
+from .contest import Data, Method, Models, States
+from .judging import BOUND, Score
 from .plots import Curve, Panel, Story
 
 SHOWN = 1500  # points per panel
+CAPTIONS = (
+    r"Forward: noise is added,  $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon$",
+    r"What was learned: the score  $\nabla \log p_t(x) = -\epsilon_\theta(x, t) / \sqrt{1 - \bar\alpha_t}$  and the velocity  $dx/dt = u_\theta(x, t)$"
+    "   (arrows as long as the square root)",
+    "Backward: every sampler starts from the same noise, and each point is asked for the label of its colour",
+)
+LEARNED = r"Measured: the loss  $\|p_\theta(x_t, t) - target\|^2$,  the energy distance  $2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$,  and guidance"
+EXACT = r"Measured: the order of convergence,  the energy distance  $2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$,  and guidance"
 
 
 def tell(title: str, known: Data, models: Models, chosen: list[Method], states: States, scores: list[Score], orders: list[Curve]) -> Story:
@@ -22,17 +31,18 @@ def tell(title: str, known: Data, models: Models, chosen: list[Method], states: 
         return Panel(f"{name}\n{remark}", states[method.name][-1][shown], known.asked[shown])
 
     judged = list(zip(chosen, scores[1:], strict=False))
-    plain = [samples(method, f"{score.multiple:.1f} floors from fresh data") for method, score in judged if method.gamma == 1]
-    guided = [samples(method, f"sharpened by guidance {method.gamma:g}") for method in chosen if method.gamma != 1]
+    plain = [samples(method, f"{score.multiple:.1f} floors from fresh data") for method, score in judged if method.role != "guided"]
+    guided = [samples(method, f"sharpened by guidance {method.gamma:g}") for method in chosen if method.role == "guided"]
     return Story(
         title=title,
+        captions=(*CAPTIONS, EXACT if orders else LEARNED),
         schedule=models.schedule,
         forward=_noised(points, labels, models),
         fields=_fields(points, labels, models, side, {method.name: (states[method.name], known.asked) for method in chosen}),
         samples=[Panel("real data\ncoloured by label", points, labels), *plain],
         curves=orders or [Curve(name, *_smooth(losses)) for name, losses in models.losses.items()],
         converging=bool(orders),
-        bars=[(score.name, score.multiple) for score in scores if "guidance" not in score.name],
+        distances=[(score.name, score.multiple) for score in scores[1:] if "guidance" not in score.name],
         bound=BOUND,
         guided=guided,
         limit=side,
@@ -80,7 +90,7 @@ def _fields(points: Array, labels: Array, models: Models, side: float, runs: dic
     def paths(name: str) -> Panel:
         states, asked = runs[name]
         some = _every(len(asked), 48)
-        return Panel(f"paths of {name}", points, labels, paths=(np.stack(states)[:, some], asked[some]))
+        return Panel(f"paths of {name.replace('flow, ', '')}", points, labels, paths=(np.stack(states)[:, some], asked[some]))
 
     ddim, heun = "DDIM, 50 steps", "flow, Heun, 10 steps"
     return [score(T // 4), score(T // 10), paths(ddim), velocity(0.3), velocity(0.7), paths(heun)]

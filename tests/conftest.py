@@ -1,7 +1,8 @@
-"""Hypothesis profiles: dev (default), ci, nightly, and mutation (few examples, no shrinking). Choose by HYPOTHESIS_PROFILE."""
+"""Hypothesis profiles: dev (default), ci, nightly, and mutation (few examples, no shrinking). Choose by HYPOTHESIS_PROFILE. 50 digits for mpmath, everywhere."""
 
 import os
 
+import mpmath
 from hypothesis import HealthCheck, Phase, settings
 
 common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
@@ -10,3 +11,4 @@ settings.register_profile("ci", max_examples=60, derandomize=True, print_blob=Tr
 settings.register_profile("nightly", max_examples=3000, **common)
 settings.register_profile("mutation", max_examples=12, derandomize=True, phases=[Phase.explicit, Phase.generate], database=None, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+mpmath.mp.dps = 50

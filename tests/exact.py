@@ -7,7 +7,6 @@ from math import floor
 import mpmath as mp
 import numpy as np
 
-mp.mp.dps = 50
 LOG_2PI = mp.log(2 * mp.pi)
 
 

@@ -20,7 +20,6 @@ PLANE_MEAN, PLANE_COVARIANCE = np.array([0.7, -0.4]), np.array([[0.25, 0.12], [0
 KINDS = schedules.GRIDS
 BETAS = {20: np.linspace(1e-4, 0.3, 20), 1000: np.linspace(1e-4, 0.02, 1000)}
 MIX = 0.3
-mp.mp.dps = 30
 
 SAMPLERS = {
     "ddpm posterior": (ddpm_step, {"variance": "posterior"}),

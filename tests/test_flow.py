@@ -1,5 +1,6 @@
 """Flow matching: paths and their derivatives, the two losses, couplings, and the way to diffusion and back."""
 
+from dataclasses import FrozenInstanceError
 from itertools import permutations
 
 import mpmath as mp
@@ -72,7 +73,14 @@ def test_optimal_transport_at_its_limits():
     x1, x0 = numbers(3, 2), numbers(3, 2, step=1)
     assert np.array_equal(flow.interpolate(x1, x0, 0.3, flow.optimal_transport(0)), flow.interpolate(x1, x0, 0.3, flow.straight))
     assert np.array_equal(flow.interpolate(x1, x0, 0.3, flow.optimal_transport(1)), 0.3 * x1 + x0)
-    assert [path.name for path in (flow.straight, flow.trigonometric, flow.optimal_transport(0))] == list(PATHS)
+
+
+def test_paths_have_names_and_stay_as_they_are():
+    """M2: a path says which it is, and nobody changes it on the way."""
+    names = [path.name for path in (flow.straight, flow.trigonometric, flow.optimal_transport(0))]
+    assert names == ["straight", "trigonometric", "optimal_transport"]
+    with pytest.raises(FrozenInstanceError):
+        flow.straight.sigma = flow.straight.signal
 
 
 @pytest.mark.parametrize("name", PATHS)

@@ -11,18 +11,11 @@ from refdiff.forward import posterior, posterior_by_bayes, posterior_variance, q
 
 from . import exact
 from .strategies import arrays, case, chain, each, schedule, shapes, times
-from .tolerances import DENSITY, IDENTITY, TABLE, in_eps
+from .tolerances import DENSITY, IDENTITY, TABLE, in_eps, log_density_size
 
 TABLE4 = schedules.from_betas([0.1, 0.2, 0.3, 0.05])  # alpha_bar 0.9, 0.72, 0.504, 0.4788
 X0 = np.array([[1.0, -2.0], [0.5, 3.0]])
 XT = np.array([[0.25, 1.0], [-1.5, 2.0]])
-
-
-def log_density_scale(x, mean, variance):
-    """Size of the terms of a log-density: what a rounding of x or of the mean is multiplied by."""
-    x, mean, variance = (np.asarray(value, dtype=np.float64) for value in (x, mean, variance))
-    terms = (abs(x) + abs(mean)) ** 2 / variance + abs(np.log(variance)) + 2
-    return np.broadcast_to(terms, x.shape).sum(axis=tuple(range(1, x.ndim)))
 
 
 def widths(drawn):
@@ -182,7 +175,7 @@ def test_bayes_holds_for_log_densities(drawn):
         (x_s, posterior(x_t, x0, t, s, table)),
     ]
     forwards, start, end, backwards = (gaussian.log_density(x, *moments) for x, moments in pairs)
-    scale = sum(log_density_scale(x, *moments) for x, moments in pairs)
+    scale = sum(log_density_size(x, *moments) for x, moments in pairs)
     assert in_eps(forwards + start - end, backwards, scale) <= DENSITY
 
 
@@ -272,11 +265,11 @@ def test_both_factorizations_agree(drawn, sampled):
     forwards = forward.trajectory_log_density(states, grid, table)
     backwards = forward.trajectory_log_density_reversed(states, grid, table)
     assert forwards.shape == backwards.shape == x0.shape[:1] and forwards.dtype == x0.dtype
-    scale = log_density_scale(states[0], *q_marginal(x0, grid[0], table))
+    scale = log_density_size(states[0], *q_marginal(x0, grid[0], table))
     for t, s, x_t, x_s in zip(grid[:-1], grid[1:], states[:-1], states[1:], strict=True):
-        scale = scale + log_density_scale(x_t, *q_step(x_s, t, s, table))
+        scale = scale + log_density_size(x_t, *q_step(x_s, t, s, table))
         if s > 0:
-            scale = scale + log_density_scale(x_s, *posterior(x_t, x0, t, s, table))
+            scale = scale + log_density_size(x_s, *posterior(x_t, x0, t, s, table))
     assert in_eps(forwards, backwards, scale) <= DENSITY
 
 

@@ -1,5 +1,7 @@
 """Oracles: every closed form against scipy, quadrature, complex step, 50 digits, or another closed form."""
 
+from dataclasses import FrozenInstanceError
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -214,6 +216,9 @@ def test_classes_are_counted_by_the_labels():
     assert oracles.mixture(MEANS, COVARIANCES, 7 * PRIOR).log_weights == pytest.approx(np.log(PRIOR), rel=IDENTITY * EPS)
     assert np.array_equal(oracles.mixture(MEANS, COVARIANCES).log_weights, np.log(np.ones(3) / 3))
     assert np.array_equal(oracles.data_set(MEANS).labels, [0, 0, 0]) and np.array_equal(PLANE.labels, [0, 1, 1])
+    assert PLANE != oracles.mixture(MEANS, COVARIANCES, PRIOR, [0, 1, 1])  # compared as objects, not array by array
+    with pytest.raises(FrozenInstanceError):
+        PLANE.labels = np.zeros(3, int)
 
 
 # Limits

@@ -81,7 +81,6 @@ def test_the_answer_itself_by_the_adaptive_solver(path):
 
 def test_the_answer_itself_to_many_digits():
     """M1, C1: on a line, transport against a Taylor-series solution of the ODE to 30 digits."""
-    mp.mp.dps = 30
     mean, variance = mp.mpf("0.7"), mp.mpf("0.25")
 
     def velocity(t, x):  # E[data - noise | x] on the straight path, by the regression of each on x

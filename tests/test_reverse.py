@@ -249,7 +249,11 @@ HALF, NAN = np.full_like(XT, 0.5), np.full_like(XT, np.nan)
             r"^variance = 'learned' with s = 0; allowed: s > 0, since log beta-tilde is -inf at 0$",
         ),
         (lambda: reverse.model_variance(XT, 1, 3, TABLE4), ValueError, r"^s = .* is not below t"),
-        (lambda: reverse.trajectory_log_density([XT, X0], np.array([2, 1, 0]), lambda x, t, s: (x, 1.0)), ValueError, r"zip\(\) argument 3 is shorter"),
+        (
+            lambda: reverse.trajectory_log_density([XT, X0], np.array([2, 1, 0]), lambda x, t, s: (x, 1.0)),
+            ValueError,
+            r"zip\(\) argument 3 is shorter",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(call, error, message):

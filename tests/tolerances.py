@@ -59,6 +59,13 @@ def in_eps(actual, expected, *terms):
     return float(np.max(np.where(np.isnan(error), np.inf, error), initial=0))
 
 
+def log_density_size(x, mean, variance):
+    """Size of a log-density's terms, summed over the event (B,): what a rounding of x, of the mean or of the variance is multiplied by."""
+    x, mean, variance = (np.asarray(value, dtype=np.float64) for value in (x, mean, variance))
+    terms = (abs(x) + abs(mean)) ** 2 / variance + abs(np.log(variance)) + 2
+    return np.broadcast_to(terms, x.shape).sum(axis=tuple(range(1, x.ndim)))
+
+
 # Statistics of a fixed seed against their expectation, in standard errors: a right generator misses 5 once in 1.7 million draws.
 SIGMAS = 5
 
@@ -143,3 +150,39 @@ DIFFERENT_FORMULA = 0.01
 # Tweedie's formula against conditioning: a solve of at most 3 equations (10 u times the condition, which the test multiplies in),
 # and about 10 roundings of the terms: 32 u.
 TWEEDIE = 16
+
+
+def float32_gradient(width, rows):
+    """Error of the MLP's float32 gradient in eps, relative to each array's largest number; three hidden layers of `width`, `rows` examples.
+
+    An entry passes four contractions forward, up to three back (sqrt(width) u each, as roundings of either sign add up), one over the
+    rows (sqrt(rows) u) and about 20 elementwise operations; the sum, doubled since u = eps / 2 and signs may conspire.
+    """
+    return 7 * width**0.5 + rows**0.5 + 20
+
+
+# Time features in float32, in eps = 2 u, absolute: an angle reduced to [-pi, pi] is rounded once, pi u at most; sine and cosine answer
+# within 4 ulp, 4 u below 1; the text's own rounding u / 2: below 8 u.
+TIME_FEATURES_32 = 4
+
+# Slope of SiLU by two formulas, s (1 + x (1 - s)) and s (1 + x - y), in eps relative to 1 + |x|: near s = 1 the one loses u |x| in
+# 1 - s, the other u |x| in y; 3 u each for the rest.
+SILU_SLOPE = 4
+
+# Training curves by two orders of summation, over the curves' answer to one rounding of every parameter at the start: each of some 30
+# steps rounds anew (sqrt(30) = 5.5 with random signs) in about 10 layers' operations (sqrt(10) = 3.2) on sums of up to a few
+# hundred terms (sqrt(300) = 17). Their product, 300, for the expected size; tripled for the largest of the curve's deviations.
+ROUNDING_GROWTH = 1000
+
+# Weights of the squares in the ELBO, in eps: quotients and products of at most six tables, each within TABLE u of exact: 24 u, and
+# six operations: 30 u, below 16 eps.
+WEIGHT = 16
+
+# A data set's constants against moments of its formula on a lattice: the midpoint rule with h = 1 / 1000 or finer errs by
+# h^2 / 24 times a second derivative, which for the longest curve (a^2 over three turns and u) is below 1e3, so below 5e-5 of the
+# scale; coordinates reach 3 scales.
+CURVE_QUADRATURE = 1.5e-4
+
+# Fields and samples in float32 by two evaluation orders (slices of a batch, fast layers), relative to the largest number: up to 50
+# steps or 40 updates, each adding some 100 roundings of u = 6e-8 with random signs, and answers that grow their error a few times.
+FLOAT32_FIELD = 1e-3
