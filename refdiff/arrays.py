@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Time = Any  # one number for the whole batch, or an array (B,)
+Number = Any  # one number, or one per example (B,)
 Model = Callable[..., Array]  # model(x, t) or model(x, t, y) -> prediction of x's shape
 
 
@@ -25,7 +26,7 @@ class GaussianPath(Protocol):
     def clock(self, t: Time) -> Array: ...
 
 
-def like(values: Array, x: Array, name: str = "t") -> Array:
+def like(values: Any, x: Array, name: str = "t") -> Array:
     """Coefficients, one for all or one per example, in x's precision and shaped to multiply an x of shape (B, ...)."""
     values = np.asarray(values)
     dtype = values.dtype if values.dtype.kind == "c" else x.real.dtype

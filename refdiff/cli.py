@@ -97,7 +97,7 @@ def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
         import PIL  # noqa: F401
         import tqdm  # noqa: F401
     except ModuleNotFoundError as missing:
-        print(f"refdiff demo: {missing.name} is not installed; pip install 'refdiff[toys]'", file=sys.stderr)
+        print(f"refdiff demo: {(missing.name or '').split('.')[0]} is not installed; pip install 'refdiff[toys]'", file=sys.stderr)
         return 2
     _check_folder(command, arguments.out)
     from .contest import QUICK, Settings

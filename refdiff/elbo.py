@@ -9,7 +9,7 @@ import numpy as np
 from . import forward, gaussian, reverse
 from .arrays import Array, Time, check_arrays, check_choice, check_number, like, sum_event
 from .reverse import Reverse
-from .schedules import Schedule
+from .schedules import Schedule, check_chain
 
 Decoder = Callable[[Array, Array, Array], Array]  # (x0, mean, variance) -> log-likelihood (B,)
 
@@ -31,7 +31,7 @@ def elbo_bayes(states: Sequence[Array], grid: Array, schedule: Schedule, model: 
 
     Source: E5 [DDPM app. A].
     """
-    x0 = states[-1]
+    grid, x0 = check_chain(states, grid, schedule.T), states[-1]
     prior = gaussian.log_density(states[0], np.zeros_like(x0), np.ones_like(x0))
     total = prior - gaussian.log_density(states[0], *forward.q_marginal(x0, grid[0], schedule))
     for t, s, x_t, x_s in zip(grid[:-1], grid[1:], states[:-1], states[1:], strict=True):
@@ -51,6 +51,7 @@ def elbo_terms(
     noise[i], of x0's shape, makes x_t at grid[i]; the mean over noise is exact term by term. The grid starts at T.
     `decoder(x0, mean, variance)` is log p(x_0 | x_1), by default the reverse kernel's own density. Source: E5 [DDPM eq. 5].
     """
+    grid = check_chain(noise, grid, schedule.T, "noise")
     if grid[0] != schedule.T:
         raise ValueError(f"grid starts at {grid[0]}; allowed: T = {schedule.T}, where L_T compares with pure noise")
     terms = [forward.prior_kl(x0, schedule)]
@@ -120,6 +121,7 @@ def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:
 
     Source: E7 [DDPM eq. 13].
     """
+    check_number("variance", variance, 0, open_low=True)
     return gaussian.discretized_log_likelihood(x0, mean, np.sqrt(variance))
 
 
@@ -136,6 +138,8 @@ def l_simple(target: Array, prediction: Array) -> Array:
 
 def hybrid(simple: Array, vlb: Array, weight: float = 0.001) -> Array:
     r"""Loss that trains a learned variance as well: $L_{simple} + \lambda L_{vlb}$, L_vlb in nats. Source: E8 [Improved DDPM eq. 16]."""
+    check_number("simple", simple)
+    check_number("vlb", vlb)
     check_number("weight", weight, 0)
     return simple + weight * vlb
 
@@ -159,12 +163,15 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
 
 def bits_per_dim(nats: Array, dimensions: int) -> Array:
     r"""Nats per example to bits per dimension, $nats / (d \log 2)$. Source: E8 [DDPM sec. 4.3]."""
+    check_number("nats", nats)
     check_number("dimensions", dimensions, 1)
     return nats / (dimensions * np.log(2))
 
 
 def weighted(loss: Array, weight: Array) -> Array:
     """A loss (B,) times a weight () or (B,), in the loss's precision."""
+    check_number("loss", loss)
+    check_number("weight", weight)
     return like(weight, loss, "weight") * loss
 
 

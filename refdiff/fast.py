@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from scipy.linalg import blas
 
-from . import layers, parallel, training, tree
+from . import layers, parallel, scratch, training, tree
 from .arrays import Array
 from .layers import Params, Vjp, cross_entropy, embedding
 from .training import Config, State
@@ -25,28 +27,28 @@ BLOCK = 2**15  # numbers: five float32 buffers of it and two scratch ones fit in
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
     """`layers.linear`, its bias added in place, and the bias' gradient, a sum over rows, left to the matrix library."""
     w, b = p["w"], p["b"]
-    y = x @ w
+    y = _matmul(x, w)
     y = np.add(y, b, out=_room(y, b))
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        return {"w": x.T @ dy, "b": np.ones(len(dy), dy.dtype) @ dy}, dy @ w.T
+        return {"w": _matmul(x.T, dy), "b": _ones(len(dy), dy.dtype) @ dy}, _matmul(dy, w.T)
 
     return y, vjp
 
 
 def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
-    r"""`layers.silu` in five passes, and back in four, since $x (1 - \varsigma) = x - y$ leaves $dx = dy\, \varsigma (1 + x - y)$."""
-    gate = np.asarray(x * 0.5)
+    r"""`layers.silu`, with its slope taken while x is at hand: $x (1 - \varsigma) = x - y$ leaves $dy/dx = \varsigma (1 + x - y)$."""
+    gate = np.multiply(x, 0.5, out=scratch.empty(x.shape, x.dtype))
     np.tanh(gate, out=gate)
     gate *= 0.5
     gate += 0.5
-    y = x * gate
+    y = np.multiply(x, gate, out=scratch.empty(x.shape, x.dtype))
+    rest = np.subtract(x, y, out=scratch.empty(x.shape, x.dtype))
+    rest += 1
+    slope = np.multiply(gate, rest, out=gate)
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        dx = np.asarray(x - y)
-        dx += 1
-        dx *= gate
-        return {}, np.multiply(dx, dy, out=_room(dx, dy))
+        return {}, np.multiply(slope, dy, out=scratch.empty(slope.shape, slope.dtype) if slope.dtype == dy.dtype else None)
 
     return y, vjp
 
@@ -70,16 +72,21 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 class _Flat(State):
     """A state whose trees are views into flat buffers: of the parameters, their average, Adam's m and v."""
 
-    buffers: tuple[Array, Array, Array, Array]
+    buffers: list[Array]
+    paths: list[str]
 
 
 def adopt(state: State) -> State:
-    """An own copy of a state, its numbers in four flat buffers, for `update` to change in place; if of one precision, else as it is."""
-    trees = state.params, state.average, state.moments["m"], state.moments["v"]
-    if len({leaf.dtype for each in trees for leaf in tree.flatten(each).values()}) != 1:
+    """An own copy of a state, its numbers in four flat buffers, for `update` to change in place; if not all float32 or all float64, as it is."""
+    trees = [state.params, state.average, state.moments["m"], state.moments["v"]]
+    leaves = [leaf for each in trees for leaf in tree.flatten(each).values()]
+    if {leaf.dtype for leaf in leaves} not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
         return state
-    buffers, (params, average, m, v) = zip(*map(tree.pack, trees), strict=True)
-    return _Flat(state.step, params, average, {"m": m, "v": v}, buffers)
+    buffers = [scratch.empty((tree.size(each),), leaves[0].dtype) for each in trees]
+    params, average, m, v = map(tree.views, buffers, trees)
+    for copy, each in zip((params, average, m, v), trees, strict=True):
+        tree.map(np.copyto, copy, each)
+    return _Flat(state.step, params, average, {"m": m, "v": v}, buffers, list(tree.flatten(params)))
 
 
 def update(state: State, grads: Params, config: Config) -> State:
@@ -90,49 +97,51 @@ def update(state: State, grads: Params, config: Config) -> State:
     if not isinstance(state, _Flat):
         return training.update(state, grads, config)
     leaves = tree.flatten(grads)
-    if leaves.keys() != tree.flatten(state.params).keys():
-        raise ValueError(f"trees differ: {sorted(leaves)} against {sorted(tree.flatten(state.params))}")
-    gradient = np.concatenate([leaf.ravel() for leaf in leaves.values()])
-    gradient *= 1 / config.batch
-    with parallel.one_blas_thread():  # or its threads would wait, spinning, where those of the next gradient want to run
-        norm = math.sqrt(sum(float(np.dot(part, part)) for part in _blocks(gradient)))
-    factor = config.clip / norm if norm > config.clip else 1.0
-    step = state.step + 1
-    for theta, average, m, v, g in zip(*map(_blocks, (*state.buffers, gradient)), strict=True):
-        g *= factor
-        _adam(theta, m, v, g, step, training.rate(step, config), config.decay)
-        _ema(average, theta, config.ema)
-    return replace(state, step=step)
+    if list(leaves) != state.paths:
+        raise ValueError(f"trees differ: {list(leaves)} against {state.paths}")
+    gradient = scratch.empty(state.buffers[0].shape, state.buffers[0].dtype)
+    np.concatenate([leaf.ravel() for leaf in leaves.values()], out=gradient)
+    with parallel.one_blas_thread():
+        norm = math.sqrt(np.dot(gradient, gradient)) / config.batch
+        if norm > config.clip:
+            gradient *= config.clip / norm
+        change = partial(_adam, 1 / config.batch, state.step + 1, training.rate(state.step + 1, config), config)
+        for start in range(0, len(gradient), BLOCK):
+            change(gradient[start : start + BLOCK], *(buffer[start : start + BLOCK] for buffer in state.buffers))
+    return replace(state, step=state.step + 1)
 
 
-def _adam(theta: Array, m: Array, v: Array, g: Array, step: int, rate: float, decay: float) -> None:
-    """`optim.adam` in place, its divisors folded into one factor and into epsilon."""
+def _adam(scale: float, step: int, rate: float, config: Config, g: Array, theta: Array, average: Array, m: Array, v: Array) -> None:
+    """`optim.adam` and `optim.ema` in place, for the gradient scale * g; g is spoiled."""
     beta1, beta2, eps = 0.9, 0.999, 1e-8
+    add = _axpy[g.dtype]
     root = (1 - beta2**step) ** 0.5
-    scratch = (1 - beta1) * g
     m *= beta1
-    m += scratch
-    np.multiply(g, 1 - beta2, out=scratch)
-    scratch *= g
+    add(g, m, a=(1 - beta1) * scale)
+    g *= g
     v *= beta2
-    v += scratch
-    np.sqrt(v, out=scratch)
-    scratch += eps * root
-    np.divide(m, scratch, out=scratch)
-    scratch *= rate * root / (1 - beta1**step)
-    if decay:
-        theta *= 1 - rate * decay
-    theta -= scratch
+    add(g, v, a=(1 - beta2) * scale**2)
+    np.sqrt(v, out=g)
+    g += eps * root
+    np.divide(m, g, out=g)
+    if config.decay:
+        theta *= 1 - rate * config.decay
+    add(g, theta, a=-rate * root / (1 - beta1**step))
+    average *= config.ema
+    add(theta, average, a=1 - config.ema)
 
 
-def _ema(average: Array, theta: Array, decay: float) -> None:
-    """`optim.ema` in place."""
-    average *= decay
-    average += (1 - decay) * theta
+_axpy = {np.dtype(np.float32): blas.saxpy, np.dtype(np.float64): blas.daxpy}  # axpy(x, y, a=a) is y += a x in one pass
 
 
-def _blocks(buffer: Array) -> list[Array]:
-    return [buffer[i : i + BLOCK] for i in range(0, len(buffer), BLOCK)]
+@lru_cache(maxsize=64)
+def _ones(n: int, dtype: Any) -> Array:
+    return np.ones(n, dtype)
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    """a @ b in memory used before."""
+    return np.matmul(a, b, out=scratch.empty((len(a), b.shape[1]), a.dtype) if a.dtype == b.dtype else None)
 
 
 def _room(x: Array, y: Array) -> Array | None:

@@ -137,6 +137,8 @@ def flow_time(log_snr: Array) -> Array:
 
     log_snr = -inf is pure noise, tau = 0; +inf is data, tau = 1. Source: M5 [SD3 sec. 3.1], [VDM++].
     """
+    if np.isnan(log_snr).any():
+        raise ValueError(f"log_snr = {log_snr!r}; allowed: numbers, infinite ones included")
     return np.exp(-np.logaddexp(0, -np.asarray(log_snr) / 2))
 
 
@@ -149,11 +151,14 @@ def flow_log_snr(tau: Array) -> Array:
 
 def to_flow(x_t: Array, signal: Array, sigma: Array) -> Array:
     r"""A diffusion state moved onto the straight path at tau = signal / (signal + sigma): $x_t / (signal + \sigma)$. Source: M5."""
+    check_arrays(x_t=x_t)
+    check_number("signal + sigma", np.asarray(signal) + sigma, 0, open_low=True)
     return x_t / like(np.asarray(signal) + sigma, x_t)
 
 
 def from_flow(x_tau: Array, tau: Time) -> Array:
     r"""A straight-path state moved to the variance-preserving diffusion of the same ratio: $x / \sqrt{\tau^2 + (1 - \tau)^2}$. Source: M5."""
+    check_arrays(x_tau=x_tau)
     tau = _flow_time(tau)
     return x_tau / like(np.hypot(tau, 1 - tau), x_tau)
 

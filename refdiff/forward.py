@@ -8,7 +8,7 @@ import numpy as np
 
 from . import gaussian
 from .arrays import Array, Time, check_arrays, like
-from .schedules import Schedule
+from .schedules import Schedule, check_chain
 
 
 def q_step(x_s: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Array]:
@@ -110,6 +110,7 @@ def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array
 
     grid decreases strictly to 0; noise[i] ~ N(0, I), of x0's shape, makes the state at grid[i]. Source: F4 [DDPM eq. 2].
     """
+    grid = check_chain(noise, grid, schedule.T, "noise")
     states = [x0]
     for i in range(len(grid) - 2, -1, -1):
         states.append(q_step_sample(states[-1], grid[i], grid[i + 1], schedule, noise[i]))
@@ -123,6 +124,7 @@ def trajectory_log_density(states: Sequence[Array], grid: Array, schedule: Sched
 
     Source: F4 [DDPM eq. 2].
     """
+    grid = check_chain(states, grid, schedule.T)
     pairs = zip(grid[:-1], grid[1:], states[:-1], states[1:], strict=True)
     return np.sum([gaussian.log_density(x_t, *q_step(x_s, t, s, schedule)) for t, s, x_t, x_s in pairs], axis=0)
 
@@ -134,7 +136,7 @@ def trajectory_log_density_reversed(states: Sequence[Array], grid: Array, schedu
 
     Source: F4 [DDIM eq. 6].
     """
-    x0 = states[-1]
+    grid, x0 = check_chain(states, grid, schedule.T), states[-1]
     pairs = zip(grid[:-2], grid[1:-1], states[:-2], states[1:-1], strict=True)
     start = gaussian.log_density(states[0], *q_marginal(x0, grid[0], schedule))
     return start + sum(gaussian.log_density(x_s, *posterior(x_t, x0, t, s, schedule)) for t, s, x_t, x_s in pairs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_ndtr
 
-from .arrays import Array, check_integer, check_number, event_size, sum_event
+from .arrays import Array, check_arrays, check_integer, check_number, event_size, sum_event
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -17,6 +17,7 @@ def log_density(x: Array, mean: Array, variance: Array) -> Array:
 
     Raises where a variance is not positive. Source: F1 [DDPM eq. 2].
     """
+    _check_broadcast("x", x, mean=mean, variance=variance)
     _check_variances(variance=variance)
     return -sum_event((x - mean) ** 2 / variance + (np.log(variance) + LOG_2PI)) / 2
 
@@ -28,6 +29,7 @@ def score(x: Array, mean: Array, variance: Array) -> Array:
 
     Source: C1 [PRML eq. 2.43].
     """
+    _check_broadcast("x", x, mean=mean, variance=variance)
     _check_variances(variance=variance)
     return -(x - mean) / variance
 
@@ -39,6 +41,7 @@ def log_density_full(x: Array, mean: Array, covariance: Array) -> Array:
 
     Raises where the covariance is not positive definite. Source: E1 [PRML eq. 2.43].
     """
+    _check_broadcast("x", x, mean=mean)
     root = _cholesky("covariance", covariance)
     whitened = np.linalg.solve(root, (x - mean).T)
     return -((whitened**2).sum(axis=0) / 2 + np.log(np.diag(root)).sum() + x.shape[1] * LOG_2PI / 2)
@@ -63,6 +66,7 @@ def kl_isotropic(mean1: Array, variance1: Array, mean2: Array, variance2: Array)
 
     Source: E1 [PRML ex. 2.13].
     """
+    _check_broadcast("mean1", mean1, mean2=mean2)
     _check_variances(variance1=variance1, variance2=variance2)
     for name, variance in (("variance1", variance1), ("variance2", variance2)):
         if np.ndim(variance) > 1:
@@ -79,6 +83,7 @@ def kl_diagonal(mean1: Array, variance1: Array, mean2: Array, variance2: Array) 
 
     Source: E1 [PRML ex. 2.13].
     """
+    _check_broadcast("mean1", mean1, mean2=mean2, variance1=variance1, variance2=variance2)
     _check_variances(variance1=variance1, variance2=variance2)
     spread = _excess(variance1 / variance2, (variance1 - variance2) / variance2)
     return sum_event(spread + (mean1 - mean2) ** 2 / variance2) / 2
@@ -92,6 +97,7 @@ def kl_full(mean1: Array, covariance1: Array, mean2: Array, covariance2: Array) 
     with $\delta_i$ the eigenvalues of $L^{-1} (\Sigma_1 - \Sigma_2) L^{-T}$ and $\Sigma_2 = L L^T$: the usual trace, dimension and
     log-determinant, without their cancellation. Source: E1 [PRML ex. 2.13].
     """
+    _check_broadcast("mean1", mean1, mean2=mean2)
     _cholesky("covariance1", covariance1)
     root = _cholesky("covariance2", covariance2)
     ratio, delta = (np.linalg.eigvalsh(_whiten(root, matrix)) for matrix in (covariance1, covariance1 - covariance2))
@@ -105,6 +111,8 @@ def product(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> t
 
     Raises unless the variances are at least 0 and not both 0. Source: R1 [PRML eq. 2.116].
     """
+    check_number("mean1", mean1)
+    check_number("mean2", mean2)
     check_number("variance1", variance1, 0)
     check_number("variance2", variance2, 0)
     total = variance1 + variance2
@@ -120,6 +128,8 @@ def quotient(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> 
 
     Raises unless variance2 > variance1. Undoes `product`. Source: R1 [PRML eq. 2.116].
     """
+    check_number("mean1", mean1)
+    check_number("mean2", mean2)
     check_number("variance2 - variance1", variance2 - variance1, 0, open_low=True)
     share = variance1 / (variance2 - variance1)
     return mean1 + share * (mean1 - mean2), share * variance2
@@ -133,6 +143,7 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
     where the first and the last bin reach to infinity, so that the probabilities of all levels sum to 1. Bins right of the
     mean are mirrored to its left, where the normal CDF keeps its relative precision. Source: E7 [DDPM eq. 13].
     """
+    _check_broadcast("x", x, mean=mean, std=std)
     check_number("x", x, -1, 1)
     check_number("std", std, 0, open_low=True)
     check_integer("levels", levels, 2, 2**16)
@@ -162,6 +173,16 @@ def _excess(ratio: Array, delta: Array) -> Array:
 
 def _whiten(root: Array, matrix: Array) -> Array:
     return np.linalg.solve(root, np.linalg.solve(root, matrix).T)
+
+
+def _check_broadcast(like: str, x: Array, **named: Array) -> None:
+    """Raise unless x is a finite array, and all others are finite and broadcast to it."""
+    check_arrays(**{like: x})
+    for name, value in named.items():
+        check_number(name, value)
+        shape = np.shape(value)
+        if len(shape) > x.ndim or any(n not in (1, m) for n, m in zip(shape[::-1], x.shape[::-1], strict=False)):
+            raise ValueError(f"{name} has shape {shape}; allowed: one that broadcasts to {x.shape}, the shape of {like}")
 
 
 def _check_variances(**named: Array) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .arrays import Array, GaussianPath, Model, Time, check_arrays, check_integer, check_number, like
+from .arrays import Array, GaussianPath, Model, Number, Time, check_arrays, check_integer, check_number, like
 
 
-def classifier_score(score: Array, gradient: Array, gamma: float) -> Array:
+def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
     r"""Bayes for scores, the classifier's part scaled.
 
     $$\nabla \log p_\gamma(x_t | y) = \nabla \log p(x_t) + \gamma \nabla \log p(y | x_t)$$
@@ -18,10 +18,10 @@ def classifier_score(score: Array, gradient: Array, gamma: float) -> Array:
     """
     check_arrays(score=score, gradient=gradient)
     check_number("gamma", gamma)
-    return score + gamma * gradient
+    return score + like(gamma, score, "gamma") * gradient
 
 
-def classifier_eps(eps: Array, gradient: Array, gamma: float, t: Time, path: GaussianPath) -> Array:
+def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: GaussianPath) -> Array:
     r"""The same in eps = -sigma score.
 
     $$\epsilon_\gamma = \epsilon - \gamma \sigma_t \nabla \log p(y | x_t)$$
@@ -48,7 +48,7 @@ def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Arra
     return dx
 
 
-def classifier_free(unconditional: Array, conditional: Array, gamma: float) -> Array:
+def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> Array:
     r"""The two answers of one network, with and without the label, extrapolated.
 
     $$p_\gamma = (1 - \gamma)\, p_{unconditional} + \gamma\, p_{conditional}$$
@@ -58,6 +58,7 @@ def classifier_free(unconditional: Array, conditional: Array, gamma: float) -> A
     """
     check_arrays(unconditional=unconditional, conditional=conditional)
     check_number("gamma", gamma)
+    gamma = like(gamma, unconditional, "gamma")
     return (1 - gamma) * unconditional + gamma * conditional
 
 
@@ -71,7 +72,7 @@ def scale_from_w(w: float) -> float:
     return 1 + w
 
 
-def w_from_scale(gamma: float) -> float:
+def w_from_scale(gamma: Number) -> float:
     """w = gamma - 1. Source: G3 [Ho & Salimans eq. 6]."""
     check_number("gamma", gamma)
     return gamma - 1
@@ -83,15 +84,20 @@ def drop_labels(y: Array, uniform: Array, probability: float, no_label: int) -> 
     Source: G3 [Ho & Salimans alg. 1].
     """
     check_number("probability", probability, 0, 1)
+    check_number("uniform", uniform, 0, 1)
+    if np.shape(uniform) != np.shape(y):
+        raise ValueError(f"uniform has shape {np.shape(uniform)}; allowed: {np.shape(y)}, the shape of y")
     return np.where(uniform < probability, no_label, y)
 
 
-def guided(model: Model, y: Array, gamma: float, no_label: int) -> Model:
+def guided(model: Model, y: Array, gamma: Number, no_label: int) -> Model:
     """model(x, t, y) as a guided model(x, t): both answers from one call on a doubled batch. Source: G3 [Ho & Salimans alg. 2]."""
     y = np.asarray(y)
-    both = np.concatenate([np.full_like(y, no_label), y])
 
     def guided_model(x: Array, t: Time) -> Array:
+        if y.shape != x.shape[:1]:
+            raise ValueError(f"y has shape {y.shape}; allowed: {x.shape[:1]}, one label for each example of x")
+        both = np.concatenate([np.full_like(y, no_label), y])
         times = np.concatenate([t, t]) if np.ndim(t) else t
         unconditional, conditional = np.split(model(np.concatenate([x, x]), times, both), 2)
         return classifier_free(unconditional, conditional, gamma)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import gaussian
-from .arrays import Array
+from .arrays import Array, check_number
 
 
 def log_mean_exp(values: Array) -> Array:
@@ -46,6 +46,9 @@ class LinearGaussian:
     weights: Array
     bias: Array
     noise: float
+
+    def __post_init__(self) -> None:
+        check_number("noise", self.noise, 0, open_low=True)
 
     def log_likelihood(self, x: Array, z: Array) -> Array:
         r"""$\log p(x | z)$; x (B, d), z (B, k) -> (B,) nats. Source: E3, E4 [PRML eq. 12.32]."""

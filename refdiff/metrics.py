@@ -149,10 +149,12 @@ def _points(**named: Any) -> list[Array]:
     sets = []
     for name, values in named.items():
         values = np.asarray(values)
+        if values.dtype.kind not in "iuf":
+            raise TypeError(f"{name} has dtype {values.dtype}; allowed: real numbers")
         check_number(name, values)
         if values.ndim == 0 or values.size == 0:
             raise ValueError(f"{name} has shape {values.shape}; allowed: (N, ...), not empty")
-        sets.append(values.reshape(len(values), -1).astype(np.float64, casting="same_kind"))
+        sets.append(values.reshape(len(values), -1).astype(np.float64))
         if sets[-1].shape[1] != sets[0].shape[1]:
             raise ValueError(f"{name} has {sets[-1].shape[1]} numbers a point; allowed: {sets[0].shape[1]}, as {next(iter(named))} has")
     return sets

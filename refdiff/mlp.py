@@ -29,6 +29,8 @@ def init(
     """
     if depth < 1 or width < 1:
         raise ValueError(f"depth = {depth}, width = {width}; allowed: 1 or more")
+    if inputs < 1 or classes < 0:
+        raise ValueError(f"inputs = {inputs}, classes = {classes}; allowed: inputs 1 or more, classes 0 or more")
     if features % 2 or features < 4:
         raise ValueError(f"features = {features}; allowed: even, 4 or more")
     sizes = [inputs + features] + [width] * depth + [inputs if outputs is None else outputs]

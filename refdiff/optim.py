@@ -34,6 +34,8 @@ def adam(
     and is multiplied by the rate: the paper's lambda is rate times decay. Source: T1 [Adam alg. 1], [AdamW alg. 2].
     """
     check_number("step", step, 1)
+    check_number("1 - beta1", 1 - beta1, 0, 1, open_low=True)
+    check_number("1 - beta2", 1 - beta2, 0, 1, open_low=True)
     rate, beta1, beta2, eps, decay = (float(value) for value in (rate, beta1, beta2, eps, decay))  # np.float64 would widen float32
     m = tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state["m"], grads)
     v = tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, state["v"], grads)
@@ -61,6 +63,7 @@ def ema_debiased(average: Tree, step: int, decay: float = 0.999) -> Tree:
     Source: T1 [Adam sec. 7.2].
     """
     check_number("step", step, 1)
+    check_number("1 - decay", 1 - decay, 0, 1, open_low=True)
     return tree.map(lambda a: a / (1 - float(decay) ** step), average)
 
 

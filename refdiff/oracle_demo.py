@@ -40,11 +40,11 @@ def fit(dataset: str, per_label: int = 4, blur: float = 0.2) -> Mixture:
     means, covariances, weights, classes = [], [], [], []
     for y in range(int(labels.max()) + 1):
         mine = points[labels == y]
-        centers, cluster = kmeans2(mine, _spread_out(mine, per_label), iter=30, minit="matrix")
+        centers, cluster = kmeans2(mine, mine[:per_label], iter=50, minit="matrix")
         for k in range(per_label):
             members = mine[cluster == k]
             means.append(centers[k])
-            covariances.append(np.cov(members.T) + blur**2 * np.eye(2))
+            covariances.append(np.cov(members.T, bias=True) + blur**2 * np.eye(2))
             weights.append(len(members))
             classes.append(y)
     return oracles.mixture(means, covariances, weights, classes)
@@ -204,12 +204,3 @@ def _labelled(model: Model, labels: Array) -> Model:
 
 def _rms(error: Array) -> float:
     return float(np.sqrt((error**2).sum(axis=1).mean()))
-
-
-def _spread_out(points: Array, count: int) -> Array:
-    """Points far from each other: the one farthest from the mean, then each time the farthest from those before."""
-    chosen = [points[np.argmax(((points - points.mean(axis=0)) ** 2).sum(axis=1))]]
-    while len(chosen) < count:
-        nearest = np.min([((points - c) ** 2).sum(axis=1) for c in chosen], axis=0)
-        chosen.append(points[np.argmax(nearest)])
-    return np.array(chosen)

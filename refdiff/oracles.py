@@ -65,7 +65,7 @@ class Mixture:
 
     def eps(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
         r"""$E[\epsilon | x_t] = \sigma \sum_k r_k S_k^{-1} (x - signal\, m_k) = -\sigma \nabla \log p_t(x)$. Source: C1, G4."""
-        return -like(sigma, x) * self.score(x, signal, sigma, y)
+        return -self.score(x, signal, sigma, y) * like(sigma, x)
 
     def score(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
         r"""$\nabla_x \log p_t(x) = -\sum_k r_k S_k^{-1} (x - signal\, m_k)$; shaped like x. Source: C1, G4."""
@@ -74,7 +74,7 @@ class Mixture:
 
     def v(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
         r"""$E[v | x_t] = signal\, E[\epsilon | x_t] - \sigma E[x_0 | x_t]$. Source: R6, G4."""
-        return like(signal, x) * self.eps(x, signal, sigma, y) - like(sigma, x) * self.x0(x, signal, sigma, y)
+        return self.eps(x, signal, sigma, y) * like(signal, x) - self.x0(x, signal, sigma, y) * like(sigma, x)
 
     def model(self, path: GaussianPath, kind: str = "eps") -> Model:
         """A perfect network: model(x, t, y=None) -> the expected prediction of this kind on this path. Source: G4."""
@@ -91,6 +91,7 @@ class Mixture:
 
     def sample(self, choice: Array, noise: Array) -> Array:
         """Data points: uniform numbers choice (B,) pick the components, noise (B, d) ~ N(0, I) their spread. Source: G4."""
+        check_number("choice", choice, 0, 1)
         k = np.minimum(np.searchsorted(np.cumsum(np.exp(self.log_weights)), choice, side="right"), len(self.means) - 1)
         offset = np.sqrt(self.spreads[k]) * noise
         return self.means[k] + (offset if self.axes is None else np.einsum("bij,bj->bi", self.axes[k], offset))
@@ -98,6 +99,8 @@ class Mixture:
     def _whiten(self, x: Array, signal: Array, sigma: Array) -> tuple[Array, Array, Array]:
         """In each component's eigenbasis: the offset z (B, K, d), S^-1 z, and the eigenvalues of S."""
         check_arrays(x=x)
+        check_number("signal", signal)
+        check_number("sigma", sigma, 0)
         flat = x.reshape(len(x), event_size(x))
         if flat.shape[1] != self.means.shape[1]:
             raise ValueError(f"x has {flat.shape[1]} numbers per example; allowed: {self.means.shape[1]}")
@@ -113,7 +116,10 @@ class Mixture:
         return self.log_weights - ((z * z) / width + np.log(width) + LOG_2PI).sum(axis=2) / 2
 
     def _chosen(self, batch: int, y: Array | None) -> Array:
-        y = np.full(batch, self.classes) if y is None else np.broadcast_to(y, batch)
+        y = np.asarray(self.classes if y is None else y)
+        if y.shape not in ((), (batch,)):
+            raise ValueError(f"y has shape {y.shape}; allowed: () or {(batch,)}")
+        y = np.broadcast_to(y, batch)
         if y.size and (y.dtype.kind not in "iu" or y.min() < 0 or y.max() > self.classes):
             raise ValueError(f"y = {y!r}; allowed: integers 0..{self.classes}, the last for no label")
         return np.where((y == self.classes)[:, None] | (self.labels == y[:, None]), 0.0, -np.inf)
@@ -136,6 +142,8 @@ def mixture(means: Any, covariances: Any, weights: Any = None, labels: Any = Non
     means = np.atleast_2d(np.asarray(means, dtype=np.float64))
     covariances = np.asarray(covariances, dtype=np.float64)
     check_number("covariances", covariances)
+    if means.size == 0:
+        raise ValueError(f"means has shape {means.shape}; allowed: (K, d), not empty")
     if covariances.shape != means.shape + means.shape[1:]:
         raise ValueError(f"covariances have shape {covariances.shape}; allowed: {means.shape + means.shape[1:]}, one matrix per mean")
     if np.any(abs(covariances - covariances.mT) > 1e-12 * abs(covariances).max()):
@@ -154,6 +162,8 @@ def gaussian(mean: Any, covariance: Any) -> Mixture:
 def data_set(points: Any, weights: Any = None, labels: Any = None) -> Mixture:
     """The points (N, d) themselves, equally likely unless weighted: the ideal denoiser of a finite data set. Source: C2, M3."""
     points = np.asarray(points, dtype=np.float64)
+    if points.size == 0 or points.ndim == 0:
+        raise ValueError(f"points has shape {points.shape}; allowed: (N, ...), not empty")
     points = points.reshape(len(points), event_size(points))
     return _checked(points, np.zeros_like(points), None, weights, labels)
 
@@ -186,6 +196,8 @@ def exact_reverse(mean: Array, variance: Array, schedule: Schedule) -> Reverse:
 
     Source: R5, E5 [PRML eq. 2.116].
     """
+    check_number("mean", mean)
+    check_number("variance", variance, 0)
 
     def reverse(x_t: Array, t: Time, s: Time) -> tuple[Array, Array]:
         alpha, beta = schedule.transition(t, s)

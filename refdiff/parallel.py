@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from . import tree
-from .arrays import check_integer
+from . import scratch, tree
+from .arrays import Array, check_integer
 from .tree import Tree
 
 Task = Callable[[], Any]
@@ -32,7 +32,11 @@ ROWS = 128  # a slice below this is not worth a thread's while
 
 def total(parts: list[tuple[float, Tree]]) -> tuple[float, Tree]:
     """The plain all-reduce: losses and gradients of all slices added up, in the order of the slices."""
-    return reduce(lambda a, b: (a[0] + b[0], tree.map(np.add, a[1], b[1])), parts)
+    return reduce(lambda a, b: (a[0] + b[0], tree.map(_add, a[1], b[1])), parts)
+
+
+def _add(a: Array, b: Array) -> Array:
+    return np.add(a, b, out=scratch.empty(a.shape, np.result_type(a, b)))
 
 
 def split(batch: Any, workers: int) -> list[Any]:

@@ -55,11 +55,11 @@ class Story(NamedTuple):
 
 def save_story(story: Story, path: Path) -> None:
     """Write the story as a PNG: four rows of six squares, of which charts take two."""
-    figure = _figure(15.6, 12.2)
-    grid = figure.add_gridspec(4, 6, left=0.045, right=0.985, top=0.905, bottom=0.05, wspace=0.14, hspace=0.52)
-    figure.text(0.045, 0.968, story.title, fontsize=17, weight="bold", color=INK)
+    figure = _figure(15.6, 13.4)
+    grid = figure.add_gridspec(4, 6, left=0.045, right=0.985, top=0.912, bottom=0.045, wspace=0.12, hspace=0.44)
+    figure.text(0.045, 0.972, story.title, fontsize=17, weight="bold", color=INK)
     for row, caption in enumerate(story.captions):
-        figure.text(0.045, grid[row, 0].get_position(figure).y1 + 0.032, caption, fontsize=10.5, color=GOOD)
+        figure.text(0.045, grid[row, 0].get_position(figure).y1 + 0.034, caption, fontsize=11, color=GOOD)
     _draw_schedule(_within(figure.add_subplot(grid[0, :2]), 0, 0.9), story.schedule)
     for row, column, panels in (0, 2, story.forward), (1, 0, story.fields), (2, 0, story.samples), (3, 4, story.guided):
         for i, panel in enumerate(panels):
@@ -118,7 +118,7 @@ def _draw_panel(ax: Any, panel: Panel, limit: float) -> list[Any]:
     ]
     if panel.arrows is not None:
         (x, y), arrows = panel.arrows[0].T, _shortened(panel.arrows[1])
-        ax.quiver(x, y, *arrows.T, color=INK, angles="xy", scale_units="xy", scale=9 / limit, width=0.005, headwidth=4.5, zorder=2)
+        ax.quiver(x, y, *arrows.T, color=INK, angles="xy", scale_units="xy", scale=8 / limit, width=0.0055, headwidth=4.5, zorder=2)
     if panel.paths is not None:
         states, labels = panel.paths
         for i, color in enumerate(colors(labels)):
@@ -154,7 +154,7 @@ def _draw_losses(ax: Any, curves: list[Curve]) -> None:
     for curve, color in zip(curves, COLORS, strict=False):
         ax.plot(curve.x, curve.y, color=color, linewidth=1.2, label=curve.name)
     ax.set(xlabel="training step", ylim=(0, None), xlim=(0, None))
-    ax.legend(fontsize=8.5, frameon=False, loc="center right")
+    ax.legend(fontsize=8.5, frameon=False, loc="upper right")
     _finish(ax, "loss while learning, running mean")
 
 

@@ -53,9 +53,9 @@ def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str 
     Raises where it is not determined: an eps-prediction where signal = 0. Source: R6 [DDPM eq. 15].
     """
     check_arrays(x_t=x_t, prediction=prediction)
+    signal, sigma = path.signal_sigma(t)
     if kind == "x0":
         return prediction
-    signal, sigma = path.signal_sigma(t)
     a, b = row(kind, t, path)
     D = _determinant(signal * b - sigma * a, "x0", kind, t)
     return like(b / D, x_t) * x_t - like(sigma / D, x_t) * prediction
@@ -67,9 +67,9 @@ def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str
     Raises where it is not determined: an x0-prediction where sigma = 0. Source: R6 [VDM eq. 29].
     """
     check_arrays(x_t=x_t, prediction=prediction)
+    signal, sigma = path.signal_sigma(t)
     if kind == "eps":
         return prediction
-    signal, sigma = path.signal_sigma(t)
     a, b = row(kind, t, path)
     if np.all(a == 0):  # a multiple of eps, which needs no x_t, even where signal = 0
         return prediction / like(b, x_t)
@@ -115,6 +115,7 @@ def tweedie_covariance(hessian: Array, t: Time, path: GaussianPath) -> Array:
 
     Raises where signal = 0. Source: C2 [Efron 2011].
     """
+    check_arrays(hessian=hessian)
     signal, sigma = path.signal_sigma(t)
     _nonzero(signal, f"Tweedie's formula at t = {t!r}, where signal is 0, is undefined")
     identity = np.eye(hessian.shape[-1], dtype=hessian.dtype)

@@ -9,7 +9,7 @@ import numpy as np
 from . import gaussian, predict
 from .arrays import Array, Time, check_arrays, check_choice, check_number, like
 from .forward import posterior, posterior_variance
-from .schedules import Schedule
+from .schedules import Schedule, check_chain
 
 VARIANCES = ("posterior", "beta", "learned")
 Reverse = Callable[[Array, Time, Time], tuple[Array, Array]]  # (x_t, t, s) -> mean and variance of x_s
@@ -82,6 +82,7 @@ def trajectory_log_density(states: Sequence[Array], grid: Array, reverse: Revers
 
     `reverse(x_t, t, s)` gives mean and variance. Source: R5 [DDPM eq. 1].
     """
+    grid = check_chain(states, grid)
     start = gaussian.log_density(states[0], np.zeros_like(states[0]), np.ones_like(states[0]))
     pairs = zip(grid[:-1], grid[1:], states[:-1], states[1:], strict=True)
     return start + sum(gaussian.log_density(x_s, *reverse(x_t, t, s)) for t, s, x_t, x_s in pairs)

@@ -42,14 +42,18 @@ def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> 
 
 def bits(seed: int, samples: Any, elements: int, step: Any = 0, stream: int = NOISE) -> Array:
     """32-bit words, as uint64: (B, elements) for samples (B,) or a count B, and step () or (B,). Source: [Philox]."""
-    if not isinstance(seed, int | np.integer):
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
         raise TypeError(f"seed = {seed!r}; allowed: an integer, 0..2^64 - 1")
     seed = int(seed)  # NumPy's own integers would overflow below
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed = {seed}; allowed: 0..2^64 - 1")
     samples = np.arange(int(check_integer("samples", samples, 0, 2**32))) if np.ndim(samples) == 0 else samples
     samples = check_integer("samples", samples, 0, 2**32 - 1).astype(np.uint64)[:, None]
+    check_integer("elements", elements, 0, 2**34)
+    check_integer("stream", stream, 0, 2**32 - 1)
     steps = np.reshape(check_integer("step", step, 0, 2**32 - 1), (-1, 1)).astype(np.uint64)
+    if len(steps) not in (1, len(samples)):
+        raise ValueError(f"step has shape {np.shape(step)}; allowed: () or {samples.shape[:1]}, one for each sample")
     blocks = np.arange(-(-elements // 4), dtype=np.uint64)[None]
     c0, c1, c2, c3 = np.broadcast_arrays(blocks, samples, steps, np.uint64(stream))
     words = np.stack(philox((c0, c1, c2, c3), (seed & 0xFFFFFFFF, seed >> 32)), axis=-1)

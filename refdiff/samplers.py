@@ -11,7 +11,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from . import predict, reverse
-from .arrays import Array, GaussianPath, Model, Time, check_arrays, check_choice, check_number, event_size, like
+from .arrays import Array, GaussianPath, Model, Number, Time, check_arrays, check_choice, check_number, event_size, like
 from .forward import posterior, posterior_variance, q_sample
 from .schedules import Schedule
 
@@ -92,6 +92,8 @@ def ddim_step(
     Raises for eta outside [0, 1]. noise may be None for eta = 0 or s = 0. Source: S2 [DDIM eq. 12, 16].
     """
     check_number("eta", eta, 0, 1)
+    if np.ndim(eta):
+        raise ValueError(f"eta = {eta!r}; allowed: one number for the whole batch")
     alpha, _ = schedule.transition(t, s)
     share = alpha * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
@@ -118,7 +120,7 @@ def ddim_inversion_step(
     return q_sample(x0, t, schedule, eps)
 
 
-def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: float, t: Time, schedule: Schedule, noise: Array) -> Array:
+def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: Number, t: Time, schedule: Schedule, noise: Array) -> Array:
     r"""A state between two data points that were noised alike, to be sampled from t on.
 
     $$x_t = (1 - w)\, x_t^a + w\, x_t^b = \sqrt{\bar\alpha_t} ((1 - w) x_0^a + w\, x_0^b) + \sqrt{1 - \bar\alpha_t}\, \epsilon$$
@@ -127,6 +129,7 @@ def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: float, t: Time,
     """
     check_number("weight", weight, 0, 1)
     check_arrays(x0_a=x0_a, x0_b=x0_b, noise=noise)
+    weight = like(weight, x0_a, "weight")
     return q_sample((1 - weight) * x0_a + weight * x0_b, t, schedule, noise)
 
 
@@ -153,7 +156,7 @@ def euler_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Arra
 
     Source: M1 [Hairer et al. sec. I.7].
     """
-    return x + _h(x, t, s) * f(x, t)
+    return x + _h(x, t, s) * _slope(f, x, t)
 
 
 def heun_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
@@ -164,8 +167,8 @@ def heun_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array
     Source: M1 [EDM alg. 1].
     """
     h = _h(x, t, s)
-    k1 = f(x, t)
-    k2 = f(x + h * k1, s)
+    k1 = _slope(f, x, t)
+    k2 = _slope(f, x + h * k1, s)
     return x + h * (k1 + k2) / 2
 
 
@@ -177,17 +180,27 @@ def rk4_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
     with slopes at the start, twice at the middle, and at the end. Source: M1 [Hairer et al. sec. II.1].
     """
     h, middle = _h(x, t, s), (t + s) / 2
-    k1 = f(x, t)
-    k2 = f(x + h * k1 / 2, middle)
-    k3 = f(x + h * k2 / 2, middle)
-    k4 = f(x + h * k3, s)
+    k1 = _slope(f, x, t)
+    k2 = _slope(f, x + h * k1 / 2, middle)
+    k3 = _slope(f, x + h * k2 / 2, middle)
+    k4 = _slope(f, x + h * k3, s)
     return x + h * (k1 + 2 * k2 + 2 * k3 + k4) / 6
 
 
 def solve_adaptive(f: Model, x: Array, t: float, s: float, rtol: float = 1e-6, atol: float = 1e-9, method: str = "DOP853") -> Array:
     """The ODE dx/dt = f(x, t) from t to s with scipy's error control, all examples in one system. Source: M1 [SciPy solve_ivp]."""
     check_arrays(x=x)
-    solution = solve_ivp(lambda tau, y: f(y.reshape(x.shape), tau).ravel(), (t, s), x.ravel(), method, rtol=rtol, atol=atol)
+    check_number("t", t)
+    check_number("s", s)
+    check_number("rtol", rtol, 1e-13)  # scipy raises smaller ones, with a warning
+    check_number("atol", atol, 0)
+
+    def slope(tau: float, y: Array) -> Array:
+        values = f(y.reshape(x.shape), tau)
+        check_number("f(x, t)", values)  # with a NaN, scipy would search for a step size forever
+        return np.broadcast_to(values, x.shape).ravel()
+
+    solution = solve_ivp(slope, (t, s), x.ravel(), method, rtol=rtol, atol=atol)
     if not solution.success:
         raise RuntimeError(f"solve_ivp stopped between t = {t} and s = {s}: {solution.message}")
     return solution.y[:, -1].reshape(x.shape).astype(x.dtype)
@@ -198,7 +211,16 @@ def velocity_field(model: Model, path: GaussianPath, kind: str) -> Model:
     return lambda x, t: predict.convert(model(x, t), x, t, path, kind, "velocity")
 
 
+def _slope(f: Model, x: Array, t: Time) -> Array:
+    slope = f(x, t)
+    check_arrays(**{"x": x, "f(x, t)": slope})
+    return slope
+
+
 def _h(x: Array, t: Time, s: Time) -> Array:
+    check_arrays(x=x)
+    check_number("t", t)
+    check_number("s", s)
     return like(np.asarray(s) - np.asarray(t), x)
 
 

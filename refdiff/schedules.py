@@ -10,6 +10,7 @@ from .arrays import Array, check_choice, check_integer, check_number
 from .tables import Schedule as Schedule
 
 GRIDS = ("linspace", "leading", "trailing", "quadratic")
+MAX_T = 10**7
 
 
 def from_betas(betas: Any) -> Schedule:
@@ -59,11 +60,13 @@ def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> S
     The range belongs to T = 1000; the factor keeps alpha_bar_T in place for other T. T = 1 takes beta_start. Betas above 1 raise:
     with the default range T = 2 to 19, while T = 20 ends in a beta of 1, without any signal. Source: F5 [DDPM sec. 4].
     """
+    _check_range(beta_start, beta_end)
     return from_betas(np.linspace(beta_start, beta_end, check_steps(T)) * (1000 / T))
 
 
 def quadratic(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
     r"""Square roots of betas in equal steps: $\beta_t \propto (\sqrt{\beta_{start}} + \ldots)^2$, scaled by 1000/T. Source: F5 [DDPM app. B]."""
+    _check_range(beta_start, beta_end)
     return from_betas(np.linspace(np.sqrt(beta_start), np.sqrt(beta_end), check_steps(T)) ** 2 * (1000 / T))
 
 
@@ -81,6 +84,8 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
     The difference of squared cosines is taken as $\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1})$, which does not
     cancel. Source: F5 [Improved DDPM eq. 17].
     """
+    check_number("offset", offset, 0)
+    check_number("beta_max", beta_max, 0, 1, open_low=True)
     theta = (np.arange(check_steps(T) + 1) / T + offset) / (1 + offset) * np.pi / 2
     now, before, step = theta[1:], theta[:-1], np.pi / 2 / (T * (1 + offset))
     betas = np.sin(now + before) * np.sin(step) / np.cos(before) ** 2
@@ -95,6 +100,11 @@ def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, be
     with the logistic function $\varsigma(2h) = (1 + \tanh h) / 2$, and betas clipped to beta_max. Differences are taken as
     $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, which does not cancel. Source: F5 [Jabri et al. fig. 8], [Chen 2023].
     """
+    check_number("tau", tau, 0, open_low=True)
+    check_number("start", start, -700 * tau, 700 * tau)  # beyond, the cosh overflows
+    check_number("end", end, -700 * tau, 700 * tau)
+    check_number("|end - start|", abs(end - start), 0, open_low=True)
+    check_number("beta_max", beta_max, 0, 1, open_low=True)
     t, step = np.arange(1, check_steps(T) + 1), (end - start) / (2 * tau * T)
     now = start / (2 * tau) + t * step
     betas = np.sinh(step) * np.cosh(end / (2 * tau)) / (np.cosh(now) * np.sinh((T + 1 - t) * step))
@@ -154,9 +164,25 @@ def check_grid(times: Any, T: int) -> Array:
     return times
 
 
+def check_chain(entries: Any, times: Any, T: int = MAX_T, name: str = "states") -> Array:
+    """The grid of a chain, as `check_grid` gives it, or an error unless there is one state for each time (one noise for each step)."""
+    times = check_grid(times, T)
+    wanted = len(times) - (name == "noise")
+    if hasattr(entries, "__len__") and len(entries) != wanted:
+        raise ValueError(
+            f"{name} has {len(entries)} entries; allowed: {wanted}, one for each {'step' if name == 'noise' else 'time'} of the grid"
+        )
+    return times
+
+
 def check_steps(T: int) -> int:
     """T, or an error unless it is a positive integer."""
-    return int(check_integer("T", T, 1, 10**7))
+    return int(check_integer("T", T, 1, MAX_T))
+
+
+def _check_range(beta_start: float, beta_end: float) -> None:
+    check_number("beta_start", beta_start, 0, open_low=True)
+    check_number("beta_end", beta_end, 0, open_low=True)
 
 
 def _rounded(numerator: Array, denominator: int) -> Array:

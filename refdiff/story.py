@@ -11,14 +11,17 @@ from .judging import BOUND, Score
 from .plots import Curve, Panel, Story
 
 SHOWN = 1500  # points per panel
-CAPTIONS = (
-    r"Forward: noise is added,  $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon$",
-    r"What was learned: the score  $\nabla \log p_t(x) = -\epsilon_\theta(x, t) / \sqrt{1 - \bar\alpha_t}$  and the velocity  $dx/dt = u_\theta(x, t)$"
-    "   (arrows as long as the square root)",
-    "Backward: every sampler starts from the same noise, and each point is asked for the label of its colour",
+FORWARD = r"Forward: noise is added,  $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon$"
+FIELDS = r"$\nabla \log p_t(x) = -\epsilon(x, t) / \sqrt{1 - \bar\alpha_t}$  and the velocity  $dx/dt = u(x, t)$"
+BACKWARD = "Backward: every sampler starts from the same noise, and each point is asked for the label of its colour"
+DISTANCE = r"the energy distance  $2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$,  and what guidance does"
+LEARNED = (
+    FORWARD,
+    f"What was learned: the score  {FIELDS}",
+    BACKWARD,
+    rf"Measured: the loss  $\|p_\theta(x_t, t) - target\|^2$,  {DISTANCE}",
 )
-LEARNED = r"Measured: the loss  $\|p_\theta(x_t, t) - target\|^2$,  the energy distance  $2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$,  and guidance"
-EXACT = r"Measured: the order of convergence,  the energy distance  $2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$,  and guidance"
+EXACT = (FORWARD, f"What is exact: the score  {FIELDS}", BACKWARD, f"Measured: the order of convergence,  {DISTANCE}")
 
 
 def tell(title: str, known: Data, models: Models, chosen: list[Method], states: States, scores: list[Score], orders: list[Curve]) -> Story:
@@ -35,7 +38,7 @@ def tell(title: str, known: Data, models: Models, chosen: list[Method], states: 
     guided = [samples(method, f"sharpened by guidance {method.gamma:g}") for method in chosen if method.role == "guided"]
     return Story(
         title=title,
-        captions=(*CAPTIONS, EXACT if orders else LEARNED),
+        captions=EXACT if orders else LEARNED,
         schedule=models.schedule,
         forward=_noised(points, labels, models),
         fields=_fields(points, labels, models, side, {method.name: (states[method.name], known.asked) for method in chosen}),
@@ -77,7 +80,7 @@ def _noised(points: Array, labels: Array, models: Models) -> list[Panel]:
 def _fields(points: Array, labels: Array, models: Models, side: float, runs: dict[str, tuple[list[Array], Array]]) -> list[Panel]:
     """The score at two times and DDIM's paths; the velocity at two times and the flow's paths."""
     T, noise = models.schedule.T, rng.normal(0, len(points), (2,))
-    ticks = np.linspace(-0.92 * side, 0.92 * side, 17)
+    ticks = np.linspace(-0.92 * side, 0.92 * side, 15)
     places = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2).astype(np.float32)
 
     def score(t: int) -> Panel:
@@ -93,7 +96,7 @@ def _fields(points: Array, labels: Array, models: Models, side: float, runs: dic
         return Panel(f"paths of {name.replace('flow, ', '')}", points, labels, paths=(np.stack(states)[:, some], asked[some]))
 
     ddim, heun = "DDIM, 50 steps", "flow, Heun, 10 steps"
-    return [score(T // 4), score(T // 10), paths(ddim), velocity(0.3), velocity(0.7), paths(heun)]
+    return [score(T // 10), score(T // 40), paths(ddim), velocity(0.5), velocity(0.8), paths(heun)]
 
 
 def _every(count: int, wanted: int) -> Array:

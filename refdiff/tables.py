@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .arrays import Array, Time, check_integer
+from .arrays import Array, Time, check_integer, check_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +112,16 @@ class Schedule:
     def pair(self, t: Time, s: Time) -> tuple[Array, Array]:
         """(t, s) as integer arrays, or an error unless 0 <= s < t <= T."""
         t, s = self.time(t, low=1), self.time(s, "s")
+        if s.ndim and t.ndim and s.shape != t.shape:
+            raise ValueError(f"s has shape {s.shape}; allowed: () or {t.shape}, the shape of t")
         if not np.all(s < t):
             raise ValueError(f"s = {s!r} is not below t = {t!r}; allowed: 0 <= s < t <= T = {self.T}")
         return t, s
 
     def draw_time(self, uniform: Array) -> Array:
-        """Uniform numbers in [0, 1) to uniform times in 1..T."""
-        return 1 + np.floor(uniform * self.T).astype(np.int64)
+        """Uniform numbers in [0, 1] to uniform times in 1..T."""
+        check_number("uniform", uniform, 0, 1)
+        return np.minimum(1 + np.floor(uniform * self.T).astype(np.int64), self.T)
 
     def clock(self, t: Time) -> Array:
         """t in the units of 0..1000 that networks see, whatever T."""

@@ -71,6 +71,10 @@ def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPat
     The target is what `config.kind` predicts. Diffusions draw t from 1..T, flows from (0, 1). For steps (K,), the K batches, one
     after another. Source: T1, M4 [DDPM alg. 1].
     """
+    if len(data) == 0 or (labels is not None and len(labels) != len(data)):
+        raise ValueError(
+            f"data has {len(data)} examples, labels {len(data if labels is None else labels)}; allowed: 1 or more, and as many labels"
+        )
     samples, steps = np.tile(np.arange(config.batch), np.size(step)), np.repeat(step, config.batch)
     pick = rng.integers(config.seed, samples, len(data), steps, rng.BATCH)
     x0 = data[pick]

@@ -109,7 +109,11 @@ def test_uniform_and_normal_numbers_are_unrelated():
 
 @pytest.mark.parametrize(
     ("error", "count", "message"),
-    [(ValueError, -1, r"count = -1; allowed: 0\.\."), (TypeError, 2.5, "count = 2.5; allowed: an integer"), (TypeError, "9", "count = '9'")],
+    [
+        (ValueError, -1, r"count = -1; allowed: 0\.\."),
+        (TypeError, 2.5, "count = 2.5; allowed: an integer"),
+        (TypeError, "9", "count = '9'"),
+    ],
 )
 def test_wrong_counts_are_named(error, count, message):
     """A wrong count is an error that names it and what is allowed."""
@@ -120,5 +124,7 @@ def test_wrong_counts_are_named(error, count, message):
 
 def test_unknown_names_are_named():
     """An unknown data set is an error that lists the known ones."""
-    with pytest.raises(ValueError, match="dataset = 'moons'; allowed: two_moons, swiss_roll, eight_gaussians, checkerboard, pinwheel, spirals"):
+    with pytest.raises(
+        ValueError, match="dataset = 'moons'; allowed: two_moons, swiss_roll, eight_gaussians, checkerboard, pinwheel, spirals"
+    ):
         data.load("moons", 3)

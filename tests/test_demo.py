@@ -7,10 +7,26 @@ import pytest
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from refdiff import contest, data, flow, guidance, judging, layers, mlp, oracle_demo, oracles, plots, samplers, schedules, story, training
+from refdiff import (
+    contest,
+    data,
+    flow,
+    guidance,
+    judging,
+    layers,
+    mlp,
+    oracle_demo,
+    oracles,
+    parallel,
+    plots,
+    samplers,
+    schedules,
+    story,
+    training,
+)
 from refdiff.contest import QUICK, Settings
 
-from .tolerances import FLOAT32_FIELD, IDENTITY, relative
+from .tolerances import FLOAT32_FIELD, IDENTITY, KMEANS, relative
 
 EPS = np.finfo(np.float64).eps
 SMALL = replace(Settings(**QUICK), steps=40, ddpm=20, points=60, pool=500)
@@ -47,15 +63,17 @@ def test_gather_keeps_fresh_data_apart(known):
 
 def test_learning_lowers_both_losses_and_equals_plain_training(known):
     """The two models that learn side by side are those that `training.train` gives one at a time, and their losses fall."""
-    models = contest.learn(known, SMALL)
+    settings = replace(SMALL, steps=20)
+    models = contest.learn(known, settings)
     x, y = known.points[:7].astype(np.float32), known.labels[:7]
     for kind, path, mine, losses in zip(
         ("eps", "velocity"), (models.schedule, flow.straight), (models.eps, models.velocity), models.losses.values(), strict=True
     ):
-        assert losses.shape == (40,) and losses[-10:].mean() < losses[:10].mean()
-        config = training.Config(kind=kind, steps=40, warmup=2)
+        assert losses.shape == (20,) and losses[-5:].mean() < losses[:5].mean()
+        config = training.Config(kind=kind, steps=20, warmup=1)
         start = training.start(mlp.init(0, classes=2))
-        *_, (state, loss) = training.train(start, known.points.astype(np.float32), known.labels, path, config, L=layers)
+        with parallel.one_blas_thread():
+            *_, (state, loss) = training.train(start, known.points.astype(np.float32), known.labels, path, config, L=layers)
         t = 300 if kind == "eps" else 0.3
         other = training.as_model(state.averaged(config), path)(x, t, y)
         assert relative(mine(x, t, y), other) < FLOAT32_FIELD
@@ -65,7 +83,7 @@ def test_learning_lowers_both_losses_and_equals_plain_training(known):
 def test_slices_on_threads_answer_like_the_whole_batch(mixture):
     """A model spread over slices and threads gives each point the same answer, labels and their absence included."""
     model = mixture.model(flow.straight, "velocity")
-    x, y = np.linspace(-2, 2, 1400).reshape(700, 2), np.arange(700) % 2
+    x, y = np.linspace(-2, 2, 1400).reshape(700, 2), np.arange(700) // 350
     for labels in y, None:
         assert relative(contest.on_threads(model)(x, 0.4, labels), model(x, 0.4, labels)) < IDENTITY * EPS
 
@@ -127,7 +145,9 @@ def test_judge_passes_fresh_data_and_fails_swapped_labels():
     assert scores[1].multiple == pytest.approx(scores[1].distance / scores[0].distance)
     scores = judging.judge(chosen, {method.name: [noise, swapped] for method in chosen}, known, settings)
     assert judging.failed(scores) and scores[1].remark == "EXCEEDED, allowed 3"
-    assert not judging.failed(judging.judge(chosen, {method.name: [noise, swapped] for method in chosen}, known, replace(settings, quick=True)))
+    assert not judging.failed(
+        judging.judge(chosen, {method.name: [noise, swapped] for method in chosen}, known, replace(settings, quick=True))
+    )
 
 
 def test_table_has_a_row_for_each_score():
@@ -136,19 +156,20 @@ def test_table_has_a_row_for_each_score():
     assert [line.split() for line in lines[1:]] == [["floor", "0.50000", "1.00"], ["DDPM", "0.75000", "1.50", "PASS,", "allowed", "3"]]
 
 
-def test_mixture_resembles_its_data_set(mixture):
+@pytest.mark.parametrize("name", data.DATASETS)
+def test_mixture_resembles_its_data_set(name):
     """The fitted mixture has each label's mean and covariance, with the blur added; its draws have its labels."""
-    points, labels = data.two_moons(4000, 0)
-    for y in range(2):
-        mine, weights = mixture.labels == y, np.exp(mixture.log_weights)[mixture.labels == y]
-        mean = weights @ mixture.means[mine] / weights.sum()
-        spread = sum(w * s.sum() for w, s in zip(weights, mixture.spreads[mine], strict=True)) / weights.sum()
-        between = (weights * ((mixture.means[mine] - mean) ** 2).sum(axis=1)).sum() / weights.sum()
-        np.testing.assert_allclose(mean, points[labels == y].mean(axis=0), atol=1e-3)
-        assert spread + between == pytest.approx(points[labels == y].var(axis=0).sum() + 2 * 0.2**2, rel=1e-3)
+    mixture, (points, labels) = oracle_demo.fit(name), data.load(name, 4000)
+    for y in range(mixture.classes):
+        mine = mixture.labels == y
+        weights = np.exp(mixture.log_weights[mine]) / np.exp(mixture.log_weights[mine]).sum()
+        mean = weights @ mixture.means[mine]
+        total = weights @ (mixture.spreads[mine] + (mixture.means[mine] - mean) ** 2).sum(axis=1)
+        assert weights.min() > 0.05
+        np.testing.assert_allclose(mean, points[labels == y].mean(axis=0), atol=KMEANS)
+        np.testing.assert_allclose(total, points[labels == y].var(axis=0).sum() + 2 * 0.2**2, rtol=KMEANS)
     drawn, drawn_labels = oracle_demo.source(mixture)(3000, 4)
-    likely = mixture.log_class(drawn, 1.0, 0.0).argmax(axis=1)
-    assert (likely == drawn_labels).mean() > 0.9
+    assert (mixture.log_class(drawn, 1.0, 0.0).argmax(axis=1) == drawn_labels).mean() > 0.75
     np.testing.assert_array_equal(oracle_demo.source(mixture)(10, 4)[0], drawn[:10])
 
 
@@ -239,7 +260,9 @@ def test_running_mean_of_losses():
 
 def test_animation_is_a_gif_of_all_frames(tmp_path):
     """Every frame is in the GIF, the last one longer; points outside the square do no harm."""
-    panels = [[plots.Panel("a", np.full((4, 2), i / 3), np.arange(4)), plots.Panel("b", np.full((4, 2), 9.0), np.arange(4))] for i in range(6)]
+    panels = [
+        [plots.Panel("a", np.full((4, 2), i / 3), np.arange(4)), plots.Panel("b", np.full((4, 2), 9.0), np.arange(4))] for i in range(6)
+    ]
     plots.save_animation(panels, tmp_path / "a.gif", 2.0)
     with Image.open(tmp_path / "a.gif") as gif:
         durations = []

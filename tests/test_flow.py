@@ -348,6 +348,10 @@ REFUSED = {
     "coupling noise": (ValueError, "^noise holds NaN", lambda: flow.couple_optimally(X, NAN)),
     "tau above": (ValueError, "^tau = 1.5; allowed: finite, in .0, 1.", lambda: flow.flow_log_snr(1.5)),
     "tau below": (ValueError, "^tau = -0.5; allowed", lambda: flow.flow_log_snr(-0.5)),
+    "log_snr": (ValueError, "^log_snr = nan; allowed: numbers, infinite ones included", lambda: flow.flow_time(np.nan)),
+    "to_flow": (ValueError, "^x_t holds NaN", lambda: flow.to_flow(NAN, 0.6, 0.8)),
+    "neither signal nor noise": (ValueError, r"^signal \+ sigma = .*; allowed: finite, in \(0", lambda: flow.to_flow(X, 0.0, 0.0)),
+    "from_flow state": (ValueError, "^x_tau holds NaN", lambda: flow.from_flow(NAN, 0.5)),
     "from_flow": (ValueError, "^t = 1.5; allowed: finite, in .0, 1.", lambda: flow.from_flow(X, 1.5)),
 }
 

@@ -350,11 +350,15 @@ NAN, SHORT = np.full((2, 2), np.nan), np.zeros((1, 2))
             r"^x0 has dtype float64; allowed: float32, the dtype of x_t$",
         ),
         (lambda: forward.prior_kl(NAN, TABLE4), ValueError, r"^x0 holds NaN"),
-        (lambda: forward.trajectory_log_density([XT, X0], np.array([2, 1, 0]), TABLE4), ValueError, r"zip\(\) argument 3 is shorter"),
+        (
+            lambda: forward.trajectory_log_density([XT, X0], np.array([2, 1, 0]), TABLE4),
+            ValueError,
+            r"^states has 2 entries; allowed: 3, one for each time of the grid$",
+        ),
         (
             lambda: forward.trajectory_log_density_reversed([XT, X0], np.array([2, 1, 0]), TABLE4),
             ValueError,
-            r"zip\(\) argument 3 is shorter",
+            r"^states has 2 entries; allowed: 3, one for each time of the grid$",
         ),
     ],
 )

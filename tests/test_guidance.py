@@ -110,7 +110,11 @@ def test_guidance_in_numbers():
     assert roundings(guidance.classifier_free(u, c, 3.5), -2.5 * u + 3.5 * c) <= IDENTITY
     assert roundings(guidance.classifier_score(u, c, 3.5), u + 3.5 * c) <= IDENTITY
     assert roundings(guidance.classifier_eps(u, c, 3.5, 0.75, flow.straight), u - 3.5 * 0.25 * c) <= IDENTITY
+    each = np.array([0.5, 1.5, 3.0])
+    assert roundings(guidance.classifier_free(u, c, each), (1 - each[:, None]) * u + each[:, None] * c, 3 * c) <= IDENTITY
+    assert roundings(guidance.classifier_score(u, c, each), u + each[:, None] * c, 3 * c) <= IDENTITY
     t = np.array([10, 50, 90])
+    assert roundings(guidance.classifier_eps(u, c, each, t, SCHEDULE), u - (each * SCHEDULE.sigma[t])[:, None] * c, 3 * c) <= IDENTITY
     assert roundings(guidance.classifier_eps(u, c, 3.5, t, SCHEDULE), u - 3.5 * SCHEDULE.sigma[t][:, None] * c) <= IDENTITY
 
 
@@ -264,6 +268,24 @@ REFUSED = {
         ValueError,
         "^probability = -0.5; allowed",
         lambda: guidance.drop_labels(np.array([0]), np.array([0.5]), -0.5, 1),
+    ),
+    "gammas of another batch": (ValueError, r"^gamma has shape \(3,\)", lambda: guidance.classifier_free(X, X, np.ones(3))),
+    "score gammas of another batch": (ValueError, r"^gamma has shape \(3,\)", lambda: guidance.classifier_score(X, X, np.ones(3))),
+    "uniform": (
+        ValueError,
+        "^uniform = .*1.5.*; allowed: finite, in .0, 1.",
+        lambda: guidance.drop_labels(np.array([0]), np.array([1.5]), 0.5, 1),
+    ),
+    "uniform below": (ValueError, "^uniform = .*-0.5.*; allowed", lambda: guidance.drop_labels(np.array([0]), np.array([-0.5]), 0.5, 1)),
+    "uniform of another batch": (
+        ValueError,
+        r"^uniform has shape \(2,\); allowed: \(1,\)",
+        lambda: guidance.drop_labels(np.array([0]), np.zeros(2), 0.5, 1),
+    ),
+    "labels of another batch": (
+        ValueError,
+        r"^y has shape \(3,\); allowed: \(2,\)",
+        lambda: guidance.guided(lambda x, t, y: x, np.zeros(3, int), 1.0, 1)(X, 5),
     ),
     "label above": (
         ValueError,

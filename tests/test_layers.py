@@ -157,5 +157,5 @@ def test_float32_stays():
 )
 def test_errors(call, error, message):
     """A wrong argument is named, with its value and what is allowed."""
-    with pytest.raises(error, match=re.escape(message)):
+    with pytest.raises(error, match="^" + re.escape(message)):
         call()

@@ -166,6 +166,8 @@ X = np.ones((3, 2))
     [
         (lambda: mlp.init(0, depth=0), "depth = 0, width = 128; allowed: 1 or more"),
         (lambda: mlp.init(0, width=0), "depth = 3, width = 0; allowed: 1 or more"),
+        (lambda: mlp.init(0, inputs=0), "inputs = 0, classes = 0; allowed: inputs 1 or more, classes 0 or more"),
+        (lambda: mlp.init(0, classes=-1), "inputs = 2, classes = -1; allowed: inputs 1 or more, classes 0 or more"),
         (lambda: mlp.init(0, features=5), "features = 5; allowed: even, 4 or more"),
         (lambda: mlp.init(0, features=2), "features = 2; allowed: even, 4 or more"),
         (lambda: mlp.init(-1), "seed = -1; allowed: 0..2^64 - 1"),
@@ -178,5 +180,5 @@ X = np.ones((3, 2))
 )
 def test_errors(call, message):
     """A wrong argument is named, with its value and what is allowed."""
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
         call()

@@ -155,6 +155,12 @@ A = {"a": np.ones(2)}
     "call, message",
     [
         (lambda: optim.adam(A, A, optim.init(A), 0), "step = 0; allowed: finite, in [1, inf]"),
+        (lambda: optim.adam(A, A, optim.init(A), 1, beta1=1.0), "1 - beta1 = 0.0; allowed: finite, in (0, 1]"),
+        (lambda: optim.adam(A, A, optim.init(A), 1, beta1=-0.5), "1 - beta1 = 1.5; allowed: finite, in (0, 1]"),
+        (lambda: optim.adam(A, A, optim.init(A), 1, beta2=1.0), "1 - beta2 = 0.0; allowed: finite, in (0, 1]"),
+        (lambda: optim.adam(A, A, optim.init(A), 1, beta2=-0.5), "1 - beta2 = 1.5; allowed: finite, in (0, 1]"),
+        (lambda: optim.ema_debiased(A, 1, 1.0), "1 - decay = 0.0; allowed: finite, in (0, 1]"),
+        (lambda: optim.ema_debiased(A, 1, -0.5), "1 - decay = 1.5; allowed: finite, in (0, 1]"),
         (lambda: optim.adam(A, {"b": A["a"]}, optim.init(A), 1), "trees differ: ['a'] against ['b']"),
         (lambda: optim.ema(A, A, 1.5), "decay = 1.5; allowed: finite, in [0, 1]"),
         (lambda: optim.ema(A, A, -0.5), "decay = -0.5; allowed: finite, in [0, 1]"),
@@ -167,5 +173,5 @@ A = {"a": np.ones(2)}
 )
 def test_errors(call, message):
     """A wrong argument is named, with its value and what is allowed."""
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
         call()

@@ -216,7 +216,7 @@ def test_classes_are_counted_by_the_labels():
     assert oracles.mixture(MEANS, COVARIANCES, 7 * PRIOR).log_weights == pytest.approx(np.log(PRIOR), rel=IDENTITY * EPS)
     assert np.array_equal(oracles.mixture(MEANS, COVARIANCES).log_weights, np.log(np.ones(3) / 3))
     assert np.array_equal(oracles.data_set(MEANS).labels, [0, 0, 0]) and np.array_equal(PLANE.labels, [0, 1, 1])
-    assert PLANE != oracles.mixture(MEANS, COVARIANCES, PRIOR, [0, 1, 1])  # compared as objects, not array by array
+    assert oracles.mixture(MEANS, COVARIANCES, PRIOR, [0, 1, 1]) != PLANE  # compared as objects, not array by array
     with pytest.raises(FrozenInstanceError):
         PLANE.labels = np.zeros(3, int)
 
@@ -295,6 +295,7 @@ def test_levels_per_example_and_images(name):
     images = ask(PLANE, x.reshape(3, 1, 2, 1), signal, sigma, y)
     assert np.array_equal(images.reshape(together.shape), together) and images.shape in ((3,), (3, 2), (3, 1, 2, 1))
     assert ask(PLANE, x[:0], 0.9, 0.3, y[:0]).shape[0] == 0
+    assert np.array_equal(ask(PLANE, x, 0.9, 0.3, np.ones(3, int)), ask(PLANE, x, 0.9, 0.3, 1))
     kept = x.copy()
     ask(PLANE, x, 0.9, 0.3, y)
     assert np.array_equal(x, kept)
@@ -483,6 +484,20 @@ REFUSED = {
     ),
     "label below": (ValueError, "^y = .*; allowed: integers 0..2", lambda: PLANE.log_density(X, 0.5, 0.5, np.array([0, -1]))),
     "label of floats": (ValueError, "^y = .*; allowed: integers", lambda: PLANE.x0(X, 0.5, 0.5, np.array([0.0, 1.0]))),
+    "labels of another batch": (
+        ValueError,
+        r"^y has shape \(3,\); allowed: \(\) or \(2,\)",
+        lambda: PLANE.score(X, 0.5, 0.5, np.zeros(3, int)),
+    ),
+    "signal": (ValueError, "^signal = nan; allowed: finite", lambda: PLANE.score(X, np.nan, 0.5)),
+    "sigma": (ValueError, "^sigma = -0.5; allowed: finite, in .0, inf", lambda: PLANE.score(X, 0.5, -0.5)),
+    "choice above": (ValueError, "^choice = .*; allowed: finite, in .0, 1.", lambda: PLANE.sample(np.array([0.5, 1.5]), X)),
+    "choice below": (ValueError, "^choice = .*; allowed: finite, in .0, 1.", lambda: PLANE.sample(np.array([0.5, -0.5]), X)),
+    "no means": (ValueError, r"^means has shape \(1, 0\); allowed: \(K, d\), not empty", lambda: oracles.mixture([], np.zeros((1, 0, 0)))),
+    "no points": (ValueError, r"^points has shape \(0, 2\); allowed: \(N, ...\), not empty", lambda: oracles.data_set(np.zeros((0, 2)))),
+    "one number": (ValueError, r"^points has shape \(\); allowed", lambda: oracles.data_set(np.array(3.0))),
+    "reverse mean": (ValueError, "^mean = nan; allowed: finite", lambda: oracles.exact_reverse(np.nan, X[0], SCHEDULE)),
+    "reverse variance": (ValueError, "^variance = -1.0; allowed: finite, in .0,", lambda: oracles.exact_reverse(X[0], -1.0, SCHEDULE)),
     "kind": (ValueError, "^kind = 'noise'; allowed: x0", lambda: PLANE.model(SCHEDULE, "noise")(X, 5)),
     "time": (ValueError, "^t = 101; allowed: 0..100", lambda: PLANE.model(SCHEDULE)(X, 101)),
     "means with NaN": (ValueError, "^means = .*; allowed: finite", lambda: oracles.gaussian([np.nan, 0], np.eye(2))),

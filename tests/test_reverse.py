@@ -252,7 +252,7 @@ HALF, NAN = np.full_like(XT, 0.5), np.full_like(XT, np.nan)
         (
             lambda: reverse.trajectory_log_density([XT, X0], np.array([2, 1, 0]), lambda x, t, s: (x, 1.0)),
             ValueError,
-            r"zip\(\) argument 3 is shorter",
+            r"^states has 2 entries; allowed: 3, one for each time of the grid$",
         ),
     ],
 )

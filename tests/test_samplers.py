@@ -253,6 +253,11 @@ def test_shared_noise_interpolation_mixes_the_noised_ends(data, weight):
     assert roundings(mixed, (1 - weight) * ends[0] + weight * ends[1], a, b, noise) <= IDENTITY
     for w, end in enumerate(ends):
         assert np.array_equal(samplers.shared_noise_interpolation(a, b, w, t, schedule, noise), end)
+    weights = np.linspace(0, 1, len(a))
+    each = [
+        samplers.shared_noise_interpolation(a[i : i + 1], b[i : i + 1], w, t, schedule, noise[i : i + 1]) for i, w in enumerate(weights)
+    ]
+    assert roundings(samplers.shared_noise_interpolation(a, b, weights, t, schedule, noise), np.concatenate(each), a, b, noise) <= IDENTITY
 
 
 @given(st.data(), st.floats(0, 1), st.floats(0, 3))
@@ -365,8 +370,7 @@ def test_adaptive_solver_says_when_it_fails():
     """M1: dx/dt = x^2 from 1 blows up at t = 1; the error names the span and the reason."""
     with pytest.raises(RuntimeError, match=r"^solve_ivp stopped between t = 0.0 and s = 2.0: Required step size"):
         samplers.solve_adaptive(lambda x, t: x * x, np.ones((1, 1)), 0.0, 2.0)
-    with pytest.raises(ValueError, match=r"^x holds NaN"):
-        samplers.solve_adaptive(lambda x, t: x, np.full((1, 1), np.nan), 0.0, 2.0)
+    assert samplers.solve_adaptive(lambda x, t: x, np.ones((1, 1)), 0.0, 0.5, 1e-13, 0.0).shape == (1, 1)  # the tightest allowed
 
 
 @given(st.data(), st.floats(0.01, 0.99))
@@ -492,6 +496,7 @@ REFUSED = {
     "eta above": (ValueError, "^eta = 1.1; allowed: finite, in .0, 1.", lambda: ddim_step(X, X, 5, 3, ROOM, X, 1.1)),
     "eta below": (ValueError, "^eta = -0.1; allowed", lambda: ddim_step(X, X, 5, 3, ROOM, X, -0.1)),
     "eta nan": (ValueError, "^eta = nan; allowed", lambda: ddim_step(X, X, 5, 3, ROOM, X, np.nan)),
+    "eta per example": (ValueError, "^eta = array.*; allowed: one number", lambda: ddim_step(X, X, 5, 3, ROOM, X, np.array([0.1, 0.2]))),
     "ddim without noise": (ValueError, "^noise = None; allowed: an array of x_t's shape", lambda: ddim_step(X, X, 5, 3, ROOM, eta=0.1)),
     "ddpm without noise": (ValueError, "^noise = None; allowed: an array of x_t's shape", lambda: ddpm_step(X, X, 5, 3, ROOM)),
     "noise of another shape": (ValueError, r"^noise has shape \(2, 2\)", lambda: ddpm_step(X, X, 5, 3, ROOM, Z)),
@@ -519,11 +524,36 @@ REFUSED = {
         "^noise has shape .*, the shape of x0_a",
         lambda: samplers.shared_noise_interpolation(X, X, 0.5, 5, ROOM, Z),
     ),
+    "weights of another batch": (
+        ValueError,
+        r"^weight has shape \(3,\)",
+        lambda: samplers.shared_noise_interpolation(X, X, np.full(3, 0.5), 5, ROOM, X),
+    ),
     "slerp weight above": (ValueError, "^weight = 1.5; allowed: .*0, 1", lambda: samplers.slerp(X, X, 1.5)),
     "slerp weight below": (ValueError, "^weight = -0.5; allowed", lambda: samplers.slerp(X, X, -0.5)),
     "slerp a": (ValueError, "^a holds NaN", lambda: samplers.slerp(NAN, X, 0.5)),
     "slerp b": (ValueError, r"^b has shape \(2, 2\)", lambda: samplers.slerp(X, Z, 0.5)),
     "ODE times": (ValueError, r"^t has shape \(3,\)", lambda: samplers.euler_step(lambda x, t: x, X, np.zeros(3), np.ones(3))),
+    "ODE state": (ValueError, "^x holds NaN", lambda: samplers.heun_step(lambda x, t: x, NAN, 0.0, 1.0)),
+    "ODE start": (ValueError, "^t = nan; allowed: finite", lambda: samplers.rk4_step(lambda x, t: x, X, np.nan, 1.0)),
+    "ODE end": (ValueError, "^s = inf; allowed: finite", lambda: samplers.euler_step(lambda x, t: x, X, 0.0, np.inf)),
+    "Euler slope": (ValueError, r"^f\(x, t\) has shape \(2, 2\)", lambda: samplers.euler_step(lambda x, t: Z, X, 0.0, 1.0)),
+    "Heun slope": (ValueError, r"^f\(x, t\) holds NaN", lambda: samplers.heun_step(lambda x, t: NAN if t else X, X, 0.0, 1.0)),
+    "RK4 slope": (ValueError, r"^f\(x, t\) holds NaN", lambda: samplers.rk4_step(lambda x, t: NAN if t == 0.5 else X, X, 0.0, 1.0)),
+    "adaptive state": (ValueError, "^x holds NaN", lambda: samplers.solve_adaptive(lambda x, t: x, NAN, 0.0, 2.0)),
+    "adaptive start": (ValueError, "^t = nan; allowed: finite", lambda: samplers.solve_adaptive(lambda x, t: x, X, np.nan, 2.0)),
+    "adaptive end": (ValueError, "^s = inf; allowed: finite", lambda: samplers.solve_adaptive(lambda x, t: x, X, 0.0, np.inf)),
+    "adaptive rtol": (
+        ValueError,
+        "^rtol = 1e-14; allowed: finite, in .1e-13",
+        lambda: samplers.solve_adaptive(lambda x, t: x, X, 0.0, 1.0, 1e-14),
+    ),
+    "adaptive atol": (
+        ValueError,
+        "^atol = -1.0; allowed: finite, in .0,",
+        lambda: samplers.solve_adaptive(lambda x, t: x, X, 0.0, 1.0, 1e-6, -1.0),
+    ),
+    "adaptive slope": (ValueError, r"^f\(x, t\) = .*nan", lambda: samplers.solve_adaptive(lambda x, t: NAN, X, 0.0, 1.0)),
     "short noise": (
         ValueError,
         "^noise has 1 entries; allowed: one for each of the 2 steps",

@@ -262,5 +262,5 @@ DATA, LABELS = problem()
 )
 def test_errors(call, error, message):
     """A wrong argument is named, with its value and what is allowed."""
-    with pytest.raises(error, match=re.escape(message)):
+    with pytest.raises(error, match="^" + re.escape(message)):
         call()

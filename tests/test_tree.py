@@ -80,5 +80,5 @@ def test_paths_by_hand():
 )
 def test_trees_that_differ(other, message):
     """map shows both sides of the first difference."""
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match="^" + re.escape(message)):
         tree.map(lambda a, b: a, example(), other)
