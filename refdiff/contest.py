@@ -31,8 +31,8 @@ class Settings:
     ddpm: int = 1000
     points: int = 2000
     pool: int = 50_000
-    fresh: int = 5
-    frames: int = 48
+    fresh: int = 4
+    frames: int = 40
     quick: bool = False
 
 

@@ -34,7 +34,7 @@ def run_oracle(settings: Settings, out: Path, animate: bool = True) -> int:
     """The same with exact models, and every sampler's order; 0, or 1 if anything is off. Writes oracle.png and oracle.gif into out."""
     began = perf_counter()
     print(f"{_name(settings)} as a Gaussian mixture, whose noise and velocity are known exactly: no network, no training.")
-    settings = replace(settings, points=min(settings.points, 1000), ddpm=min(settings.ddpm, 250), frames=min(settings.frames, 30))
+    settings = replace(settings, points=min(settings.points, 600), ddpm=min(settings.ddpm, 250), frames=min(settings.frames, 24))
     mixture = oracle_demo.fit(settings.dataset)
     known = contest.gather(oracle_demo.source(mixture), settings)
     models = oracle_demo.exact_models(mixture, settings.T)

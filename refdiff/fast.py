@@ -7,28 +7,33 @@ time, and training's update runs over flat buffers. `training.train(..., L=fast)
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.linalg import blas
 
 from . import layers, parallel, scratch, training, tree
-from .arrays import Array
+from . import mlp as text
+from .arrays import Array, Time
 from .layers import Params, Vjp, cross_entropy, embedding
+from .scratch import Packed
 from .training import Config, State
 
 __all__ = ["adopt", "cross_entropy", "embedding", "linear", "silu", "time_features", "update"]
 
-BLOCK = 2**15  # numbers: five float32 buffers of it and two scratch ones fit in a core's second-level cache
+BLOCK = 2**15  # numbers: five float32 buffers of it fit in a core's second-level cache
+PART = 2**16  # numbers: fewer are not worth another thread
 
 
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
     """`layers.linear`, its bias added in place, and the bias' gradient, a sum over rows, left to the matrix library."""
     w, b = p["w"], p["b"]
     y = _matmul(x, w)
-    y = np.add(y, b, out=_room(y, b))
+    y = np.add(y, b, y if y.dtype == b.dtype else None)
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         return {"w": _matmul(x.T, dy), "b": _ones(len(dy), dy.dtype) @ dy}, _matmul(dy, w.T)
@@ -38,17 +43,10 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
     r"""`layers.silu`, with its slope taken while x is at hand: $x (1 - \varsigma) = x - y$ leaves $dy/dx = \varsigma (1 + x - y)$."""
-    gate = np.multiply(x, 0.5, out=scratch.empty(x.shape, x.dtype))
-    np.tanh(gate, out=gate)
-    gate *= 0.5
-    gate += 0.5
-    y = np.multiply(x, gate, out=scratch.empty(x.shape, x.dtype))
-    rest = np.subtract(x, y, out=scratch.empty(x.shape, x.dtype))
-    rest += 1
-    slope = np.multiply(gate, rest, out=gate)
+    y, slope = _silu(x)
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        return {}, np.multiply(slope, dy, out=scratch.empty(slope.shape, slope.dtype) if slope.dtype == dy.dtype else None)
+        return {}, _product(slope, dy)
 
     return y, vjp
 
@@ -68,67 +66,118 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
     return out
 
 
+def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: Any = None) -> tuple[Array, Vjp]:
+    """`mlp.mlp` as one loop over arrays, without a closure per layer, its gradient in one flat buffer; mixed precisions are left to the text.
+
+    The derivative in the first layer's input is taken in x, and in the label only where there is one.
+    """
+    L = sys.modules[__name__] if L is None else L
+    if {leaf.dtype for leaf in tree.flatten(p).values()} != {x.dtype}:
+        return text.mlp(p, x, t, y, L)
+    context, label_vjp = text._context(p, len(x), x, t, y, L)
+    names = [f"layer{i}" for i in range(sum(name.startswith("layer") for name in p))]
+    inputs, slopes = [np.concatenate([x, context], axis=1)], []
+    for name in names[:-1]:
+        h, slope = _silu(linear(p[name], inputs[-1])[0])
+        inputs.append(h)
+        slopes.append(slope)
+    out = linear(p[names[-1]], inputs[-1])[0]
+
+    def vjp(d: Array) -> tuple[Params, Array]:
+        dp = scratch.like(p, np.result_type(d, x))
+        for i, name in reversed(list(enumerate(names))):
+            np.matmul(inputs[i].T, d, dp[name]["w"])
+            np.matmul(_ones(len(d), d.dtype), d, dp[name]["b"])
+            if i:
+                d = _product(slopes[i - 1], _matmul(d, p[name]["w"].T))
+        w = p["layer0"]["w"]
+        if label_vjp is not None:
+            dp["label"]["table"][...] = label_vjp(d @ w[x.shape[1] :].T)["table"]
+        return dp, d @ w[: x.shape[1]].T
+
+    return out, vjp
+
+
+NETWORKS = {text.mlp: mlp}  # the text of a network, and what stands for it here
+
+
 @dataclass
 class _Flat(State):
     """A state whose trees are views into flat buffers: of the parameters, their average, Adam's m and v."""
 
     buffers: list[Array]
-    paths: list[str]
 
 
 def adopt(state: State) -> State:
     """An own copy of a state, its numbers in four flat buffers, for `update` to change in place; if not all float32 or all float64, as it is."""
     trees = [state.params, state.average, state.moments["m"], state.moments["v"]]
-    leaves = [leaf for each in trees for leaf in tree.flatten(each).values()]
-    if {leaf.dtype for leaf in leaves} not in ({np.dtype(np.float32)}, {np.dtype(np.float64)}):
+    dtypes = {leaf.dtype for each in trees for leaf in tree.flatten(each).values()}
+    if len(dtypes) != 1 or not dtypes <= _axpy.keys() or not isinstance(state.params, dict):
         return state
-    buffers = [scratch.empty((tree.size(each),), leaves[0].dtype) for each in trees]
-    params, average, m, v = map(tree.views, buffers, trees)
-    for copy, each in zip((params, average, m, v), trees, strict=True):
+    copies = [scratch.like(each, *dtypes) for each in trees]
+    for copy, each in zip(copies, trees, strict=True):
         tree.map(np.copyto, copy, each)
-    return _Flat(state.step, params, average, {"m": m, "v": v}, buffers, list(tree.flatten(params)))
+    params, average, m, v = map(dict, copies)
+    return _Flat(state.step, params, average, {"m": m, "v": v}, [copy.buffer for copy in copies])
 
 
-def update(state: State, grads: Params, config: Config) -> State:
+def update(state: State, grads: Params, config: Config, workers: int | None = 1) -> State:
     """`training.update`, in place on a state of `adopt`'s: the returned state holds the very arrays of the given one.
 
-    The buffers are walked in blocks that stay in cache from one pass to the next. Any other state is left to `training.update`.
+    Each worker walks its part of the buffers in blocks that stay in cache from one pass to the next. Any other state is left to
+    `training.update`.
     """
     if not isinstance(state, _Flat):
         return training.update(state, grads, config)
-    leaves = tree.flatten(grads)
-    if list(leaves) != state.paths:
-        raise ValueError(f"trees differ: {list(leaves)} against {state.paths}")
-    gradient = scratch.empty(state.buffers[0].shape, state.buffers[0].dtype)
-    np.concatenate([leaf.ravel() for leaf in leaves.values()], out=gradient)
+    g = _packed(grads, state)
     with parallel.one_blas_thread():
-        norm = math.sqrt(np.dot(gradient, gradient)) / config.batch
+        scale, step = 1 / config.batch, state.step + 1
+        norm = scale * math.sqrt(np.dot(g, g))
         if norm > config.clip:
-            gradient *= config.clip / norm
-        change = partial(_adam, 1 / config.batch, state.step + 1, training.rate(state.step + 1, config), config)
-        for start in range(0, len(gradient), BLOCK):
-            change(gradient[start : start + BLOCK], *(buffer[start : start + BLOCK] for buffer in state.buffers))
-    return replace(state, step=state.step + 1)
+            scale *= config.clip / norm
+        if scale == 0:
+            g, scale = g * scale, 1.0
+        parts = min(parallel.cores() if workers is None else workers, 1 + len(g) // PART)
+        ends = [len(g) * i // parts for i in range(parts + 1)]
+        change = partial(_change, [g, *state.buffers], scale, step, training.rate(step, config), config)
+        parallel.run([partial(change, low, high) for low, high in pairwise(ends)])
+    return replace(state, step=step)
 
 
-def _adam(scale: float, step: int, rate: float, config: Config, g: Array, theta: Array, average: Array, m: Array, v: Array) -> None:
-    """`optim.adam` and `optim.ema` in place, for the gradient scale * g; g is spoiled."""
+def _packed(grads: Params, state: _Flat) -> Array:
+    """The gradient as one flat buffer, like those of the state."""
+    if isinstance(grads, Packed) and grads.keys() == state.params.keys() and grads.buffer.size == state.buffers[0].size:
+        return grads.buffer
+    leaves, paths = tree.flatten(grads), tree.flatten(state.params)
+    if leaves.keys() != paths.keys():
+        raise ValueError(f"trees differ: {list(leaves)} against {list(paths)}")
+    return np.concatenate([leaf.ravel() for leaf in leaves.values()])
+
+
+def _change(buffers: list[Array], scale: float, step: int, rate: float, config: Config, low: int, high: int) -> None:
+    """Numbers low..high - 1 of all buffers one step on."""
+    for start in range(low, high, BLOCK):
+        g, theta, average, m, v = (buffer[start : min(start + BLOCK, high)] for buffer in buffers)
+        adam(theta, m, v, g, step, rate, config.decay, scale)
+        average *= config.ema
+        _axpy[theta.dtype](theta, average, a=1 - config.ema)
+
+
+def adam(theta: Array, m: Array, v: Array, g: Array, step: int, rate: float, decay: float = 0.0, scale: float = 1.0) -> None:
+    """`optim.adam` in place for the gradient scale * g; all flat (n,), of one precision."""
     beta1, beta2, eps = 0.9, 0.999, 1e-8
-    add = _axpy[g.dtype]
-    root = (1 - beta2**step) ** 0.5
+    add, root, room = _axpy[g.dtype], (1 - beta2**step) ** 0.5, scratch.empty(g.shape, g.dtype)
     m *= beta1
     add(g, m, a=(1 - beta1) * scale)
-    g *= g
+    np.multiply(g, g, room)
     v *= beta2
-    add(g, v, a=(1 - beta2) * scale**2)
-    np.sqrt(v, out=g)
-    g += eps * root
-    np.divide(m, g, out=g)
-    if config.decay:
-        theta *= 1 - rate * config.decay
-    add(g, theta, a=-rate * root / (1 - beta1**step))
-    average *= config.ema
-    add(theta, average, a=1 - config.ema)
+    add(room, v, a=(1 - beta2) * scale**2)
+    np.sqrt(v, room)
+    room += eps * root
+    np.divide(m, room, room)
+    if decay:
+        theta *= 1 - rate * decay
+    add(room, theta, a=-rate * root / (1 - beta1**step))
 
 
 _axpy = {np.dtype(np.float32): blas.saxpy, np.dtype(np.float64): blas.daxpy}  # axpy(x, y, a=a) is y += a x in one pass
@@ -139,11 +188,24 @@ def _ones(n: int, dtype: Any) -> Array:
     return np.ones(n, dtype)
 
 
+def _silu(x: Array) -> tuple[Array, Array]:
+    """silu(x) and its slope."""
+    shape, dtype = x.shape, x.dtype
+    gate = np.multiply(x, 0.5, scratch.empty(shape, dtype))
+    np.tanh(gate, gate)
+    gate *= 0.5
+    gate += 0.5
+    y = np.multiply(x, gate, scratch.empty(shape, dtype))
+    rest = np.subtract(x, y, scratch.empty(shape, dtype))
+    rest += 1
+    return y, np.multiply(gate, rest, gate)
+
+
+def _product(a: Array, b: Array) -> Array:
+    """a * b in memory used before."""
+    return np.multiply(a, b, scratch.empty(a.shape, a.dtype) if a.dtype == b.dtype else None)
+
+
 def _matmul(a: Array, b: Array) -> Array:
     """a @ b in memory used before."""
-    return np.matmul(a, b, out=scratch.empty((len(a), b.shape[1]), a.dtype) if a.dtype == b.dtype else None)
-
-
-def _room(x: Array, y: Array) -> Array | None:
-    """x, where the result of x and y may take its place."""
-    return x if np.result_type(x, y) == x.dtype else None
+    return np.matmul(a, b, scratch.empty((len(a), b.shape[1]), a.dtype) if a.dtype == b.dtype else None)

@@ -14,11 +14,11 @@ def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
 
     $$\nabla \log p_\gamma(x_t | y) = \nabla \log p(x_t) + \gamma \nabla \log p(y | x_t)$$
 
-    score, gradient (B, ...), both with respect to x_t. Source: G1 [Song et al. eq. 14], [Dhariwal & Nichol sec. 4.3].
+    score, gradient (B, ...), both with respect to x_t; gamma () or (B,). Source: G1 [Song et al. eq. 14], [Dhariwal & Nichol sec. 4.3].
     """
     check_arrays(score=score, gradient=gradient)
     check_number("gamma", gamma)
-    return score + like(gamma, score, "gamma") * gradient
+    return score + like(np.asarray(gamma), score, "gamma") * gradient
 
 
 def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: GaussianPath) -> Array:
@@ -53,13 +53,13 @@ def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> 
 
     $$p_\gamma = (1 - \gamma)\, p_{unconditional} + \gamma\, p_{conditional}$$
 
-    True of scores, and of every prediction that is affine in the score: eps, x0, v, velocity. gamma = 0 and 1 give back the
-    arguments bit for bit. Source: G3 [Ho & Salimans eq. 6].
+    True of scores, and of every prediction that is affine in the score: eps, x0, v, velocity. gamma () or (B,); 0 and 1 give
+    back the arguments bit for bit. Source: G3 [Ho & Salimans eq. 6].
     """
     check_arrays(unconditional=unconditional, conditional=conditional)
     check_number("gamma", gamma)
-    gamma = like(gamma, unconditional, "gamma")
-    return (1 - gamma) * unconditional + gamma * conditional
+    scale = like(np.asarray(gamma), unconditional, "gamma")
+    return (1 - scale) * unconditional + scale * conditional
 
 
 def scale_from_w(w: float) -> float:

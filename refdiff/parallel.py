@@ -11,7 +11,7 @@ import contextvars
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial, reduce
 from itertools import pairwise
 from queue import SimpleQueue
@@ -21,7 +21,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from . import scratch, tree
-from .arrays import Array, check_integer
+from .arrays import check_integer
 from .tree import Tree
 
 Task = Callable[[], Any]
@@ -32,11 +32,15 @@ ROWS = 128  # a slice below this is not worth a thread's while
 
 def total(parts: list[tuple[float, Tree]]) -> tuple[float, Tree]:
     """The plain all-reduce: losses and gradients of all slices added up, in the order of the slices."""
-    return reduce(lambda a, b: (a[0] + b[0], tree.map(_add, a[1], b[1])), parts)
+    return reduce(lambda a, b: (a[0] + b[0], _add(a[1], b[1])), parts)
 
 
-def _add(a: Array, b: Array) -> Array:
-    return np.add(a, b, out=scratch.empty(a.shape, np.result_type(a, b)))
+def _add(a: Tree, b: Tree) -> Tree:
+    if not isinstance(a, scratch.Packed) or not isinstance(b, scratch.Packed):
+        return tree.map(np.add, a, b)
+    both = scratch.like(a, a.buffer.dtype)
+    np.add(a.buffer, b.buffer, both.buffer)
+    return both
 
 
 def split(batch: Any, workers: int) -> list[Any]:
@@ -46,10 +50,14 @@ def split(batch: Any, workers: int) -> list[Any]:
     return [batch._make(None if a is None else a[low:high] for a in batch) for low, high in pairwise(ends)]
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_workers(rows: int) -> int:
     """How many threads a batch of this many rows is worth on this machine: one per core, none with less than `ROWS` rows."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, rows // ROWS))
+    return max(1, min(cores(), rows // ROWS))
 
 
 def summed(f: Callable[[Any], tuple[float, Tree]], batch: Any, workers: int | None = 1, all_reduce: Reduce = total) -> tuple[float, Tree]:
@@ -101,6 +109,11 @@ _inboxes: list[SimpleQueue] = []  # one per worker thread, made when first neede
 @cache
 def _libraries() -> list[Any]:
     return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+def hold(workers: int | None) -> AbstractContextManager[None]:
+    """`one_blas_thread` where workers are threads, else nothing."""
+    return nullcontext() if workers == 1 else one_blas_thread()
 
 
 def _limit(threads: list[int]) -> None:

@@ -142,11 +142,11 @@ def _draw_schedule(ax: Any, schedule: Schedule) -> None:
         *ax.plot(t, schedule.signal, color=COLORS[0], label=r"signal $\sqrt{\bar\alpha_t}$"),
         *ax.plot(t, schedule.sigma, color=COLORS[1], label=r"noise $\sqrt{1-\bar\alpha_t}$"),
     ]
-    ax.set(xlim=(0, schedule.T), ylim=(0, 1.03), xlabel="time t")
+    ax.set(xlim=(0, schedule.T), ylim=(0, 1.03))
     twin = ax.twinx()
     lines += twin.plot(t[1:], schedule.log_snr[1:], color=GOOD, linestyle="--", label="log SNR, right scale")
     ax.legend(handles=lines, fontsize=8.5, frameon=False, loc="center", bbox_to_anchor=(0.74, 0.68))
-    _finish(ax, "how much signal is left")
+    _finish(ax, "how much signal is left at time t")
     _soften(twin)
 
 

@@ -129,8 +129,8 @@ def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: Number, t: Time
     """
     check_number("weight", weight, 0, 1)
     check_arrays(x0_a=x0_a, x0_b=x0_b, noise=noise)
-    weight = like(weight, x0_a, "weight")
-    return q_sample((1 - weight) * x0_a + weight * x0_b, t, schedule, noise)
+    share = like(np.asarray(weight), x0_a, "weight")
+    return q_sample((1 - share) * x0_a + share * x0_b, t, schedule, noise)
 
 
 def slerp(a: Array, b: Array, weight: float) -> Array:

@@ -6,24 +6,26 @@ them: the system clears every page of large arrays before it lends it.
 
 from __future__ import annotations
 
-import math
-import sys
 import threading
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
 from .arrays import Array
+from .tree import Tree
 
 LIMIT = 2**28  # bytes kept per thread; beyond, all is forgotten, and freed when it is let go
-LINE = 64  # bytes: arrays that start with a line of the cache are read and written twice as fast
+LINE = 64  # bytes: arrays that start with a line of the cache are read and written up to twice as fast
+
+Memory = list[tuple[Array, int]]  # bytes, and where in them the first line begins
 
 
 class _Kept(threading.local):
-    """The memory of a thread, by size: bytes, and where their first line begins."""
+    """The memory of a thread, by shape and dtype."""
 
     def __init__(self) -> None:
-        self.memory: dict[int, list[tuple[Array, int]]] = {}
+        self.memory: dict[tuple[tuple[int, ...], Any], Memory] = {}
         self.bytes = 0
 
 
@@ -31,22 +33,58 @@ _kept = _Kept()
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Like `np.empty`, in memory that an array of this size had before, once that array and all its views are gone."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = _kept.memory.setdefault(size, [])
-    for i in range(len(memory)):
-        if _holders(memory, i) == _NOBODY:
-            return np.ndarray(shape, dtype, *memory[i])
-    fresh = np.empty(size + LINE, np.uint8)
-    memory.append((fresh, -fresh.ctypes.data % LINE))
-    _kept.bytes += fresh.nbytes
+    """Like `np.empty`, in memory that such an array had before, once that array and all its views are gone."""
+    for entry in _kept.memory.get((shape, dtype), ()):
+        if getrefcount(entry[0]) == _NOBODY:
+            return np.ndarray(shape, dtype, *entry)
+    return np.ndarray(shape, dtype, *_more(shape, dtype))
+
+
+def _more(shape: tuple[int, ...], dtype: Any) -> tuple[Array, int]:
+    memory = np.empty(int(np.prod(shape)) * np.dtype(dtype).itemsize + LINE, np.uint8)
+    entry = memory, -memory.ctypes.data % LINE
+    _kept.bytes += memory.nbytes
     if _kept.bytes > LIMIT:
-        _kept.memory, _kept.bytes = {}, 0
-    return np.ndarray(shape, dtype, *memory[-1])
+        _kept.memory, _kept.bytes = {}, memory.nbytes
+    _kept.memory.setdefault((shape, dtype), []).append(entry)
+    return entry
 
 
-def _holders(memory: list[tuple[Array, int]], i: int) -> int:
-    return sys.getrefcount(memory[i][0])
+class Packed(dict[str, Any]):
+    """A tree whose arrays are views of one flat buffer, in the order of `tree.flatten`."""
+
+    buffer: Array
 
 
-_NOBODY = _holders([(np.empty(1), 0)], 0)
+def like(tree: Tree, dtype: Any) -> Packed:
+    """A packed tree of the same shapes, to be filled."""
+    packed = Packed()
+    packed.buffer = empty((_size(tree),), dtype)
+    _place(tree, packed, packed.buffer, 0)
+    return packed
+
+
+def _size(tree: Tree) -> int:
+    return sum(_size(node) if isinstance(node, dict) else node.size for node in tree.values())
+
+
+def _place(tree: Tree, packed: Tree, buffer: Array, start: int) -> int:
+    """Fill packed with views of the buffer from start on; where they end."""
+    for key in sorted(tree):
+        if isinstance(tree[key], dict):
+            packed[key] = {}
+            start = _place(tree[key], packed[key], buffer, start)
+        else:
+            end = start + tree[key].size
+            packed[key], start = buffer[start:end].reshape(tree[key].shape), end
+    return start
+
+
+def _holders(memory: Memory) -> int:
+    """What `empty` counts where nobody holds the memory."""
+    for entry in memory:
+        return getrefcount(entry[0])
+    raise AssertionError
+
+
+_NOBODY = _holders([(np.empty(1), 0)])

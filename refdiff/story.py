@@ -12,7 +12,7 @@ from .plots import Curve, Panel, Story
 
 SHOWN = 1500  # points per panel
 FORWARD = r"Forward: noise is added,  $x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon$"
-FIELDS = r"$\nabla \log p_t(x) = -\epsilon(x, t) / \sqrt{1 - \bar\alpha_t}$  and the velocity  $dx/dt = u(x, t)$"
+FIELDS = r"$\nabla \log p_t(x) = -\epsilon(x, t) / \sqrt{1 - \bar\alpha_t}$  and the velocity  $dx/dt = u(x, t)$   (an arrow is as long as the root of its vector)"
 BACKWARD = "Backward: every sampler starts from the same noise, and each point is asked for the label of its colour"
 DISTANCE = r"the energy distance  $2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$,  and what guidance does"
 LEARNED = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -109,6 +110,7 @@ def value_and_grad(
 
     Source: T1 [DDPM alg. 1].
     """
+    net = getattr(L, "NETWORKS", {}).get(net, net)
 
     def of_slice(part: Batch) -> tuple[float, Params]:
         out, vjp = net(params, part.x, part.clock, part.y, L)
@@ -149,14 +151,16 @@ def train(
     for bit. Progress bars and checkpoints wrap this generator. With L = fast, the arrays of a yielded state are those the next
     step changes: use or save them before going on, or copy them; the state passed in stays as it is. Source: T1 [DDPM alg. 1].
     """
-    advance = getattr(L, "update", update)
+    advance = partial(L.update, workers=workers) if hasattr(L, "update") else update
     state = L.adopt(state) if hasattr(L, "adopt") else state
     for batch in batches(state.step + 1, data, labels, path, config):
-        loss, grads = value_and_grad(net, state.params, batch, L, workers, all_reduce)
-        state = advance(state, grads, config)
+        with parallel.hold(workers):
+            loss, grads = value_and_grad(net, state.params, batch, L, workers, all_reduce)
+            state = advance(state, grads, config)
         yield state, loss / config.batch
 
 
 def as_model(params: Params, path: GaussianPath, net: Network = mlp, L: ModuleType = layers) -> Model:
     """The network as a model(x, t, y=None) in its path's own time, ready for samplers."""
+    net = getattr(L, "NETWORKS", {}).get(net, net)
     return lambda x, t, y=None: net(params, x, path.clock(t), y, L)[0]

@@ -217,6 +217,7 @@ def test_orders_of_convergence_are_those_of_theory(mixture):
 def test_a_sampler_of_lower_order_is_found_out(mixture, monkeypatch):
     """M1: with Euler in Heun's place the measured order is 1, and the demo fails."""
     monkeypatch.setattr(samplers, "heun_step", samplers.euler_step)
+    monkeypatch.setattr(oracle_demo, "QUICK_STEPS", (8, 16))
     orders = oracle_demo.measure(mixture, SMALL)
     assert orders[1].name == "flow, Heun" and abs(orders[1].measured - 1) < oracle_demo.QUICK_OFF
     assert oracle_demo.failed(orders, SMALL) and "OFF, 2 in theory" in oracle_demo.table(orders, SMALL)

@@ -105,7 +105,9 @@ def test_time_features(times, half):
 
 
 def test_time_features_of_integers_are_the_same():
-    """N1: times may be integers."""
+    """N1: times may be integers, and those in float32 lose nothing on the way."""
+    single = np.array([999.7, 0.1], np.float32)
+    np.testing.assert_array_equal(layers.time_features(single, 6), layers.time_features(single.astype(np.float64), 6))
     np.testing.assert_array_equal(layers.time_features(np.array([1, 7]), 6), layers.time_features(np.array([1.0, 7.0]), 6))
 
 
@@ -151,7 +153,11 @@ def test_float32_stays():
         (lambda: layers.time_features(np.ones(2), 5), ValueError, "features = 5; allowed: even, 4 or more"),
         (lambda: layers.time_features(np.ones(2), 2), ValueError, "features = 2; allowed: even, 4 or more"),
         (lambda: layers.cross_entropy(np.ones((2, 3)), np.array([0, 3])), ValueError, "labels = array([0, 3]); allowed: 0..2"),
-        (lambda: layers.cross_entropy(np.ones((2, 3)), np.array([0])), ValueError, "labels has shape (1,); allowed: (2,)"),
+        (
+            lambda: layers.cross_entropy(np.ones((2, 3)), np.array([0])),
+            ValueError,
+            "labels has shape (1,); allowed: (2,), one for each row of logits",
+        ),
         (lambda: layers.cross_entropy(np.ones((2, 3)), 1), ValueError, "labels has shape (); allowed: (2,)"),
     ],
 )

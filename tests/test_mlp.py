@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from refdiff import layers, mlp, rng, tree
 
 from .strategies import frozen, tree_gradient
-from .tolerances import COMPLEX_STEP, SIGMAS, relative
+from .tolerances import COMPLEX_STEP, IDENTITY, SIGMAS, relative
+
+EPS = np.finfo(np.float64).eps
 
 seeds = st.integers(0, 10**6)
 
@@ -139,6 +141,8 @@ def test_start():
         assert abs((w[1:] * w[:-1]).mean()) < SIGMAS / np.sqrt(w.size) and abs((w[:, 1:] * w[:, :-1]).mean()) < SIGMAS / np.sqrt(w.size)
     drawn = np.concatenate([w.ravel() for w in hidden] + [mlp.init(4, dtype=np.float64)["layer0"]["w"].ravel() * np.sqrt(34)])
     assert len(np.unique(np.round(drawn, 12))) == len(drawn)
+    for step, w in zip((0, 1, 2, 4), hidden, strict=True):
+        np.testing.assert_allclose(w, rng.normal(3, len(w), w.shape[1:], step, rng.INIT), rtol=IDENTITY * EPS)
     assert all((p[f"layer{i}"]["b"] == 0).all() for i in range(4)) and (p["layer3"]["w"] == 0).all()
     x, t = inputs(1, 5)
     np.testing.assert_array_equal(mlp.mlp(p, x, t)[0], np.zeros((5, 2)))

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 
 from refdiff import flow, oracles, predict, rng, schedules
 from tests import strategies
-from tests.tolerances import COMPLEX_STEP, DENSITY, IDENTITY, QUADRATURE, TRANSPORT, roundings
+from tests.tolerances import COMPLEX_STEP, IDENTITY, MIXTURE_DENSITY, QUADRATURE, TRANSPORT, roundings
 
 SCHEDULE = schedules.linear(100)
 MEANS, COVARIANCES, PRIOR = (
@@ -61,12 +61,12 @@ def test_log_density_by_scipy(case):
     oracle, x, signal, sigma, y = case
     parts = joint(oracle, x, signal, sigma)
     total, largest = logsumexp(parts, axis=1), max(abs(parts).max(), 1)
-    assert roundings(oracle.log_density(x, signal, sigma), total, largest) <= DENSITY
+    assert roundings(oracle.log_density(x, signal, sigma), total, largest) <= MIXTURE_DENSITY
     chosen = np.where((y[:, None] == oracle.labels) | (y[:, None] == oracle.classes), 0, -np.inf)
     conditional = logsumexp(parts + chosen, axis=1) - logsumexp(oracle.log_weights + chosen, axis=1)
-    assert roundings(oracle.log_density(x, signal, sigma, y), conditional, largest) <= DENSITY
+    assert roundings(oracle.log_density(x, signal, sigma, y), conditional, largest) <= MIXTURE_DENSITY
     for k, column in enumerate(oracle.log_class(x, signal, sigma).T):
-        assert roundings(column, logsumexp(parts[:, oracle.labels == k], axis=1) - total, largest) <= DENSITY
+        assert roundings(column, logsumexp(parts[:, oracle.labels == k], axis=1) - total, largest) <= MIXTURE_DENSITY
 
 
 def test_log_density_in_the_tails_to_many_digits():
@@ -77,7 +77,7 @@ def test_log_density_in_the_tails_to_many_digits():
         for row, value in zip(x[:, 0], LINE.log_density(x, signal, sigma), strict=True):
             parts = zip((0.5, 0.2, 0.3), (-1.0, 0.4, 1.5), spread, strict=True)
             total = sum(mp.mpf(w) * mp.npdf(mp.mpf(row), mp.mpf(signal) * mp.mpf(m), mp.sqrt(S)) for w, m, S in parts)
-            assert roundings(value, float(mp.log(total)), 1.0) <= DENSITY
+            assert roundings(value, float(mp.log(total)), 1.0) <= MIXTURE_DENSITY
 
 
 def test_log_density_integrates_to_one():
@@ -100,10 +100,10 @@ def test_components_without_width(kind):
     parts = np.stack(
         [np.log(w) + multivariate_normal(signal * m, S).logpdf(x) for w, m, S in zip(PRIOR, MEANS, spread, strict=True)], axis=1
     )
-    assert roundings(oracle.log_density(x, signal, sigma), logsumexp(parts, axis=1)) <= DENSITY
+    assert roundings(oracle.log_density(x, signal, sigma), logsumexp(parts, axis=1)) <= MIXTURE_DENSITY
     share = np.exp(parts - logsumexp(parts, axis=1)[:, None])
     pulls = np.stack([np.linalg.solve(S, (x - signal * m).T).T for m, S in zip(MEANS, spread, strict=True)], axis=1)
-    assert roundings(oracle.score(x, signal, sigma), -(share[:, :, None] * pulls).sum(axis=1), 1.0) <= DENSITY
+    assert roundings(oracle.score(x, signal, sigma), -(share[:, :, None] * pulls).sum(axis=1), 1.0) <= MIXTURE_DENSITY
 
 
 # Scores and predictions
@@ -128,7 +128,7 @@ def test_eps_x0_and_v_by_the_score(case):
         score, x0, eps = (f(x, signal, sigma, label) for f in (oracle.score, oracle.x0, oracle.eps))
         terms = np.array([abs(x).max(), abs(score).max(), 1]) / signal
         assert roundings(eps, -sigma * score) <= IDENTITY
-        assert roundings(x0, (x + sigma**2 * score) / signal, terms, 10 / sigma**2) <= DENSITY
+        assert roundings(x0, (x + sigma**2 * score) / signal, terms, 10 / sigma**2) <= MIXTURE_DENSITY
         assert roundings(oracle.v(x, signal, sigma, label), signal * eps - sigma * x0, eps, x0) <= IDENTITY
 
 
@@ -138,8 +138,8 @@ def test_a_gaussian_by_matrices(x, signal, sigma):
     mean, C = MEANS[0], COVARIANCES[0]
     oracle, S = oracles.gaussian(mean, C), signal**2 * C + sigma**2 * np.eye(2)
     pull = np.linalg.solve(S, (x - signal * mean).T).T
-    assert roundings(oracle.score(x, signal, sigma), -pull, 1 / sigma**2) <= DENSITY
-    assert roundings(oracle.x0(x, signal, sigma), mean + signal * pull @ C, 1 / sigma**2) <= DENSITY
+    assert roundings(oracle.score(x, signal, sigma), -pull, 1 / sigma**2) <= MIXTURE_DENSITY
+    assert roundings(oracle.x0(x, signal, sigma), mean + signal * pull @ C, 1 / sigma**2) <= MIXTURE_DENSITY
 
 
 @pytest.mark.parametrize("kind", ["x0", "eps", "v", "velocity", "score"])
@@ -171,8 +171,8 @@ def test_models_of_all_kinds_are_conversions_of_one(case, path):
     for kind in predict.KINDS:
         answer = oracle.model(path, kind)(x, t, y)
         terms = abs(x).max() / np.prod(levels) * 4, abs(eps).max() / np.prod(levels) * 4
-        assert roundings(answer, predict.convert(eps, x, t, path, "eps", kind), *terms) <= DENSITY, kind
-        assert roundings(oracle.model(path, kind)(x, np.full(3, t), y), answer, *terms) <= DENSITY, kind
+        assert roundings(answer, predict.convert(eps, x, t, path, "eps", kind), *terms) <= MIXTURE_DENSITY, kind
+        assert roundings(oracle.model(path, kind)(x, np.full(3, t), y), answer, *terms) <= MIXTURE_DENSITY, kind
 
 
 # Labels
@@ -189,7 +189,7 @@ def test_a_label_picks_its_sub_mixture(case):
         scale = 1 / sigma**2 * (1 + abs(x).max()) ** 2
         for name in ("log_density", "score", "x0", "eps", "v"):
             given_class, alone = getattr(oracle, name)(x, signal, sigma, y), getattr(part, name)(x, signal, sigma)
-            assert roundings(given_class, alone, scale) <= DENSITY, name
+            assert roundings(given_class, alone, scale) <= MIXTURE_DENSITY, name
     for name in ("log_density", "score", "x0", "eps", "v"):
         assert np.array_equal(getattr(oracle, name)(x, signal, sigma, np.full(3, oracle.classes)), getattr(oracle, name)(x, signal, sigma))
 
@@ -201,10 +201,10 @@ def test_class_posterior_and_its_gradient(case):
     y = y % oracle.classes
     log_class = oracle.log_class(x, signal, sigma)
     assert log_class.shape == (3, oracle.classes)
-    assert roundings(np.exp(log_class).sum(axis=1), np.ones(3)) <= DENSITY * (1 + abs(log_class[np.isfinite(log_class)]).max())
+    assert roundings(np.exp(log_class).sum(axis=1), np.ones(3)) <= MIXTURE_DENSITY * (1 + abs(log_class[np.isfinite(log_class)]).max())
     prior = np.array([np.exp(oracle.log_weights[oracle.labels == k]).sum() for k in range(oracle.classes)])
     by_bayes = oracle.log_density(x, signal, sigma, y) + np.log(prior[y]) - oracle.log_density(x, signal, sigma)
-    assert roundings(log_class[np.arange(3), y], by_bayes, oracle.log_density(x, signal, sigma), by_bayes, 1.0) <= DENSITY
+    assert roundings(log_class[np.arange(3), y], by_bayes, oracle.log_density(x, signal, sigma), by_bayes, 1.0) <= MIXTURE_DENSITY
     gradient = strategies.complex_gradient(lambda x: oracle.log_class(x, signal, sigma)[np.arange(3), y], x)
     scale = 1 + abs(oracle.score(x, signal, sigma)).max() + abs(oracle.score(x, signal, sigma, y)).max() + abs(x).max() / sigma**2
     assert abs(oracle.class_gradient(x, signal, sigma, y) - gradient).max() <= COMPLEX_STEP * scale
@@ -243,7 +243,7 @@ def test_a_data_set_is_a_softmax_over_its_points(x, signal, sigma):
         logits = -distances + (0 if weights is None else np.log(weights))
         share = np.exp(logits - logsumexp(logits, axis=1)[:, None])
         answer = oracles.data_set(points, weights, [0, 0, 0, 1, 1, 1]).x0(x, signal, sigma)
-        assert roundings(answer, share @ points, abs(logits).max()) <= DENSITY
+        assert roundings(answer, share @ points, abs(logits).max()) <= MIXTURE_DENSITY
         images = oracles.data_set(points.reshape(6, 1, 2, 1), weights)
         assert np.array_equal(images.x0(x.reshape(4, 1, 2, 1), signal, sigma), answer.reshape(4, 1, 2, 1))
 
@@ -260,8 +260,8 @@ def test_pure_noise_says_nothing():
 def test_clean_data_with_width_and_without():
     """G4: at sigma = 0 data with width is its own answer: x0 = x, eps = 0, the density the data's; data without width has none."""
     x = numbers(4, 2)
-    assert roundings(PLANE.x0(x, 1.0, 0.0), x) <= DENSITY and np.array_equal(PLANE.eps(x, 1.0, 0.0), np.zeros((4, 2)))
-    assert roundings(PLANE.log_density(x, 1.0, 0.0), logsumexp(joint(PLANE, x, 1.0, 0.0), axis=1), 1.0) <= DENSITY
+    assert roundings(PLANE.x0(x, 1.0, 0.0), x) <= MIXTURE_DENSITY and np.array_equal(PLANE.eps(x, 1.0, 0.0), np.zeros((4, 2)))
+    assert roundings(PLANE.log_density(x, 1.0, 0.0), logsumexp(joint(PLANE, x, 1.0, 0.0), axis=1), 1.0) <= MIXTURE_DENSITY
     assert np.array_equal(PLANE.model(SCHEDULE, "eps")(x, 0), np.zeros((4, 2)))
     flat = oracles.mixture(MEANS[:2], [np.eye(2), [[1.0, 1.0], [1.0, 1.0]]])  # the second lives on a line
     for oracle in (oracles.point_mass([0.0, 0.0]), flat):
@@ -291,7 +291,10 @@ def test_levels_per_example_and_images(name):
     signal, sigma = np.array([0.9, 0.5, 0.1]), np.array([0.3, 0.8, 0.9])
     ask = ASKED[name]
     together = ask(PLANE, x, signal, sigma, y)
-    assert roundings(together, strategies.rows(lambda x, a, s, y: ask(PLANE, x, a, s, np.array([y])), x, signal, sigma, y), 1.0) <= DENSITY
+    assert (
+        roundings(together, strategies.rows(lambda x, a, s, y: ask(PLANE, x, a, s, np.array([y])), x, signal, sigma, y), 1.0)
+        <= MIXTURE_DENSITY
+    )
     images = ask(PLANE, x.reshape(3, 1, 2, 1), signal, sigma, y)
     assert np.array_equal(images.reshape(together.shape), together) and images.shape in ((3,), (3, 2), (3, 1, 2, 1))
     assert ask(PLANE, x[:0], 0.9, 0.3, y[:0]).shape[0] == 0
@@ -381,7 +384,7 @@ def test_transport_carries_marginals_into_marginals(path, t, s):
     J = (moved[1:] - moved[0]).T
     assert roundings(moved[0], signal_s * mean, 1.0) <= IDENTITY
     S_t, S_s = signal_t**2 * C + sigma_t**2 * np.eye(2), signal_s**2 * C + sigma_s**2 * np.eye(2)
-    assert roundings(J @ S_t @ J.T, S_s, 1.0) <= DENSITY and roundings(J, J.T, 1.0) <= IDENTITY
+    assert roundings(J @ S_t @ J.T, S_s, 1.0) <= MIXTURE_DENSITY and roundings(J, J.T, 1.0) <= IDENTITY
 
 
 def test_transport_per_example_images_and_precision():
@@ -466,7 +469,7 @@ def test_tweedie_covariance_of_a_mixture(case, path):
     apart = centers - (share[:, :, None] * centers).sum(axis=1, keepdims=True)
     expected = np.einsum("bk,kij->bij", share, within) + np.einsum("bk,bki,bkj->bij", share, apart, apart)
     scale = np.array([(1 / signal) ** 2, 1.0, abs(apart).max() ** 2]) * max(1, abs(parts).max())
-    assert roundings(predict.tweedie_covariance(hessian(oracle, x, signal, sigma), t, path), expected, scale) <= DENSITY
+    assert roundings(predict.tweedie_covariance(hessian(oracle, x, signal, sigma), t, path), expected, scale) <= MIXTURE_DENSITY
 
 
 # Refusals
@@ -542,3 +545,15 @@ def test_almost_semidefinite_covariances_are_taken():
     """G4: rounding may leave an eigenvalue or an asymmetry of 1e-16; rank one is a width of zero across."""
     oracle = oracles.gaussian([0, 0], np.outer([1, 3], [1, 3]) + np.array([[0, 1e-16], [0, -1e-16]]))
     assert oracle.spreads.min() >= 0 and roundings(covariances(oracle)[0], np.outer([1.0, 3.0], [1.0, 3.0])) <= IDENTITY
+
+
+def test_tables_are_double_and_points_may_be_covariances_of_zero():
+    """G4: means, spreads and weights are float64 whatever comes in; covariances of zero make a data set."""
+    for kind in (np.float32, np.int64):
+        for oracle in (
+            oracles.mixture(MEANS.astype(kind), np.tile(np.eye(2), (3, 1, 1)).astype(kind), np.arange(1, 4).astype(kind)),
+            oracles.data_set(MEANS.astype(kind), np.arange(1, 4).astype(kind)),
+        ):
+            assert {oracle.means.dtype, oracle.spreads.dtype, oracle.log_weights.dtype} == {np.dtype(np.float64)}
+    points = oracles.mixture(MEANS, np.zeros((3, 2, 2)), PRIOR)
+    assert roundings(points.x0(numbers(4, 2), 0.6, 0.8), oracles.data_set(MEANS, PRIOR).x0(numbers(4, 2), 0.6, 0.8)) <= IDENTITY

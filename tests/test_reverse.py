@@ -262,6 +262,14 @@ def test_wrong_arguments_are_named(call, error, message):
         call()
 
 
+def test_one_undetermined_example_is_enough():
+    """R3, R4: a batch in which one time has no signal, or one step ends at s = 0, raises as a whole; never a silent NaN in one row."""
+    with pytest.raises(ValueError, match=r"^eps-prediction at t = array\(\[3, 4\]\), where alpha_bar is 0, does not determine the mean"):
+        reverse.mean_from_eps(EPS, XT, np.array([3, 4]), np.array([1, 2]), ZERO_TERMINAL)
+    with pytest.raises(ValueError, match=r"^variance = 'learned' with s = array\(\[1, 0\]\); allowed: s > 0"):
+        reverse.model_variance(XT, 3, np.array([1, 0]), TABLE4, "learned", HALF)
+
+
 def test_the_words_for_variances():
     """R4: three, and no others."""
     assert reverse.VARIANCES == ("posterior", "beta", "learned")

@@ -1,6 +1,7 @@
 """The Philox generator against its published answers, a scalar twin, and Box-Muller in 50 digits."""
 
 import re
+from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from pathlib import Path
 
@@ -146,6 +147,13 @@ def test_integers_are_the_high_part(seed, high, step):
     assert result.dtype == np.int64 and result.tolist() == expected and max(expected) < high
 
 
+def test_ends_of_the_ranges():
+    """The last sample, step and stream there are, and the one integer below 1."""
+    last = 2**32 - 1
+    assert rng.bits(2**64 - 1, np.array([last]), 1, last, last).tolist() == [[scalar_philox([0, last, last, last], [last, last])[0]]]
+    assert rng.bits(0, 2, 0).shape == (2, 0) and rng.integers(3, 50, 1).tolist() == [0] * 50
+
+
 def test_integers_are_even():
     """Each of seven values is drawn as often as the others, within the standard error of a count."""
     counts = np.bincount(rng.integers(7, 70_000, 7), minlength=7)
@@ -157,6 +165,8 @@ def test_normals_make_a_runs_noise():
     noise = rng.Normals(3, 4, (2,), rng.START, np.float32)
     np.testing.assert_array_equal(noise[6], rng.normal(3, 4, (2,), 6, rng.START, np.float32))
     np.testing.assert_array_equal(rng.Normals(3, np.array([2, 0]), (2,), rng.START, np.float32)[6], noise[6][[2, 0]])
+    with pytest.raises(FrozenInstanceError):
+        noise.seed = 4
     plain = rng.Normals(3, 4)[0]
     assert plain.dtype == np.float64
     np.testing.assert_array_equal(plain, rng.normal(3, 4, (), 0, rng.NOISE))

@@ -26,7 +26,9 @@ def test_steps_without_roots():
 
 def test_jumps_without_roots():
     """F3, W6: alpha_bar x0 + (1 - alpha_bar) eps without the roots is not x_t."""
-    assert differ(ALPHA_BAR[2] * X0 + (1 - ALPHA_BAR[2]) * NOISE[1], forward.q_sample(X0, 2, EXAMPLE, NOISE[1]))
+    x_t = forward.q_sample(X0, 2, EXAMPLE, NOISE[1])
+    assert same(np.sqrt(ALPHA_BAR[2]) * X0 + np.sqrt(1 - ALPHA_BAR[2]) * NOISE[1], x_t, X0)
+    assert differ(ALPHA_BAR[2] * X0 + (1 - ALPHA_BAR[2]) * NOISE[1], x_t)
 
 
 def test_jumps_with_alpha_for_alpha_bar():
@@ -332,6 +334,9 @@ def test_two_meanings_of_w():
 def test_v_is_not_the_velocity():
     """R6, W6: v = signal eps - sigma x0 is neither the noise nor the velocity data - noise of flow matching."""
     targets = {kind: predict.target(kind, X0, NOISE[1], 2, EXAMPLE) for kind in ("v", "velocity", "eps")}
+    assert same(np.sqrt(ALPHA_BAR[2]) * NOISE[1] - np.sqrt(1 - ALPHA_BAR[2]) * X0, targets["v"], X0) and same(
+        X0 - NOISE[1], targets["velocity"]
+    )
     assert differ(targets["v"], targets["velocity"]) and differ(-targets["v"], targets["velocity"]) and differ(targets["v"], targets["eps"])
 
 
@@ -356,6 +361,7 @@ def test_paths_of_the_flow_are_curved():
     """M2, M4, W6: conditional paths are straight; the flow of the marginal velocity, which sampling follows, is not."""
     oracle, x = oracles.gaussian([0.7], [[0.25]]), np.array([[1.5]])
     middle, end = (oracles.transport(oracle, x, 0, t, flow.straight) for t in (0.5, 1))
+    assert same(end, 0.7 + 0.5 * 1.5) and same(middle, 0.5 * 0.7 + np.sqrt(0.25 * 0.25 + 0.25) * 1.5)
     assert differ((x + end) / 2, middle)
     assert same((x + X0[:, :1]) / 2, flow.interpolate(X0[:, :1], x, 0.5))
 

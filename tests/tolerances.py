@@ -141,7 +141,7 @@ EXPLAINED = 0.8
 
 # Log-densities of a mixture: a quadratic form in up to 3 dimensions through an eigenbasis against one through another
 # factorization, each about d^2 roundings times a condition of up to 10 / 0.05; relative to the largest term.
-DENSITY = 2000
+MIXTURE_DENSITY = 2000
 
 # Two formulas are different ones where, on generic numbers of order 1, they come out further apart than a hundredth of the right
 # one: at least 10^13 roundings, which nothing but another formula explains.
