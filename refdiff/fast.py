@@ -31,14 +31,11 @@ PART = 2**16  # numbers: fewer are not worth another thread
 
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
     """`layers.linear`, its bias added in place, and the bias' gradient, a sum over rows, left to the matrix library."""
-    w, b = p["w"], p["b"]
-    y = _matmul(x, w)
-    y = np.add(y, b, y if y.dtype == b.dtype else None)
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        return {"w": _matmul(x.T, dy), "b": _ones(len(dy), dy.dtype) @ dy}, _matmul(dy, w.T)
+        return {"w": _matmul(x.T, dy), "b": _ones(len(dy), dy.dtype) @ dy}, _matmul(dy, p["w"].T)
 
-    return y, vjp
+    return _affine(p, x), vjp
 
 
 def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
@@ -72,30 +69,30 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: Any = None) -> 
     The derivative in the first layer's input is taken in x, and in the label only where there is one.
     """
     L = sys.modules[__name__] if L is None else L
-    if {leaf.dtype for leaf in tree.flatten(p).values()} != {x.dtype}:
-        return text.mlp(p, x, t, y, L)
+    layers_ = [p[f"layer{i}"] for i in range(sum(name.startswith("layer") for name in p))]
     context, label_vjp = text._context(p, len(x), x, t, y, L)
-    names = [f"layer{i}" for i in range(sum(name.startswith("layer") for name in p))]
+    if {x.dtype, context.dtype, *(layer[key].dtype for layer in layers_ for key in "wb")} != {x.dtype}:
+        return text.mlp(p, x, t, y, L)
     inputs, slopes = [np.concatenate([x, context], axis=1)], []
-    for name in names[:-1]:
-        h, slope = _silu(linear(p[name], inputs[-1])[0])
+    for layer in layers_[:-1]:
+        h, slope = _silu(_affine(layer, inputs[-1]))
         inputs.append(h)
         slopes.append(slope)
-    out = linear(p[names[-1]], inputs[-1])[0]
 
     def vjp(d: Array) -> tuple[Params, Array]:
         dp = scratch.like(p, np.result_type(d, x))
-        for i, name in reversed(list(enumerate(names))):
-            np.matmul(inputs[i].T, d, dp[name]["w"])
-            np.matmul(_ones(len(d), d.dtype), d, dp[name]["b"])
+        for i in range(len(layers_) - 1, -1, -1):
+            dlayer = dp[f"layer{i}"]
+            np.matmul(inputs[i].T, d, dlayer["w"])
+            np.matmul(_ones(len(d), d.dtype), d, dlayer["b"])
             if i:
-                d = _product(slopes[i - 1], _matmul(d, p[name]["w"].T))
-        w = p["layer0"]["w"]
+                d = _product(slopes[i - 1], _matmul(d, layers_[i]["w"].T))
+        w = layers_[0]["w"]
         if label_vjp is not None:
             dp["label"]["table"][...] = label_vjp(d @ w[x.shape[1] :].T)["table"]
         return dp, d @ w[: x.shape[1]].T
 
-    return out, vjp
+    return _affine(layers_[-1], inputs[-1]), vjp
 
 
 NETWORKS = {text.mlp: mlp}  # the text of a network, and what stands for it here
@@ -117,7 +114,7 @@ def adopt(state: State) -> State:
     copies = [scratch.like(each, *dtypes) for each in trees]
     for copy, each in zip(copies, trees, strict=True):
         tree.map(np.copyto, copy, each)
-    params, average, m, v = map(dict, copies)
+    params, average, m, v = copies
     return _Flat(state.step, params, average, {"m": m, "v": v}, [copy.buffer for copy in copies])
 
 
@@ -188,16 +185,29 @@ def _ones(n: int, dtype: Any) -> Array:
     return np.ones(n, dtype)
 
 
+@lru_cache(maxsize=8)
+def _constant(value: float, dtype: Any) -> Array:
+    """A number as an array, which an operation takes without converting it each time."""
+    return np.array(value, dtype)
+
+
+def _affine(p: Params, x: Array) -> Array:
+    """The value of `linear`."""
+    y = _matmul(x, p["w"])
+    return np.add(y, p["b"], y if y.dtype == p["b"].dtype else None)
+
+
 def _silu(x: Array) -> tuple[Array, Array]:
     """silu(x) and its slope."""
     shape, dtype = x.shape, x.dtype
-    gate = np.multiply(x, 0.5, scratch.empty(shape, dtype))
+    half, one = _constant(0.5, dtype), _constant(1.0, dtype)
+    gate = np.multiply(x, half, scratch.empty(shape, dtype))
     np.tanh(gate, gate)
-    gate *= 0.5
-    gate += 0.5
+    np.multiply(gate, half, gate)
+    np.add(gate, half, gate)
     y = np.multiply(x, gate, scratch.empty(shape, dtype))
     rest = np.subtract(x, y, scratch.empty(shape, dtype))
-    rest += 1
+    np.add(rest, one, rest)
     return y, np.multiply(gate, rest, gate)
 
 

@@ -18,6 +18,7 @@ from .tree import Tree
 LIMIT = 2**28  # bytes kept per thread; beyond, all is forgotten, and freed when it is let go
 LINE = 64  # bytes: arrays that start with a line of the cache are read and written up to twice as fast
 
+Plan = dict[str, Any]
 Memory = list[tuple[Array, int]]  # bytes, and where in them the first line begins
 
 
@@ -51,33 +52,38 @@ def _more(shape: tuple[int, ...], dtype: Any) -> tuple[Array, int]:
 
 
 class Packed(dict[str, Any]):
-    """A tree whose arrays are views of one flat buffer, in the order of `tree.flatten`."""
+    """A tree whose arrays are views of one flat buffer, in the order of `tree.flatten`; `plan` says where, nested like the tree."""
 
     buffer: Array
+    plan: Plan
 
 
 def like(tree: Tree, dtype: Any) -> Packed:
     """A packed tree of the same shapes, to be filled."""
-    packed = Packed()
-    packed.buffer = empty((_size(tree),), dtype)
-    _place(tree, packed, packed.buffer, 0)
+    plan, size = (tree.plan, tree.buffer.size) if isinstance(tree, Packed) else _plan(tree, 0)
+    buffer = empty((size,), dtype)
+    packed = Packed(_views(plan, buffer))
+    packed.buffer, packed.plan = buffer, plan
     return packed
 
 
-def _size(tree: Tree) -> int:
-    return sum(_size(node) if isinstance(node, dict) else node.size for node in tree.values())
-
-
-def _place(tree: Tree, packed: Tree, buffer: Array, start: int) -> int:
-    """Fill packed with views of the buffer from start on; where they end."""
+def _plan(tree: Tree, start: int) -> tuple[Plan, int]:
+    """Where each array goes, from start on: its first and last number and its shape; and where they end."""
+    plan: Plan = {}
     for key in sorted(tree):
         if isinstance(tree[key], dict):
-            packed[key] = {}
-            start = _place(tree[key], packed[key], buffer, start)
+            plan[key], start = _plan(tree[key], start)
         else:
             end = start + tree[key].size
-            packed[key], start = buffer[start:end].reshape(tree[key].shape), end
-    return start
+            plan[key], start = (start, end, tree[key].shape), end
+    return plan, start
+
+
+def _views(plan: Plan, buffer: Array) -> dict[str, Any]:
+    return {
+        key: _views(place, buffer) if isinstance(place, dict) else buffer[place[0] : place[1]].reshape(place[2])
+        for key, place in plan.items()
+    }
 
 
 def _holders(memory: Memory) -> int:
