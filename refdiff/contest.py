@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -92,7 +92,8 @@ def learn(known: Data, settings: Settings) -> Models:
     schedule = schedules.linear(settings.T)
     points, start = known.points.astype(np.float32), training.start(mlp.init(settings.seed, classes=known.classes))
     paths: dict[str, GaussianPath] = {"eps": schedule, "velocity": flow.straight}
-    configs = {kind: training.Config(kind=kind, steps=settings.steps, warmup=settings.steps // 20, seed=settings.seed) for kind in paths}
+    config = training.Config(steps=settings.steps, warmup=settings.steps // 20, classes=known.classes, seed=settings.seed)
+    configs = {kind: replace(config, kind=kind) for kind in paths}
     runs = [training.train(start, points, known.labels, paths[kind], configs[kind], L=fast) for kind in paths]
     losses = []
     bar = progress(range(settings.steps), "learning", settings.steps)

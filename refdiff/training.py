@@ -22,7 +22,10 @@ Network = Callable[..., Any]  # net(p, x, t, y, L) -> out, vjp
 
 @dataclass(frozen=True)
 class Config:
-    """What is trained, and how: `kind` is one of `predict.KINDS`, velocity for flows; steps, batch and rates as usual."""
+    """What is trained, and how: `kind` is one of `predict.KINDS`, velocity for flows; steps, batch and rates as usual.
+
+    `classes` is the number of labels, and so the "no label" entry; None: one more than the largest label in the data.
+    """
 
     kind: str = "eps"
     steps: int = 4000
@@ -33,6 +36,7 @@ class Config:
     clip: float = 1.0
     ema: float = 0.999
     label_dropout: float = 0.1
+    classes: int | None = None
     seed: int = 0
 
 
@@ -85,7 +89,8 @@ def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPat
     y = None
     if labels is not None:
         chance = rng.uniform(config.seed, samples, 1, steps, rng.LABEL)[:, 0]
-        y = guidance.drop_labels(labels[pick], chance, config.label_dropout, int(labels.max()) + 1)
+        no_label = int(labels.max()) + 1 if config.classes is None else config.classes
+        y = guidance.drop_labels(labels[pick], chance, config.label_dropout, no_label)
     target = predict.target(config.kind, x0, noise, t, path)
     return Batch(like(signal, x0) * x0 + like(sigma, x0) * noise, path.clock(t), y, target)
 

@@ -28,6 +28,7 @@ NAN = np.full((1, 2), np.nan)
         (lambda: gaussian.discretized_log_likelihood(ROW, ROW, np.ones((3, 2))), r"^std has shape \(3, 2\)"),
         (lambda: predict.convert(ROW, NAN, 1, LINEAR, "eps", "v"), "^x_t holds NaN"),
         (lambda: samplers.euler_step(lambda x, t: np.ones((3, 2)), ROW, 0.0, 1.0), r"^f\(x, t\) has shape .* the shape of x$"),
+        (lambda: schedules.linear(1000, beta_start=0.0), "^beta_start = 0.0; allowed"),
         (lambda: forward.trajectory_log_density([ROW, ROW], [1001, 0], LINEAR), "^grid = "),
         (lambda: forward.trajectory_log_density_reversed([ROW, ROW], [1001, 0], LINEAR), "^grid = "),
         (lambda: elbo.elbo_bayes([ROW, ROW], [1001, 0], LINEAR, lambda x, t, s: (x, ONE)), "^grid = "),
@@ -80,10 +81,13 @@ def test_narrow_sigmoid():
     assert abs(table.alpha_bar[5] - 0.5) < 1e-3
 
 
-@pytest.mark.parametrize("make", [schedules.from_alpha_bars, schedules.from_log_snr])
-def test_tables_are_double(make):
+@pytest.mark.parametrize(
+    ("make", "values"),
+    [(schedules.from_alpha_bars, [0.9, 0.3]), (schedules.from_log_snr, [0.9, 0.3]), (schedules.from_betas, [0.1, 0.3])],
+)
+def test_tables_are_double(make, values):
     """F5: single-precision input is widened before anything is computed from it."""
-    values = np.array([0.9, 0.3], dtype=np.float32)
+    values = np.array(values, dtype=np.float32)
     assert np.array_equal(make(values).log_alpha_bar, make(values.astype(np.float64)).log_alpha_bar)
 
 
@@ -96,6 +100,12 @@ def test_log_mean_exp_of_columns_far_apart():
 def test_rates_have_the_shape_of_time(path):
     """M2: a rate for every time asked for."""
     assert all(rate.shape == (3,) for rate in path.rates(np.array([0.0, 0.5, 1.0])))
+
+
+@pytest.mark.parametrize("kind", predict.KINDS[:-1])
+def test_rows_have_the_shape_of_time(kind):
+    """R6: coefficients for every time asked for."""
+    assert all(weight.shape == (3,) for weight in predict.row(kind, np.array([1, 2, 3]), LINEAR))
 
 
 def test_zero_terminal_snr_to_the_last_digits():

@@ -14,9 +14,10 @@ KINDS = predict.KINDS
 
 
 def textbook(x0, eps, z, t, s, schedule, eta):
-    """DDIM eq. 12 and 16 with the data and the noise known: the new state, from alpha_bar alone (in extended precision)."""
+    """DDIM eq. 12 and 16 with the data and the noise known: the new state, from the table alone (in extended precision)."""
     a_t, a_s = (np.exp(np.longdouble(schedule.log_alpha_bar[i])) for i in (t, s))
-    variance = np.longdouble(eta) ** 2 * (1 - a_s) / (1 - a_t) * (1 - a_t / a_s)
+    beta = -np.expm1(np.longdouble(schedule.log_alpha_between(t, s)))  # 1 - a_t / a_s, with what rounding left out of the table
+    variance = np.longdouble(eta) ** 2 * (1 - a_s) / (1 - a_t) * beta
     return np.sqrt(a_s) * x0 + np.sqrt(np.maximum(1 - a_s - variance, 0)) * eps + np.sqrt(variance) * z
 
 
@@ -389,8 +390,8 @@ def test_velocity_field_of_any_kind_is_the_velocity(data, t):
 
 
 def predict_terms(oracle, x, signal, sigma):
-    """The data and the noise that a velocity is mixed from."""
-    return oracle.x0(x, signal, sigma), oracle.eps(x, signal, sigma)
+    """The data and the noise that a velocity is mixed from, and the means that cancel in them."""
+    return oracle.x0(x, signal, sigma), oracle.eps(x, signal, sigma), oracle.means
 
 
 # Driving

@@ -249,7 +249,16 @@ DATA, LABELS = problem()
         (lambda: training.draw(1, DATA, None, flow.straight, Config(kind="noise")), ValueError, "kind = 'noise'; allowed: x0, eps, v"),
         (lambda: training.draw(1, LABELS[:, None], None, flow.straight, Config()), TypeError, "x0 is"),
         (lambda: training.draw(-1, DATA, None, flow.straight, Config()), ValueError, "step = "),
-        (lambda: training.draw(1, DATA[:0], None, flow.straight, Config()), ValueError, "high = 0; allowed: 1..4294967296"),
+        (
+            lambda: training.draw(1, DATA[:0], None, flow.straight, Config()),
+            ValueError,
+            "data has 0 examples, labels 0; allowed: 1 or more",
+        ),
+        (
+            lambda: training.draw(1, DATA, LABELS[:3], flow.straight, Config()),
+            ValueError,
+            "data has 7 examples, labels 3; allowed: 1 or more",
+        ),
         (lambda: training.draw(1, DATA, LABELS, flow.straight, Config(label_dropout=1.5)), ValueError, "probability = 1.5; allowed"),
         (lambda: training.draw(1, DATA, None, flow.straight, Config(seed=-1)), ValueError, "seed = -1; allowed"),
         (lambda: training.as_model(network(0), PATHS["cosine"])(DATA, 26), ValueError, "t = 26; allowed: 0..25"),
