@@ -64,6 +64,8 @@ def check_arrays(**named: Array) -> None:
 
 def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> None:
     """Raise unless every entry of the argument (its real part) is finite and lies in [low, high], or in (low, high] with open_low."""
+    if type(value) in (int, float) and (low < value if open_low else low <= value) and value <= high and abs(value) != np.inf:
+        return
     values = np.real(np.asarray(value))
     if values.dtype.kind not in "iuf":
         raise TypeError(f"{name} = {_describe(value)}; allowed: a number")
@@ -80,6 +82,8 @@ def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def check_integer(name: str, value: Any, low: int, high: int) -> Array:
     """The argument as an integer array of shape () or (B,), or an error unless it lies in low..high."""
+    if type(value) is int and low <= value <= high:
+        return np.asarray(value)
     values = np.asarray(value)
     if not isinstance(value, int | np.integer | np.ndarray) or values.dtype.kind not in "iu" or values.ndim > 1:
         raise TypeError(f"{name} = {_describe(value)}; allowed: an integer or an array (B,) of integers, {low}..{high}")

@@ -170,7 +170,7 @@ def on_threads(model: Model) -> Model:
     def spread(x: Array, t: Time, y: Array | None = None) -> Array:
         out = np.empty_like(x)
         slices = [slice(low, low + 256) for low in range(0, len(x), 256)]
-        workers = parallel.default_workers(len(x))
+        workers = max(1, min(parallel.cores(), len(slices)))
 
         def fill(mine: list[slice]) -> None:
             for rows in mine:

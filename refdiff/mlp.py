@@ -81,7 +81,7 @@ def _context(p: Params, batch: int, x: Array, t: Time, y: Array | None, L: Modul
         if value is not None and np.shape(value) not in shapes:
             raise ValueError(f"{name} has shape {np.shape(value)}; allowed: {' or '.join(str(shape) for shape in shapes)}")
     features = p["layer0"]["w"].shape[0] - x.shape[1]
-    context = L.time_features(np.broadcast_to(t, batch), features, x.real.dtype)
+    context = L.time_features(t if np.shape(t) else np.full(batch, t), features, x.real.dtype)
     if "label" not in p:
         if y is not None:
             raise ValueError("y is given, but the network has no label table; allowed: None")

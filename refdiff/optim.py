@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from . import tree
@@ -73,11 +75,12 @@ def global_norm(grads: Tree) -> float:
 
 
 def clip(grads: Tree, limit: float) -> tuple[Tree, float]:
-    r"""Gradients scaled down to a global norm of at most limit, and the norm before: $g \min(1, limit / \|g\|)$.
+    r"""Gradients scaled down to a global norm of at most limit, and the norm before: $g \min(1, limit / \|g\|)$; inf leaves all as it is.
 
     Source: T1 [Pascanu et al. alg. 1].
     """
-    check_number("limit", limit, 0, open_low=True)
+    if not limit > 0:
+        raise ValueError(f"limit = {limit!r}; allowed: above 0, inf for no limit")
     norm = global_norm(grads)
     factor = float(limit) / norm if norm > limit else 1.0
     return tree.map(lambda g: g * factor, grads), norm
@@ -96,4 +99,4 @@ def learning_rate(step: int, peak: float, warmup: int, total: int, floor: float 
     if step <= warmup:
         return peak * step / warmup
     progress = min(1.0, (step - warmup) / (total - warmup))
-    return floor + (peak - floor) * (1 + float(np.cos(np.pi * progress))) / 2
+    return floor + (peak - floor) * (1 + math.cos(math.pi * progress)) / 2

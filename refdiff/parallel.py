@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextvars
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial, reduce
 from itertools import pairwise
@@ -27,7 +27,7 @@ from .tree import Tree
 Task = Callable[[], Any]
 Reduce = Callable[[list[tuple[float, Tree]]], tuple[float, Tree]]
 
-ROWS = 128  # a slice below this is not worth a thread's while
+WORK = 2**24  # multiply-adds: a slice with less is not worth a thread's while
 
 
 def total(parts: list[tuple[float, Tree]]) -> tuple[float, Tree]:
@@ -55,25 +55,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def default_workers(rows: int) -> int:
-    """How many threads a batch of this many rows is worth on this machine: one per core, none with less than `ROWS` rows."""
-    return max(1, min(cores(), rows // ROWS))
+def default_workers(work: float) -> int:
+    """How many threads a pass of so many multiply-adds is worth on this machine: one per core, each with `WORK` or more."""
+    return max(1, min(cores(), int(work / WORK)))
 
 
-def summed(f: Callable[[Any], tuple[float, Tree]], batch: Any, workers: int | None = 1, all_reduce: Reduce = total) -> tuple[float, Tree]:
-    """all_reduce of f, a loss and its gradient, over the slices of a batch, each on a thread of its own; None: `default_workers`.
-
-    One worker, asked for, runs f on the whole batch and leaves the matrix library its own threads. Raises for workers < 1.
-    """
-    if workers == 1:
-        return all_reduce([f(batch)])
-    workers = default_workers(len(batch[0])) if workers is None else workers
-    check_integer("workers", workers, 1, 2**16)
-    with one_blas_thread():
-        return all_reduce(run([partial(f, part) for part in split(batch, workers)]))
+def count(workers: int | None, work: float) -> int:
+    """The number of slices for workers threads; for None, `default_workers`. Raises for workers < 1."""
+    return default_workers(work) if workers is None else int(check_integer("workers", workers, 1, 2**16))
 
 
-def run(tasks: list[Task]) -> list[Any]:
+def run(tasks: Sequence[Task]) -> list[Any]:
     """The results of all tasks, the first computed here and the others on threads that stay for later calls."""
     if len(tasks) == 1 or threading.current_thread().name == _NAME:
         return [task() for task in tasks]
@@ -99,6 +91,11 @@ def one_blas_thread() -> Iterator[None]:
                 _limit(_threads)
 
 
+def hold(workers: int | None) -> AbstractContextManager[None]:
+    """`one_blas_thread` for the time that workers run; nothing for one worker, asked for, which may have the library's own threads."""
+    return nullcontext() if workers == 1 else one_blas_thread()
+
+
 _NAME = "refdiff worker"
 _lock = threading.Lock()
 _holders: list[None] = []
@@ -109,11 +106,6 @@ _inboxes: list[SimpleQueue] = []  # one per worker thread, made when first neede
 @cache
 def _libraries() -> list[Any]:
     return ThreadpoolController().select(user_api="blas").lib_controllers
-
-
-def hold(workers: int | None) -> AbstractContextManager[None]:
-    """`one_blas_thread` where workers are threads, else nothing."""
-    return nullcontext() if workers == 1 else one_blas_thread()
 
 
 def _limit(threads: list[int]) -> None:

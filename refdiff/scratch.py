@@ -56,6 +56,7 @@ class Packed(dict[str, Any]):
 
     buffer: Array
     plan: Plan
+    kept: dict[Any, Any]  # what was made for this tree's arrays
 
 
 def like(tree: Tree, dtype: Any) -> Packed:
@@ -63,8 +64,15 @@ def like(tree: Tree, dtype: Any) -> Packed:
     plan, size = (tree.plan, tree.buffer.size) if isinstance(tree, Packed) else _plan(tree, 0)
     buffer = empty((size,), dtype)
     packed = Packed(_views(plan, buffer))
-    packed.buffer, packed.plan = buffer, plan
+    packed.buffer, packed.plan, packed.kept = buffer, plan, {}
     return packed
+
+
+def copy(packed: Packed) -> Packed:
+    """A packed tree of the same numbers."""
+    new = like(packed, packed.buffer.dtype)
+    new.buffer[...] = packed.buffer
+    return new
 
 
 def _plan(tree: Tree, start: int) -> tuple[Plan, int]:

@@ -108,9 +108,9 @@ def test_clip_keeps_the_direction(seed, limit):
 
 
 def test_clip_by_hand():
-    """T1: a gradient of norm 5, against limits of 10, 5 and 1."""
+    """T1: a gradient of norm 5, against limits of 10, 5 and 1, and none."""
     grads = {"a": np.array([3.0]), "b": {"c": np.array([[-4.0]])}}
-    for limit, factor in (10.0, 1.0), (5.0, 1.0), (1.0, 0.2):
+    for limit, factor in (np.inf, 1.0), (10.0, 1.0), (5.0, 1.0), (1.0, 0.2):
         clipped, norm = optim.clip(grads, limit)
         assert norm == 5.0
         assert relative(tree.pack(clipped)[0], np.array([3.0, -4.0]) * factor) <= EPS
@@ -165,7 +165,8 @@ A = {"a": np.ones(2)}
         (lambda: optim.ema(A, A, 1.5), "decay = 1.5; allowed: finite, in [0, 1]"),
         (lambda: optim.ema(A, A, -0.5), "decay = -0.5; allowed: finite, in [0, 1]"),
         (lambda: optim.ema_debiased(A, 0), "step = 0; allowed: finite, in [1, inf]"),
-        (lambda: optim.clip(A, 0.0), "limit = 0.0; allowed: finite, in (0, inf]"),
+        (lambda: optim.clip(A, 0.0), "limit = 0.0; allowed: above 0, inf for no limit"),
+        (lambda: optim.clip(A, float("nan")), "limit = nan; allowed: above 0, inf for no limit"),
         (lambda: optim.learning_rate(0, 1.0, 0, 5), "step = 0; allowed: finite, in [1, inf]"),
         (lambda: optim.learning_rate(1, 1.0, 5, 5), "warmup = 5; allowed: 0..total - 1 = 4"),
         (lambda: optim.learning_rate(1, 1.0, -1, 5), "warmup = -1; allowed: 0..total - 1 = 4"),

@@ -273,3 +273,11 @@ def test_errors(call, error, message):
     """A wrong argument is named, with its value and what is allowed."""
     with pytest.raises(error, match="^" + re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("size", [1e200, 1e308])
+def test_a_run_that_diverges_stops(size):
+    """T1: a loss that is no number ends the run with an error that names the step, instead of parameters that are none."""
+    start = training.start(tree.map(lambda leaf: leaf * size, network(0)))
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=r"^loss = (nan|inf) in step 1; allowed: finite"):
+        next(training.train(start, *problem(), flow.straight, Config(kind="velocity", steps=5, batch=4)))

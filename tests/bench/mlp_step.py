@@ -32,32 +32,39 @@ Step = Callable[[], None]
 
 
 def problem(rows: int, width: int) -> tuple[tree.Tree, training.Batch]:
-    """Parameters, the last layer drawn too, so that no gradient vanishes; and a batch whose x holds the time features already."""
+    """Parameters, the last layer drawn too, so that no gradient vanishes; and a batch."""
     p = mlp.init(0, width=width)
     p["layer3"]["w"] = rng.normal(1, width, (2,), stream=rng.INIT, dtype=np.float32) / np.float32(width**0.5)
     data = rng.normal(0, 1000, (2,), stream=rng.DATA, dtype=np.float32)
-    batch = training.draw(1, data, None, flow.straight, training.Config(kind="velocity", batch=rows))
-    features = layers.time_features(batch.clock, 32, np.float32)
-    return p, batch._replace(x=np.concatenate([batch.x, features], axis=1))
+    return p, training.draw(1, data, None, flow.straight, training.Config(kind="velocity", batch=rows))
 
 
-def without_features(L: Any) -> SimpleNamespace:
-    """An op set whose time has no further features."""
-    return SimpleNamespace(linear=L.linear, silu=L.silu, time_features=lambda t, features, dtype: np.empty((len(t), features), dtype))
+def features(batch: training.Batch) -> np.ndarray:
+    """The time features, which both sides are given."""
+    return layers.time_features(batch.clock, 32, np.float32)
 
 
-def our_gradient(p: tree.Tree, batch: training.Batch, L: Any, workers: int | None = 1) -> tree.Tree:
-    """Of the summed loss, by the text in the precision of p and batch."""
-    return training.value_and_grad(mlp.mlp, p, batch, without_features(L), workers)[1]
+def given(L: Any, table: np.ndarray) -> SimpleNamespace:
+    """An op set whose time features are known already."""
+    return SimpleNamespace(linear=L.linear, silu=L.silu, time_features=lambda t, count, dtype: table.astype(dtype, copy=False))
 
 
-def our_step(p: tree.Tree, batch: training.Batch, workers: int | None) -> Step:
-    """One whole step, on and on."""
-    state, config = fast.adopt(training.start(p)), training.Config(batch=len(batch.x), steps=10**6)
+def our_gradient(p: tree.Tree, batch: training.Batch, workers: int | None = 1) -> tree.Tree:
+    """Of the summed loss, on the fast path."""
+    return fast.value_and_grad(mlp.mlp, p, batch, given(fast, features(batch)), workers)[1]
+
+
+def our_step(p: tree.Tree, batch: training.Batch, workers: int | None, bare: bool = False) -> Step:
+    """One whole step, on and on; bare: without the limit on the gradient and the running average."""
+    rest = {"clip": np.inf, "ema": 0.0} if bare else {}
+    state, config = fast.adopt(training.start(p)), training.Config(batch=len(batch.x), steps=10**6, **rest)
+    L = given(fast, features(batch))
 
     def step() -> None:
         nonlocal state
-        state = fast.update(state, our_gradient(state.params, batch, fast, workers), config)
+        with parallel.hold(workers):
+            _, grads = fast.value_and_grad(mlp.mlp, state.params, batch, L, workers)
+            state = fast.update(state, grads, config)
 
     return step
 
@@ -75,23 +82,34 @@ def torch_network(p: tree.Tree) -> Any:
     return torch.nn.Sequential(*modules[:-1])
 
 
+def rows_of(batch: training.Batch) -> Any:
+    """[x, time features] as PyTorch's first layer takes them."""
+    return torch.from_numpy(np.concatenate([batch.x, features(batch)], axis=1))
+
+
 def torch_gradient(p: tree.Tree, batch: training.Batch) -> tree.Tree:
     """Of the summed loss, by autograd, nested like p."""
     net = torch_network(p)
-    ((net(torch.from_numpy(batch.x)) - torch.from_numpy(batch.target)) ** 2).sum().backward()
+    ((net(rows_of(batch)) - torch.from_numpy(batch.target)) ** 2).sum().backward()
     return {f"layer{i}": {"w": net[2 * i].weight.grad.numpy().T, "b": net[2 * i].bias.grad.numpy()} for i in range(len(p))}
 
 
-def torch_step(p: tree.Tree, batch: training.Batch, threads: int, **kind: bool) -> Step:
+def torch_step(p: tree.Tree, batch: training.Batch, threads: int, bare: bool = False, **kind: bool) -> Step:
     """One whole step in PyTorch, as its tutorials write it."""
-    net, x, target = torch_network(p), torch.from_numpy(batch.x), torch.from_numpy(batch.target)
-    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3, **kind)
+    net, x, target = torch_network(p), torch.from_numpy(np.concatenate([batch.x, features(batch)], axis=1)), torch.from_numpy(batch.target)
+    optimizer, parameters = torch.optim.Adam(net.parameters(), lr=2e-3, **kind), list(net.parameters())
+    average = [torch.zeros_like(parameter) for parameter in parameters]
 
     def step() -> None:
         optimizer.zero_grad()
         loss = ((net(x) - target) ** 2).sum() / len(x)
         loss.backward()
+        if not bare:
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
+        if not bare:
+            with torch.no_grad():
+                torch._foreach_lerp_(average, parameters, 1e-3)
 
     def with_threads() -> None:
         if torch.get_num_threads() != threads:
@@ -111,8 +129,9 @@ def disagreement(grads: tree.Tree, exact: tree.Tree) -> float:
 def check(p: tree.Tree, batch: training.Batch, workers: int | None) -> bool:
     """Print how far both gradients are from the text's in float64; whether they are within float32 accuracy."""
     wide = batch._replace(x=batch.x.astype(np.float64), target=batch.target.astype(np.float64))
-    exact = our_gradient(tree.map(lambda leaf: leaf.astype(np.float64), p), wide, layers)
-    errors = {"refdiff": disagreement(our_gradient(p, batch, fast, workers), exact)}
+    wide_p = tree.map(lambda leaf: leaf.astype(np.float64), p)
+    exact = training.value_and_grad(mlp.mlp, wide_p, wide, given(layers, features(batch)))[1]
+    errors = {"refdiff": disagreement(our_gradient(p, batch, workers), exact)}
     if torch is not None:
         errors["PyTorch"] = disagreement(torch_gradient(p, batch), exact)
     allowed = float32_gradient(*p["layer1"]["w"].shape[:1], len(batch.x)) * EPS
@@ -122,41 +141,49 @@ def check(p: tree.Tree, batch: training.Batch, workers: int | None) -> bool:
     return good
 
 
-def contenders(p: tree.Tree, batch: training.Batch, workers: int | None) -> dict[str, Step]:
-    """Every step to be timed, by name; ours first."""
-    chosen = parallel.default_workers(len(batch.x)) if workers is None else workers
-    steps = {f"refdiff, {chosen} worker{'s' * (chosen > 1)}": our_step(p, batch, workers)}
+ADAM, WHOLE, FUSED = "Adam", "clipping, Adam, running average", "fused Adam"
+FLAGS: dict[str, dict[str, bool]] = {ADAM: {"bare": True}, WHOLE: {}, FUSED: {"bare": True, "fused": True}}
+
+
+def contenders(p: tree.Tree, batch: training.Batch, workers: int | None) -> dict[tuple[str, str], Step]:
+    """Every step to be timed, by what follows the gradient and by whose it is."""
+    chosen = parallel.count(workers, len(batch.x) * tree.size(p))
+    steps = {(kind, f"refdiff, {_threads(chosen)}"): our_step(p, batch, workers, kind == ADAM) for kind in (ADAM, WHOLE)}
     if torch is not None:
-        kinds: dict[str, dict[str, bool]] = {"Adam": {}, "foreach Adam": {"foreach": True}, "fused Adam": {"fused": True}}
-        for kind, flags in kinds.items():
+        for kind, flags in FLAGS.items():
             for threads in sorted({1, 2, torch.get_num_threads()}):
-                steps[f"PyTorch, {kind}, {threads} thread{'s' * (threads > 1)}"] = torch_step(p, batch, threads, **flags)
+                steps[kind, f"PyTorch, {_threads(threads)}"] = torch_step(p, batch, threads, **flags)
     return steps
 
 
-def race(steps: dict[str, Step], turn: int, repeats: int) -> dict[str, float]:
+def _threads(number: int) -> str:
+    return f"{number} thread{'s' * (number > 1)}"
+
+
+def race(steps: dict[Any, Step], turn: int, repeats: int) -> dict[Any, float]:
     """Median milliseconds of each step, run in turns, a few unmeasured before each turn and a pause to let the others' threads sleep."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    times: dict[Any, list[float]] = {key: [] for key in steps}
     for _ in range(repeats):
-        for name, step in steps.items():
+        for key, step in steps.items():
             time.sleep(0.01)
             for i in range(turn + 3):
                 begin = time.perf_counter()
                 step()
                 if i >= 3:
-                    times[name].append(time.perf_counter() - begin)
-    return {name: 1e3 * float(np.median(measured)) for name, measured in times.items()}
+                    times[key].append(time.perf_counter() - begin)
+    return {key: 1e3 * float(np.median(measured)) for key, measured in times.items()}
 
 
-def report(medians: dict[str, float]) -> None:
-    """The medians, and ours over PyTorch's best: of its default Adam, and of its fused one."""
-    for name, median in medians.items():
-        print(f"  {name:<34} {median:8.3f} ms")
-    ours = next(iter(medians.values()))
-    for kind in ("Adam", "foreach Adam", "fused Adam"):
-        rivals = [median for name, median in medians.items() if f", {kind}," in name]
+def report(medians: dict[tuple[str, str], float]) -> None:
+    """The medians, and for each kind of step ours over PyTorch's best."""
+    for kind in FLAGS:
+        times = {who: median for (its_kind, who), median in medians.items() if its_kind == kind}
+        for who, median in times.items():
+            print(f"  {kind + ':':<33} {who:<19} {median:8.3f} ms")
+        rivals = [median for who, median in times.items() if who.startswith("PyTorch")]
+        ours = next(median for (its_kind, _), median in medians.items() if its_kind == (ADAM if kind == FUSED else kind))
         if rivals:
-            print(f"  ratio to PyTorch's best with {kind + ':':<14} {ours / min(rivals):5.2f}")
+            print(f"  {kind + ':':<33} ratio to PyTorch's best {ours / min(rivals):4.2f}")
 
 
 def main(arguments: list[str] | None = None) -> int:

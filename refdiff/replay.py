@@ -1,0 +1,130 @@
+"""`training.value_and_grad` of the MLP as a list of calls on arrays that stay: made at the first step, repeated at every later one.
+
+What repeats is NumPy at work and hardly anything else, so that threads seldom wait for each other, and memory stays warm.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache, partial
+from itertools import pairwise
+from operator import call
+from typing import Any
+
+import numpy as np
+
+from . import mlp as text
+from . import parallel, scratch, training
+from .arrays import Array
+from .layers import Params
+from .parallel import Reduce
+from .scratch import Packed
+from .training import Batch, Network
+
+Calls = list[Callable[[], Any]]
+
+
+def value_and_grad(
+    net: Network, params: Params, batch: Batch, L: Any, workers: int | None = 1, all_reduce: Reduce = parallel.total
+) -> tuple[float, Params]:
+    """`training.value_and_grad`; for `mlp.mlp` and the parameters of a state of `adopt`'s by calls made before, and kept with them.
+
+    The gradients of the slices, which all_reduce is given, are in arrays that the next step writes over.
+    """
+    if net is not text.mlp or not isinstance(params, Packed) or {batch.x.dtype, batch.target.dtype} != {params.buffer.dtype}:
+        return training.value_and_grad(net, params, batch, L, workers, all_reduce)
+    rows = len(batch.x)
+    slices = parallel.count(workers, rows * params.buffer.size)
+    context, _ = text._context(params, rows, batch.x, batch.clock, batch.y, L)
+    parts = [slice(low, high) for low, high in pairwise(rows * i // slices for i in range(slices + 1))]
+    passes = params.kept.pop((rows, slices), None) or [_Pass(params, part.stop - part.start) for part in parts]
+    with parallel.hold(workers):
+        loss, grads = all_reduce(parallel.run([partial(each, batch, context, part) for each, part in zip(passes, parts, strict=True)]))
+    if any(grads is each.grads for each in passes):
+        grads = scratch.copy(grads)
+    params.kept[rows, slices] = passes
+    return loss, grads
+
+
+class _Pass:
+    """Some rows through the network and back: the calls, and the arrays they work on."""
+
+    def __init__(self, params: Packed, rows: int) -> None:
+        depth, dtype = len(params) - ("label" in params), params.buffer.dtype
+        self.new = lambda width: scratch.empty((rows, width), dtype)
+        self.grads, self.calls = scratch.like(params, dtype), Calls()
+        self.stack = [(params[f"layer{i}"], self.grads[f"layer{i}"]) for i in range(depth)]
+        self.h, self.ones = self.new(len(params["layer0"]["w"])), np.ones(rows, dtype)
+        self.target, self.error = (self.new(len(self.stack[-1][0]["b"])) for _ in range(2))
+        self.room = {width: (self.new(width), self.new(width)) for width in {len(p["b"]) for p, _ in self.stack[:-1]}}
+        d = self._back(*self._forth())
+        if "label" in params:
+            table = self.grads["label"]["table"]
+            self.one_hot, embedded = self.new(len(table)), self.new(table.shape[1])
+            self._do(np.matmul, d, params["layer0"]["w"][-table.shape[1] :].T, embedded)
+            self._do(np.matmul, self.one_hot.T, embedded, table)
+
+    def __call__(self, batch: Batch, context: Array, part: slice) -> tuple[float, Params]:
+        """The summed squared error of a part of the batch, and its gradient."""
+        inputs = batch.x.shape[1]
+        self.h[:, :inputs], self.h[:, inputs:], self.target[...] = batch.x[part], context[part], batch.target[part]
+        if "label" in self.grads:
+            entries = np.arange(self.one_hot.shape[1])
+            np.equal(entries[-1] if batch.y is None else batch.y[part, None], entries, self.one_hot)
+        deque(map(call, self.calls), maxlen=0)
+        return float(np.vdot(self.error, self.error)), self.grads
+
+    def _do(self, f: Callable[..., Any], *arrays: Array) -> Array:
+        """Note f(*arrays), which fills the last of them."""
+        self.calls.append(partial(f, *arrays))
+        return arrays[-1]
+
+    def _forth(self) -> tuple[list[Array], list[Array]]:
+        """Every layer's input, and the slope of every silu; at the end the error, which the network's output minus the target is."""
+        inputs, slopes = [self.h], []
+        for p, _ in self.stack[:-1]:
+            width = len(p["b"])
+            x, room = self.room[width]
+            y, slope = self.new(width), self.new(width)
+            self._do(np.add, self._do(np.matmul, inputs[-1], p["w"], x), p["b"], x)
+            self.calls += silu_calls(x, y, slope, room)
+            inputs.append(y)
+            slopes.append(slope)
+        p, _ = self.stack[-1]
+        self._do(np.add, self._do(np.matmul, inputs[-1], p["w"], self.error), p["b"], self.error)
+        self._do(np.subtract, self.error, self.target, self.error)
+        return inputs, slopes
+
+    def _back(self, inputs: list[Array], slopes: list[Array]) -> Array:
+        """The gradient of every layer; returned: that in the first layer's output."""
+        d = self._do(np.add, self.error, self.error, self.new(self.error.shape[1]))
+        for i in reversed(range(len(self.stack))):
+            p, into = self.stack[i]
+            self._do(np.matmul, inputs[i].T, d, into["w"])
+            self._do(np.matmul, self.ones, d, into["b"])
+            if i:
+                x, other = self.room[len(p["w"])]
+                d = self._do(np.multiply, self._do(np.matmul, d, p["w"].T, x), slopes[i - 1], other)
+        return d
+
+
+def silu_calls(x: Array, y: Array, slope: Array, room: Array) -> Calls:
+    r"""Fill y with silu(x) and slope with its derivative, $\varsigma (1 + x - y)$ where $\varsigma = (1 + \tanh(x / 2)) / 2$."""
+    half, one = _constant(0.5, x.dtype), _constant(1.0, x.dtype)
+    return [
+        partial(np.multiply, x, half, slope),
+        partial(np.tanh, slope, slope),
+        partial(np.multiply, slope, half, slope),
+        partial(np.add, slope, half, slope),
+        partial(np.multiply, x, slope, y),
+        partial(np.subtract, x, y, room),
+        partial(np.add, room, one, room),
+        partial(np.multiply, slope, room, slope),
+    ]
+
+
+@lru_cache(maxsize=8)
+def _constant(value: float, dtype: Any) -> Array:
+    """A number as an array, which an operation takes without converting it each time."""
+    return np.array(value, dtype)
