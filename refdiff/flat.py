@@ -54,8 +54,7 @@ def update(state: State, grads: Params, config: Config) -> State:
         for start in range(0, len(g), BLOCK):
             part, theta, average, m, v = (buffer[start : start + BLOCK] for buffer in (g, *state.buffers))
             adam(theta, m, v, part, room[: len(part)], step, rate, config.decay, scale)
-            average *= config.ema
-            _axpy[g.dtype](theta, average, a=1 - config.ema)
+            _average(theta, average, config.ema)
     return _Flat(step, state.params, state.average, state.moments, state.buffers)
 
 
@@ -74,6 +73,15 @@ def adam(theta: Array, m: Array, v: Array, g: Array, room: Array, step: int, rat
     if decay:
         theta *= 1 - rate * decay
     add(room, theta, a=-rate * root / (1 - beta1**step))
+
+
+def _average(theta: Array, average: Array, decay: float) -> None:
+    """`optim.ema` in place."""
+    if decay == 0:
+        np.copyto(average, theta)
+        return
+    average *= decay
+    _axpy[theta.dtype](theta, average, a=1 - decay)
 
 
 def _scale(g: Array, config: Config) -> float:

@@ -105,7 +105,8 @@ class _Pass:
             self._do(np.matmul, self.ones, d, into["b"])
             if i:
                 x, other = self.room[len(p["w"])]
-                d = self._do(np.multiply, self._do(np.matmul, d, p["w"].T, x), slopes[i - 1], other)
+                into_x = self._do(np.matmul, d, p["w"].T, other if d is x else x)
+                d = self._do(np.multiply, into_x, slopes[i - 1], into_x)
         return d
 
 
@@ -113,8 +114,8 @@ def silu_calls(x: Array, y: Array, slope: Array, room: Array) -> Calls:
     r"""Fill y with silu(x) and slope with its derivative, $\varsigma (1 + x - y)$ where $\varsigma = (1 + \tanh(x / 2)) / 2$."""
     half, one = _constant(0.5, x.dtype), _constant(1.0, x.dtype)
     return [
-        partial(np.multiply, x, half, slope),
-        partial(np.tanh, slope, slope),
+        partial(np.multiply, x, half, room),
+        partial(np.tanh, room, slope),
         partial(np.multiply, slope, half, slope),
         partial(np.add, slope, half, slope),
         partial(np.multiply, x, slope, y),
