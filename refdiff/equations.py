@@ -46,7 +46,10 @@ EQUATIONS = {  # id: its name, and the function that states it first
     "G3": ("classifier-free guidance", "guidance.classifier_free"),
     "G4": ("guidance that is exact", "oracles.Mixture.class_gradient"),
     "N1": ("time features, labels and the MLP", "mlp.mlp"),
-    "N2": ("the layer vocabulary", "layers.silu"),
+    "N2": ("the layer vocabulary", "convolution.conv"),
+    "N3": ("the residual block and how it is told", "residual.block"),
+    "N4": ("attention", "attention.cross_attention"),
+    "N5": ("the U-Net", "unet.unet"),
 }
 
 MODULES = [
@@ -63,7 +66,12 @@ MODULES = [
     "guidance",
     "oracles",
     "layers",
+    "convolution",
+    "normalize",
+    "attention",
     "mlp",
+    "residual",
+    "unet",
     "optim",
     "training",
 ]

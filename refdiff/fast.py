@@ -13,11 +13,35 @@ import numpy as np
 
 from . import layers, scratch
 from .arrays import Array
+from .attention import cross_attention, self_attention, softmax
+from .convolution import pool, up
+from .fast_images import adaptive_group_norm, conv, conv_up, group_norm
 from .flat import adopt, update
 from .layers import Params, Vjp, cross_entropy, embedding
+from .normalize import film, normalize
 from .replay import silu_calls, value_and_grad
 
-__all__ = ["adopt", "cross_entropy", "embedding", "linear", "silu", "time_features", "update", "value_and_grad"]
+__all__ = [
+    "adaptive_group_norm",
+    "adopt",
+    "conv",
+    "conv_up",
+    "cross_attention",
+    "cross_entropy",
+    "embedding",
+    "film",
+    "group_norm",
+    "linear",
+    "normalize",
+    "pool",
+    "self_attention",
+    "silu",
+    "softmax",
+    "time_features",
+    "up",
+    "update",
+    "value_and_grad",
+]
 
 
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:

@@ -12,9 +12,31 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array, check_integer
+from .attention import cross_attention, self_attention, softmax
+from .convolution import conv, conv_up, pool, up
+from .normalize import adaptive_group_norm, film, group_norm, normalize
+from .tree import Params, Vjp
 
-Params = dict[str, Any]
-Vjp = Callable[[Array], tuple[Params, Array]]
+__all__ = [
+    "Params",
+    "Vjp",
+    "adaptive_group_norm",
+    "conv",
+    "conv_up",
+    "cross_attention",
+    "cross_entropy",
+    "embedding",
+    "film",
+    "group_norm",
+    "linear",
+    "normalize",
+    "pool",
+    "self_attention",
+    "silu",
+    "softmax",
+    "time_features",
+    "up",
+]
 
 
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:

@@ -75,17 +75,20 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
     return out, vjp
 
 
-def _context(p: Params, batch: int, x: Array, t: Time, y: Array | None, L: ModuleType) -> Any:
-    """Time features plus label embedding (B, features), and the embedding's vjp."""
+def conditions(p: Params, batch: int, features: int, t: Time, y: Array | None, dtype: Any, L: ModuleType) -> tuple[Array, Any, Any]:
+    """The time's features (B, features); the label's embedding (B, ...) and its vjp, or None and None for a network without labels."""
     for name, value, shapes in ("t", t, ((), (batch,))), ("y", y, ((batch,),)):
         if value is not None and np.shape(value) not in shapes:
             raise ValueError(f"{name} has shape {np.shape(value)}; allowed: {' or '.join(str(shape) for shape in shapes)}")
-    features = p["layer0"]["w"].shape[0] - x.shape[1]
-    context = L.time_features(t if np.shape(t) else np.full(batch, t), features, x.real.dtype)
-    if "label" not in p:
-        if y is not None:
-            raise ValueError("y is given, but the network has no label table; allowed: None")
-        return context, None
-    no_label = len(p["label"]["table"]) - 1
-    embedded, vjp = L.embedding(p["label"], np.full(batch, no_label) if y is None else y)
-    return context + embedded, vjp
+    told = L.time_features(t if np.shape(t) else np.full(batch, t), features, dtype)
+    if "label" in p:
+        return told, *L.embedding(p["label"], np.full(batch, len(p["label"]["table"]) - 1) if y is None else y)
+    if y is not None:
+        raise ValueError("y is given, but the network has no label table; allowed: None")
+    return told, None, None
+
+
+def _context(p: Params, batch: int, x: Array, t: Time, y: Array | None, L: ModuleType) -> Any:
+    """Time features plus label embedding (B, features), and the embedding's vjp."""
+    features, label, vjp = conditions(p, batch, p["layer0"]["w"].shape[0] - x.shape[1], t, y, x.real.dtype, L)
+    return features if label is None else features + label, vjp

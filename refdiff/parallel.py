@@ -27,7 +27,7 @@ from .tree import Tree
 Task = Callable[[], Any]
 Reduce = Callable[[list[tuple[float, Tree]]], tuple[float, Tree]]
 
-WORK = 2**24  # multiply-adds: a slice with less is not worth a thread's while
+WORK = 2**25  # numbers of the batch times parameters: a slice with less is not worth a thread's while
 
 
 def total(parts: list[tuple[float, Tree]]) -> tuple[float, Tree]:
@@ -56,7 +56,7 @@ def cores() -> int:
 
 
 def default_workers(work: float) -> int:
-    """How many threads a pass of so many multiply-adds is worth on this machine: one per core, each with `WORK` or more."""
+    """How many threads a batch is worth on this machine, by its numbers times the parameters: one per core, each with `WORK` or more."""
     return max(1, min(cores(), int(work / WORK)))
 
 

@@ -35,7 +35,7 @@ def value_and_grad(
     if net is not text.mlp or not isinstance(params, Packed) or {batch.x.dtype, batch.target.dtype} != {params.buffer.dtype}:
         return training.value_and_grad(net, params, batch, L, workers, all_reduce)
     rows = len(batch.x)
-    slices = parallel.count(workers, rows * params.buffer.size)
+    slices = parallel.count(workers, batch.x.size * params.buffer.size)
     context, _ = text._context(params, rows, batch.x, batch.clock, batch.y, L)
     parts = [slice(low, high) for low, high in pairwise(rows * i // slices for i in range(slices + 1))]
     passes = params.kept.pop((rows, slices), None) or [_Pass(params, part.stop - part.start) for part in parts]

@@ -7,6 +7,7 @@ them: the system clears every page of large arrays before it lends it.
 from __future__ import annotations
 
 import threading
+from math import prod
 from sys import getrefcount
 from typing import Any
 
@@ -28,6 +29,7 @@ class _Kept(threading.local):
     def __init__(self) -> None:
         self.memory: dict[tuple[tuple[int, ...], Any], Memory] = {}
         self.bytes = 0
+        self.rooms: dict[tuple[str, Any], Array] = {}
 
 
 _kept = _Kept()
@@ -49,6 +51,15 @@ def _more(shape: tuple[int, ...], dtype: Any) -> tuple[Array, int]:
         _kept.memory, _kept.bytes = {}, memory.nbytes
     _kept.memory.setdefault((shape, dtype), []).append(entry)
     return entry
+
+
+def room(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Memory of this thread for one purpose, whatever is in it: the next call for the same role hands it out again, in use or not."""
+    size = prod(shape)
+    held = _kept.rooms.get((role, dtype))
+    if held is None or held.size < size:
+        held = _kept.rooms[role, dtype] = empty((size,), dtype)
+    return held[:size].reshape(shape)
 
 
 class Packed(dict[str, Any]):

@@ -124,7 +124,7 @@ def value_and_grad(
         grads, _ = vjp(2 * error)
         return float(sum_event(error**2).sum()), grads
 
-    slices = parallel.split(batch, parallel.count(workers, len(batch.x) * tree.size(params)))
+    slices = parallel.split(batch, parallel.count(workers, batch.x.size * tree.size(params)))
     with parallel.hold(workers):
         return all_reduce(parallel.run([partial(of_slice, part) for part in slices]))
 

@@ -10,6 +10,8 @@ import numpy as np
 from .arrays import Array
 
 Tree = Any  # an array, or a dict of trees
+Params = dict[str, Any]  # the tree of a layer's parameters
+Vjp = Callable[[Array], tuple[Params, Array]]  # vjp(dy) -> dp, dx
 
 
 def map(f: Callable[..., Any], *trees: Tree) -> Tree:

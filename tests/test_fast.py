@@ -431,7 +431,7 @@ def test_wrong_workers(workers, error):
 
 
 def test_default_workers():
-    """T1: one worker per core, but none with less than `WORK` multiply-adds."""
+    """T1: one worker per core, but none with less than `WORK` numbers times parameters."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert [parallel.default_workers(work) for work in (0, 1, parallel.WORK, 2 * parallel.WORK - 1)] == [1, 1, 1, 1]
     assert parallel.default_workers(2 * parallel.WORK) == min(cores, 2)

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "refdiff").glob("*.py"))
 EQUATION_MODULES = ["schedules", "tables", "gaussian", "forward", "reverse", "predict", "elbo", "latent", "flow"]
 EQUATION_MODULES += ["samplers", "guidance", "oracles", "layers", "mlp", "optim"]
+EQUATION_MODULES += ["convolution", "normalize", "attention", "residual", "unet"]
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in (ROOT / "docs" / "references.md").read_text(encoding="utf-8").splitlines()

@@ -31,6 +31,10 @@ IDENTITY = 16
 # contractions of at most a few hundred terms, sqrt(n) u each: below 1e-13. The design asks for 1e-12.
 COMPLEX_STEP = 1e-12
 
+# Gradients of a whole U-Net by complex step, from the design: a contraction rounds as in COMPLEX_STEP, 1e-13 and less, and some
+# twenty of them follow each other between an early parameter and the answer, with growth of at most a few in each: 1e-11.
+UNET = 1e-11
+
 # Moments of an affine sampler: up to 1000 steps, each rounding twice and contracting or keeping errors: 1000 * 4 u = 5e-13.
 # The design asks for 1e-11.
 AFFINE_MOMENTS = 1e-11
@@ -190,3 +194,8 @@ FLOAT32_FIELD = 1e-3
 # Moments of a mixture fitted by k-means: 50 rounds on a thousand points leave at most a few points between two clusters, each of which
 # moves the mean of a cluster by 1 / 250 of a scale, shared out over the label: 1e-3.
 KMEANS = 2e-3
+
+# Winograd's way multiplies what it sums by up to 5 + 4 + 1 in each direction of the tile on the way in and by up to 1 + 1 + 1 + 8 + 8
+# on the way out, and divides the filter by as much; measured, the largest error stays below 40 units in the last place of the
+# largest result; twice that is allowed.
+WINOGRAD = 80

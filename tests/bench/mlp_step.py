@@ -147,7 +147,7 @@ FLAGS: dict[str, dict[str, bool]] = {ADAM: {"bare": True}, WHOLE: {}, FUSED: {"b
 
 def contenders(p: tree.Tree, batch: training.Batch, workers: int | None) -> dict[tuple[str, str], Step]:
     """Every step to be timed, by what follows the gradient and by whose it is."""
-    chosen = parallel.count(workers, len(batch.x) * tree.size(p))
+    chosen = parallel.count(workers, batch.x.size * tree.size(p))
     steps = {(kind, f"refdiff, {_threads(chosen)}"): our_step(p, batch, workers, kind == ADAM) for kind in (ADAM, WHOLE)}
     if torch is not None:
         for kind, flags in FLAGS.items():

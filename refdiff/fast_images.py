@@ -1,0 +1,187 @@
+"""The layers of images again, rebound for the CPU's speed: same names, same answers up to rounding, same tests as the text's.
+
+In one real precision; anything else, such as the complex numbers of a derivative's check, is left to the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from . import convolution, normalize, scratch
+from .arrays import Array
+from .tree import Params, Vjp
+from .winograd import conv3
+
+FEW = 4  # channels: with so few, a tile's transformation costs more than it saves
+
+
+def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
+    """`convolution.conv`: 1 x 1 as one matrix product, 3 x 3 by Winograd's way, or all neighbours side by side and one product."""
+    convolution._check_conv(p["w"], x, stride)
+    size, _, fan_in, fan_out = p["w"].shape
+    if not _real(x, p["w"], p["b"]) or not x.size:
+        return convolution.conv(p, x, stride)
+    if size == 1 and stride == 1:
+        return _conv1(p, x)
+    if stride == 1 and fan_out <= FEW < fan_in:
+        return _conv_to_few(p, x)
+    if size == 3 and stride == 1 and fan_in > FEW:
+        return conv3(p, x)
+    return _conv_by_columns(p, x, stride)
+
+
+def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
+    """`convolution.conv_up`."""
+    larger, up_vjp = convolution.up({}, x)
+    y, conv_vjp = conv(p, larger)
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        dp, dlarger = conv_vjp(dy)
+        return dp, up_vjp(dlarger)[1]
+
+    return y, vjp
+
+
+def group_norm(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
+    """`normalize.group_norm`."""
+    if x.shape[-1] % max(groups, 1) or not x.size or not _real(x, p["scale"], p["shift"]):
+        return normalize.group_norm(p, x, groups)
+    y, back = _normalized(x, p["scale"][None], p["shift"][None], groups)
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        dx, dscale, dshift = back(dy)
+        return {"scale": dscale.sum(axis=0), "shift": dshift.sum(axis=0)}, dx
+
+    return y, vjp
+
+
+def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
+    """`normalize.adaptive_group_norm`."""
+    if x.shape[-1] % max(groups, 1) or not x.size or not _real(x, p["w"], p["b"], emb):
+        return normalize.adaptive_group_norm(p, x, emb, groups)
+    told = emb @ p["w"] + p["b"]
+    channels = x.shape[-1]
+    y, back = _normalized(x, 1 + told[:, :channels], told[:, channels:], groups)
+
+    def vjp(dy: Array) -> tuple[Params, Array, Array]:
+        dx, dscale, dshift = back(dy)
+        dtold = np.concatenate([dscale, dshift], axis=1)
+        return {"w": emb.T @ dtold, "b": dtold.sum(axis=0)}, dx, dtold @ p["w"].T
+
+    return y, vjp
+
+
+def _normalized(x: Array, scale: Array, shift: Array, groups: int) -> tuple[Array, Callable[[Array], tuple[Array, Array, Array]]]:
+    r"""$scale\, \hat x + shift$ with scale and shift (B or 1, C), in few passes; back(dy) gives dx, and dscale and dshift (B, C).
+
+    With c = x - mean and the factor a = scale / s of each channel, y = a c + shift and dx = a dy - k c - l, where k and l are
+    numbers of the group that the sums of dy and dy c over places lead to.
+    """
+    places = x.size // (len(x) * x.shape[-1])
+    shape = len(x), places, x.shape[-1]
+    x_ = x.reshape(shape)
+    centred = np.subtract(x_, _of_group(_sum(x_), groups, places), scratch.empty(shape, x.dtype))
+    room = np.multiply(centred, centred, scratch.empty(centred.shape, x.dtype))
+    inverse = 1 / np.sqrt(_of_group(_sum(room), groups, places) + x.dtype.type(1e-5))
+    a = scale[:, None] * inverse
+    y = np.multiply(centred, a, room)
+    y += shift[:, None]
+
+    def back(dy: Array) -> tuple[Array, Array, Array]:
+        dy = dy.reshape(centred.shape)
+        product = np.multiply(dy, centred, scratch.empty(centred.shape, x.dtype))
+        dshift, dscale = _sum(dy), _sum(product) * inverse
+        k = _of_group(scale[:, None] * dscale, groups, places) * inverse * inverse
+        dx = np.multiply(dy, a, scratch.empty(centred.shape, x.dtype))
+        dx -= np.multiply(centred, k, product)
+        dx -= _of_group(scale[:, None] * dshift, groups, places) * inverse
+        return dx.reshape(x.shape), dscale[:, 0], dshift[:, 0]
+
+    return y.reshape(x.shape), back
+
+
+def _sum(x: Array) -> Array:
+    """Over places, by the matrix library: (B, P, C) -> (B, 1, C)."""
+    return np.matmul(_ones(x.shape[1], x.dtype), x)
+
+
+def _of_group(sums: Array, groups: int, places: int) -> Array:
+    """Sums over places (B, 1, C) as means over each group, told to each of its channels: (B, 1, C)."""
+    grouped = sums.reshape(len(sums), groups, -1)
+    means = grouped.sum(axis=2, keepdims=True) / sums.dtype.type(places * grouped.shape[2])
+    return np.broadcast_to(means, grouped.shape).reshape(sums.shape)
+
+
+def _conv1(p: Params, x: Array) -> tuple[Array, Vjp]:
+    w, rows = p["w"][0, 0], x.reshape(-1, x.shape[-1])
+    y = np.matmul(rows, w, scratch.empty((len(rows), w.shape[1]), x.dtype))
+    y += p["b"]
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        dy = dy.reshape(len(rows), -1)
+        dx = np.matmul(dy, w.T, scratch.empty(rows.shape, x.dtype))
+        return {"w": (rows.T @ dy)[None, None], "b": _ones(len(dy), dy.dtype)[0] @ dy}, dx.reshape(x.shape)
+
+    return y.reshape(*x.shape[:3], -1), vjp
+
+
+def _conv_by_columns(p: Params, x: Array, stride: int) -> tuple[Array, Vjp]:
+    """All k x k neighbours of a pixel side by side in a row of a matrix, times the weights as a matrix."""
+    k, fan_in, fan_out = len(p["w"]), x.shape[3], len(p["b"])
+    height, width, r = -(-x.shape[1] // stride), -(-x.shape[2] // stride), k // 2
+    padded = np.pad(x, ((0, 0), (r, r), (r, r), (0, 0)))
+    columns = scratch.empty((len(x), height, width, k, k, fan_in), x.dtype)
+    for a, c in np.ndindex(k, k):
+        columns[:, :, :, a, c] = padded[:, a : a + stride * (height - 1) + 1 : stride, c : c + stride * (width - 1) + 1 : stride]
+    rows, w = columns.reshape(-1, k * k * fan_in), p["w"].reshape(-1, fan_out)
+    y = np.matmul(rows, w, scratch.empty((len(rows), fan_out), x.dtype))
+    y += p["b"]
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        dy = dy.reshape(len(rows), fan_out)
+        dcolumns = np.matmul(dy, w.T, scratch.empty(rows.shape, x.dtype)).reshape(columns.shape)
+        dpadded = np.zeros(padded.shape, x.dtype)
+        for a, c in np.ndindex(k, k):
+            dpadded[:, a : a + stride * (height - 1) + 1 : stride, c : c + stride * (width - 1) + 1 : stride] += dcolumns[:, :, :, a, c]
+        dx = dpadded[:, r : r + x.shape[1], r : r + x.shape[2]]
+        return {"w": (rows.T @ dy).reshape(p["w"].shape), "b": _ones(len(dy), dy.dtype)[0] @ dy}, dx
+
+    return y.reshape(len(x), height, width, fan_out), vjp
+
+
+def _conv_to_few(p: Params, x: Array) -> tuple[Array, Vjp]:
+    """What every pixel gives to each of its k x k neighbours in one product, then moved there: for few results of many channels."""
+    k, r, fan_in, fan_out = len(p["w"]), len(p["w"]) // 2, x.shape[3], len(p["b"])
+    rows, w = x.reshape(-1, fan_in), p["w"].transpose(2, 0, 1, 3).reshape(fan_in, -1)
+    given = np.matmul(rows, w, scratch.empty((len(rows), w.shape[1]), x.dtype)).reshape(*x.shape[:3], k, k, fan_out)
+    padded = np.zeros((len(x), x.shape[1] + 2 * r, x.shape[2] + 2 * r, fan_out), x.dtype)
+    for a, c in np.ndindex(k, k):
+        padded[:, k - 1 - a : k - 1 - a + x.shape[1], k - 1 - c : k - 1 - c + x.shape[2]] += given[:, :, :, a, c]
+    y = padded[:, r : r + x.shape[1], r : r + x.shape[2]] + p["b"]
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        dpadded = np.pad(dy, ((0, 0), (r, r), (r, r), (0, 0)))
+        dgiven = scratch.empty(given.shape, x.dtype)
+        for a, c in np.ndindex(k, k):
+            dgiven[:, :, :, a, c] = dpadded[:, k - 1 - a : k - 1 - a + x.shape[1], k - 1 - c : k - 1 - c + x.shape[2]]
+        columns = dgiven.reshape(len(rows), -1)
+        dx = np.matmul(columns, w.T, scratch.empty(rows.shape, x.dtype))
+        return {"w": (rows.T @ columns).reshape(fan_in, k, k, fan_out).transpose(1, 2, 0, 3), "b": dy.sum(axis=(0, 1, 2))}, dx.reshape(
+            x.shape
+        )
+
+    return y, vjp
+
+
+def _real(*arrays: Array) -> bool:
+    """One real precision."""
+    return {array.dtype for array in arrays} in ({np.dtype(np.float32)}, {np.dtype(np.float64)})
+
+
+@lru_cache(maxsize=64)
+def _ones(n: int, dtype: Any) -> Array:
+    return np.ones((1, n), dtype)

@@ -1,0 +1,80 @@
+"""The fast layers of images against the tests of the text's, and against the text at the sizes of a real network."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from refdiff import fast, fast_images, layers, rng, scratch, training, tree, unet, winograd
+
+from . import test_convolution, test_normalize
+from .strategies import frozen
+from .test_layers import EPS, seeds
+from .tolerances import COMPLEX_STEP, WINOGRAD, relative
+
+
+def close(actual, expected, size):
+    """Equal up to the roundings of a tile, which are those of its largest sum."""
+    size = np.max(np.abs(size), initial=0)
+    return actual.shape == expected.shape and bool((np.abs(actual - expected) <= WINOGRAD * EPS * size).all())
+
+
+@pytest.fixture(scope="module", autouse=True, params=[0, fast_images.FEW])
+def _layers_are_fast(request):
+    """The tests of the text that this module imports run on the fast set; with FEW = 0 every 3 x 3 convolution goes Winograd's way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(test_convolution, "layers", fast)
+        patch.setattr(test_normalize, "layers", fast)
+        patch.setattr(fast_images, "FEW", request.param)
+        patch.setattr(test_convolution, "close", close)
+        patch.setattr(winograd, "CACHED", 2 if request.param == 0 else winograd.CACHED)  # an image at a time, or all at once
+        yield
+
+
+test_conv_value, test_conv_derivative = test_convolution.test_conv_value, test_convolution.test_conv_derivative
+test_conv_is_a_correlation, test_conv_up = test_convolution.test_conv_is_a_correlation, test_convolution.test_conv_up
+test_conv_errors, test_conv_float32 = test_convolution.test_errors, test_convolution.test_float32_stays
+test_group_norm, test_adaptive_group_norm = test_normalize.test_group_norm, test_normalize.test_adaptive_group_norm
+test_norm_errors, test_norm_float32 = test_normalize.test_errors, test_normalize.test_float32_stays
+
+
+def drawn(seed, shape, dtype):
+    return frozen(rng.normal(seed, 1, shape, dtype=dtype)[0])
+
+
+@given(seeds, st.integers(1, 3), st.integers(1, 13), st.integers(1, 13), st.sampled_from([1, 5, 8]), st.sampled_from([1, 6, 16]))
+@example(0, 2, 7, 7, 8, 16)
+@example(1, 1, 4, 8, 5, 6)
+def test_convolutions_in_float32(seed, batch, height, width, fan_in, fan_out):
+    """N2: in float32 every way of convolving is within its rounding of the text's in float64, value and derivatives."""
+    p = {"w": drawn(seed, (3, 3, fan_in, fan_out), np.float32), "b": drawn(seed + 1, (fan_out,), np.float32)}
+    x, dy = drawn(seed + 2, (batch, height, width, fan_in), np.float32), drawn(seed + 3, (batch, height, width, fan_out), np.float32)
+    wide = {key: leaf.astype(np.float64) for key, leaf in p.items()}
+    exact, exact_vjp = layers.conv(wide, x.astype(np.float64))
+    y, vjp = fast.conv(p, x)
+    (dp, dx), (exact_dp, exact_dx) = vjp(dy), exact_vjp(dy.astype(np.float64))
+    for ours, theirs in (y, exact), (dx, exact_dx), (dp["w"], exact_dp["w"]), (dp["b"], exact_dp["b"]):
+        assert ours.dtype == np.float32 and ours.shape == theirs.shape
+        assert np.max(np.abs(ours - theirs)) <= WINOGRAD * np.finfo(np.float32).eps * np.max(np.abs(theirs))
+
+
+@pytest.mark.parametrize("mode", ["adaptive", "add"])
+def test_unet_is_the_text(mode):
+    """N5: the network on the fast set gives the text's answer and derivatives, on one worker and on several."""
+    p = unet.init(0, base=8, multipliers=(1, 2), embedding=12, classes=2, mode=mode, dtype=np.float64)
+    p = tree.map(lambda leaf: frozen(leaf + drawn(leaf.size, leaf.shape, np.float64) / 5), p)
+    x, target = (frozen(rng.normal(seed, 5, (14, 14, 1))) for seed in (1, 2))
+    batch = training.Batch(x, np.linspace(1, 1000, 5), np.array([0, 1, 2, 0, 1]), target)
+    loss, grads = training.value_and_grad(unet.unet, p, batch)
+    for workers in (1, 2, 3):
+        its_loss, its_grads = fast.value_and_grad(unet.unet, p, batch, fast, workers)
+        assert abs(its_loss - loss) <= COMPLEX_STEP * loss
+        assert relative(tree.pack(its_grads)[0], tree.pack(grads)[0]) <= COMPLEX_STEP
+
+
+def test_rooms_are_one_for_each_role():
+    """A role's memory is handed out again, larger if need be, apart from that of any other role."""
+    first = scratch.room("a", (3, 4), np.float32)
+    assert np.shares_memory(first, scratch.room("a", (2, 2), np.float32))
+    assert not np.shares_memory(first, scratch.room("b", (3, 4), np.float32))
+    assert scratch.room("a", (30, 40), np.float32).shape == (30, 40)
