@@ -14,8 +14,10 @@ import numpy as np
 from . import convolution, normalize, scratch
 from .arrays import Array
 from .tree import Params, Vjp
-from .winograd import conv3
+from .winograd import conv3, sum_rows
+from .winograd_up import conv_up3
 
+CACHED = 2**16  # numbers of a part of the images that stays in a core's second-level cache through several passes
 FEW = 4  # channels: with so few, a tile's transformation costs more than it saves
 
 
@@ -35,15 +37,10 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
 
 
 def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """`convolution.conv_up`."""
-    larger, up_vjp = convolution.up({}, x)
-    y, conv_vjp = conv(p, larger)
-
-    def vjp(dy: Array) -> tuple[Params, Array]:
-        dp, dlarger = conv_vjp(dy)
-        return dp, up_vjp(dlarger)[1]
-
-    return y, vjp
+    """`convolution.conv_up`: 3 x 3 by differences of neighbours, without the larger image."""
+    if p["w"].shape[:2] != (3, 3) or x.ndim != 4 or x.shape[3] != p["w"].shape[2] or not x.size or not _real(x, p["w"], p["b"]):
+        return convolution.conv_up(p, x)
+    return conv_up3(p, x)
 
 
 def group_norm(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
@@ -81,24 +78,34 @@ def _normalized(x: Array, scale: Array, shift: Array, groups: int) -> tuple[Arra
     With c = x - mean and the factor a = scale / s of each channel, y = a c + shift and dx = a dy - k c - l, where k and l are
     numbers of the group that the sums of dy and dy c over places lead to.
     """
-    places = x.size // (len(x) * x.shape[-1])
-    shape = len(x), places, x.shape[-1]
-    x_ = x.reshape(shape)
-    centred = np.subtract(x_, _of_group(_sum(x_), groups, places), scratch.empty(shape, x.dtype))
-    room = np.multiply(centred, centred, scratch.empty(centred.shape, x.dtype))
-    inverse = 1 / np.sqrt(_of_group(_sum(room), groups, places) + x.dtype.type(1e-5))
-    a = scale[:, None] * inverse
-    y = np.multiply(centred, a, room)
-    y += shift[:, None]
+    n, channels = len(x), x.shape[-1]
+    places = x.size // (n * channels)
+    pixels, y = x.reshape(n, places, channels), scratch.empty((n, places, channels), x.dtype)
+    mean, inverse = _of_group(_sum(pixels), groups, places), np.empty((n, 1, channels), x.dtype)
+    scale = np.broadcast_to(scale[:, None], mean.shape)
+    few = max(1, CACHED // (places * channels))
+    parts = [slice(low, low + few) for low in range(0, n, few)]
+
+    def centred(part: slice) -> Array:
+        return np.subtract(pixels[part], mean[part], scratch.room("centred", pixels[part].shape, x.dtype))
+
+    for part in parts:
+        c = centred(part)
+        squares = np.multiply(c, c, y[part])
+        inverse[part] = 1 / np.sqrt(_of_group(_sum(squares), groups, places) + x.dtype.type(1e-5))
+        np.multiply(c, scale[part] * inverse[part], y[part])
+        y[part] += shift[part, None] if len(shift) == n else shift
 
     def back(dy: Array) -> tuple[Array, Array, Array]:
-        dy = dy.reshape(centred.shape)
-        product = np.multiply(dy, centred, scratch.empty(centred.shape, x.dtype))
-        dshift, dscale = _sum(dy), _sum(product) * inverse
-        k = _of_group(scale[:, None] * dscale, groups, places) * inverse * inverse
-        dx = np.multiply(dy, a, scratch.empty(centred.shape, x.dtype))
-        dx -= np.multiply(centred, k, product)
-        dx -= _of_group(scale[:, None] * dshift, groups, places) * inverse
+        dy, dx = dy.reshape(pixels.shape), scratch.empty(pixels.shape, x.dtype)
+        dscale, dshift = np.empty(mean.shape, x.dtype), _sum(dy)
+        for part in parts:
+            c = centred(part)
+            dscale[part] = _sum(np.multiply(dy[part], c, dx[part])) * inverse[part]
+            k = _of_group(scale[part] * dscale[part], groups, places) * inverse[part] * inverse[part]
+            np.multiply(dy[part], scale[part] * inverse[part], dx[part])
+            dx[part] -= np.multiply(c, k, c)
+            dx[part] -= _of_group(scale[part] * dshift[part], groups, places) * inverse[part]
         return dx.reshape(x.shape), dscale[:, 0], dshift[:, 0]
 
     return y.reshape(x.shape), back
@@ -124,7 +131,7 @@ def _conv1(p: Params, x: Array) -> tuple[Array, Vjp]:
     def vjp(dy: Array) -> tuple[Params, Array]:
         dy = dy.reshape(len(rows), -1)
         dx = np.matmul(dy, w.T, scratch.empty(rows.shape, x.dtype))
-        return {"w": (rows.T @ dy)[None, None], "b": _ones(len(dy), dy.dtype)[0] @ dy}, dx.reshape(x.shape)
+        return {"w": (rows.T @ dy)[None, None], "b": sum_rows(dy)}, dx.reshape(x.shape)
 
     return y.reshape(*x.shape[:3], -1), vjp
 
@@ -148,7 +155,7 @@ def _conv_by_columns(p: Params, x: Array, stride: int) -> tuple[Array, Vjp]:
         for a, c in np.ndindex(k, k):
             dpadded[:, a : a + stride * (height - 1) + 1 : stride, c : c + stride * (width - 1) + 1 : stride] += dcolumns[:, :, :, a, c]
         dx = dpadded[:, r : r + x.shape[1], r : r + x.shape[2]]
-        return {"w": (rows.T @ dy).reshape(p["w"].shape), "b": _ones(len(dy), dy.dtype)[0] @ dy}, dx
+        return {"w": (rows.T @ dy).reshape(p["w"].shape), "b": sum_rows(dy)}, dx
 
     return y.reshape(len(x), height, width, fan_out), vjp
 
@@ -170,9 +177,7 @@ def _conv_to_few(p: Params, x: Array) -> tuple[Array, Vjp]:
             dgiven[:, :, :, a, c] = dpadded[:, k - 1 - a : k - 1 - a + x.shape[1], k - 1 - c : k - 1 - c + x.shape[2]]
         columns = dgiven.reshape(len(rows), -1)
         dx = np.matmul(columns, w.T, scratch.empty(rows.shape, x.dtype))
-        return {"w": (rows.T @ columns).reshape(fan_in, k, k, fan_out).transpose(1, 2, 0, 3), "b": dy.sum(axis=(0, 1, 2))}, dx.reshape(
-            x.shape
-        )
+        return {"w": (rows.T @ columns).reshape(fan_in, k, k, fan_out).transpose(1, 2, 0, 3), "b": sum_rows(dy)}, dx.reshape(x.shape)
 
     return y, vjp
 

@@ -121,10 +121,11 @@ def test_pool(seed, halves):
 @example(0, 2, (0, 1, 2, 1))
 @example(1, 2, (2, 3, 2, 2))
 def test_conv_up(seed, fan_out, shape):
-    """N2: the convolution of the larger image, bit for bit, and its derivative in image and parameters."""
+    """N2: the convolution of the larger image, and its derivative in image and parameters."""
     p, x = case(seed, 3, fan_out, shape)
     y, vjp = layers.conv_up(p, x)
-    np.testing.assert_array_equal(y, layers.conv(p, layers.up({}, x)[0])[0])
+    larger = layers.up({}, x)[0]
+    assert close(y, layers.conv(p, larger)[0], by_loops(tree.map(np.abs, p), np.abs(larger), 1))
     dy = numbers(seed, y.shape, 4)
     dp, dx = vjp(dy)
     check_vjp(lambda a: layers.conv_up(a["p"], a["x"])[0], {"p": p, "x": x}, dy, {"p": dp, "x": dx})

@@ -1,11 +1,15 @@
 """The fast layers of images against the tests of the text's, and against the text at the sizes of a real network."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from refdiff import fast, fast_images, layers, rng, scratch, training, tree, unet, winograd
+from refdiff import fast, fast_images, layers, rng, scratch, training, tree, unet, winograd, winograd_up
 
 from . import test_convolution, test_normalize
 from .strategies import frozen
@@ -58,6 +62,22 @@ def test_convolutions_in_float32(seed, batch, height, width, fan_in, fan_out):
         assert np.max(np.abs(ours - theirs)) <= WINOGRAD * np.finfo(np.float32).eps * np.max(np.abs(theirs))
 
 
+@pytest.mark.parametrize("fan_in, fan_out", [(1, 1), (3, 8), (8, 3)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 7, 7), (5, 4, 9)])
+def test_convolution_of_the_larger_image(monkeypatch, shape, fan_in, fan_out):
+    """N2: without making the larger image the value and derivatives are the text's, all images at once or one by one."""
+    p = {"w": drawn(0, (3, 3, fan_in, fan_out), np.float64), "b": drawn(1, (fan_out,), np.float64)}
+    x, dy = drawn(2, (*shape, fan_in), np.float64), drawn(3, (shape[0], 2 * shape[1], 2 * shape[2], fan_out), np.float64)
+    exact, exact_vjp = layers.conv_up(p, x)
+    exact_dp, exact_dx = exact_vjp(dy)
+    for cached in (1, 2**16):
+        monkeypatch.setattr(winograd_up, "CACHED", cached)
+        y, vjp = winograd_up.conv_up3(p, x)
+        dp, dx = vjp(dy)
+        for ours, theirs in (y, exact), (dx, exact_dx), (dp["w"], exact_dp["w"]), (dp["b"], exact_dp["b"]):
+            assert ours.shape == theirs.shape and relative(ours, theirs) <= COMPLEX_STEP
+
+
 @pytest.mark.parametrize("mode", ["adaptive", "add"])
 def test_unet_is_the_text(mode):
     """N5: the network on the fast set gives the text's answer and derivatives, on one worker and on several."""
@@ -78,3 +98,11 @@ def test_rooms_are_one_for_each_role():
     assert np.shares_memory(first, scratch.room("a", (2, 2), np.float32))
     assert not np.shares_memory(first, scratch.room("b", (3, 4), np.float32))
     assert scratch.room("a", (30, 40), np.float32).shape == (30, 40)
+
+
+def test_bench_without_pytorch():
+    """The benchmark of the U-Net runs where PyTorch is not installed: losses and gradients agree, and it prints our times."""
+    bench = Path(__file__).parent / "bench" / "unet_step.py"
+    code = f"import runpy, sys; sys.modules['torch'] = None; sys.argv = ['x', '--base', '8', '--rows', '2', '--repeats', '1', '--steps', '1']; runpy.run_path({str(bench)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "  agree" in done.stdout and "speed-up" in done.stdout and "ratio" not in done.stdout, done.stderr
