@@ -55,7 +55,7 @@ class Story(NamedTuple):
 
 def save_story(story: Story, path: Path) -> None:
     """Write the story as a PNG: four rows of six squares, of which charts take two."""
-    figure = _figure(15.6, 13.4)
+    figure = new_figure(15.6, 13.4)
     grid = figure.add_gridspec(4, 6, left=0.045, right=0.985, top=0.912, bottom=0.045, wspace=0.12, hspace=0.44)
     figure.text(0.045, 0.972, story.title, fontsize=17, weight="bold", color=INK)
     for row, caption in enumerate(story.captions):
@@ -76,7 +76,7 @@ def save_animation(frames: list[list[Panel]], path: Path, limit: float, fps: int
     """Write a GIF whose frames each show the same number of panels side by side; the last one stays for a third of the time."""
     from matplotlib.animation import PillowWriter
 
-    figure = _figure(3.3 * len(frames[0]), 3.5)
+    figure = new_figure(3.3 * len(frames[0]), 3.5)
     axes = figure.subplots(1, len(frames[0]), squeeze=False)[0]
     figure.subplots_adjust(left=0.02, right=0.98, top=0.88, bottom=0.02, wspace=0.06)
     writer = PillowWriter(fps=fps)
@@ -90,7 +90,8 @@ def save_animation(frames: list[list[Panel]], path: Path, limit: float, fps: int
             writer.grab_frame()
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of so many inches that needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
