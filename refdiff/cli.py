@@ -71,10 +71,10 @@ def _add_demo(commands: Any) -> None:
         "demo", help="train, sample, measure and draw", description=DEMO, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     demo.add_argument("--dataset", type=_dataset, default="two_moons", metavar="NAME", help=f"{', '.join(_datasets())} (default two_moons)")
-    demo.add_argument("--seed", type=_integer(0, 2**64 - 1), default=0, metavar="N", help="seed of all random numbers (default 0)")
-    demo.add_argument("--steps", type=_integer(1, 10**7), metavar="N", help="training steps of each model (default 3000; 200 with --quick)")
+    demo.add_argument("--seed", type=integer(0, 2**64 - 1), default=0, metavar="N", help="seed of all random numbers (default 0)")
+    demo.add_argument("--steps", type=integer(1, 10**7), metavar="N", help="training steps of each model (default 3000; 200 with --quick)")
     demo.add_argument(
-        "--guidance", type=_number(0, 100), default=3.0, metavar="GAMMA", help="guidance scale of the sharpened rows; 1 is none (default 3)"
+        "--guidance", type=number(0, 100), default=3.0, metavar="GAMMA", help="guidance scale of the sharpened rows; 1 is none (default 3)"
     )
     demo.add_argument(
         "--out", type=Path, default=Path("refdiff-demo"), metavar="DIR", help="folder for the pictures (default ./refdiff-demo)"
@@ -99,7 +99,7 @@ def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     except ModuleNotFoundError as missing:
         print(f"refdiff demo: {(missing.name or '').split('.')[0]} is not installed; pip install 'refdiff[toys]'", file=sys.stderr)
         return 2
-    _check_folder(command, arguments.out)
+    check_folder(command, arguments.out)
     from .contest import QUICK, Settings
     from .demo import run, run_oracle
 
@@ -119,7 +119,7 @@ def _eq(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _check_folder(command: argparse.ArgumentParser, folder: Path) -> None:
+def check_folder(command: argparse.ArgumentParser, folder: Path) -> None:
     """Make the folder now, and fail now rather than after the work, if nothing can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def _dataset(text: str) -> str:
     return text
 
 
-def _integer(low: int, high: int) -> Callable[[str], int]:
+def integer(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or not text.isascii() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"{text!r}; allowed: an integer, {low}..{high}")
@@ -150,7 +150,7 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _number(low: float, high: float) -> Callable[[str], float]:
+def number(low: float, high: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
             value = float(text)

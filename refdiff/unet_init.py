@@ -33,7 +33,7 @@ def init(
     answers 0. Source: N5 [DDPM app. B].
     """
     _check(channels, base, multipliers, blocks, attention, embedding, classes, mode)
-    draw = _Draw(seed, embedding, mode, dtype)
+    draw = Draw(seed, embedding, mode, dtype)
     p = {"time1": draw.linear(base, embedding), "time2": draw.linear(embedding, embedding), "first": draw.conv(3, channels, base)}
     width, saved = base, [base]
     for i, multiplier in enumerate(multipliers):
@@ -56,7 +56,7 @@ def init(
     return p
 
 
-class _Draw:
+class Draw:
     """Parameters of layers, each array from a step of the generator of its own."""
 
     def __init__(self, seed: int, embedding: int, mode: str, dtype: Any) -> None:

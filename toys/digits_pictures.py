@@ -1,0 +1,48 @@
+"""Pictures of digits: a grid as a PNG, and a film of noise becoming digits as a GIF. Ink is dark, paper light."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from refdiff import mnist
+from refdiff.arrays import Array
+
+GAP, ZOOM = 2, 2  # pixels of paper between digits, and how many pixels a pixel becomes
+
+
+def tile(x: Array, rows: int) -> Array:
+    """Digits x (N, 28, 28, 1), row by row, as one grey picture (height, width) uint8 with ink dark."""
+    images = np.pad(mnist.to_pixels(x), ((0, 0), (GAP, GAP), (GAP, GAP)))
+    n, height, width = images.shape
+    whole = images.reshape(rows, n // rows, height, width).transpose(0, 2, 1, 3).reshape(rows * height, n // rows * width)
+    return (255 - whole).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+
+
+def save_grid(x: Array, rows: int, path: Path) -> None:
+    """Write digits as a PNG."""
+    from matplotlib.image import imsave
+
+    imsave(path, tile(x, rows), cmap="gray", vmin=0, vmax=255, format="png")
+
+
+def save_film(states: Sequence[Array], rows: int, path: Path, fps: int = 12) -> None:
+    """Write a GIF with a frame for every state, the last of which stays for a while."""
+    from matplotlib.animation import PillowWriter
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    pictures = [tile(x, rows) for x in states]
+    height, width = pictures[0].shape
+    figure = Figure(figsize=(width / 100, height / 100))
+    FigureCanvasAgg(figure)
+    shown = figure.add_axes((0, 0, 1, 1))
+    shown.set_axis_off()
+    image = shown.imshow(pictures[0], cmap="gray", vmin=0, vmax=255)
+    writer = PillowWriter(fps=fps)
+    with writer.saving(figure, str(path), dpi=100):
+        for picture in pictures + [pictures[-1]] * fps:
+            image.set_data(picture)
+            writer.grab_frame()
