@@ -45,7 +45,7 @@ def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 def group_norm(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
     """`normalize.group_norm`."""
-    if x.shape[-1] % max(groups, 1) or not x.size or not _real(x, p["scale"], p["shift"]):
+    if groups < 1 or x.shape[-1] % groups or not x.size or not _real(x, p["scale"], p["shift"]):
         return normalize.group_norm(p, x, groups)
     y, back = _normalized(x, p["scale"][None], p["shift"][None], groups)
 
@@ -58,7 +58,7 @@ def group_norm(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
 
 def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
     """`normalize.adaptive_group_norm`."""
-    if x.shape[-1] % max(groups, 1) or not x.size or not _real(x, p["w"], p["b"], emb):
+    if groups < 1 or x.shape[-1] % groups or not x.size or not _real(x, p["w"], p["b"], emb):
         return normalize.adaptive_group_norm(p, x, emb, groups)
     told = emb @ p["w"] + p["b"]
     channels = x.shape[-1]

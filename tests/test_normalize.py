@@ -183,6 +183,7 @@ X, TOLD = np.ones((2, 3, 4)), np.ones((2, 4))
         (lambda: layers.normalize({}, X, 0), "groups = 0; allowed: a divisor of the 4 channels of x"),
         (lambda: layers.normalize({}, X, -2), "groups = -2; allowed: a divisor of the 4 channels of x"),
         (lambda: layers.group_norm({}, X, 8), "groups = 8; allowed: a divisor of the 4 channels of x"),
+        (lambda: layers.group_norm({}, X, 0), "groups = 0; allowed: a divisor of the 4 channels of x"),
         (lambda: layers.film({}, X, TOLD[:1], TOLD), "scale and shift have shapes (1, 4) and (2, 4); allowed: (2, 4)"),
         (lambda: layers.film({}, X, TOLD, TOLD[0]), "scale and shift have shapes (2, 4) and (4,); allowed: (2, 4)"),
     ],
