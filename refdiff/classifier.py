@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -117,10 +115,7 @@ def value_and_grad(
         grads, _ = vjp(loss_vjp(np.ones_like(loss)))
         return float(loss.sum()), grads
 
-    slices: list[Batch] = parallel.split(batch, parallel.count(workers, batch.x.size * tree.size(params)))
-    tasks: list[Callable[[], Any]] = [partial(of_slice, part) for part in slices]
-    with parallel.hold(workers):
-        return all_reduce(parallel.run(tasks))
+    return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
 
 
 def judged(L: ModuleType) -> Any:

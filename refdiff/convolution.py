@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from .arrays import Array
@@ -18,15 +20,10 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
     x (B, H, W, in), p["w"] (k, k, in, out) with k odd, p["b"] (out,); y (B, ceil(H / s), ceil(W / s), out). Source: N2 [LeCun et al. sec. II].
     """
     w, r = p["w"], len(p["w"]) // 2
-    _check_conv(w, x, stride)
+    check_conv(w, x, stride)
     padded = np.pad(x, ((0, 0), (r, r), (r, r), (0, 0)))
     offsets = list(np.ndindex(w.shape[:2]))
-    height, width = -(-x.shape[1] // stride), -(-x.shape[2] // stride)
-
-    def seen(image: Array, a: int, c: int) -> Array:
-        """What all pixels of y see at offset (a, c)."""
-        return image[:, a : a + stride * (height - 1) + 1 : stride, c : c + stride * (width - 1) + 1 : stride]
-
+    seen = partial(seen_at, height=-(-x.shape[1] // stride), width=-(-x.shape[2] // stride), stride=stride)
     y = sum(seen(padded, a, c) @ w[a, c] for a, c in offsets) + p["b"]
 
     def vjp(dy: Array) -> tuple[Params, Array]:
@@ -38,6 +35,11 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
         return {"w": np.reshape(dw, w.shape), "b": dy.sum(axis=(0, 1, 2))}, dx
 
     return y, vjp
+
+
+def seen_at(image: Array, a: int, c: int, height: int, width: int, stride: int = 1) -> Array:
+    """What height x width pixels see at the offset (a, c) of an image with its border; a view."""
+    return image[:, a : a + stride * (height - 1) + 1 : stride, c : c + stride * (width - 1) + 1 : stride]
 
 
 def up(p: Params, x: Array) -> tuple[Array, Vjp]:
@@ -92,7 +94,7 @@ def _check_image(x: Array) -> None:
         raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, C)")
 
 
-def _check_conv(w: Array, x: Array, stride: int) -> None:
+def check_conv(w: Array, x: Array, stride: int) -> None:
     if w.ndim != 4 or w.shape[0] != w.shape[1] or w.shape[0] % 2 == 0:
         raise ValueError(f"w has shape {w.shape}; allowed: (k, k, in, out) with k odd")
     if x.ndim != 4 or x.shape[3] != w.shape[2]:

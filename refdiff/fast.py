@@ -50,7 +50,7 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
     """`layers.linear`, its bias added in place, and the bias' gradient, a sum over rows, left to the matrix library."""
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        return {"w": _matmul(x.T, dy), "b": _ones(len(dy), dy.dtype) @ dy}, _matmul(dy, p["w"].T)
+        return {"w": _matmul(x.T, dy), "b": scratch.ones(len(dy), dy.dtype) @ dy}, _matmul(dy, p["w"].T)
 
     y = _matmul(x, p["w"])
     return np.add(y, p["b"], y if y.dtype == p["b"].dtype else None), vjp
@@ -93,11 +93,6 @@ def _matmul(a: Array, b: Array) -> Array:
 def _room(shape: tuple[int, ...], a: Array, b: Array) -> Array | None:
     """Where the result of a and b may go: memory used before, if they are of one precision."""
     return scratch.empty(shape, a.dtype) if a.dtype == b.dtype else None
-
-
-@lru_cache(maxsize=64)
-def _ones(n: int, dtype: Any) -> Array:
-    return np.ones(n, dtype)
 
 
 @lru_cache(maxsize=8)

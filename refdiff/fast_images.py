@@ -6,12 +6,12 @@ In one real precision; anything else, such as the complex numbers of a derivativ
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from . import convolution, normalize, scratch
+from . import convolution, normalize, parallel, scratch
 from .arrays import Array
 from .tree import Params, Vjp
 from .winograd import conv3, sum_rows
@@ -23,7 +23,7 @@ FEW = 4  # channels: with so few, a tile's transformation costs more than it sav
 
 def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
     """`convolution.conv`: 1 x 1 as one matrix product, 3 x 3 by Winograd's way, or all neighbours side by side and one product."""
-    convolution._check_conv(p["w"], x, stride)
+    convolution.check_conv(p["w"], x, stride)
     size, _, fan_in, fan_out = p["w"].shape
     if not _real(x, p["w"], p["b"]) or not x.size:
         return convolution.conv(p, x, stride)
@@ -82,9 +82,8 @@ def _normalized(x: Array, scale: Array, shift: Array, groups: int) -> tuple[Arra
     places = x.size // (n * channels)
     pixels, y = x.reshape(n, places, channels), scratch.empty((n, places, channels), x.dtype)
     mean, inverse = _of_group(_sum(pixels), groups, places), np.empty((n, 1, channels), x.dtype)
-    scale = np.broadcast_to(scale[:, None], mean.shape)
-    few = max(1, CACHED // (places * channels))
-    parts = [slice(low, low + few) for low in range(0, n, few)]
+    scale, shift = (np.broadcast_to(each[:, None], mean.shape) for each in (scale, shift))
+    parts = parallel.parts(n, places * channels, CACHED)
 
     def centred(part: slice) -> Array:
         return np.subtract(pixels[part], mean[part], scratch.room("centred", pixels[part].shape, x.dtype))
@@ -94,7 +93,7 @@ def _normalized(x: Array, scale: Array, shift: Array, groups: int) -> tuple[Arra
         squares = np.multiply(c, c, y[part])
         inverse[part] = 1 / np.sqrt(_of_group(_sum(squares), groups, places) + x.dtype.type(1e-5))
         np.multiply(c, scale[part] * inverse[part], y[part])
-        y[part] += shift[part, None] if len(shift) == n else shift
+        y[part] += shift[part]
 
     def back(dy: Array) -> tuple[Array, Array, Array]:
         dy, dx = dy.reshape(pixels.shape), scratch.empty(pixels.shape, x.dtype)
@@ -113,7 +112,7 @@ def _normalized(x: Array, scale: Array, shift: Array, groups: int) -> tuple[Arra
 
 def _sum(x: Array) -> Array:
     """Over places, by the matrix library: (B, P, C) -> (B, 1, C)."""
-    return np.matmul(_ones(x.shape[1], x.dtype), x)
+    return np.matmul(scratch.ones(x.shape[1], x.dtype)[None], x)
 
 
 def _of_group(sums: Array, groups: int, places: int) -> Array:
@@ -140,10 +139,11 @@ def _conv_by_columns(p: Params, x: Array, stride: int) -> tuple[Array, Vjp]:
     """All k x k neighbours of a pixel side by side in a row of a matrix, times the weights as a matrix."""
     k, fan_in, fan_out = len(p["w"]), x.shape[3], len(p["b"])
     height, width, r = -(-x.shape[1] // stride), -(-x.shape[2] // stride), k // 2
+    seen = partial(convolution.seen_at, height=height, width=width, stride=stride)
     padded = np.pad(x, ((0, 0), (r, r), (r, r), (0, 0)))
     columns = scratch.empty((len(x), height, width, k, k, fan_in), x.dtype)
     for a, c in np.ndindex(k, k):
-        columns[:, :, :, a, c] = padded[:, a : a + stride * (height - 1) + 1 : stride, c : c + stride * (width - 1) + 1 : stride]
+        columns[:, :, :, a, c] = seen(padded, a, c)
     rows, w = columns.reshape(-1, k * k * fan_in), p["w"].reshape(-1, fan_out)
     y = np.matmul(rows, w, scratch.empty((len(rows), fan_out), x.dtype))
     y += p["b"]
@@ -153,7 +153,7 @@ def _conv_by_columns(p: Params, x: Array, stride: int) -> tuple[Array, Vjp]:
         dcolumns = np.matmul(dy, w.T, scratch.empty(rows.shape, x.dtype)).reshape(columns.shape)
         dpadded = np.zeros(padded.shape, x.dtype)
         for a, c in np.ndindex(k, k):
-            dpadded[:, a : a + stride * (height - 1) + 1 : stride, c : c + stride * (width - 1) + 1 : stride] += dcolumns[:, :, :, a, c]
+            seen(dpadded, a, c)[...] += dcolumns[:, :, :, a, c]
         dx = dpadded[:, r : r + x.shape[1], r : r + x.shape[2]]
         return {"w": (rows.T @ dy).reshape(p["w"].shape), "b": sum_rows(dy)}, dx
 
@@ -163,18 +163,19 @@ def _conv_by_columns(p: Params, x: Array, stride: int) -> tuple[Array, Vjp]:
 def _conv_to_few(p: Params, x: Array) -> tuple[Array, Vjp]:
     """What every pixel gives to each of its k x k neighbours in one product, then moved there: for few results of many channels."""
     k, r, fan_in, fan_out = len(p["w"]), len(p["w"]) // 2, x.shape[3], len(p["b"])
+    sees = partial(convolution.seen_at, height=x.shape[1], width=x.shape[2])  # what a pixel sees from (a, c) sees it at the opposite place
     rows, w = x.reshape(-1, fan_in), p["w"].transpose(2, 0, 1, 3).reshape(fan_in, -1)
     given = np.matmul(rows, w, scratch.empty((len(rows), w.shape[1]), x.dtype)).reshape(*x.shape[:3], k, k, fan_out)
     padded = np.zeros((len(x), x.shape[1] + 2 * r, x.shape[2] + 2 * r, fan_out), x.dtype)
     for a, c in np.ndindex(k, k):
-        padded[:, k - 1 - a : k - 1 - a + x.shape[1], k - 1 - c : k - 1 - c + x.shape[2]] += given[:, :, :, a, c]
+        sees(padded, k - 1 - a, k - 1 - c)[...] += given[:, :, :, a, c]
     y = padded[:, r : r + x.shape[1], r : r + x.shape[2]] + p["b"]
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         dpadded = np.pad(dy, ((0, 0), (r, r), (r, r), (0, 0)))
         dgiven = scratch.empty(given.shape, x.dtype)
         for a, c in np.ndindex(k, k):
-            dgiven[:, :, :, a, c] = dpadded[:, k - 1 - a : k - 1 - a + x.shape[1], k - 1 - c : k - 1 - c + x.shape[2]]
+            dgiven[:, :, :, a, c] = sees(dpadded, k - 1 - a, k - 1 - c)
         columns = dgiven.reshape(len(rows), -1)
         dx = np.matmul(columns, w.T, scratch.empty(rows.shape, x.dtype))
         return {"w": (rows.T @ columns).reshape(fan_in, k, k, fan_out).transpose(1, 2, 0, 3), "b": sum_rows(dy)}, dx.reshape(x.shape)
@@ -185,8 +186,3 @@ def _conv_to_few(p: Params, x: Array) -> tuple[Array, Vjp]:
 def _real(*arrays: Array) -> bool:
     """One real precision."""
     return {array.dtype for array in arrays} in ({np.dtype(np.float32)}, {np.dtype(np.float64)})
-
-
-@lru_cache(maxsize=64)
-def _ones(n: int, dtype: Any) -> Array:
-    return np.ones((1, n), dtype)

@@ -45,9 +45,18 @@ def _add(a: Tree, b: Tree) -> Tree:
 
 def split(batch: Any, workers: int) -> list[Any]:
     """A batch, a named tuple of arrays (B, ...) or None, as `workers` slices of nearly equal length; some are empty if B is less."""
-    rows = len(batch[0])
-    ends = [rows * i // workers for i in range(workers + 1)]
-    return [batch._make(None if a is None else a[low:high] for a in batch) for low, high in pairwise(ends)]
+    return [batch._make(None if a is None else a[part] for a in batch) for part in slices(len(batch[0]), workers)]
+
+
+def slices(rows: int, workers: int) -> list[slice]:
+    """Rows 0..rows - 1 in `workers` runs of nearly equal length."""
+    return [slice(low, high) for low, high in pairwise(rows * i // workers for i in range(workers + 1))]
+
+
+def parts(rows: int, numbers: int, room: int) -> list[slice]:
+    """Rows 0..rows - 1 in runs of as many as fit in the room, at so many numbers each; at least one at a time."""
+    few = max(1, room // numbers)
+    return [slice(low, min(low + few, rows)) for low in range(0, rows, few)]
 
 
 def cores() -> int:
@@ -63,6 +72,14 @@ def default_workers(work: float) -> int:
 def count(workers: int | None, work: float) -> int:
     """The number of slices for workers threads; for None, `default_workers`. Raises for workers < 1."""
     return default_workers(work) if workers is None else int(check_integer("workers", workers, 1, 2**16))
+
+
+def summed(
+    f: Callable[[Any], tuple[float, Tree]], batch: Any, work: float, workers: int | None = 1, all_reduce: Reduce = total
+) -> tuple[float, Tree]:
+    """all_reduce of f, a loss and its gradient, over the slices of a batch, each on a thread of its own; their number is `count`'s."""
+    with hold(workers):
+        return all_reduce(run([partial(f, part) for part in split(batch, count(workers, work))]))
 
 
 def run(tasks: Sequence[Task]) -> list[Any]:

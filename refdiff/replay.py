@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache, partial
-from itertools import pairwise
 from operator import call
 from typing import Any
 
@@ -35,15 +34,15 @@ def value_and_grad(
     if net is not text.mlp or not isinstance(params, Packed) or {batch.x.dtype, batch.target.dtype} != {params.buffer.dtype}:
         return training.value_and_grad(net, params, batch, L, workers, all_reduce)
     rows = len(batch.x)
-    slices = parallel.count(workers, batch.x.size * params.buffer.size)
+    count = parallel.count(workers, batch.x.size * params.buffer.size)
     context, _ = text._context(params, rows, batch.x, batch.clock, batch.y, L)
-    parts = [slice(low, high) for low, high in pairwise(rows * i // slices for i in range(slices + 1))]
-    passes = params.kept.pop((rows, slices), None) or [_Pass(params, part.stop - part.start) for part in parts]
+    parts = parallel.slices(rows, count)
+    passes = params.kept.pop((rows, count), None) or [_Pass(params, part.stop - part.start) for part in parts]
     with parallel.hold(workers):
         loss, grads = all_reduce(parallel.run([partial(each, batch, context, part) for each, part in zip(passes, parts, strict=True)]))
     if any(grads is each.grads for each in passes):
         grads = scratch.copy(grads)
-    params.kept[rows, slices] = passes
+    params.kept[rows, count] = passes
     return loss, grads
 
 
@@ -55,7 +54,7 @@ class _Pass:
         self.new = lambda width: scratch.empty((rows, width), dtype)
         self.grads, self.calls = scratch.like(params, dtype), Calls()
         self.stack = [(params[f"layer{i}"], self.grads[f"layer{i}"]) for i in range(depth)]
-        self.h, self.ones = self.new(len(params["layer0"]["w"])), np.ones(rows, dtype)
+        self.h, self.ones = self.new(len(params["layer0"]["w"])), scratch.ones(rows, dtype)
         self.target, self.error = (self.new(len(self.stack[-1][0]["b"])) for _ in range(2))
         self.room = {width: (self.new(width), self.new(width)) for width in {len(p["b"]) for p, _ in self.stack[:-1]}}
         d = self._back(*self._forth())

@@ -7,6 +7,7 @@ them: the system clears every page of large arrays before it lends it.
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from math import prod
 from sys import getrefcount
 from typing import Any
@@ -60,6 +61,14 @@ def room(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
     if held is None or held.size < size:
         held = _kept.rooms[role, dtype] = empty((size,), dtype)
     return held[:size].reshape(shape)
+
+
+@lru_cache(maxsize=64)
+def ones(n: int, dtype: Any) -> Array:
+    """Ones (n,), not to be written: times a matrix, they let the matrix library sum its rows."""
+    array = np.ones(n, dtype)
+    array.flags.writeable = False
+    return array
 
 
 class Packed(dict[str, Any]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -124,9 +123,7 @@ def value_and_grad(
         grads, _ = vjp(2 * error)
         return float(sum_event(error**2).sum()), grads
 
-    slices = parallel.split(batch, parallel.count(workers, batch.x.size * tree.size(params)))
-    with parallel.hold(workers):
-        return all_reduce(parallel.run([partial(of_slice, part) for part in slices]))
+    return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
 
 
 def rate(step: int, config: Config) -> float:

@@ -30,31 +30,23 @@ def unet(
     """
     _check(p, x)
     emb, emb_vjp = embed(p, len(x), t, y, x.real.dtype, L)
-    layer: dict[str, Callable[..., Any]] = {
-        "conv": L.conv,
-        "half": partial(L.conv, stride=2),
-        "double": L.conv_up,
-        "block": partial(block, emb=emb, L=L, groups=groups),
-        "attend": partial(attend, L=L, heads=heads, groups=groups),
-        "norm": partial(L.group_norm, groups=groups),
-        "silu": L.silu,
-    }
+    layer = _layers(emb, L, heads, groups)
     h, saved, tape = x, [], []
     for what, name in plan(p):
-        own = h.shape[-1]
+        back: Any = None
         if what == "save":
             saved.append(h)
-            tape.append((what, name, own))
         elif what == "join":
+            back = h.shape[-1]
             h = np.concatenate([h, saved.pop()], axis=-1)
-            tape.append((what, name, own))
         else:
-            h, layer_vjp = layer[what](p.get(name, {}), h)
-            tape.append((what, name, layer_vjp))
+            h, back = layer[what](p.get(name, {}), h)
+        tape.append((what, name, back))
 
     def vjp(dout: Array) -> tuple[Params, Array]:
-        dp, dh, demb = {}, dout, np.zeros_like(emb)
+        dp: Params = {}
         dsaved: list[Array] = []
+        dh, demb = dout, np.zeros_like(emb)
         for what, name, back in reversed(tape):
             if what == "save":
                 dh = dh + dsaved.pop()
@@ -65,15 +57,28 @@ def unet(
                 dp[name], dh, dtold = back(dh)
                 demb = demb + dtold
             else:
-                dp[name], dh = back(dh)
-        del dp["gate"]
+                dlayer, dh = back(dh)
+                dp |= {name: dlayer} if name else {}
         return dp | emb_vjp(demb), dh
 
     return h, vjp
 
 
+def _layers(emb: Array, L: ModuleType, heads: int, groups: int) -> dict[str, Callable[..., Any]]:
+    """What the plan's words stand for."""
+    return {
+        "conv": L.conv,
+        "half": partial(L.conv, stride=2),
+        "double": L.conv_up,
+        "block": partial(block, emb=emb, L=L, groups=groups),
+        "attend": partial(attend, L=L, heads=heads, groups=groups),
+        "norm": partial(L.group_norm, groups=groups),
+        "silu": L.silu,
+    }
+
+
 def plan(p: Params) -> Iterator[tuple[str, str]]:
-    """The steps of the network and the names of their parameters: down, the middle, and up again."""
+    """The steps of the network and the names of their parameters, "" for those without: down, the middle, and up again."""
     levels = len(_numbered(p, "half")) + 1
     yield from (("conv", "first"), ("save", ""))
     for i in range(levels):
@@ -88,7 +93,7 @@ def plan(p: Params) -> Iterator[tuple[str, str]]:
             yield from (("join", ""), *_block(p, name))
         if i:
             yield "double", f"double{i}"
-    yield from (("norm", "norm"), ("silu", "gate"), ("conv", "last"))
+    yield from (("norm", "norm"), ("silu", ""), ("conv", "last"))
 
 
 def _check(p: Params, x: Array) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import scratch
+from . import parallel, scratch
 from .arrays import Array
 from .tree import Params, Vjp
 from .winograd import multiply, sum_rows
@@ -26,8 +26,7 @@ def conv_up3(p: Params, x: Array) -> tuple[Array, Vjp]:
     """`convolution.conv_up` for k = 3 and one real precision, a few images at a time, in memory that stays in a core's cache."""
     (n, height, width, fan_in), fan_out = x.shape, len(p["b"])
     u = _of_filter(p["w"]).reshape(9, fan_in, fan_out)
-    few = max(1, CACHED // (height * width * max(fan_in, fan_out)))
-    parts = [slice(low, low + few) for low in range(0, n, few)]
+    parts = parallel.parts(n, height * width * max(fan_in, fan_out), CACHED)
     y = scratch.empty((n, 2 * height, 2 * width, fan_out), x.dtype)
     for part in parts:
         m = multiply("m", _differences(x[part]), u).reshape(3, 3, -1, height, width, fan_out)

@@ -50,16 +50,21 @@ def drawn(seed, shape, dtype):
 @example(0, 2, 7, 7, 8, 16)
 @example(1, 1, 4, 8, 5, 6)
 def test_convolutions_in_float32(seed, batch, height, width, fan_in, fan_out):
-    """N2: in float32 every way of convolving is within its rounding of the text's in float64, value and derivatives."""
+    """N2: in float32 every way of convolving is within its rounding of the text's in float64, value and derivatives.
+
+    The text, given absolute values, tells the sizes of what is summed.
+    """
     p = {"w": drawn(seed, (3, 3, fan_in, fan_out), np.float32), "b": drawn(seed + 1, (fan_out,), np.float32)}
     x, dy = drawn(seed + 2, (batch, height, width, fan_in), np.float32), drawn(seed + 3, (batch, height, width, fan_out), np.float32)
     wide = {key: leaf.astype(np.float64) for key, leaf in p.items()}
     exact, exact_vjp = layers.conv(wide, x.astype(np.float64))
     y, vjp = fast.conv(p, x)
-    (dp, dx), (exact_dp, exact_dx) = vjp(dy), exact_vjp(dy.astype(np.float64))
-    for ours, theirs in (y, exact), (dx, exact_dx), (dp["w"], exact_dp["w"]), (dp["b"], exact_dp["b"]):
+    size, size_vjp = layers.conv(tree.map(np.abs, wide), np.abs(x.astype(np.float64)))
+    derivatives = vjp(dy), exact_vjp(dy.astype(np.float64)), size_vjp(np.abs(dy.astype(np.float64)))
+    answers = [{"y": y, "dp": dp, "dx": dx} for y, (dp, dx) in zip((y, exact, size), derivatives, strict=True)]
+    for ours, theirs, sizes in zip(*(tree.flatten(answer).values() for answer in answers), strict=True):
         assert ours.dtype == np.float32 and ours.shape == theirs.shape
-        assert np.max(np.abs(ours - theirs)) <= WINOGRAD * np.finfo(np.float32).eps * np.max(np.abs(theirs))
+        assert np.max(np.abs(ours - theirs)) <= WINOGRAD * np.finfo(np.float32).eps * np.max(sizes)
 
 
 @pytest.mark.parametrize("fan_in, fan_out", [(1, 1), (3, 8), (8, 3)])

@@ -47,12 +47,14 @@ def size(x):
 examples = [fixed((0, 2, 2, 4), 2), fixed((2, 3, 2, 4), 1), fixed((2, 3, 2, 4), 4), fixed((1, 1, 1, 6), 2), fixed((3, 4), 4)]
 
 
-@given(cases())
-@example(examples[0])
-@example(examples[1])
-@example(examples[2])
-@example(examples[3])
-@example(examples[4])
+def many(test):
+    """Drawn cases, and those that must not be missed."""
+    for case in examples:
+        test = example(case)(test)
+    return given(cases())(test)
+
+
+@many
 def test_normalize_value(case):
     """N2: group by group; mean 0 and variance var / (var + eps); from groups = 1 to groups = C, and for no example."""
     x, groups, _ = case
@@ -85,12 +87,7 @@ def test_normalize_by_hand():
     np.testing.assert_array_equal(layers.normalize({}, x, 4)[0], np.zeros((1, 1, 4)))
 
 
-@given(cases())
-@example(examples[0])
-@example(examples[1])
-@example(examples[2])
-@example(examples[3])
-@example(examples[4])
+@many
 def test_normalize_derivative(case):
     """N2: dx by complex step. Where a group is far from zero only, all slopes vanish: errors count relative to dy / s."""
     x, groups, seed = case
@@ -120,10 +117,7 @@ def test_film(seed, batch, middle, channels):
     check_vjp(lambda a: layers.film({}, **a)[0], a, dy, dict(zip(a, derivatives, strict=True)))
 
 
-@given(cases())
-@example(examples[0])
-@example(examples[1])
-@example(examples[2])
+@many
 def test_group_norm(case):
     """N2: scale and shift of each channel after `normalize`, and the derivative in x, scale and shift."""
     x, groups, seed = case

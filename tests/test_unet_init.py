@@ -108,7 +108,7 @@ def test_plan(multipliers, blocks, attention):
     assert sorted(names) == sorted(set(p) - {"time1", "time2"}) and len(names) == len(set(names))
     kept = np.cumsum([{"save": 1, "join": -1}.get(what, 0) for what, _ in steps])
     assert kept[-1] == 0 and kept.min() >= 0 and kept.max() == len(multipliers) * (blocks + 1)
-    assert steps[:2] == [("conv", "first"), ("save", "")] and steps[-3:] == [("norm", "norm"), ("silu", "gate"), ("conv", "last")]
+    assert steps[:2] == [("conv", "first"), ("save", "")] and steps[-3:] == [("norm", "norm"), ("silu", ""), ("conv", "last")]
     level, stack = 0, []
     for what, _ in steps:
         level += {"half": 1, "double": -1}.get(what, 0)

@@ -54,16 +54,15 @@ def our_gradient(p: tree.Tree, batch: training.Batch, workers: int | None = 1) -
     return fast.value_and_grad(mlp.mlp, fast.adopt(training.start(p)).params, batch, given(fast, features(batch)), workers)[1]
 
 
-def our_step(p: tree.Tree, batch: training.Batch, workers: int | None, bare: bool = False) -> Step:
+def our_step(net: training.Network, p: tree.Tree, batch: training.Batch, L: Any, workers: int | None, bare: bool = False) -> Step:
     """One whole step, on and on; bare: without the limit on the gradient and the running average."""
     rest = {"clip": np.inf, "ema": 0.0} if bare else {}
     state, config = fast.adopt(training.start(p)), training.Config(batch=len(batch.x), steps=10**6, **rest)
-    L = given(fast, features(batch))
 
     def step() -> None:
         nonlocal state
         with parallel.hold(workers):
-            _, grads = fast.value_and_grad(mlp.mlp, state.params, batch, L, workers)
+            _, grads = fast.value_and_grad(net, state.params, batch, L, workers)
             state = fast.update(state, grads, config)
 
     return step
@@ -148,7 +147,8 @@ FLAGS: dict[str, dict[str, bool]] = {ADAM: {"bare": True}, WHOLE: {}, FUSED: {"b
 def contenders(p: tree.Tree, batch: training.Batch, workers: int | None) -> dict[tuple[str, str], Step]:
     """Every step to be timed, by what follows the gradient and by whose it is."""
     chosen = parallel.count(workers, batch.x.size * tree.size(p))
-    steps = {(kind, f"refdiff, {_threads(chosen)}"): our_step(p, batch, workers, kind == ADAM) for kind in (ADAM, WHOLE)}
+    L, ours = given(fast, features(batch)), f"refdiff, {_threads(chosen)}"
+    steps = {(kind, ours): our_step(mlp.mlp, p, batch, L, workers, kind == ADAM) for kind in (ADAM, WHOLE)}
     if torch is not None:
         for kind, flags in FLAGS.items():
             for threads in sorted({1, 2, torch.get_num_threads()}):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import resource
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from refdiff import fast, layers, parallel, rng, training, tree, unet
-from tests.bench.mlp_step import race
+from refdiff import fast, layers, rng, training, tree, unet
+from tests.bench.mlp_step import Step, our_step, race
 from tests.tolerances import UNET_FLOAT32
 
 try:
@@ -28,8 +27,6 @@ try:
 except ImportError:
     torch = None
 
-Step = Callable[[], None]
-
 
 def problem(rows: int, base: int) -> tuple[tree.Tree, training.Batch]:
     """Parameters, none of them zero, and a batch."""
@@ -37,19 +34,6 @@ def problem(rows: int, base: int) -> tuple[tree.Tree, training.Batch]:
     p = tree.map(lambda leaf: leaf + rng.normal(1, 1, leaf.shape, leaf.size, dtype=np.float32)[0] / np.float32(50), p)
     x, target = (rng.normal(seed, rows, (28, 28, 1), dtype=np.float32) for seed in (2, 3))
     return p, training.Batch(x, np.linspace(1, 1000, rows), np.arange(rows) % 11, target)
-
-
-def our_step(p: tree.Tree, batch: training.Batch, workers: int | None) -> Step:
-    """One whole step, on and on."""
-    state, config = fast.adopt(training.start(p)), training.Config(batch=len(batch.x), steps=10**6)
-
-    def step() -> None:
-        nonlocal state
-        with parallel.hold(workers):
-            _, grads = fast.value_and_grad(unet.unet, state.params, batch, fast, workers)
-            state = fast.update(state, grads, config)
-
-    return step
 
 
 class Torch:
@@ -168,7 +152,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     p, batch = problem(options.rows, options.base)
     good = check(p, batch, options.workers)
-    steps = {"refdiff, 1 worker": our_step(p, batch, 1), "refdiff": our_step(p, batch, options.workers)}
+    workers = {"refdiff, 1 worker": 1, "refdiff": options.workers}
+    steps = {name: our_step(unet.unet, p, batch, fast, number) for name, number in workers.items()}
     if torch is not None:
         steps |= {f"PyTorch, channels {where}": Torch(p, batch, where == "last").step() for where in ("first", "last")}
     times = race(steps, options.steps, options.repeats)
