@@ -148,7 +148,7 @@ def draw_all(chosen: list[Method], models: Models, labels: Array, seed: int) -> 
     bar = progress(None, "sampling", sum(len(method.grid) - 1 for method in chosen))
     states: States = {}
     for method in chosen:
-        bar.set_postfix_str(method.name, refresh=False)
+        bar.set_postfix_str(method.name)  # shown at once: a short method may end before the bar would move by itself
         states[method.name] = []
         for state in draw(method, models, labels, seed):
             states[method.name].append(state)
