@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from scipy.linalg import blas
 
 from . import parallel, scratch, training, tree
 from .arrays import Array
 from .layers import Params
 from .training import Config, State
 
-BLOCK = 2**15  # numbers: six float32 buffers of it fit in a core's second-level cache
-
-_axpy = {np.dtype(np.float32): blas.saxpy, np.dtype(np.float64): blas.daxpy}  # axpy(x, y, a=a) is y += a x in one pass
+BLOCK = 2**17  # numbers: fewer cost more calls, more leave the second-level cache
+_DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
 
 
 @dataclass
@@ -29,7 +28,7 @@ def adopt(state: State) -> State:
     """An own copy of a state, its numbers in four flat buffers, for `update` to change in place; if not all float32 or all float64, as it is."""
     trees = [state.params, state.average, state.moments["m"], state.moments["v"]]
     dtypes = {leaf.dtype for each in trees for leaf in tree.flatten(each).values()}
-    if len(dtypes) != 1 or not dtypes <= _axpy.keys() or not isinstance(state.params, dict):
+    if len(dtypes) != 1 or not dtypes <= _DTYPES or not isinstance(state.params, dict):
         return state
     copies = [scratch.like(each, *dtypes) for each in trees]
     for copy, each in zip(copies, trees, strict=True):
@@ -46,42 +45,46 @@ def update(state: State, grads: Params, config: Config) -> State:
     if not isinstance(state, _Flat):
         return training.update(state, grads, config)
     g, step = _packed(grads, state), state.step + 1
-    rate, room = training.rate(step, config), scratch.empty((min(len(g), BLOCK),), g.dtype)
-    with parallel.one_blas_thread():
-        scale = _scale(g, config)
-        if scale == 0:
-            g, scale = g * scale, 1.0
-        for start in range(0, len(g), BLOCK):
-            part, theta, average, m, v = (buffer[start : start + BLOCK] for buffer in (g, *state.buffers))
-            adam(theta, m, v, part, room[: len(part)], step, rate, config.decay, scale)
-            _average(theta, average, config.ema)
+    rate, scale = training.rate(step, config), _scale(g, config)
+    if scale == 0:
+        g, scale = g * scale, 1.0
+
+    def change(part: slice) -> None:
+        for start in range(part.start, part.stop, BLOCK):
+            block = slice(start, min(start + BLOCK, part.stop))
+            gradient, theta, average, m, v = (buffer[block] for buffer in (g, *state.buffers))
+            room = scratch.room("update", gradient.shape, g.dtype)
+            adam(theta, m, v, gradient, room, step, rate, config.decay, scale)
+            _average(theta, average, room, config.ema)
+
+    parallel.run([partial(change, part) for part in parallel.slices(len(g), parallel.threads_for(len(g)))])
     return _Flat(step, state.params, state.average, state.moments, state.buffers)
 
 
 def adam(theta: Array, m: Array, v: Array, g: Array, room: Array, step: int, rate: float, decay: float = 0.0, scale: float = 1.0) -> None:
     """`optim.adam` in place for the gradient scale * g; all flat (n,), of one precision; room is written over."""
     beta1, beta2, eps = 0.9, 0.999, 1e-8
-    add, root = _axpy[g.dtype], (1 - beta2**step) ** 0.5
+    root = (1 - beta2**step) ** 0.5
     m *= beta1
-    add(g, m, a=(1 - beta1) * scale)
-    np.multiply(g, g, room)
+    m += np.multiply(g, (1 - beta1) * scale, room)
     v *= beta2
-    add(room, v, a=(1 - beta2) * scale**2)
+    np.multiply(g, g, room)
+    v += np.multiply(room, (1 - beta2) * scale**2, room)
     np.sqrt(v, room)
     room += eps * root
     np.divide(m, room, room)
     if decay:
         theta *= 1 - rate * decay
-    add(room, theta, a=-rate * root / (1 - beta1**step))
+    theta -= np.multiply(room, rate * root / (1 - beta1**step), room)
 
 
-def _average(theta: Array, average: Array, decay: float) -> None:
-    """`optim.ema` in place."""
+def _average(theta: Array, average: Array, room: Array, decay: float) -> None:
+    """`optim.ema` in place; room is written over."""
     if decay == 0:
         np.copyto(average, theta)
         return
     average *= decay
-    _axpy[theta.dtype](theta, average, a=1 - decay)
+    average += np.multiply(theta, 1 - decay, room)
 
 
 def _scale(g: Array, config: Config) -> float:

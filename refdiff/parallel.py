@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial, reduce
 from itertools import pairwise
 from queue import SimpleQueue
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ Task = Callable[[], Any]
 Reduce = Callable[[list[tuple[float, Tree]]], tuple[float, Tree]]
 
 WORK = 2**25  # numbers of the batch times parameters: a slice with less is not worth a thread's while
+PASS = 2**16  # numbers: the same for one operation on each
+AWAKE = 1e-3  # seconds that a thread stays awake for its next task
 
 
 def total(parts: list[tuple[float, Tree]]) -> tuple[float, Tree]:
@@ -39,7 +42,8 @@ def _add(a: Tree, b: Tree) -> Tree:
     if not isinstance(a, scratch.Packed) or not isinstance(b, scratch.Packed):
         return tree.map(np.add, a, b)
     both = scratch.like(a, a.buffer.dtype)
-    np.add(a.buffer, b.buffer, both.buffer)
+    parts = slices(both.buffer.size, threads_for(both.buffer.size))
+    run([partial(np.add, a.buffer[part], b.buffer[part], both.buffer[part]) for part in parts])
     return both
 
 
@@ -69,6 +73,11 @@ def default_workers(work: float) -> int:
     return max(1, min(cores(), int(work / WORK)))
 
 
+def threads_for(numbers: int) -> int:
+    """How many threads a pass over so many numbers is worth: one per core, each with `PASS` or more."""
+    return max(1, min(cores(), numbers // PASS))
+
+
 def count(workers: int | None, work: float) -> int:
     """The number of slices for workers threads; for None, `default_workers`. Raises for workers < 1."""
     return default_workers(work) if workers is None else int(check_integer("workers", workers, 1, 2**16))
@@ -88,7 +97,7 @@ def run(tasks: Sequence[Task]) -> list[Any]:
         return [task() for task in tasks]
     replies = [_hand_over(i, task) for i, task in enumerate(tasks[1:])]
     first = _attempt(tasks[0])
-    return [_unwrap(outcome) for outcome in [first, *(reply.get() for reply in replies)]]
+    return [_unwrap(outcome) for outcome in [first, *map(_next, replies)]]
 
 
 @contextmanager
@@ -114,6 +123,7 @@ def hold(workers: int | None) -> AbstractContextManager[None]:
 
 
 _NAME = "refdiff worker"
+_IDLE = np.ones(1024)  # their sines take some microseconds, in which other threads have the interpreter
 _lock = threading.Lock()
 _holders: list[None] = []
 _threads: list[int] = []  # of each library, before it was held
@@ -143,8 +153,16 @@ def _hand_over(i: int, task: Task) -> SimpleQueue:
 
 def _work(inbox: SimpleQueue) -> None:
     while True:
-        task, reply = inbox.get()
+        task, reply = _next(inbox)
         reply.put(_attempt(task))
+
+
+def _next(queue: SimpleQueue) -> Any:
+    """The queue's next entry, awaited for `AWAKE` at work, then asleep: a core that sleeps may wake too late for a short task."""
+    end = perf_counter() + AWAKE
+    while queue.empty() and perf_counter() < end:
+        np.sin(_IDLE, scratch.room("idle", _IDLE.shape, _IDLE.dtype))
+    return queue.get()
 
 
 def _attempt(task: Task) -> tuple[Any, BaseException | None]:

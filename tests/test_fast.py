@@ -495,10 +495,12 @@ def test_runs_agree_to_rounding(L, dtype):
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize("clip", [1e-3, 1e3])
-@pytest.mark.parametrize("block", [flat.BLOCK, 7])
-def test_update_is_the_text(monkeypatch, decay, clip, block):
-    """T1: clipping, Adam with decay and the running average in place are the text's, whatever the block; the given state's copy is untouched."""
+@pytest.mark.parametrize(("block", "cores"), [(flat.BLOCK, 1), (flat.BLOCK, 3), (7, 1), (7, 3)])
+def test_update_is_the_text(monkeypatch, decay, clip, block, cores):
+    """T1: clipping, Adam with decay and the running average in place are the text's, whatever the block and the number of threads."""
     monkeypatch.setattr(flat, "BLOCK", block)
+    monkeypatch.setattr(parallel, "PASS", 1)
+    monkeypatch.setattr(parallel, "cores", lambda: cores)
     config, p = Config(steps=50, batch=4, rate=0.1, warmup=3, decay=decay, clip=clip, ema=0.7), network(0)
     text, ours = training.start(p), fast.adopt(training.start(p))
     for step in range(1, 6):

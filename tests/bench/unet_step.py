@@ -18,7 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from refdiff import fast, layers, rng, training, tree, unet
-from tests.bench.mlp_step import Step, our_step, race
+from tests.bench.mlp_step import Step, our_step, race, ratio
 from tests.tolerances import UNET_FLOAT32
 
 try:
@@ -158,10 +158,10 @@ def main(arguments: list[str] | None = None) -> int:
         steps |= {f"PyTorch, channels {where}": Torch(p, batch, where == "last").step() for where in ("first", "last")}
     times = race(steps, options.steps, options.repeats)
     for name, milliseconds in times.items():
-        print(f"  {name:<24} {milliseconds:8.1f} ms")
-    print(f"  speed-up by workers      {times['refdiff, 1 worker'] / times['refdiff']:8.2f}")
+        print(f"  {name:<24} {np.median(milliseconds):8.1f} ms")
+    print(f"  speed-up by workers      {np.median(times['refdiff, 1 worker'] / times['refdiff']):8.2f}")
     if torch is not None:
-        print(f"  ratio to PyTorch's best  {times['refdiff'] / min(t for name, t in times.items() if name.startswith('PyTorch')):8.2f}")
+        print(f"  ratio to PyTorch's best  {ratio(times['refdiff'], [t for name, t in times.items() if name.startswith('PyTorch')]):8.2f}")
     print(f"  peak memory of all       {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MiB")
     return 0 if good else 1
 
