@@ -17,9 +17,10 @@ from .attention import cross_attention, self_attention, softmax
 from .convolution import pool, up
 from .fast_images import adaptive_group_norm, conv, conv_up, group_norm
 from .flat import adopt, update
+from .gradient import value_and_grad
 from .layers import Params, Vjp, cross_entropy, embedding
 from .normalize import film, normalize
-from .replay import silu_calls, value_and_grad
+from .replay import silu_calls
 
 __all__ = [
     "adaptive_group_norm",

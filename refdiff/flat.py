@@ -30,7 +30,8 @@ def adopt(state: State) -> State:
     dtypes = {leaf.dtype for each in trees for leaf in tree.flatten(each).values()}
     if len(dtypes) != 1 or not dtypes <= _DTYPES or not isinstance(state.params, dict):
         return state
-    copies = [scratch.like(each, *dtypes) for each in trees]
+    (dtype,) = dtypes
+    copies = [scratch.like(each, dtype, shared=each is state.params) for each in trees]
     for copy, each in zip(copies, trees, strict=True):
         tree.map(np.copyto, copy, each)
     params, average, m, v = copies

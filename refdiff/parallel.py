@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -96,17 +97,20 @@ def run(tasks: Sequence[Task]) -> list[Any]:
     if len(tasks) == 1 or threading.current_thread().name == _NAME:
         return [task() for task in tasks]
     replies = [_hand_over(i, task) for i, task in enumerate(tasks[1:])]
-    first = _attempt(tasks[0])
-    return [_unwrap(outcome) for outcome in [first, *map(_next, replies)]]
+    first = attempt(tasks[0])
+    return [unwrap(outcome) for outcome in [first, *map(_next, replies)]]
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold the matrix library to one thread; the last of several who hold it at once lets go."""
+    """Hold the matrix library to one thread; the last of several who hold it at once lets go.
+
+    Meanwhile a thread that waits for the interpreter looks again every microsecond: its core would wake too late from a sleep.
+    """
     with _lock:
         if not _holders:
-            _threads[:] = [library.num_threads for library in _libraries()]
-            _limit([1] * len(_threads))
+            _before[:] = [sys.getswitchinterval(), *(library.num_threads for library in _libraries())]
+            _set([1e-6] + [1] * len(_libraries()))
         _holders.append(None)
     try:
         yield
@@ -114,7 +118,7 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _holders.pop()
             if not _holders:
-                _limit(_threads)
+                _set(_before)
 
 
 def hold(workers: int | None) -> AbstractContextManager[None]:
@@ -126,7 +130,7 @@ _NAME = "refdiff worker"
 _IDLE = np.ones(1024)  # their sines take some microseconds, in which other threads have the interpreter
 _lock = threading.Lock()
 _holders: list[None] = []
-_threads: list[int] = []  # of each library, before it was held
+_before: list[Any] = []  # seconds after which a thread asks for the interpreter, and threads of each library, when nobody held them
 _inboxes: list[SimpleQueue] = []  # one per worker thread, made when first needed
 
 
@@ -135,7 +139,9 @@ def _libraries() -> list[Any]:
     return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
-def _limit(threads: list[int]) -> None:
+def _set(values: list[Any]) -> None:
+    seconds, *threads = values
+    sys.setswitchinterval(seconds)
     for library, number in zip(_libraries(), threads, strict=True):
         library.set_num_threads(number)
 
@@ -154,25 +160,31 @@ def _hand_over(i: int, task: Task) -> SimpleQueue:
 def _work(inbox: SimpleQueue) -> None:
     while True:
         task, reply = _next(inbox)
-        reply.put(_attempt(task))
+        reply.put(attempt(task))
+
+
+def stay_awake(until: Callable[[], bool]) -> None:
+    """Pass the time at work until something has come, or for `AWAKE`: a core that sleeps may wake too late for a short task."""
+    end = perf_counter() + AWAKE
+    while not until() and perf_counter() < end:
+        np.sin(_IDLE, scratch.room("idle", _IDLE.shape, _IDLE.dtype))
 
 
 def _next(queue: SimpleQueue) -> Any:
-    """The queue's next entry, awaited for `AWAKE` at work, then asleep: a core that sleeps may wake too late for a short task."""
-    end = perf_counter() + AWAKE
-    while queue.empty() and perf_counter() < end:
-        np.sin(_IDLE, scratch.room("idle", _IDLE.shape, _IDLE.dtype))
+    stay_awake(lambda: not queue.empty())
     return queue.get()
 
 
-def _attempt(task: Task) -> tuple[Any, BaseException | None]:
+def attempt(task: Task) -> tuple[Any, BaseException | None]:
+    """The task's outcome: its result, or its error for `unwrap` to raise."""
     try:
         return task(), None
     except BaseException as error:
         return None, error
 
 
-def _unwrap(outcome: tuple[Any, BaseException | None]) -> Any:
+def unwrap(outcome: tuple[Any, BaseException | None]) -> Any:
+    """The result of a task that was attempted; raises what it raised."""
     result, error = outcome
     if error is not None:
         raise error

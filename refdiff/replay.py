@@ -1,4 +1,4 @@
-"""`training.value_and_grad` of the MLP as a list of calls on arrays that stay: made at the first step, repeated at every later one.
+"""The gradient of the MLP as a list of calls on arrays that stay: made at the first step, repeated at every later one.
 
 What repeats is NumPy at work and hardly anything else, so that threads seldom wait for each other, and memory stays warm.
 """
@@ -15,37 +15,31 @@ from typing import Any
 import numpy as np
 
 from . import mlp as text
-from . import parallel, scratch, training
+from . import parallel, scratch
 from .arrays import Array
 from .layers import Params
-from .parallel import Reduce
 from .scratch import Packed
-from .training import Batch, Network
+from .training import Batch
 
 TILE = 32  # rows
 Calls = list[Callable[[], Any]]
 
 
-def value_and_grad(
-    net: Network, params: Params, batch: Batch, L: Any, workers: int | None = 1, all_reduce: Reduce = parallel.total
-) -> tuple[float, Params]:
-    """`training.value_and_grad`; for `mlp.mlp` and the parameters of a state of `adopt`'s by calls made before, and kept with them.
+class Replay:
+    """Workers of `mlp.mlp`: threads, for a step takes milliseconds; they do the same for batches of the same length."""
 
-    The gradients of the slices, which all_reduce is given, are in arrays that the next step writes over.
-    """
-    if net is not text.mlp or not isinstance(params, Packed) or {batch.x.dtype, batch.target.dtype} != {params.buffer.dtype}:
-        return training.value_and_grad(net, params, batch, L, workers, all_reduce)
-    rows = len(batch.x)
-    count = parallel.count(workers, batch.x.size * params.buffer.size)
-    context, _ = text._context(params, rows, batch.x, batch.clock, batch.y, L)
-    parts = parallel.slices(rows, count)
-    passes = params.kept.pop((rows, count), None) or [_Pass(params, part.stop - part.start) for part in parts]
-    with parallel.hold(workers):
-        loss, grads = all_reduce(parallel.run([partial(each, batch, context, part) for each, part in zip(passes, parts, strict=True)]))
-    if any(grads is each.grads for each in passes):
-        grads = scratch.copy(grads)
-    params.kept[rows, count] = passes
-    return loss, grads
+    def __init__(self, params: Packed, L: Any, count: int) -> None:
+        self.L, self.count = L, count
+        self.passes: dict[int, list[_Pass]] = {}
+
+    def __call__(self, params: Packed, batch: Batch) -> list[tuple[float, Params]]:
+        """Each slice's loss and gradient, the latter in arrays that the next call writes over."""
+        rows = len(batch.x)
+        parts = parallel.slices(rows, self.count)
+        if rows not in self.passes:
+            self.passes[rows] = [_Pass(params, part.stop - part.start) for part in parts]
+        context, _ = text._context(params, rows, batch.x, batch.clock, batch.y, self.L)
+        return parallel.run([partial(each, batch, context, part) for each, part in zip(self.passes[rows], parts, strict=True)])
 
 
 class _Pass:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from functools import lru_cache
 from math import prod
+from mmap import mmap
 from sys import getrefcount
 from typing import Any
 
@@ -79,10 +80,10 @@ class Packed(dict[str, Any]):
     kept: dict[Any, Any]  # what was made for this tree's arrays
 
 
-def like(tree: Tree, dtype: Any) -> Packed:
-    """A packed tree of the same shapes, to be filled."""
+def like(tree: Tree, dtype: Any, shared: bool = False) -> Packed:
+    """A packed tree of the same shapes, to be filled; shared: in memory that processes forked later have in common with this one."""
     plan, size = (tree.plan, tree.buffer.size) if isinstance(tree, Packed) else _plan(tree, 0)
-    buffer = empty((size,), dtype)
+    buffer = np.frombuffer(mmap(-1, max(1, size * dtype.itemsize)), dtype, size) if shared else empty((size,), dtype)
     packed = Packed(_views(plan, buffer))
     packed.buffer, packed.plan, packed.kept = buffer, plan, {}
     return packed

@@ -230,7 +230,8 @@ def test_repeated_gradient_is_the_text(workers, labelled, dtype):
         assert abs(loss - text_loss) <= bound * abs(text_loss) and tree.map(np.shape, grads) == tree.map(np.shape, p)
         assert {leaf.dtype for leaf in tree.flatten(grads).values()} == {np.dtype(dtype)}
         assert relative(then, tree.pack(text_grads)[0]) <= bound
-    assert len(adopted.kept) == 4
+    (kept,) = adopted.kept.values()
+    assert len(kept.passes) == 4
 
 
 def test_repeated_gradient_on_several_threads():
