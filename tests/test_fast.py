@@ -431,6 +431,16 @@ def test_wrong_workers(workers, error):
         training.value_and_grad(mlp.mlp, network(0), drawn(3), fast, workers)
 
 
+def test_waiting_for_the_interpreter():
+    """While threads work, one that waits for the interpreter looks again soon; afterwards the caller's setting is back, whoever leaves last."""
+    before = sys.getswitchinterval()
+    with parallel.one_blas_thread():
+        with parallel.one_blas_thread():
+            assert sys.getswitchinterval() < 1e-5
+        assert sys.getswitchinterval() < 1e-5
+    assert sys.getswitchinterval() == before
+
+
 def test_default_workers():
     """T1: one worker per core, but none with less than `WORK` numbers times parameters."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -44,16 +44,14 @@ def features(batch: training.Batch) -> np.ndarray:
     return layers.time_features(batch.clock, 32, np.float32)
 
 
-def given(L: Any, batch: training.Batch) -> tuple[training.Batch, SimpleNamespace]:
-    """The batch with its rows' numbers for times, and an op set that knows the time features of each row already."""
-    table = features(batch)
-    known = SimpleNamespace(linear=L.linear, silu=L.silu, time_features=lambda rows, count, dtype: table[rows].astype(dtype, copy=False))
-    return batch._replace(clock=np.arange(len(table))), known
+def given(L: Any, table: np.ndarray) -> SimpleNamespace:
+    """An op set whose time features are known already."""
+    return SimpleNamespace(linear=L.linear, silu=L.silu, time_features=lambda t, count, dtype: table.astype(dtype, copy=False))
 
 
 def our_gradient(p: tree.Tree, batch: training.Batch, workers: int | None = 1) -> tree.Tree:
     """Of the summed loss, by what is timed."""
-    return fast.value_and_grad(mlp.mlp, fast.adopt(training.start(p)).params, *given(fast, batch), workers)[1]
+    return fast.value_and_grad(mlp.mlp, fast.adopt(training.start(p)).params, batch, given(fast, features(batch)), workers)[1]
 
 
 def our_step(net: training.Network, p: tree.Tree, batch: training.Batch, L: Any, workers: int | None, bare: bool = False) -> Step:
@@ -131,7 +129,7 @@ def check(p: tree.Tree, batch: training.Batch, workers: int | None) -> bool:
     """Print how far both gradients are from the text's in float64; whether they are within float32 accuracy."""
     wide = batch._replace(x=batch.x.astype(np.float64), target=batch.target.astype(np.float64))
     wide_p = tree.map(lambda leaf: leaf.astype(np.float64), p)
-    exact = training.value_and_grad(mlp.mlp, wide_p, *given(layers, wide))[1]
+    exact = training.value_and_grad(mlp.mlp, wide_p, wide, given(layers, features(batch)))[1]
     errors = {"refdiff": disagreement(our_gradient(p, batch, workers), exact)}
     if torch is not None:
         errors["PyTorch"] = disagreement(torch_gradient(p, batch), exact)
@@ -149,8 +147,8 @@ FLAGS: dict[str, dict[str, bool]] = {ADAM: {"bare": True}, WHOLE: {}, FUSED: {"b
 def contenders(p: tree.Tree, batch: training.Batch, workers: int | None) -> dict[tuple[str, str], Step]:
     """Every step to be timed, by what follows the gradient and by whose it is."""
     chosen = parallel.count(workers, batch.x.size * tree.size(p))
-    rows, known, ours = *given(fast, batch), f"refdiff, {_threads(chosen)}"
-    steps = {(kind, ours): our_step(mlp.mlp, p, rows, known, workers, kind == ADAM) for kind in (ADAM, WHOLE)}
+    L, ours = given(fast, features(batch)), f"refdiff, {_threads(chosen)}"
+    steps = {(kind, ours): our_step(mlp.mlp, p, batch, L, workers, kind == ADAM) for kind in (ADAM, WHOLE)}
     if torch is not None:
         for kind, flags in FLAGS.items():
             for threads in sorted({1, 2, torch.get_num_threads()}):

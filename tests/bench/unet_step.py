@@ -3,12 +3,16 @@
 Base 32, multipliers (1, 2, 2), 11 labels, 1.14 million parameters, batches of 64. Both start from the same parameters and see the
 same batch. Before any clock runs, both losses and all gradients are held against the text's in float64; if one is off, the exit
 status is 1. Our step also clips the gradient and averages the parameters. PyTorch runs on all cores, with the channels first and last.
+Then one step of a sampler with classifier-free guidance, the network at 64 digits with their labels and without; and the memory that
+three steps take at most, each side in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import multiprocessing
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,9 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "toys"))
+
+from digits_sample import on_threads
 
 from refdiff import fast, layers, rng, training, tree, unet
 from tests.bench.mlp_step import Step, our_step, race, ratio
@@ -57,6 +64,9 @@ class Torch:
 
     def loss(self) -> Any:
         """The batch's summed squared error."""
+        return ((self.forward() - self.target) ** 2).sum()
+
+    def forward(self) -> Any:
         silu, conv, norm, linear = functional.silu, self.conv, self.norm, self.linear
         emb = silu(linear("time2", silu(linear("time1", self.features))) + self.p["label"]["table"][self.labels])
         h, saved = self.x, []
@@ -75,7 +85,7 @@ class Torch:
                     "norm": lambda h, p: norm(p, h),
                     "silu": lambda h, p: silu(h),
                 }[what](h, self.p.get(name))
-        return ((h - self.target) ** 2).sum()
+        return h
 
     def linear(self, name: str, h: Any) -> Any:
         return h @ self.p[name]["w"] + self.p[name]["b"]
@@ -116,6 +126,33 @@ class Torch:
 
         return step
 
+    def evaluation(self) -> Step:
+        """The network, and nothing kept for a gradient."""
+        return torch.inference_mode()(self.forward)
+
+
+def our_evaluation(p: tree.Tree, batch: training.Batch) -> Step:
+    """The network by the slices and threads of the digits' sampler."""
+    model = on_threads(lambda x, t, y: unet.unet(p, x, t, y, fast)[0])
+    return lambda: model(batch.x, batch.clock, batch.y)
+
+
+def peak(name: str, base: int, rows: int) -> float:
+    """MiB that three steps take at most, in a process of their own, which knows of PyTorch only if it is its turn."""
+    code = f"import runpy, sys; sys.modules |= {{'torch': None}} if {name == 'refdiff'} else {{}}; runpy.run_path({__file__!r}, run_name='__main__')"
+    command = [sys.executable, "-c", code, "--base", str(base), "--rows", str(rows), "--alone", name]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def alone(step: Step) -> None:
+    """Three steps, and the memory they took: the largest of this process, and what its workers hold for themselves."""
+    for _ in range(3):
+        step()
+    kilobytes = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+    for worker in multiprocessing.active_children():
+        kilobytes += sum(map(int, re.findall(r"Private_\w+:\s+(\d+)", Path(f"/proc/{worker.pid}/smaps_rollup").read_text())))
+    print(kilobytes / 1024)
+
 
 def check(p: tree.Tree, batch: training.Batch, workers: int | None) -> bool:
     """Print how far losses and gradients are from the text's in float64; whether they are within float32 accuracy.
@@ -142,6 +179,25 @@ def disagreement(grads: tree.Tree, exact: tree.Tree) -> float:
     return max(float(error) if np.isfinite(error) else np.inf for error in errors)
 
 
+def evaluations(rows: int, base: int) -> dict[str, Step]:
+    """The network at twice as many images, by either side."""
+    p, batch = problem(2 * rows, base)
+    steps = {"refdiff": our_evaluation(p, batch)}
+    if torch is not None:
+        steps |= {f"PyTorch, channels {where}": Torch(p, batch, where == "last").evaluation() for where in ("first", "last")}
+    return steps
+
+
+def report(what: str, times: dict[str, np.ndarray]) -> None:
+    """The medians, and ours over PyTorch's best."""
+    print(what)
+    for name, milliseconds in times.items():
+        print(f"  {name:<24} {np.median(milliseconds):8.1f} ms")
+    rivals = [measured for name, measured in times.items() if name.startswith("PyTorch")]
+    if rivals:
+        print(f"  ratio to PyTorch's best  {ratio(times['refdiff'], rivals):8.2f}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=1, help="steps in a turn, after three unmeasured (default: %(default)s)")
@@ -149,20 +205,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, help="threads of our step (default: one per core)")
     parser.add_argument("--base", type=int, default=32, help="channels at full resolution (default: %(default)s)")
     parser.add_argument("--rows", type=int, default=64, help="images in a batch (default: %(default)s)")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     p, batch = problem(options.rows, options.base)
+    sides = {"refdiff": lambda: our_step(unet.unet, p, batch, fast, options.workers)}
+    if torch is not None:
+        sides |= {f"PyTorch, channels {where}": Torch(p, batch, where == "last").step for where in ("first", "last")}
+    if options.alone:
+        alone(sides[options.alone]())
+        return 0
     good = check(p, batch, options.workers)
-    workers = {"refdiff, 1 worker": 1, "refdiff": options.workers}
-    steps = {name: our_step(unet.unet, p, batch, fast, number) for name, number in workers.items()}
-    if torch is not None:
-        steps |= {f"PyTorch, channels {where}": Torch(p, batch, where == "last").step() for where in ("first", "last")}
+    steps = {"refdiff, 1 worker": our_step(unet.unet, p, batch, fast, 1)} | {name: make() for name, make in sides.items()}
     times = race(steps, options.steps, options.repeats)
-    for name, milliseconds in times.items():
-        print(f"  {name:<24} {np.median(milliseconds):8.1f} ms")
+    report("training step", times)
     print(f"  speed-up by workers      {np.median(times['refdiff, 1 worker'] / times['refdiff']):8.2f}")
-    if torch is not None:
-        print(f"  ratio to PyTorch's best  {ratio(times['refdiff'], [t for name, t in times.items() if name.startswith('PyTorch')]):8.2f}")
-    print(f"  peak memory of all       {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MiB")
+    report("guided sampling step", race(evaluations(options.rows, options.base), options.steps, options.repeats))
+    for name in sides:
+        print(f"  peak memory, {name:<24} {peak(name, options.base, options.rows):8.0f} MiB")
     return 0 if good else 1
 
 
