@@ -34,6 +34,7 @@ def value_and_grad(
         loss, grads = all_reduce(slices)
     if any(grads is each for _, each in slices):
         grads = scratch.copy(grads)
+    params.kept.clear()  # of workers made for another network or number, which would stay for nothing
     params.kept[key] = kept
     return loss, grads
 

@@ -131,6 +131,15 @@ def test_gradient_of_a_unet(workers, L):
         assert not np.array_equal(tree.pack(again)[0], kept) and np.array_equal(tree.pack(grads)[0], kept)
 
 
+def test_workers_of_the_last_network_only():
+    """T1: functions made anew for every step leave one team, not a growing crowd of processes."""
+    p = normals(unet.init(0, base=4, multipliers=(1, 2), embedding=8, classes=10), 3)
+    adopted, one = fast.adopt(training.start(p)).params, batch(2, np.float64)
+    for _ in range(4):
+        fast.value_and_grad(lambda *args: unet.unet(*args, groups=2), adopted, one, fast, 2)
+        assert len(adopted.kept) == 1
+
+
 def test_shared_memory():
     """T1: a packed tree in shared memory holds what it is given, also nothing."""
     for leaf in (np.arange(6.0).reshape(2, 3), np.zeros((0, 3))):
