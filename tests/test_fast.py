@@ -431,8 +431,10 @@ def test_wrong_workers(workers, error):
         training.value_and_grad(mlp.mlp, network(0), drawn(3), fast, workers)
 
 
-def test_waiting_for_the_interpreter():
+def test_waiting_for_the_interpreter(request):
     """While threads work, one that waits for the interpreter looks again soon; afterwards the caller's setting is back, whoever leaves last."""
+    request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+    sys.setswitchinterval(0.003)
     before = sys.getswitchinterval()
     with parallel.one_blas_thread():
         with parallel.one_blas_thread():

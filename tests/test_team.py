@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -129,6 +130,22 @@ def test_gradient_of_a_unet(workers, L):
         state, text = fast.update(state, grads, config), training.update(text, text_grads, config)
         again = fast.value_and_grad(net, state.params, one, L, workers)[1]
         assert not np.array_equal(tree.pack(again)[0], kept) and np.array_equal(tree.pack(grads)[0], kept)
+
+
+def test_slices_in_order():
+    """T1: the all-reduce is given the slices' losses and gradients in the order of the batch."""
+    p, one = normals(unet.init(0, base=4, multipliers=(1,), embedding=8, classes=10), 3), batch(5, np.float64)
+    seen = []
+
+    def keep(parts):
+        seen.append([(loss, tree.pack(grads)[0]) for loss, grads in parts])
+        return parallel.total(parts)
+
+    for gradient, params in ((fast.value_and_grad, fast.adopt(training.start(p)).params), (training.value_and_grad, p)):
+        gradient(partial(unet.unet, groups=2), params, one, layers, 3, keep)
+    for (loss, grads), (text_loss, text_grads) in zip(*seen, strict=True):
+        assert abs(loss - text_loss) <= UNET * text_loss and np.linalg.norm(grads - text_grads) <= UNET * np.linalg.norm(grads)
+    assert len({loss for loss, _ in seen[0]}) == 3
 
 
 def test_workers_of_the_last_network_only():
