@@ -20,6 +20,7 @@ from .flat import adopt, update
 from .gradient import value_and_grad
 from .layers import Params, Vjp, cross_entropy, embedding
 from .normalize import film, normalize
+from .products import product
 from .replay import silu_calls
 
 __all__ = [
@@ -88,7 +89,8 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 
 def _matmul(a: Array, b: Array) -> Array:
     """a @ b in memory used before."""
-    return np.matmul(a, b, _room((len(a), b.shape[1]), a, b))
+    room = _room((len(a), b.shape[1]), a, b)
+    return a @ b if room is None else product(a, b, room)
 
 
 def _room(shape: tuple[int, ...], a: Array, b: Array) -> Array | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import convolution, normalize, parallel, scratch
 from .arrays import Array
+from .products import product
 from .tree import Params, Vjp
 from .winograd import conv3, sum_rows
 from .winograd_up import conv_up3
@@ -124,12 +125,12 @@ def _of_group(sums: Array, groups: int, places: int) -> Array:
 
 def _conv1(p: Params, x: Array) -> tuple[Array, Vjp]:
     w, rows = p["w"][0, 0], x.reshape(-1, x.shape[-1])
-    y = np.matmul(rows, w, scratch.empty((len(rows), w.shape[1]), x.dtype))
+    y = product(rows, w, scratch.empty((len(rows), w.shape[1]), x.dtype))
     y += p["b"]
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         dy = dy.reshape(len(rows), -1)
-        dx = np.matmul(dy, w.T, scratch.empty(rows.shape, x.dtype))
+        dx = product(dy, np.ascontiguousarray(w.T), scratch.empty(rows.shape, x.dtype))
         return {"w": (rows.T @ dy)[None, None], "b": sum_rows(dy)}, dx.reshape(x.shape)
 
     return y.reshape(*x.shape[:3], -1), vjp
@@ -145,12 +146,12 @@ def _conv_by_columns(p: Params, x: Array, stride: int) -> tuple[Array, Vjp]:
     for a, c in np.ndindex(k, k):
         columns[:, :, :, a, c] = seen(padded, a, c)
     rows, w = columns.reshape(-1, k * k * fan_in), p["w"].reshape(-1, fan_out)
-    y = np.matmul(rows, w, scratch.empty((len(rows), fan_out), x.dtype))
+    y = product(rows, w, scratch.empty((len(rows), fan_out), x.dtype))
     y += p["b"]
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         dy = dy.reshape(len(rows), fan_out)
-        dcolumns = np.matmul(dy, w.T, scratch.empty(rows.shape, x.dtype)).reshape(columns.shape)
+        dcolumns = product(dy, np.ascontiguousarray(w.T), scratch.empty(rows.shape, x.dtype)).reshape(columns.shape)
         dpadded = np.zeros(padded.shape, x.dtype)
         for a, c in np.ndindex(k, k):
             seen(dpadded, a, c)[...] += dcolumns[:, :, :, a, c]
@@ -165,7 +166,7 @@ def _conv_to_few(p: Params, x: Array) -> tuple[Array, Vjp]:
     k, r, fan_in, fan_out = len(p["w"]), len(p["w"]) // 2, x.shape[3], len(p["b"])
     sees = partial(convolution.seen_at, height=x.shape[1], width=x.shape[2])  # what a pixel sees from (a, c) sees it at the opposite place
     rows, w = x.reshape(-1, fan_in), p["w"].transpose(2, 0, 1, 3).reshape(fan_in, -1)
-    given = np.matmul(rows, w, scratch.empty((len(rows), w.shape[1]), x.dtype)).reshape(*x.shape[:3], k, k, fan_out)
+    given = product(rows, w, scratch.empty((len(rows), w.shape[1]), x.dtype)).reshape(*x.shape[:3], k, k, fan_out)
     padded = np.zeros((len(x), x.shape[1] + 2 * r, x.shape[2] + 2 * r, fan_out), x.dtype)
     for a, c in np.ndindex(k, k):
         sees(padded, k - 1 - a, k - 1 - c)[...] += given[:, :, :, a, c]
@@ -177,7 +178,7 @@ def _conv_to_few(p: Params, x: Array) -> tuple[Array, Vjp]:
         for a, c in np.ndindex(k, k):
             dgiven[:, :, :, a, c] = sees(dpadded, k - 1 - a, k - 1 - c)
         columns = dgiven.reshape(len(rows), -1)
-        dx = np.matmul(columns, w.T, scratch.empty(rows.shape, x.dtype))
+        dx = product(columns, np.ascontiguousarray(w.T), scratch.empty(rows.shape, x.dtype))
         return {"w": (rows.T @ columns).reshape(fan_in, k, k, fan_out).transpose(1, 2, 0, 3), "b": sum_rows(dy)}, dx.reshape(x.shape)
 
     return y, vjp

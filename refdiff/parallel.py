@@ -127,7 +127,7 @@ def hold(workers: int | None) -> AbstractContextManager[None]:
 
 
 _NAME = "refdiff worker"
-_IDLE = np.ones(1024)  # their sines take some microseconds, in which other threads have the interpreter
+_IDLE = np.ones(2**13)  # their sines take some ten microseconds, in which other threads have the interpreter to themselves
 _lock = threading.Lock()
 _holders: list[None] = []
 _before: list[Any] = []  # seconds after which a thread asks for the interpreter, and threads of each library, when nobody held them

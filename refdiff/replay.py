@@ -18,6 +18,7 @@ from . import mlp as text
 from . import parallel, scratch
 from .arrays import Array
 from .layers import Params
+from .products import pieces
 from .scratch import Packed
 from .training import Batch
 
@@ -57,8 +58,8 @@ class _Pass:
         if "label" in params:
             table = self.grads["label"]["table"]
             self.one_hot, embedded = self.new(len(table)), self.new(table.shape[1])
-            self._do(np.matmul, d, params["layer0"]["w"][-table.shape[1] :].T, embedded)
-            self._do(np.matmul, self.one_hot.T, embedded, table)
+            self._multiply(d, params["layer0"]["w"][-table.shape[1] :].T, embedded)
+            self._multiply(self.one_hot.T, embedded, table)
 
     def __call__(self, batch: Batch, context: Array, part: slice) -> tuple[float, Params]:
         """The summed squared error of a part of the batch, and its gradient."""
@@ -75,6 +76,11 @@ class _Pass:
         self.calls.append(partial(f, *arrays))
         return arrays[-1]
 
+    def _multiply(self, a: Array, b: Array, out: Array) -> Array:
+        """Note the calls that fill out with a b."""
+        self.calls += [partial(np.matmul, *piece) for piece in pieces(a, b, out)]
+        return out
+
     def _forth(self) -> tuple[list[Array], list[Array]]:
         """Every layer's input, and the slope of every silu; at the end the error, which the network's output minus the target is."""
         inputs, slopes = [self.h], []
@@ -82,13 +88,13 @@ class _Pass:
             width = len(p["b"])
             x, room = self.room[width]
             y, slope = self.new(width), self.new(width)
-            self._do(np.matmul, inputs[-1], p["w"], x)
+            self._multiply(inputs[-1], p["w"], x)
             self._bias(x, p["b"])
             self.calls += silu_calls(x, y, slope, room)
             inputs.append(y)
             slopes.append(slope)
         p, _ = self.stack[-1]
-        self._do(np.add, self._do(np.matmul, inputs[-1], p["w"], self.error), p["b"], self.error)
+        self._do(np.add, self._multiply(inputs[-1], p["w"], self.error), p["b"], self.error)
         self._do(np.subtract, self.error, self.target, self.error)
         return inputs, slopes
 
@@ -104,11 +110,11 @@ class _Pass:
         d = self._do(np.add, self.error, self.error, self.new(self.error.shape[1]))
         for i in reversed(range(len(self.stack))):
             p, into = self.stack[i]
-            self._do(np.matmul, inputs[i].T, d, into["w"])
+            self._multiply(inputs[i].T, d, into["w"])
             self._do(np.matmul, self.ones, d, into["b"])
             if i:
                 x, other = self.room[len(p["w"])]
-                into_x = self._do(np.matmul, d, p["w"].T, other if d is x else x)
+                into_x = self._multiply(d, p["w"].T, other if d is x else x)
                 d = self._do(np.multiply, into_x, slopes[i - 1], into_x)
         return d
 
