@@ -1,7 +1,10 @@
 """Hypothesis profiles: ci (the default, the same examples every time), dev (new ones every time), nightly (many), and mutation (few,
-without shrinking). HYPOTHESIS_PROFILE chooses. 50 digits for mpmath, everywhere."""
+without shrinking). HYPOTHESIS_PROFILE chooses. 50 digits for mpmath, everywhere. One thread for the matrix library: tests run on all
+cores already."""
 
 import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is imported
 
 import mpmath
 from hypothesis import HealthCheck, Phase, settings
