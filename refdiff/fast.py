@@ -17,7 +17,7 @@ from .attention import cross_attention, self_attention, softmax
 from .convolution import pool, up
 from .fast_images import adaptive_group_norm, conv, conv_up, group_norm
 from .flat import adopt, update
-from .gradient import value_and_grad
+from .gradient import step, value_and_grad
 from .layers import Params, Vjp, cross_entropy, embedding
 from .normalize import film, normalize
 from .products import product
@@ -39,6 +39,7 @@ __all__ = [
     "self_attention",
     "silu",
     "softmax",
+    "step",
     "time_features",
     "up",
     "update",
@@ -64,8 +65,8 @@ def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
     flat = [array.reshape(-1) for array in (x, y, slope)]
     for low in range(0, x.size, BLOCK):
         of_x, of_y, of_slope = (array[low : low + BLOCK] for array in flat)
-        for step in silu_calls(of_x, of_y, of_slope, scratch.room("silu", of_x.shape, x.dtype)):
-            step()
+        for call in silu_calls(of_x, of_y, of_slope, scratch.room("silu", of_x.shape, x.dtype)):
+            call()
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         return {}, np.multiply(slope, dy, _room(slope.shape, slope, dy))

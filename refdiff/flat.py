@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ _DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
 
 
 @dataclass
-class _Flat(State):
+class Flat(State):
     """A state whose trees are views into flat buffers: of the parameters, their average, Adam's m and v."""
 
     buffers: list[Array]
@@ -31,11 +32,11 @@ def adopt(state: State) -> State:
     if len(dtypes) != 1 or not dtypes <= _DTYPES or not isinstance(state.params, dict):
         return state
     (dtype,) = dtypes
-    copies = [scratch.like(each, dtype, shared=each is state.params) for each in trees]
+    copies = [scratch.like(each, dtype, shared=True) for each in trees]
     for copy, each in zip(copies, trees, strict=True):
         tree.map(np.copyto, copy, each)
     params, average, m, v = copies
-    return _Flat(state.step, params, average, {"m": m, "v": v}, [copy.buffer for copy in copies])
+    return Flat(state.step, params, average, {"m": m, "v": v}, [copy.buffer for copy in copies])
 
 
 def update(state: State, grads: Params, config: Config) -> State:
@@ -43,23 +44,47 @@ def update(state: State, grads: Params, config: Config) -> State:
 
     The buffers are walked in blocks that stay in cache from one pass to the next. Any other state is left to `training.update`.
     """
-    if not isinstance(state, _Flat):
+    if not isinstance(state, Flat):
         return training.update(state, grads, config)
-    g, step = _packed(grads, state), state.step + 1
-    rate, scale = training.rate(step, config), _scale(g, config)
-    if scale == 0:
-        g, scale = g * scale, 1.0
+    g = _packed(grads, state)
+    told = Advance.of(state.step + 1, float(np.dot(g, g)), config)
+    parts = parallel.slices(len(g), parallel.threads_for(len(g)))
+    parallel.run([partial(advance, state.buffers, g, part, told) for part in parts])
+    return next_step(state)
 
-    def change(part: slice) -> None:
-        for start in range(part.start, part.stop, BLOCK):
-            block = slice(start, min(start + BLOCK, part.stop))
-            gradient, theta, average, m, v = (buffer[block] for buffer in (g, *state.buffers))
-            room = scratch.room("update", gradient.shape, g.dtype)
-            adam(theta, m, v, gradient, room, step, rate, config.decay, scale)
-            _average(theta, average, room, config.ema)
 
-    parallel.run([partial(change, part) for part in parallel.slices(len(g), parallel.threads_for(len(g)))])
-    return _Flat(step, state.params, state.average, state.moments, state.buffers)
+def next_step(state: Flat) -> Flat:
+    """The state one step on: the very arrays, which have been changed."""
+    return replace(state, step=state.step + 1)
+
+
+class Advance(NamedTuple):
+    """What a step does to every number: `Config`'s numbers, and what the gradient, still a sum, is multiplied with."""
+
+    step: int
+    rate: float
+    decay: float
+    ema: float
+    scale: float
+
+    @classmethod
+    def of(cls, step: int, squares: float, config: Config) -> Advance:
+        """For a summed gradient whose squares have this sum."""
+        scale, norm = 1 / config.batch, math.sqrt(squares) / config.batch
+        clipped = scale if config.clip == math.inf or norm <= config.clip else scale * config.clip / norm
+        return cls(step, training.rate(step, config), config.decay, config.ema, clipped)
+
+
+def advance(buffers: list[Array], g: Array, part: slice, told: Advance) -> None:
+    """Change a part of parameters, average, m and v for the gradient g."""
+    for start in range(part.start, min(part.stop, len(g)), BLOCK):
+        block = slice(start, min(start + BLOCK, part.stop))
+        gradient, theta, average, m, v = (buffer[block] for buffer in (g, *buffers))
+        room = scratch.room("update", gradient.shape, g.dtype)
+        if told.scale == 0:  # the norm is infinite: 0, and NaN where the gradient is, as in the text
+            gradient = gradient * 0
+        adam(theta, m, v, gradient, room, told.step, told.rate, told.decay, told.scale or 1.0)
+        _average(theta, average, room, told.ema)
 
 
 def adam(theta: Array, m: Array, v: Array, g: Array, room: Array, step: int, rate: float, decay: float = 0.0, scale: float = 1.0) -> None:
@@ -88,16 +113,7 @@ def _average(theta: Array, average: Array, room: Array, decay: float) -> None:
     average += np.multiply(theta, 1 - decay, room)
 
 
-def _scale(g: Array, config: Config) -> float:
-    """What the summed gradient is multiplied with: one over the batch's length, less where it is clipped."""
-    scale = 1 / config.batch
-    if config.clip == math.inf:
-        return scale
-    norm = scale * math.sqrt(np.dot(g, g))
-    return scale * config.clip / norm if norm > config.clip else scale
-
-
-def _packed(grads: Params, state: _Flat) -> Array:
+def _packed(grads: Params, state: Flat) -> Array:
     """The gradient as one flat buffer, like those of the state."""
     if isinstance(grads, scratch.Packed) and grads.keys() == state.params.keys() and grads.buffer.shape == state.buffers[0].shape:
         return grads.buffer

@@ -1,58 +1,88 @@
-"""`training.value_and_grad` for the parameters of an adopted state, by workers that are kept with them."""
+"""`training.value_and_grad` and `training.step` for an adopted state, by workers that are kept with its parameters."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-from . import parallel, scratch, training, tree
+from . import flat, mlp, parallel, scratch, training
+from .flat import Advance, Flat
 from .layers import Params
-from .mlp import mlp
 from .parallel import Reduce
-from .replay import Replay
 from .scratch import Packed
 from .team import Team
-from .training import Batch, Network
+from .training import Batch, Config, Network, State
+from .worker import Worker
 
 
 def value_and_grad(
     net: Network, params: Params, batch: Batch, L: Any, workers: int | None = 1, all_reduce: Reduce = parallel.total
 ) -> tuple[float, Params]:
-    """`training.value_and_grad`; in a state of `adopt`'s the MLP's by calls made before, any other network's by processes.
+    """`training.value_and_grad`; in a state of `adopt`'s by several processes, and the MLP's by calls made before.
 
     The gradients of the slices, which all_reduce is given, are in arrays that the next step writes over.
     """
-    if not isinstance(params, Packed) or {batch.x.dtype, batch.target.dtype} != {params.buffer.dtype}:
+    if not isinstance(params, Packed) or not _alike(params, batch):
         return training.value_and_grad(net, params, batch, L, workers, all_reduce)
+    with _crew(net, params, batch, L, workers) as crew:
+        losses = crew.differentiate(params, batch)
+        loss, grads = all_reduce(list(zip(losses, crew.grads, strict=True)))
+        return loss, scratch.copy(grads) if any(grads is each for each in crew.grads) else grads
+
+
+def step(
+    state: State, batch: Batch, config: Config, net: Network, L: Any, workers: int | None = 1, all_reduce: Reduce = parallel.total
+) -> tuple[State, float]:
+    """`training.step`, in place on a state of `adopt`'s, where also the sum and the update are shared out.
+
+    A sum, gradient or update of another's, as an argument or in L, is used as the text does.
+    """
+    params = state.params
+    others = all_reduce is not parallel.total or any(getattr(L, f.__name__, f) is not f for f in (value_and_grad, flat.update))
+    if others or not isinstance(state, Flat) or not isinstance(params, Packed) or not _alike(params, batch):
+        return training.step(state, batch, config, net, L, workers, all_reduce)
+    with _crew(net, params, batch, L, workers, state.buffers) as crew:
+        loss = sum(crew.differentiate(params, batch))
+        training.check_loss(loss, state.step + 1, config)
+        told = Advance.of(state.step + 1, sum(crew.all(params, "add")), config)
+        crew.all(params, "advance", told)
+    return flat.next_step(state), loss
+
+
+def _alike(params: Packed, batch: Batch) -> bool:
+    """Whether the batch is of the parameters' precision."""
+    return {batch.x.dtype, batch.target.dtype} == {params.buffer.dtype}
+
+
+@contextmanager
+def _crew(net: Network, params: Packed, batch: Batch, L: Any, workers: int | None, buffers: Any = ()) -> Iterator[_Crew]:
+    """The workers for this network, kept with the parameters from one step to the next, and nobody else's meanwhile."""
     count = parallel.count(workers, batch.x.size * params.buffer.size)
-    key = net, id(L), count
+    key = net, id(L), count, bool(buffers)
+    crew = params.kept.pop(key, None) or _Crew(net, params, L, count, buffers)
     with parallel.hold(workers):
-        kept = params.kept.pop(key, None) or (Replay(params, L, count) if net is mlp else _Forked(net, params, L, count))
-        slices = kept(params, batch)
-        loss, grads = all_reduce(slices)
-    if any(grads is each for _, each in slices):
-        grads = scratch.copy(grads)
+        yield crew
     params.kept.clear()  # of workers made for another network or number, which would stay for nothing
-    params.kept[key] = kept
-    return loss, grads
+    params.kept[key] = crew
 
 
-class _Forked:
-    """Workers of any network: processes that leave their gradients in memory shared with this one."""
+class _Crew:
+    """Workers with the gradients they leave, in memory all of them see."""
 
-    def __init__(self, net: Network, params: Packed, L: Any, count: int) -> None:
-        self.L = L  # held, so that no other has its id
+    def __init__(self, net: Network, params: Packed, L: Any, count: int, buffers: Any) -> None:
+        self.net, self.L = net, L  # L is held, so that no other has its id
         self.grads = [scratch.like(params, params.buffer.dtype, shared=True) for _ in range(count)]
-        self.team = Team([partial(_gradient, net, L, into) for into in self.grads], params)
+        self.team = Team([Worker(net, L, self.grads, number, buffers) for number in range(count)], params)
 
-    def __call__(self, params: Packed, batch: Batch) -> list[tuple[float, Params]]:
-        losses = self.team(params, parallel.split(batch, len(self.grads)))
-        return list(zip(losses, self.grads, strict=True))
+    def differentiate(self, params: Packed, batch: Batch) -> list[float]:
+        """The losses of the slices, whose gradients are then in `grads`."""
+        count, context = len(self.grads), None
+        if self.net is mlp.mlp:
+            context, _ = mlp._context(params, len(batch.x), batch.x, batch.clock, batch.y, self.L)
+        contexts = [None if context is None else context[part] for part in parallel.slices(len(batch.x), count)]
+        return self.team(params, [("differentiate", *each) for each in zip(parallel.split(batch, count), contexts, strict=True)])
 
-
-def _gradient(net: Network, L: Any, into: Packed, params: Packed, batch: Batch) -> float:
-    loss, grads = training.value_and_grad(net, params, batch, L)
-    tree.map(np.copyto, into, grads)
-    return loss
+    def all(self, params: Packed, *order: Any) -> list[Any]:
+        """What every worker answers to the same order."""
+        return self.team(params, [order] * len(self.grads))

@@ -14,10 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from . import mlp as text
-from . import parallel, scratch
+from . import scratch
 from .arrays import Array
-from .layers import Params
 from .products import pieces
 from .scratch import Packed
 from .training import Batch
@@ -27,29 +25,13 @@ Calls = list[Callable[[], Any]]
 
 
 class Replay:
-    """Workers of `mlp.mlp`: threads, for a step takes milliseconds; they do the same for batches of the same length."""
-
-    def __init__(self, params: Packed, L: Any, count: int) -> None:
-        self.L, self.count = L, count
-        self.passes: dict[int, list[_Pass]] = {}
-
-    def __call__(self, params: Packed, batch: Batch) -> list[tuple[float, Params]]:
-        """Each slice's loss and gradient, the latter in arrays that the next call writes over."""
-        rows = len(batch.x)
-        parts = parallel.slices(rows, self.count)
-        if rows not in self.passes:
-            self.passes[rows] = [_Pass(params, part.stop - part.start) for part in parts]
-        context, _ = text._context(params, rows, batch.x, batch.clock, batch.y, self.L)
-        return parallel.run([partial(each, batch, context, part) for each, part in zip(self.passes[rows], parts, strict=True)])
-
-
-class _Pass:
     """Some rows through the network and back: the calls, and the arrays they work on."""
 
-    def __init__(self, params: Packed, rows: int) -> None:
+    def __init__(self, params: Packed, grads: Packed, rows: int) -> None:
+        """grads will be filled with the gradient, call after call."""
         depth, dtype = len(params) - ("label" in params), params.buffer.dtype
         self.new = lambda width: scratch.empty((rows, width), dtype)
-        self.grads, self.calls = scratch.like(params, dtype), Calls()
+        self.grads, self.calls = grads, Calls()
         self.stack = [(params[f"layer{i}"], self.grads[f"layer{i}"]) for i in range(depth)]
         self.h, self.ones = self.new(len(params["layer0"]["w"])), scratch.ones(rows, dtype)
         self.target, self.error = (self.new(len(self.stack[-1][0]["b"])) for _ in range(2))
@@ -61,15 +43,15 @@ class _Pass:
             self._multiply(d, params["layer0"]["w"][-table.shape[1] :].T, embedded)
             self._multiply(self.one_hot.T, embedded, table)
 
-    def __call__(self, batch: Batch, context: Array, part: slice) -> tuple[float, Params]:
-        """The summed squared error of a part of the batch, and its gradient."""
+    def __call__(self, batch: Batch, context: Array) -> float:
+        """The summed squared error, when grads is filled; context: what `mlp.mlp` joins to x."""
         inputs = batch.x.shape[1]
-        self.h[:, :inputs], self.h[:, inputs:], self.target[...] = batch.x[part], context[part], batch.target[part]
+        self.h[:, :inputs], self.h[:, inputs:], self.target[...] = batch.x, context, batch.target
         if "label" in self.grads:
             entries = np.arange(self.one_hot.shape[1])
-            np.equal(entries[-1] if batch.y is None else batch.y[part, None], entries, self.one_hot)
+            np.equal(entries[-1] if batch.y is None else batch.y[:, None], entries, self.one_hot)
         deque(map(call, self.calls), maxlen=0)
-        return float(np.vdot(self.error, self.error)), self.grads
+        return float(np.vdot(self.error, self.error))
 
     def _do(self, f: Callable[..., Any], *arrays: Array) -> Array:
         """Note f(*arrays), which fills the last of them."""

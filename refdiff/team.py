@@ -16,10 +16,10 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from multiprocessing.connection import Connection
 from typing import Any
 
 from . import parallel
+from .line import Line, line
 
 FORKS = sys.platform == "linux"  # elsewhere a fork of a process with threads is not safe, or not there
 Work = Callable[[Any, Any], Any]  # of what all are given and a part of the batch
@@ -31,53 +31,44 @@ class Team:
     def __init__(self, works: Sequence[Work], given: Any) -> None:
         forks = FORKS and not multiprocessing.current_process().daemon  # such a process may not have children
         self._works = works
-        self._pipes = [_fork(work, given) for work in works[1:]] if forks else []
-        weakref.finalize(self, _dismiss, self._pipes)
+        self._lines = [_fork(work, given) for work in works[1:]] if forks else []
+        weakref.finalize(self, _dismiss, self._lines)
 
     def __call__(self, given: Any, parts: Sequence[Any]) -> list[Any]:
         """What the works return for their parts, in order; raises an error of theirs, or ChildProcessError for a process that is gone."""
-        if not self._pipes:
+        if not self._lines:
             return parallel.run([partial(work, given, part) for work, part in zip(self._works, parts, strict=True)])
         try:
-            for pipe, part in zip(self._pipes, parts[1:], strict=True):
-                pipe.send(part)
+            for each, part in zip(self._lines, parts[1:], strict=True):
+                each.send(part)
             first = parallel.attempt(partial(self._works[0], given, parts[0]))
-            outcomes = [first, *map(_receive, self._pipes)]
+            outcomes = [first, *(each.expect() for each in self._lines)]
         except (EOFError, OSError) as error:
             raise ChildProcessError("a worker's process has ended; the system may have stopped it for want of memory") from error
         return [parallel.unwrap(outcome) for outcome in outcomes]
 
 
-def _fork(work: Work, given: Any) -> Connection:
-    """The pipe to a new process that does this work, for as long as this process lives and does not dismiss it."""
-    context = multiprocessing.get_context("fork")
-    ours, its = context.Pipe()
+def _fork(work: Work, given: Any) -> Line:
+    """The line to a new process that does this work, for as long as this process lives and does not dismiss it."""
+    ours, its = line()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads: those that live on here hold no lock it needs
+        context = multiprocessing.get_context("fork")
         context.Process(target=_serve, args=(its, work, given, os.getpid()), name="refdiff worker", daemon=True).start()
     its.close()
     return ours
 
 
-def _serve(pipe: Connection, work: Work, given: Any, parent: int) -> None:
+def _serve(its: Line, work: Work, given: Any, parent: int) -> None:
     """A worker's life: until it is dismissed, or its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    with parallel.one_blas_thread():
-        while (part := _receive(pipe, parent)) is not None:
-            pipe.send(parallel.attempt(partial(work, given, part)))
+    with parallel.one_blas_thread(), suppress(EOFError, BrokenPipeError):
+        while (part := its.expect(lambda: os.getppid() == parent)) is not None:
+            its.send(parallel.attempt(partial(work, given, part)))
 
 
-def _receive(pipe: Connection, parent: int | None = None) -> Any:
-    """What comes next; None if the parent is gone."""
-    parallel.stay_awake(pipe.poll)
-    while parent is not None and not pipe.poll(1.0):
-        if os.getppid() != parent:
-            return None
-    return pipe.recv()
-
-
-def _dismiss(pipes: list[Connection]) -> None:
-    for pipe in pipes:
+def _dismiss(lines: list[Line]) -> None:
+    for each in lines:
         with suppress(OSError):  # it is gone already
-            pipe.send(None)
-        pipe.close()
+            each.send(None)
+        each.close()

@@ -126,6 +126,29 @@ def value_and_grad(
     return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
 
 
+def step(
+    state: State,
+    batch: Batch,
+    config: Config,
+    net: Network = mlp,
+    L: ModuleType = layers,
+    workers: int | None = 1,
+    all_reduce: Reduce = parallel.total,
+) -> tuple[State, float]:
+    """The state after one more step, and the batch's summed loss: `value_and_grad`, then `update`. Source: T1 [DDPM alg. 1]."""
+    gradient, advance = getattr(L, "value_and_grad", value_and_grad), getattr(L, "update", update)
+    with parallel.hold(workers):
+        loss, grads = gradient(net, state.params, batch, L, workers, all_reduce)
+        check_loss(loss, state.step + 1, config)
+        return advance(state, grads, config), loss
+
+
+def check_loss(loss: float, step: int, config: Config) -> None:
+    """Raise FloatingPointError for a loss that is NaN or infinite."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"loss = {loss} in step {step}; allowed: finite. A smaller rate, {config.rate} now, may help")
+
+
 def rate(step: int, config: Config) -> float:
     """The learning rate of a step; a run shorter than its warm-up warms up all along."""
     return optim.learning_rate(step, config.rate, min(config.warmup, config.steps - 1), config.steps)
@@ -156,16 +179,10 @@ def train(
     for bit. Progress bars and checkpoints wrap this generator. With L = fast, the arrays of a yielded state are those the next
     step changes: use or save them before going on, or copy them; the state passed in stays as it is. Source: T1 [DDPM alg. 1].
     """
-    gradient, advance = getattr(L, "value_and_grad", value_and_grad), getattr(L, "update", update)
+    advance = getattr(L, "step", step)
     state = L.adopt(state) if hasattr(L, "adopt") else state
     for batch in batches(state.step + 1, data, labels, path, config):
-        with parallel.hold(workers):
-            loss, grads = gradient(net, state.params, batch, L, workers, all_reduce)
-            if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"loss = {loss} in step {state.step + 1}; allowed: finite. A smaller rate, {config.rate} now, may help"
-                )
-            state = advance(state, grads, config)
+        state, loss = advance(state, batch, config, net, L, workers, all_reduce)
         yield state, loss / config.batch
 
 

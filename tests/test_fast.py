@@ -12,13 +12,14 @@ from functools import partial
 from importlib import util
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from refdiff import fast, flat, flow, layers, mlp, parallel, rng, schedules, scratch, training, tree
+from refdiff import fast, flat, flow, layers, mlp, parallel, rng, schedules, scratch, team, training, tree
 from refdiff.training import Batch, Config
 
 from . import test_layers
@@ -230,8 +231,6 @@ def test_repeated_gradient_is_the_text(workers, labelled, dtype):
         assert abs(loss - text_loss) <= bound * abs(text_loss) and tree.map(np.shape, grads) == tree.map(np.shape, p)
         assert {leaf.dtype for leaf in tree.flatten(grads).values()} == {np.dtype(dtype)}
         assert relative(then, tree.pack(text_grads)[0]) <= bound
-    (kept,) = adopted.kept.values()
-    assert len(kept.passes) == 4
 
 
 def test_repeated_gradient_on_several_threads():
@@ -551,6 +550,59 @@ def test_resumed_equals_uninterrupted(workers, dtype):
         assert rest == losses[stop:] and all(map(same, rest_states, states[stop:]))
         assert same(states[stop - 1], kept)
     assert states[-1].step == 9
+
+
+@pytest.mark.parametrize("forks", [True, False])
+@pytest.mark.parametrize("clip", [1e-3, 1e3, np.inf])
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_step_is_gradient_and_update(monkeypatch, workers, clip, forks):
+    """T1: a whole step, shared out, is the text's, and without a limit on the gradient bit for bit `value_and_grad`, then `update`."""
+    monkeypatch.setattr(team, "FORKS", forks and team.FORKS)
+    config, p = Config(steps=50, batch=7, rate=0.1, warmup=3, decay=0.3, clip=clip, ema=0.7), network(0)
+    text, ours, apart = training.start(p), fast.adopt(training.start(p)), fast.adopt(training.start(p))
+    for target in range(4):
+        one = drawn(7)._replace(target=drawn(7).target + target)
+        text, text_loss = training.step(text, one, config)
+        ours, loss = fast.step(ours, one, config, mlp.mlp, fast, workers)
+        apart = fast.update(apart, fast.value_and_grad(mlp.mlp, apart.params, one, fast, workers)[1], config)
+        assert relative(loss, text_loss) <= COMPLEX_STEP and ours.step == text.step
+        assert clip < np.inf or same(ours, apart)
+        for part in ("params", "average", "moments"):
+            assert relative(tree.pack(getattr(ours, part))[0], tree.pack(getattr(text, part))[0]) <= COMPLEX_STEP
+
+
+def test_step_of_an_unlimited_gradient():
+    """T1: a gradient whose norm is infinite leaves NaN where it is infinite, as in the text, or is an error if the loss is."""
+    config, one, p = Config(steps=5, batch=7), drawn(7), network(0)
+    far = one._replace(target=np.full_like(one.target, 1e200))
+    for state in (training.start(p), fast.adopt(training.start(p))):
+        before = tree.pack(state.params)[0]
+        with np.errstate(over="ignore"), pytest.raises(FloatingPointError, match="loss = inf in step 1"):
+            fast.step(state, far, config, mlp.mlp, fast, 2)
+        np.testing.assert_array_equal(tree.pack(state.params)[0], before)
+    grads = {name: {key: np.zeros_like(leaf) for key, leaf in layer.items()} for name, layer in p.items()}
+    grads["layer0"]["w"][0, 0] = np.inf
+    with np.errstate(invalid="ignore"):
+        text, ours = training.update(training.start(p), grads, config), fast.update(fast.adopt(training.start(p)), grads, config)
+    np.testing.assert_array_equal(np.isnan(tree.pack(ours.params)[0]), np.isnan(tree.pack(text.params)[0]))
+    assert np.isnan(ours.params["layer0"]["w"][0, 0]) and np.isinf(grads["layer0"]["w"][0, 0])
+
+
+@pytest.mark.parametrize("what", ["value_and_grad", "update", "all_reduce"])
+def test_step_uses_what_it_is_given(what):
+    """T1: another loss, update or sum, in the op set or as an argument, is the one that is used."""
+    calls, (given, right) = (
+        [],
+        {"value_and_grad": (fast, fast.value_and_grad), "update": (fast, fast.update), "all_reduce": (None, parallel.total)}[what],
+    )
+
+    def noted(*args):
+        calls.append(what)
+        return right(*args)
+
+    L = SimpleNamespace(**vars(fast) | {what: noted}) if given else fast
+    fast.step(fast.adopt(training.start(network(0))), drawn(4), Config(steps=5, batch=4), mlp.mlp, L, 2, parallel.total if given else noted)
+    assert calls == [what]
 
 
 def test_a_yielded_state_can_be_the_start_of_another_run():

@@ -61,9 +61,7 @@ def our_step(net: training.Network, p: tree.Tree, batch: training.Batch, L: Any,
 
     def step() -> None:
         nonlocal state
-        with parallel.hold(workers):
-            _, grads = fast.value_and_grad(net, state.params, batch, L, workers)
-            state = fast.update(state, grads, config)
+        state, _ = fast.step(state, batch, config, net, L, workers)
 
     return step
 
