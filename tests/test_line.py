@@ -39,14 +39,21 @@ def test_every_message_arrives(monkeypatch, room, naps):
     assert time.monotonic() - begin < 5
 
 
-def test_a_late_call_wakes_nobody_twice():
-    """T1: a wake-up call that came when its message had been read already is not a message."""
-    ours, its = lines.line()
-    its.pipe.send_bytes(b"")
-    its.pipe.send_bytes(b"")
-    process = multiprocessing.get_context("fork").Process(target=lambda: (time.sleep(0.1), its.send("late")), daemon=True)
-    process.start()
-    assert ours.expect() == "late"
+@pytest.mark.parametrize("room", [0, 200])
+def test_a_late_call_is_no_message(monkeypatch, room):
+    """T1: a wake-up call that came when its message had been read already is neither a message nor kept, so that the next sleep is one."""
+    monkeypatch.setattr(lines, "ROOM", room)
+    for late in False, True:
+        ours, its = lines.line()
+        its.pipe.send_bytes(b"")
+        its.pipe.send_bytes(b"")
+        if late:
+            send = lambda: (time.sleep(0.4), its.send("it"))  # noqa: B023, E731
+            multiprocessing.get_context("fork").Process(target=send, daemon=True).start()
+        else:
+            its.send("it")
+        begin = time.process_time()
+        assert ours.expect() == "it" and time.process_time() - begin < 0.2
 
 
 @pytest.mark.parametrize("closed", [True, False])
