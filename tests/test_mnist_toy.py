@@ -126,6 +126,7 @@ def test_minutes_become_steps_that_fit(data, tmp_path):
     [
         ("eps", ["--sampler", "ddpm", "--guidance", "2"]),
         ("eps", ["--classifier", "classifier", "--scale", "2"]),
+        ("eps", ["--classifier", "classifier", "--guidance", "2"]),
         ("v", ["--sampler", "heun"]),
         ("velocity", ["--guidance", "2"]),
     ],
@@ -215,6 +216,15 @@ def test_classifier_derivative():
     expected = tree_gradient(lambda a: (dout * classifier.classifier(a["p"], a["x"], t, groups=2)[0]).sum(), arguments)
     for found, right in zip(tree.flatten({"p": dp, "x": dx}).values(), tree.flatten(expected).values(), strict=True):
         assert relative(found, right) <= UNET and np.abs(right).max() > 0
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 3.0])
+def test_scale_says_what_the_model_is_told(gamma):
+    """G3: gamma = 0 asks the model without labels, 1 with them, anything between or beyond mixes the two answers."""
+    net = lambda x, t, y=None: x + (100.0 if y is None else np.where(y == 10, 100.0, y))  # noqa: E731
+    x, y = np.zeros(3), np.array([1, 2, 3])
+    answer = digits_sample.labelled(net, y, digits_sample.Method("ddim", 1, gamma))(x, 5)
+    np.testing.assert_allclose(answer, (1 - gamma) * 100.0 + gamma * y, rtol=1e-15)
 
 
 def test_classifier_of_fast_layers_is_the_same():

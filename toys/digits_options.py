@@ -55,9 +55,9 @@ def add_drawing(command: argparse.ArgumentParser, out: Path | None) -> None:
     command.add_argument("--run", type=Path, required=True, metavar="FILE", help="checkpoint of a unet")
     command.add_argument("--sampler", type=choice(*SAMPLERS), help="ddpm, ddim, heun (default ddim; heun for velocity, which has no other)")
     command.add_argument("--steps", type=integer(1, 1000), metavar="N", help="of the sampler (default 250, 50, 25)")
-    guide = command.add_mutually_exclusive_group()
-    guide.add_argument("--guidance", type=number(0, 100), metavar="GAMMA", help="classifier-free scale; 1 is none (default 1)")
-    guide.add_argument("--classifier", type=Path, metavar="FILE", help="checkpoint of a classifier that steers a model told no label")
+    gamma = "classifier-free scale: 0 tells the model no label, 1 the label, more exaggerates it (default 1; 0 with --classifier)"
+    command.add_argument("--guidance", type=number(0, 100), metavar="GAMMA", help=gamma)
+    command.add_argument("--classifier", type=Path, metavar="FILE", help="checkpoint of a classifier that steers too")
     command.add_argument("--scale", type=number(0, 1000), metavar="S", help="how strongly the classifier steers (default 1)")
     command.add_argument("--seed", type=integer(0, 2**64 - 1), default=0, metavar="N", help="of all random numbers (default 0)")
     if out is not None:

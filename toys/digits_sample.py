@@ -22,7 +22,7 @@ TOGETHER = 200  # images that walk from noise to data at once, by which the nois
 
 @dataclass(frozen=True)
 class Method:
-    """How to draw: gamma as in `guidance` (1: the labels as learned); or a classifier's parameters and how strongly it pulls."""
+    """How to draw: gamma as in `guidance` (0: no labels, 1: labels as learned), and a classifier's parameters and how strongly it pulls."""
 
     sampler: str
     steps: int
@@ -74,11 +74,9 @@ def predict_x0(net: Model, spec: Spec, y: Array, method: Method) -> Model:
 
 
 def labelled(net: Model, y: Array, method: Method) -> Model:
-    """The network as model(x, t): told no label if a classifier steers, the label for gamma = 1, both otherwise."""
-    if method.judge is not None:
-        return lambda x, t: net(x, t)
-    if method.gamma == 1:  # the same answers as `guided`, for half the work
-        return lambda x, t: net(x, t, y)
+    """The network as model(x, t): told no label for gamma = 0, the label for gamma = 1, both otherwise."""
+    if method.gamma in (0, 1):  # the same answers as `guided`, for half the work
+        return lambda x, t: net(x, t, y if method.gamma else None)
     return guidance.guided(net, y, method.gamma, CLASSES)
 
 

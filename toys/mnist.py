@@ -131,7 +131,8 @@ def drawing(arguments: argparse.Namespace) -> tuple[Any, Spec, Method]:
         raise Wrong(f"argument --sampler: {sampler!r} for a run of kind velocity; allowed: heun")
     if arguments.scale is not None and arguments.classifier is None:
         raise Wrong(f"argument --scale: {arguments.scale}; allowed: with --classifier")
-    gamma, scale = (1.0 if value is None else value for value in (arguments.guidance, arguments.scale))
+    unasked = 1.0 if arguments.classifier is None else 0.0
+    gamma, scale = (unasked if arguments.guidance is None else arguments.guidance, 1.0 if arguments.scale is None else arguments.scale)
     method = Method(sampler, arguments.steps or SAMPLERS[sampler], gamma, judge_of(arguments.classifier, spec), scale, arguments.seed)
     return digits_sample.network(state.averaged(config), spec), spec, method
 
