@@ -58,7 +58,7 @@ def train(data, out, *more, steps=3):
 def runs(data, tmp_path_factory):
     """A checkpoint of every kind of model."""
     folder = tmp_path_factory.mktemp("runs")
-    chosen = {"eps": [], "velocity": ["--kind", "velocity"], "v": ["--kind", "v", "--schedule", "linear"]}
+    chosen = {"eps": [], "velocity": ["--kind", "velocity"], "v": ["--kind", "v", "--schedule", "cosine"]}
     chosen |= {name: ["--model", name] for name in ("classifier", "clean-classifier")}
     for name, more in chosen.items():
         assert train(data, folder / name, *more, steps=2) == 0
@@ -174,7 +174,7 @@ def test_eval_prints_numbers(runs, data, capfd):
         (["sample", "--run", "/nowhere"], "--run: '/nowhere'; allowed: a checkpoint"),
         (["sample", "--run", "CLASSIFIER"], "holds a classifier; allowed: unet"),
         (["sample", "--run", "RUN", "--scale", "2"], "--scale: 2.0; allowed: with --classifier"),
-        (["sample", "--run", "V", "--classifier", "CLASSIFIER"], "learned on the schedule cosine; allowed: linear"),
+        (["sample", "--run", "V", "--classifier", "CLASSIFIER"], "learned on the schedule linear; allowed: cosine"),
         (["sample", "--run", "VELOCITY", "--sampler", "ddim"], "--sampler: 'ddim' for a run of kind velocity; allowed: heun"),
         (["eval", "--run", "VELOCITY"], "--judge: None for a run of kind velocity"),
         ([], "no command; allowed: train, sample, eval, animate"),

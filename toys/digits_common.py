@@ -16,7 +16,7 @@ from refdiff.tree import Tree
 CLASSES, SHAPE = 10, (28, 28, 1)
 MODELS = ("unet", "classifier", "clean-classifier")
 KINDS = ("eps", "x0", "v", "velocity")
-SCHEDULES = ("cosine", "linear")
+SCHEDULES = ("linear", "cosine")
 
 
 class Wrong(Exception):

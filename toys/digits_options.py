@@ -38,7 +38,7 @@ def add_train(command: argparse.ArgumentParser) -> None:
     command.add_argument("--resume", type=Path, metavar="FILE", help="go on from this checkpoint, and write to it")
     command.add_argument("--model", type=choice(*MODELS), help=f"{', '.join(MODELS)} (default unet)")
     command.add_argument("--kind", type=choice(*KINDS), help=f"what a unet predicts: {', '.join(KINDS)} (default eps)")
-    command.add_argument("--schedule", type=choice(*SCHEDULES), help=f"{', '.join(SCHEDULES)} (default cosine); velocity has none")
+    command.add_argument("--schedule", type=choice(*SCHEDULES), help=f"{', '.join(SCHEDULES)} (default linear); velocity has none")
     command.add_argument("--base", type=integer(8, 256), metavar="N", help="channels, a multiple of 8 (default 16)")
     length = command.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=number(0.01, 1e5), metavar="M", help="as many steps as fit in this time (default 10)")
@@ -96,4 +96,4 @@ def new_spec(arguments: argparse.Namespace) -> Spec:
     if fixed and arguments.schedule:
         raise Wrong(f"argument --schedule: {arguments.schedule!r}; allowed: no --schedule for --kind velocity and --model clean-classifier")
     kind = "x0" if model == "clean-classifier" else kind
-    return Spec(model, kind, fixed or arguments.schedule or "cosine", base, arguments.workers or parallel.cores(), "")
+    return Spec(model, kind, fixed or arguments.schedule or SCHEDULES[0], base, arguments.workers or parallel.cores(), "")
