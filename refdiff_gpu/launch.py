@@ -1,0 +1,61 @@
+"""Calling a kernel by its name, on the device there is: a GPU by CuPy, or NumPy where REFDIFF_GPU_EMULATE=1 asks for it."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any
+
+from . import emulate
+from .kernels import KERNELS, PREAMBLE, bind, is_array
+
+OPTIONS = ("-fmad=false",)  # a product and a sum round twice, as in NumPy
+
+
+def launch(name: str, *inputs: Any, out: Any = None, dtype: Any = None, **numbers: Any) -> Any:
+    """What the kernel makes of its inputs, device arrays in order and numbers by name: an array, or a tuple of arrays.
+
+    `out` is an array or a tuple of arrays to write into, which may be inputs; `dtype` the precision, where no input tells it.
+    """
+    outs = None if out is None else list(out) if isinstance(out, tuple | list) else [out]
+    device = _emulated if emulating() else _cupy
+    results = device(name, inputs, outs, dtype, numbers)
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def emulating() -> bool:
+    """Whether the kernels are to be interpreted on NumPy."""
+    return os.environ.get("REFDIFF_GPU_EMULATE") == "1"
+
+
+def _emulated(name: str, inputs: tuple[Any, ...], outs: Any, dtype: Any, numbers: dict[str, Any]) -> list[Any]:
+    from . import guard
+
+    inner = tuple(guard.unwrap(each) if is_array(each) else each for each in inputs)
+    numbers = {key: guard.unwrap(each) if is_array(each) else each for key, each in numbers.items()}
+    results = emulate.call(name, KERNELS[name], inner, numbers, outs and [guard.unwrap(each) for each in outs], dtype)
+    return outs or [guard.wrap(each) for each in results]
+
+
+def _cupy(name: str, inputs: tuple[Any, ...], outs: Any, dtype: Any, numbers: dict[str, Any]) -> list[Any]:
+    kernel, cupy = KERNELS[name], _library()
+    bound = bind(kernel, inputs, numbers, dtype)
+    outs = outs or [cupy.empty(bound.shape, dtype) for dtype in bound.dtypes]
+    if outs[0].size:
+        compiled(name)(*bound.arguments, *outs)
+    return outs
+
+
+def _library() -> Any:
+    try:
+        import cupy
+    except ImportError as error:
+        raise RuntimeError(f"no GPU: CuPy is missing ({error}); allowed: pip install 'refdiff[gpu]', or REFDIFF_GPU_EMULATE=1") from error
+    return cupy
+
+
+@lru_cache(maxsize=None)
+def compiled(name: str) -> Any:
+    """The kernel as CuPy's own, which compiles it once for each precision."""
+    kernel = KERNELS[name]
+    return _library().ElementwiseKernel(kernel.inputs, kernel.outputs, kernel.body, f"refdiff_{name}", preamble=PREAMBLE, options=OPTIONS)
