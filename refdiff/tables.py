@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .arrays import Array, Time, check_integer, check_number
+from .arrays import Array, Time, check_integer, check_number, holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Schedule:
         t, s = self.time(t, low=1), self.time(s, "s")
         if s.ndim and t.ndim and s.shape != t.shape:
             raise ValueError(f"s has shape {s.shape}; allowed: () or {t.shape}, the shape of t")
-        if not np.all(s < t):
+        if not holds(s < t):
             raise ValueError(f"s = {s!r} is not below t = {t!r}; allowed: 0 <= s < t <= T = {self.T}")
         return t, s
 
