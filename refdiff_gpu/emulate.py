@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .kernel import Kernel, bind
+from .kernel import Bound, Kernel, Param, bind
 from .parse import Node, parse
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {name: getattr(np, name) for name in ("sqrt", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos")}
@@ -55,37 +55,38 @@ _ledgers: list[Ledger] = []
 
 def call(name: str, kernel: Kernel, inputs: tuple[Any, ...], numbers: dict[str, Any], outs: Any = None, dtype: Any = None) -> list[Any]:
     """Run a kernel on NumPy arrays: match the arguments, make the outputs unless given, interpret the body."""
-    bound = bind(kernel, inputs, numbers, dtype)
+    bound = bind(kernel, inputs, dict(numbers), dtype)
     outs = outs or [np.empty(bound.shape, dtype) for dtype in bound.dtypes]
-    for record in (run(name, kernel, bound.arguments, outs, bound.T),):
-        for ledger in _ledgers:
-            ledger.calls.append(record)
+    if [out.shape for out in outs] != [bound.shape] * len(kernel.outs):
+        raise ValueError(f"out has shapes {[out.shape for out in outs]}; allowed: {len(kernel.outs)} of {bound.shape}")
+    record = (_summed if kernel.after else run)(name, kernel, bound, outs)
+    for ledger in _ledgers:
+        ledger.calls.append(record)
     return outs
 
 
-def run(name: str, kernel: Kernel, arguments: list[Any], outs: list[Any], T: np.dtype[Any]) -> Call:
+def run(name: str, kernel: Kernel, bound: Bound, outs: list[Any]) -> Call:
     """Interpret a body over all its threads, one for each element of the outputs."""
-    shape, read = outs[0].shape, 0
-    threads = _Threads(shape, T)
-    for param, value in zip(kernel.ins, arguments, strict=True):
-        dtype = param.dtype(T)
-        if isinstance(value, np.ndarray) and value.dtype != dtype:
-            raise TypeError(f"{param.name} has dtype {value.dtype}; allowed: {dtype}")
-        threads.types[param.name] = dtype
-        if param.raw:
-            threads.raw[param.name] = value.reshape(-1)
-        else:
-            threads.values[param.name] = value if isinstance(value, np.ndarray) else dtype.type(value)
-            read += getattr(value, "nbytes", 0) if isinstance(value, np.ndarray) else 0
-    threads.types |= {param.name: param.dtype(T) for param in kernel.outs}
-    if outs[0].size:
-        with np.errstate(all="ignore"):
-            threads.execute(parse(kernel.body))
-            results = [np.broadcast_to(threads.values[param.name], shape) for param in kernel.outs]
-            for out, result in zip(outs, results, strict=True):
-                out[...] = result
+    threads = _Threads(outs[0].shape, bound.T)
+    read = threads.take(kernel, bound.arguments)
+    threads.finish(kernel.body, kernel.outs, outs)
     written = sum(out.nbytes for out in outs)
     return Call(name, outs[0].size, read + threads.bytes, written, threads.loads, threads.flops * outs[0].size)
+
+
+def _summed(name: str, kernel: Kernel, bound: Bound, outs: list[Any]) -> Call:
+    """Interpret the body over all elements, sum its terms, and make the outputs of the sums."""
+    whole = np.broadcast_shapes(*(np.shape(value) for value in bound.arguments))
+    terms, sums = _Threads(whole, bound.T), _Threads(outs[0].shape, bound.T)
+    read = terms.take(kernel, bound.arguments)
+    sums.take(kernel, [value if np.ndim(value) == 0 else 0 for value in bound.arguments])
+    with np.errstate(all="ignore"):
+        terms.execute(parse(kernel.body))
+        term = np.broadcast_to(terms.values["term"], whole)
+        sums.values["a"] = np.asarray(np.add.reduce(term, axis=bound.axis, keepdims=bound.keepdims))
+    sums.finish(f"{kernel.after};", kernel.outs, outs)
+    flops = terms.flops * term.size + term.size + sums.flops * outs[0].size
+    return Call(name, term.size, read, sum(out.nbytes for out in outs), 0, flops)
 
 
 class _Threads:
@@ -98,6 +99,33 @@ class _Threads:
         self.raw: dict[str, Any] = {}
         self.mask: Any = None  # which threads are here, inside a choice
         self.loads = self.bytes = self.flops = 0
+
+    def take(self, kernel: Kernel, arguments: list[Any]) -> int:
+        """Take a call's arguments; the bytes of those that are read element by element."""
+        read = 0
+        for param, value in zip(kernel.ins, arguments, strict=True):
+            dtype = self.types[param.name] = param.dtype(self.T)
+            if not isinstance(value, np.ndarray):
+                self.values[param.name] = dtype.type(value)
+                continue
+            if value.dtype != dtype:
+                raise TypeError(f"{param.name} has dtype {value.dtype}; allowed: {dtype}")
+            if param.raw:
+                self.raw[param.name] = value.reshape(-1)
+            else:
+                self.values[param.name] = value
+                read += value.nbytes
+        return read
+
+    def finish(self, body: str, params: tuple[Param, ...], outs: list[Any]) -> None:
+        """Run a body, and write what it leaves for the outputs."""
+        self.types |= {param.name: param.dtype(self.T) for param in params}
+        if not outs[0].size:
+            return
+        with np.errstate(all="ignore"):
+            self.execute(parse(body))
+        for out, result in zip(outs, [np.broadcast_to(self.values[param.name], out.shape) for param, out in zip(params, outs, strict=True)], strict=True):
+            out[...] = result
 
     def execute(self, statements: list[Node]) -> None:
         for statement in statements:

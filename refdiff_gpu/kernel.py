@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-Rule = Callable[..., tuple[tuple[int, ...], dict[str, int]]]  # (*inputs, **numbers) -> shape of the outputs, numbers the body needs
+Shape = tuple[int, ...]
+Rule = Callable[..., tuple[Shape, dict[str, Any]]]  # (*inputs, **numbers) -> shape of the outputs, numbers the body needs
 
 PREAMBLE = "typedef unsigned int uint32; typedef unsigned long long uint64; typedef long long int64;\n"
 
@@ -33,12 +34,16 @@ class Kernel:
 
     Inputs are broadcast against each other, and outputs have their shape; where all are raw, `rule` gives the shape, and the
     body finds its place by the number `i` of its output's element, counted along the last axis first. T is float or double.
+
+    A sum has `after`: its body ends in a `term` for every element of the broadcast inputs, and `after` makes the output from the
+    sum `a` of the terms over the axes that the call names.
     """
 
     inputs: str
     outputs: str
     body: str
     rule: Rule | None = None
+    after: str = ""
 
     @cached_property
     def ins(self) -> tuple[Param, ...]:
@@ -60,22 +65,40 @@ class Bound:
     """A call made ready: the arguments in order, and the shape and types of what comes out."""
 
     arguments: list[Any]
-    shape: tuple[int, ...]
+    shape: Shape
     dtypes: list[np.dtype[Any]]
     T: np.dtype[Any]
+    axis: Shape = ()
+    keepdims: bool = False
 
 
 def bind(kernel: Kernel, inputs: tuple[Any, ...], numbers: dict[str, Any], dtype: Any = None) -> Bound:
     """Match arguments with parameters: arrays in order, then numbers by name; raises TypeError for a wrong count or precision."""
-    shape, more = kernel.rule(*inputs, **numbers) if kernel.rule else (None, numbers)
+    axis, keepdims = numbers.pop("axis", ()), numbers.pop("keepdims", False)
+    shape, numbers = kernel.rule(*inputs, **numbers) if kernel.rule else (None, numbers)
     names = [param.name for param in kernel.ins]
-    given = dict(zip(names, inputs, strict=False)) | {name: more[name] for name in names if name in more}
-    if len(inputs) > len(names) or set(given) != set(names):
-        raise TypeError(f"arguments {list(given)} for {len(inputs)} inputs; allowed: {kernel.inputs}")
+    given = dict(zip(names, inputs, strict=False)) | numbers
+    if len(inputs) > len(names) or given.keys() != set(names):
+        raise TypeError(f"arguments {', '.join(given)}; allowed: {kernel.inputs}")
     precision = _precision(kernel, given, dtype)
+    whole = np.broadcast_shapes(*(getattr(given[param.name], "shape", ()) for param in kernel.ins if not param.raw))
+    axis = _axes(axis, len(whole)) if kernel.after else ()
     if shape is None:
-        shape = np.broadcast_shapes(*(getattr(given[param.name], "shape", ()) for param in kernel.ins if not param.raw))
-    return Bound([given[name] for name in names], shape, [param.dtype(precision) for param in kernel.outs], precision)
+        shape = _summed(whole, axis, keepdims)
+    return Bound([given[name] for name in names], shape, [param.dtype(precision) for param in kernel.outs], precision, axis, keepdims)
+
+
+def _axes(axis: Any, ndim: int) -> Shape:
+    """The axes named; None names all."""
+    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return tuple(sorted(each % ndim for each in axes))
+
+
+def _summed(shape: Shape, axis: Shape, keepdims: bool) -> Shape:
+    """What is left of a shape."""
+    if keepdims:
+        return tuple(1 if k in axis else size for k, size in enumerate(shape))
+    return tuple(size for k, size in enumerate(shape) if k not in axis)
 
 
 def _precision(kernel: Kernel, given: dict[str, Any], dtype: Any) -> np.dtype[Any]:

@@ -39,9 +39,11 @@ def _emulated(name: str, inputs: tuple[Any, ...], outs: Any, dtype: Any, numbers
 
 def _cupy(name: str, inputs: tuple[Any, ...], outs: Any, dtype: Any, numbers: dict[str, Any]) -> list[Any]:
     kernel, cupy = KERNELS[name], _library()
-    bound = bind(kernel, inputs, numbers, dtype)
+    bound = bind(kernel, inputs, dict(numbers), dtype)
     outs = outs or [cupy.empty(bound.shape, dtype) for dtype in bound.dtypes]
-    if outs[0].size:
+    if kernel.after:
+        compiled(name)(*bound.arguments, out=outs[0], axis=bound.axis, keepdims=bound.keepdims)
+    elif outs[0].size:
         compiled(name)(*bound.arguments, *outs)
     return outs
 
@@ -57,5 +59,10 @@ def _library() -> Any:
 @lru_cache(maxsize=None)
 def compiled(name: str) -> Any:
     """The kernel as CuPy's own, which compiles it once for each precision."""
-    kernel = KERNELS[name]
-    return _library().ElementwiseKernel(kernel.inputs, kernel.outputs, kernel.body, f"refdiff_{name}", preamble=PREAMBLE, options=OPTIONS)
+    kernel, cupy = KERNELS[name], _library()
+    common = {"name": f"refdiff_{name}", "preamble": PREAMBLE, "options": OPTIONS}
+    if not kernel.after:
+        return cupy.ElementwiseKernel(kernel.inputs, kernel.outputs, kernel.body, **common)
+    (out,) = kernel.outs
+    term = f"[&]() {{ {kernel.body} return term; }}()"
+    return cupy.ReductionKernel(kernel.inputs, kernel.outputs, term, "a + b", kernel.after, "0", reduce_type=out.ctype, **common)
