@@ -79,7 +79,7 @@ def bind(kernel: Kernel, inputs: tuple[Any, ...], numbers: dict[str, Any], dtype
     names = [param.name for param in kernel.ins]
     given = dict(zip(names, inputs, strict=False)) | numbers
     if len(inputs) > len(names) or given.keys() != set(names):
-        raise TypeError(f"arguments {', '.join(given)}; allowed: {kernel.inputs}")
+        raise TypeError(f"{len(inputs)} inputs, numbers {', '.join(numbers) or 'none'}; allowed: {kernel.inputs}")
     precision = _precision(kernel, given, dtype)
     whole = np.broadcast_shapes(*(getattr(given[param.name], "shape", ()) for param in kernel.ins if not param.raw))
     axis = _axes(axis, len(whole)) if kernel.after else ()

@@ -16,7 +16,7 @@ _ADAM = """
 """
 
 OPTIM = {
-    "norm": Kernel("T g, T batch", "double squares", "T mean = g / batch; double term = double(mean * mean);", after="squares = a"),
+    "squared_norm": Kernel("T g, T batch", "double squares", "T mean = g / batch; double term = double(mean * mean);", after="squares = a"),
     "clip_factor": Kernel(
         "double squares, double limit",
         "double factor",

@@ -33,8 +33,8 @@ _PHILOX = """
 """
 _UNIFORM = "".join(f"double u{j} = (double(c{j}) + double(0.5)) / double(4294967296.0);" for j in range(4))
 _NORMAL = """
-    double radius0 = sqrt(double(-2.0) * log(u0));
-    double radius1 = sqrt(double(-2.0) * log(u2));
+    double radius0 = sqrt(-double(2.0) * log(u0));
+    double radius1 = sqrt(-double(2.0) * log(u2));
     double angle0 = double(6.283185307179586) * u1;
     double angle1 = double(6.283185307179586) * u3;
     y0 = T(radius0 * cos(angle0));
