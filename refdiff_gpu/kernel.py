@@ -104,7 +104,8 @@ def _summed(shape: Shape, axis: Shape, keepdims: bool) -> Shape:
 def _precision(kernel: Kernel, given: dict[str, Any], dtype: Any) -> np.dtype[Any]:
     """The one precision of all arrays of type T, or the one asked for where there is none."""
     arrays = {p.name: given[p.name] for p in kernel.ins if p.ctype == "T" and is_array(given[p.name])}
-    found = {np.dtype(array.dtype) for array in arrays.values()} or {np.dtype(dtype or np.float64)}
+    typed = any(param.ctype == "T" for param in (*kernel.ins, *kernel.outs))
+    found = {np.dtype(array.dtype) for array in arrays.values()} or {np.dtype(dtype if typed and dtype else np.float64)}
     if len(found) > 1 or not found <= {np.dtype(np.float32), np.dtype(np.float64)}:
         described = ", ".join(f"{name} {array.dtype}" for name, array in arrays.items())
         raise TypeError(f"precisions: {described or dtype}; allowed: all float32 or all float64")

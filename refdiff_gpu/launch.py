@@ -15,7 +15,8 @@ OPTIONS = ("-fmad=false",)  # a product and a sum round twice, as in NumPy
 def launch(name: str, *inputs: Any, out: Any = None, dtype: Any = None, **numbers: Any) -> Any:
     """What the kernel makes of its inputs, device arrays in order and numbers by name: an array, or a tuple of arrays.
 
-    `out` is an array or a tuple of arrays to write into, which may be inputs; `dtype` the precision, where no input tells it.
+    `out` is an array or a tuple of arrays to write into, which may be inputs; `dtype` the precision, where no input tells it. Sums also
+    take `axis` and `keepdims`. Raises `device.NoDevice` where there is no device.
     """
     outs = None if out is None else list(out) if isinstance(out, tuple | list) else [out]
     device = _emulated if emulating() else _cupy
@@ -38,7 +39,9 @@ def _emulated(name: str, inputs: tuple[Any, ...], outs: Any, dtype: Any, numbers
 
 
 def _cupy(name: str, inputs: tuple[Any, ...], outs: Any, dtype: Any, numbers: dict[str, Any]) -> list[Any]:
-    kernel, cupy = KERNELS[name], _library()
+    from . import device
+
+    kernel, cupy = KERNELS[name], device.library()
     bound = bind(kernel, inputs, dict(numbers), dtype)
     outs = outs or [cupy.empty(bound.shape, dtype) for dtype in bound.dtypes]
     if kernel.after:
@@ -48,18 +51,12 @@ def _cupy(name: str, inputs: tuple[Any, ...], outs: Any, dtype: Any, numbers: di
     return outs
 
 
-def _library() -> Any:
-    try:
-        import cupy
-    except ImportError as error:
-        raise RuntimeError(f"no GPU: CuPy is missing ({error}); allowed: pip install 'refdiff[gpu]', or REFDIFF_GPU_EMULATE=1") from error
-    return cupy
-
-
 @lru_cache(maxsize=None)
 def compiled(name: str) -> Any:
     """The kernel as CuPy's own, which compiles it once for each precision."""
-    kernel, cupy = KERNELS[name], _library()
+    from . import device
+
+    kernel, cupy = KERNELS[name], device.library()
     common = {"name": f"refdiff_{name}", "preamble": PREAMBLE, "options": OPTIONS}
     if not kernel.after:
         return cupy.ElementwiseKernel(kernel.inputs, kernel.outputs, kernel.body, **common)
