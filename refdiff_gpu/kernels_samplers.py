@@ -88,7 +88,9 @@ def _ode() -> dict[str, Kernel]:
 SAMPLERS = {
     "q_sample": Kernel("T x0, T noise, T signal, T sigma", "T x_t", "x_t = signal * x0 + sigma * noise;"),
     "noised": Kernel(
-        "T x0, T noise, T signal, T sigma, T a, T b", "T x_t, T target", "x_t = signal * x0 + sigma * noise; target = a * x0 + b * noise;"
+        "T x0, T noise, T signal, T sigma, T of_x0, T of_noise",
+        "T x_t, T target",
+        "x_t = signal * x0 + sigma * noise; target = of_x0 * x0 + of_noise * noise;",
     ),
     "guide": Kernel("T unconditional, T conditional, T gamma", "T guided", f"guided = {_GUIDE};"),
     "steer_score": Kernel("T score, T gradient, T gamma", "T steered", "steered = score + gamma * gradient;"),
