@@ -44,8 +44,8 @@ _NORMAL = """
 """
 
 
-def _blocks(sample: Any, step: Any, blocks: int, **numbers: int) -> tuple[Shape, dict[str, int]]:
-    return (prod(sample.shape), blocks), {"blocks": blocks, **numbers}
+def _blocks(sample: Any, *step: Any, **numbers: Any) -> tuple[Shape, dict[str, Any]]:
+    return (prod(sample.shape), numbers["blocks"]), numbers
 
 
 def _words(body: str) -> str:
