@@ -109,7 +109,7 @@ def squared_decoder(x0: Array, mean: Array, variance: Array) -> Array:
 
     Source: E7 [DDPM sec. 3.4].
     """
-    return gaussian.log_density(x0, mean, np.ones_like(variance))
+    return gaussian.log_density(x0, mean, np.ones_like(variance)[()])
 
 
 def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:

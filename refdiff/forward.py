@@ -150,4 +150,4 @@ def prior_kl(x0: Array, schedule: Schedule) -> Array:
     Source: F6, E5 [DDPM eq. 5].
     """
     mean, variance = q_marginal(x0, schedule.T, schedule)
-    return gaussian.kl_diagonal(mean, variance, np.zeros_like(mean), np.ones_like(variance))
+    return gaussian.kl_diagonal(mean, variance, np.zeros_like(mean), np.ones_like(variance)[()])

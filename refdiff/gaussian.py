@@ -168,7 +168,7 @@ def _excess(ratio: Array, delta: Array) -> Array:
     series = np.zeros_like(d)
     for k in range(12, 1, -1):
         series = (series + 1) * d / k
-    return np.where(abs(d) < 0.1, series * d, delta - d)
+    return np.where(abs(d) < 0.1, series * d, delta - d)[()]
 
 
 def _whiten(root: Array, matrix: Array) -> Array:

@@ -102,7 +102,7 @@ class Schedule:
 
     def rates(self, t: Time) -> tuple[Array, Array]:
         """(1, -1): rescaled to x_t / (signal + sigma), a diffusion walks the straight path from noise to data (M5)."""
-        one = np.ones(self.time(t).shape)
+        one = np.ones_like(self.time(t), np.float64)
         return one, -one
 
     def time(self, t: Time, name: str = "t", low: int = 0) -> Array:

@@ -69,6 +69,8 @@ class Guard(NDArrayOperatorsMixin):
         if name not in UFUNCS or method != "__call__":
             raise TypeError(f"{name}.{method} is not in CuPy, or nothing here needs it; allowed: {', '.join(sorted(UFUNCS))}")
         _check_keywords(name, (), keywords, ("out", "dtype"))
+        if any(isinstance(each, list | tuple) for each in inputs):
+            raise TypeError(f"Unsupported type {list}")
         out = keywords.get("out")
         result = ufunc(*map(_inside, inputs), **{key: _inside(value) for key, value in keywords.items()})
         return out[0] if out else wrap(result)

@@ -55,7 +55,9 @@ UFUNCS = frozenset(
     ]
 )
 
-CREATORS = frozenset(["arange", "array", "asarray", "empty", "zeros"])  # by like=; with eye, full and ones NumPy hands on `device`, which CuPy 13 refuses
+CREATORS = frozenset(
+    ["arange", "array", "asarray", "empty", "zeros"]
+)  # by like=; with eye, full and ones NumPy hands on `device`, which CuPy 13 refuses
 
 _FUNCTIONS = """
 all a axis out keepdims

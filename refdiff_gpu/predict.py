@@ -43,7 +43,7 @@ def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: 
 def tweedie_mean(x_t: Array, score: Array, t: Time, path: GaussianPath) -> Array:
     check_arrays(x_t=x_t, score=score)
     signal, sigma = path.signal_sigma(t)
-    text._nonzero(signal, f"Tweedie's formula at t = {t!r}, where signal is 0, is undefined")
+    text._nonzero(signal, "Tweedie's formula at t = {!r}, where signal is 0, is undefined", t)
     return launch("tweedie_mean", x_t, score, like(sigma**2, x_t), like(signal, x_t))
 
 
