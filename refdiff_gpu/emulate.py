@@ -15,7 +15,9 @@ import numpy as np
 from .kernel import Bound, Kernel, Param, bind
 from .parse import Node, parse
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {name: getattr(np, name) for name in ("sqrt", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos")}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    name: getattr(np, name) for name in ("sqrt", "exp", "expm1", "log", "log1p", "tanh", "sin", "cos")
+}
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "<<": np.left_shift, ">>": np.right_shift, "&": np.bitwise_and, "|": np.bitwise_or,
@@ -124,7 +126,9 @@ class _Threads:
             return
         with np.errstate(all="ignore"):
             self.execute(parse(body))
-        for out, result in zip(outs, [np.broadcast_to(self.values[param.name], out.shape) for param, out in zip(params, outs, strict=True)], strict=True):
+        for out, result in zip(
+            outs, [np.broadcast_to(self.values[param.name], out.shape) for param, out in zip(params, outs, strict=True)], strict=True
+        ):
             out[...] = result
 
     def execute(self, statements: list[Node]) -> None:

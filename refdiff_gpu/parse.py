@@ -11,7 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 TYPES = ("T", "double", "uint32", "uint64", "int64", "bool")
-_TOKEN = re.compile(r"\s*(0x[0-9A-Fa-f]+|\d+\.\d*(?:e[+-]?\d+)?|\d+e[+-]?\d+|\d+|[A-Za-z_]\w*|<<|>>|<=|>=|==|!=|&&|\|\||\+\+|\+=|[-+*/%&|^~!<>=?:;,(){}\[\]])")
+_TOKEN = re.compile(
+    r"\s*(0x[0-9A-Fa-f]+|\d+\.\d*(?:e[+-]?\d+)?|\d+e[+-]?\d+|\d+|[A-Za-z_]\w*|<<|>>|<=|>=|==|!=|&&|\|\||\+\+|\+=|[-+*/%&|^~!<>=?:;,(){}\[\]])"
+)
 _LEVELS = ("||", "&&", "|", "^", "&", "== !=", "< <= > >=", "<< >>", "+ -", "* / %")
 _RANK = {operator: rank for rank, level in enumerate(_LEVELS) for operator in level.split()}
 

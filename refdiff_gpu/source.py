@@ -10,7 +10,9 @@ _HOST = "#include <cmath>\nusing std::sqrt; using std::exp; using std::expm1; us
 
 def host(kernels: dict[str, Kernel]) -> str:
     """All kernels in both precisions as functions name_float32(count, terms, inputs and their steps, outputs) of a shared library."""
-    return _HOST + _both(kernels, 'extern "C" void {name}(int64 count, int64 terms, {arguments}) {{\nfor (int64 i = 0; i < count; ++i) {{\n{body}}}\n}}\n')
+    return _HOST + _both(
+        kernels, 'extern "C" void {name}(int64 count, int64 terms, {arguments}) {{\nfor (int64 i = 0; i < count; ++i) {{\n{body}}}\n}}\n'
+    )
 
 
 def device(kernels: dict[str, Kernel], rolled: bool = False) -> str:

@@ -85,7 +85,9 @@ def ruled(name, generator, dtype, special):
 
 def both(library, name, kernel, inputs, numbers, dtype):
     """The outputs of the interpreter and of the compiled body."""
-    return zip(emulate.call(name, kernel, inputs, numbers, None, dtype), host.call(library, name, kernel, inputs, numbers, dtype), strict=True)
+    return zip(
+        emulate.call(name, kernel, inputs, numbers, None, dtype), host.call(library, name, kernel, inputs, numbers, dtype), strict=True
+    )
 
 
 def identical(a, b):
