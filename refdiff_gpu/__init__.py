@@ -8,7 +8,7 @@ wait for it. Without a device the import works, and the first use raises `NoDevi
 from refdiff import __version__, classifier, data, elbo, gaussian, io, latent, optim, reverse, tree
 
 from . import flow, forward, guidance, layers, metrics, mlp, oracles, predict, rng, samplers, schedules, training, unet
-from .device import NoDevice, available, missing, to_device, to_host, unchecked
+from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
 from .forward import posterior, q_sample
 from .samplers import ddim_step, ddpm_step, sample
 from .schedules import Schedule
@@ -35,6 +35,7 @@ __all__ = [
     "mlp",
     "optim",
     "oracles",
+    "place",
     "posterior",
     "predict",
     "q_sample",

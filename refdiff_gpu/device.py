@@ -41,6 +41,14 @@ def available() -> bool:
     return missing() is None
 
 
+def place() -> str:
+    """What there is, in words: for titles and reports."""
+    if emulating():
+        return "on a GPU emulated with NumPy"
+    properties = library().cuda.runtime.getDeviceProperties(0)
+    return f"on {properties['name'].decode()}"
+
+
 def library() -> Any:
     """CuPy; raises NoDevice, saying what is missing."""
     lacks = missing()
