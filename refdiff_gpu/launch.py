@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from . import emulate
@@ -51,7 +51,7 @@ def _cupy(name: str, inputs: tuple[Any, ...], outs: Any, dtype: Any, numbers: di
     return outs
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiled(name: str) -> Any:
     """The kernel as CuPy's own, which compiles it once for each precision."""
     from . import device

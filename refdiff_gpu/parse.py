@@ -7,7 +7,7 @@ A body is a list of statements: `type name = expression;`, `name = expression;`,
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 TYPES = ("T", "double", "uint32", "uint64", "int64", "bool")
@@ -20,7 +20,7 @@ _RANK = {operator: rank for rank, level in enumerate(_LEVELS) for operator in le
 Node = tuple[Any, ...]
 
 
-@lru_cache(maxsize=None)
+@cache
 def parse(body: str) -> list[Node]:
     """The statements of a body."""
     parser = _Parser(body)

@@ -78,7 +78,7 @@ def ruled(name, generator, dtype, special):
         "columns_up_back": ((drawn(batch, 2 * height, 2 * width, size, size, channels),), {}),
         **{name: ((image.repeat(2, 1).repeat(2, 2),), {}) for name in ("up_back", "pool")},
         **{name: ((image,), {}) for name in ("up", "pool_back")},
-        **{name: philox for name in ("philox", "uniform", "normal")},
+        **dict.fromkeys(("philox", "uniform", "normal"), philox),
         "integers": (philox[0], philox[1] | {"high": 2**32 - 1}),
     }[name]
 

@@ -1,5 +1,6 @@
 """Kernels of diffusion against the text, number by number: every operation in the text's order, so that nothing differs."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -94,12 +95,12 @@ def test_conversions(case):
 
 @few
 @given(case(4, low=1), st.floats(0.1, 3), st.floats(0.1, 1))
-def test_ddim(case, gamma, eta):
+def test_ddim(case, gamma, noisy):
     """S2, G3: the step for every kind, with and without guidance, with and without noise."""
     schedule, t, s, x_t, p, q, noise = case
     alpha, _ = schedule.transition(t, s)
     share = alpha * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
-    for guided, kind, eta in product(PREFIXES, READ, (0.0, eta)):
+    for guided, kind, eta in product(PREFIXES, READ, (0.0, noisy)):
         inputs, prediction = answers(guided, p, q, gamma)
         x0, eps = coefficients(kind, t, schedule, x_t)
         kept = schedule.sigma[s] * np.sqrt((1 - eta) * (1 + eta) + eta**2 * share)
@@ -145,13 +146,13 @@ def test_ode(case, t, gamma):
     """M1, G3: Euler and Heun along a flow, the velocity told by a network of any kind."""
     *_, x, w, u = case
     path, s = flow.straight, t / 2
+    h = s - t
     for guided, (kind, source) in product(PREFIXES, SLOPES.items()):
 
         def network(x, t):
             return w * x + t, u - x
 
-        def field(x, t, guided=guided):
-            return guidance.classifier_free(*network(x, t)[::-1], gamma) if guided else network(x, t)[0]
+        field = partial(_combined, network, guided, gamma)
 
         def kernel(name, x, t, *more, guided=guided, kind=kind, source=source, **numbers):
             p, q = network(x, t)
@@ -159,14 +160,20 @@ def test_ode(case, t, gamma):
                 (a, b), (da, db), (signal, sigma) = predict.row(source, t, path), path.rates(t), path.signal_sigma(t)
                 D = signal * b - sigma * a
                 numbers |= {"slope_x": (da * b - a * db) / D, "slope_p": (signal * db - sigma * da) / D}
-            return gpu(f"{guided}{name}{kind}", *more, *((q, p, gamma) if guided else (p,)), h=s - t0, **numbers)
+            return gpu(f"{guided}{name}{kind}", *more, *((q, p, gamma) if guided else (p,)), h=h, **numbers)
 
-        t0, text = t, velocity_field(field, path, source) if kind else field
+        text = velocity_field(field, path, source) if kind else field
         x_s = kernel("euler", x, t, x)
         assert same(x_s, samplers.euler_step(text, x, t, s))
         slope_1, x_s = kernel("heun_first", x, t, x) if kind or guided else (field(x, t), x_s)
         more = {"x_s": x_s} if kind else {}
         assert same(kernel("heun_last", x_s, s, x, slope_1, **more), samplers.heun_step(text, x, t, s))
+
+
+def _combined(network, guided, gamma, x, t):
+    """A network's answer with the label, or its two answers combined."""
+    p, q = network(x, t)
+    return guidance.classifier_free(q, p, gamma) if guided else p
 
 
 @pytest.mark.parametrize("kind", ["", "_score", "_any"])
