@@ -38,5 +38,11 @@ def both_sides(schedule: Schedule) -> Schedule:
     return schedule.__dict__["_both"]
 
 
+def move_all(schedule: Schedule) -> None:
+    """Move the tables now rather than when first asked."""
+    for name in ("log_alpha_bar", "remainder", *DERIVED):
+        getattr(schedule, name).there()
+
+
 def _table(values: Array) -> Table:
     return np.array(values).view(Table)

@@ -8,12 +8,11 @@ import pytest
 import refdiff
 import refdiff_gpu
 from refdiff import classifier, io, rng, training, tree, unet
-from refdiff_gpu import guard
+from refdiff_gpu import cases, guard, tables
+from refdiff_gpu.cases import CASES
 from refdiff_gpu.device import to_device, to_host, unchecked
 from refdiff_gpu.guard import Guard, Refused, allowed_sync, moved, sealed, unwrap, wrap
 
-from . import gpu_cases
-from .gpu_cases import CASES
 from .strategies import frozen
 from .tolerances import COMPLEX_STEP, TRAINED_ELSEWHERE, relative
 
@@ -26,15 +25,21 @@ OPEN -= {"latent.LinearGaussian.log_likelihood", "predict.to_eps from eps", *(f"
 @pytest.fixture(autouse=True)
 def _emulated(monkeypatch):
     monkeypatch.setenv("REFDIFF_GPU_EMULATE", "1")
-    monkeypatch.setattr(gpu_cases, "SCHEDULE", both_sides())
 
 
-def both_sides():
-    """The cases' schedule, its tables moved already."""
-    schedule = to_device(refdiff.schedules.linear(100))
-    for name in ("log_alpha_bar", "remainder", *refdiff_gpu.tables.DERIVED):
-        getattr(schedule, name).there()
-    return schedule
+@pytest.fixture
+def schedule():
+    """A schedule whose tables are on the device already."""
+    both = refdiff_gpu.schedules.linear(100)
+    tables.move_all(both)
+    return both
+
+
+def moved_arguments(dtype=np.float64):
+    """The cases' arguments, the schedule's tables too, on the device."""
+    there = to_device(cases.arguments(dtype))
+    tables.move_all(there["schedule"])
+    return there
 
 
 def x(*shape):
@@ -149,21 +154,20 @@ def test_results_stay_on_the_device():
 @pytest.mark.parametrize("name", CASES)
 def test_the_text_runs_on_the_device(name, dtype):
     """Every equation of `refdiff`, given device arrays, is NumPy's answer bit for bit, on the device; nothing passes unsaid."""
-    arguments = gpu_cases.arguments(dtype)
-    there, expected = to_device(arguments), CASES[name](frozen_tree(arguments))
-    assert_same(CASES[name](there), expected)
+    there, expected = moved_arguments(dtype), CASES[name](refdiff, frozen_tree(cases.arguments(dtype)))
+    assert_same(CASES[name](refdiff, there), expected)
     if name not in OPEN:
         with sealed(), unchecked():
-            assert_same_kind(CASES[name](there))
+            assert_same_kind(CASES[name](refdiff, there))
 
 
 def test_open_names_are_those_that_pass():
     """The list of equations that fetch or move something, openly, is exact."""
-    there, found = to_device(gpu_cases.arguments()), set()
+    there, found = moved_arguments(), set()
     for name, case in CASES.items():
         with sealed(), unchecked():
             try:
-                case(there)
+                case(refdiff, there)
             except Refused:
                 found.add(name)
     assert found == OPEN
@@ -171,17 +175,18 @@ def test_open_names_are_those_that_pass():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", CASES)
-def test_the_rebound_equations_are_the_text(name, dtype, monkeypatch):
+def test_the_rebound_equations_are_the_text(name, dtype):
     """Every equation of `refdiff_gpu`, kernels and all, is the text's bit for bit."""
-    arguments = gpu_cases.arguments(dtype)
-    expected = CASES[name](arguments)
-    monkeypatch.setattr(gpu_cases, "rd", refdiff_gpu)
-    assert_same(CASES[name](to_device(arguments)), expected)
+    assert_same(CASES[name](refdiff_gpu, moved_arguments(dtype)), CASES[name](refdiff, cases.arguments(dtype)))
 
 
 def frozen_tree(arguments):
     """Arrays that refuse to be written."""
-    return {key: list(map(frozen, value)) if isinstance(value, list) else frozen(value) for key, value in arguments.items()}
+    return {key: list(map(frozen, value)) if isinstance(value, list) else frozen_one(value) for key, value in arguments.items()}
+
+
+def frozen_one(value):
+    return frozen(value) if isinstance(value, np.ndarray) else value
 
 
 def assert_same_kind(result):
@@ -190,9 +195,9 @@ def assert_same_kind(result):
         assert not isinstance(each, np.ndarray) or each.ndim == 0
 
 
-def test_values_are_checked_on_the_device_too():
+def test_values_are_checked_on_the_device_too(schedule):
     """NaN, a time out of range and a label out of range raise the text's errors, naming the values; `unchecked` does not look."""
-    bad, schedule = moved(np.array([[0.0, np.nan]])), gpu_cases.SCHEDULE
+    bad = moved(np.array([[0.0, np.nan]]))
     good, t = moved(np.ones((1, 2))), wrap(np.array([101]))
     for calls in refdiff, refdiff_gpu:
         with pytest.raises(ValueError, match="x0 holds NaN or infinity"):
@@ -215,14 +220,14 @@ def mixture():
 
 
 @pytest.mark.parametrize("kind", refdiff.predict.KINDS)
-def test_oracles_run_on_the_device(kind):
+def test_oracles_run_on_the_device(kind, schedule):
     """A mixture's answers, with labels and without, are NumPy's."""
     points, labels, t = rng.normal(0, 4, (2,)), np.array([0, 1, 2, 1]), np.array([10, 40, 60, 90])
     here, there = mixture(), to_device(mixture())
-    signal, sigma = gpu_cases.SCHEDULE.signal_sigma(30)
+    signal, sigma = schedule.signal_sigma(30)
     for y in None, labels:
-        ours = there.model(gpu_cases.SCHEDULE, kind)(moved(points), moved(t), None if y is None else moved(y))
-        assert_same(ours, here.model(gpu_cases.SCHEDULE, kind)(points, t, y))
+        ours = there.model(schedule, kind)(moved(points), moved(t), None if y is None else moved(y))
+        assert_same(ours, here.model(schedule, kind)(points, t, y))
     assert_same(there.log_density(moved(points), signal, sigma), here.log_density(points, signal, sigma))
     assert_same(there.log_class(moved(points), signal, sigma), here.log_class(points, signal, sigma))
     assert_same(there.sample(moved(np.abs(np.tanh(points[:, 0]))), moved(points)), here.sample(np.abs(np.tanh(points[:, 0])), points))
@@ -287,7 +292,7 @@ def test_mlp_and_classifier(L):
         assert relative(tree.pack(to_host(grads[0]))[0], tree.pack(vjp(out)[0])[0]) <= COMPLEX_STEP
 
 
-def test_guided_ddim_sampler():
+def test_guided_ddim_sampler(schedule):
     """Twenty guided DDIM steps of a U-Net: the same images as on the CPU, and between the first state and the last nothing passes."""
     p, y = network(np.float64), np.array([0, 1, 2])
     grid = refdiff.schedules.grid("trailing", 100, 20)
@@ -298,7 +303,7 @@ def test_guided_ddim_sampler():
         return lib.sample(model, step, grid, lib.rng.normal(0, 3, (8, 8, 1)), lib.rng.Normals(1, 3, (8, 8, 1)))
 
     *_, expected = run(refdiff, p, y, refdiff.schedules.linear(100), unet.unet)
-    states = run(refdiff_gpu, *to_device((p, y)), gpu_cases.SCHEDULE, refdiff_gpu.unet.unet)
+    states = run(refdiff_gpu, *to_device((p, y)), schedule, refdiff_gpu.unet.unet)
     next(states)
     with sealed():
         *_, ours = states
@@ -337,7 +342,7 @@ def test_training_follows_the_cpu_and_nothing_passes(kind):
     assert next(run, None) is None
 
 
-def planted(state, data, fault):
+def planted(state, data, fault, schedule):
     """One step of training with a fault in it."""
     L = SimpleNamespace(**vars(refdiff_gpu.layers))
     if fault == "float(loss)":
@@ -354,20 +359,20 @@ def planted(state, data, fault):
         L.silu = lambda p, h: refdiff_gpu.layers.silu(p, h if h.sum() < 1e9 else -h)
     if fault == "numpy's own function":
         L.silu = lambda p, h: refdiff_gpu.layers.silu(p, np.nan_to_num(h))
-    return refdiff_gpu.training.train(state, data, None, gpu_cases.SCHEDULE, CONFIG, L=L)
+    return refdiff_gpu.training.train(state, data, None, schedule, CONFIG, L=L)
 
 
 @pytest.mark.parametrize(
     "fault",
     [None, "float(loss)", "np.zeros on the host", "a table moved in every step", "a value looked at", "an if", "numpy's own function"],
 )
-def test_planted_faults_are_caught(fault):
+def test_planted_faults_are_caught(fault, schedule):
     """Training of an MLP runs sealed; with a fault planted it does not."""
     state, data = (
         refdiff_gpu.training.adopt(training.start(refdiff.mlp.init(0, width=8, features=4))),
         moved(rng.normal(0, 9, (2,), dtype=np.float32)),
     )
-    run = planted(state, data, fault)
+    run = planted(state, data, fault, schedule)
     with sealed():
         if fault is None:
             next(run), next(run)
@@ -376,11 +381,11 @@ def test_planted_faults_are_caught(fault):
                 next(run)
 
 
-def test_a_loss_is_read_when_asked():
+def test_a_loss_is_read_when_asked(schedule):
     """float(loss) and a format fetch one number; one that is not finite raises the text's error there."""
     data = rng.normal(0, 9, (2,), dtype=np.float32)
     start = training.start(refdiff.mlp.init(0, width=8, features=4))
-    run = refdiff_gpu.training.train(start, data, None, gpu_cases.SCHEDULE, CONFIG)
+    run = refdiff_gpu.training.train(start, data, None, schedule, CONFIG)
     _, loss = next(run)
     before = guard.COUNTS["get"]
     assert f"{loss:.3f}" == f"{float(loss):.3f}" and guard.COUNTS["get"] == before + 2
@@ -389,16 +394,16 @@ def test_a_loss_is_read_when_asked():
         np.errstate(all="ignore"),
         pytest.raises(FloatingPointError, match=r"loss = .* in step \d; allowed: finite. A smaller rate, 1e\+30 now"),
     ):
-        for _, loss in refdiff_gpu.training.train(start, data, None, gpu_cases.SCHEDULE, wild):
+        for _, loss in refdiff_gpu.training.train(start, data, None, schedule, wild):
             float(loss)
 
 
-def test_checkpoint_from_the_device(tmp_path):
+def test_checkpoint_from_the_device(tmp_path, schedule):
     """A state on the device is saved, comes back, and training goes on from it bit for bit."""
     data, start = rng.normal(3, 20, (2,)), training.start(refdiff.mlp.init(0, width=8, features=4, dtype=np.float64))
 
     def run(state):
-        return refdiff_gpu.training.train(state, data, None, gpu_cases.SCHEDULE, CONFIG)
+        return refdiff_gpu.training.train(state, data, None, schedule, CONFIG)
 
     *_, (end, _) = run(start)
     states = run(start)
