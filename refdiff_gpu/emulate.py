@@ -7,6 +7,7 @@ uint32 wraps. Mixed types, and reading beyond an array's end, raise.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,9 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
+LABEL: ContextVar[str] = ContextVar("LABEL", default="")  # what the calls are for
+
+
 @dataclass
 class Call:
     """One launch: how many threads, bytes it must read and write, elements of raw inputs it loads, operations on floating-point numbers."""
@@ -36,6 +40,7 @@ class Call:
     written: int
     loads: int
     flops: int
+    label: str = field(default_factory=lambda: LABEL.get())
 
 
 @dataclass
@@ -55,15 +60,19 @@ class Ledger:
 _ledgers: list[Ledger] = []
 
 
+def note(call: Call) -> None:
+    """Put a launch down in every open ledger."""
+    for ledger in _ledgers:
+        ledger.calls.append(call)
+
+
 def call(name: str, kernel: Kernel, inputs: tuple[Any, ...], numbers: dict[str, Any], outs: Any = None, dtype: Any = None) -> list[Any]:
     """Run a kernel on NumPy arrays: match the arguments, make the outputs unless given, interpret the body."""
     bound = bind(kernel, inputs, dict(numbers), dtype)
     outs = outs or [np.empty(bound.shape, dtype) for dtype in bound.dtypes]
     if [out.shape for out in outs] != [bound.shape] * len(kernel.outs):
         raise ValueError(f"out has shapes {[out.shape for out in outs]}; allowed: {len(kernel.outs)} of {bound.shape}")
-    record = (_summed if kernel.after else run)(name, kernel, bound, outs)
-    for ledger in _ledgers:
-        ledger.calls.append(record)
+    note((_summed if kernel.after else run)(name, kernel, bound, outs))
     return outs
 
 
