@@ -52,7 +52,7 @@ class LinearGaussian:
 
     def log_likelihood(self, x: Array, z: Array) -> Array:
         r"""$\log p(x | z)$; x (B, d), z (B, k) -> (B,) nats. Source: E3, E4 [PRML eq. 12.32]."""
-        return gaussian.log_density(x, z @ self.weights.T + self.bias, np.float64(self.noise))
+        return gaussian.log_density(x, z @ self.weights.T + self.bias, np.asarray(self.noise)[()])
 
     def log_marginal(self, x: Array) -> Array:
         r"""$\log p(x) = \log \mathcal N(x; b, W W^T + noise\, I)$; (B, d) -> (B,) nats. Source: E3 [PRML eq. 12.35, 12.36]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -26,7 +27,9 @@ def missing() -> str | None:
         return None
     advice = "pip install 'refdiff[gpu]' on a machine with an NVIDIA driver, or set REFDIFF_GPU_EMULATE=1 to emulate a device with NumPy"
     try:
-        import cupy
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # CuPy's own about what it does not find: it is said below
+            import cupy
     except ImportError as error:
         return f"CuPy is not installed ({error}); {advice}"
     try:

@@ -1,4 +1,4 @@
-"""What of NumPy the package asks of arrays on a device, with the parameters that CuPy 13.6 has for it. A test compares with CuPy itself."""
+"""What of NumPy the package asks of arrays on a device, with the first parameters that CuPy has for it: a test compares (13.6, 14.2)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ UFUNCS = frozenset(
 
 CREATORS = frozenset(
     ["arange", "array", "asarray", "empty", "zeros"]
-)  # by like=; with eye, full and ones NumPy hands on `device`, which CuPy 13 refuses
+)  # by like=; with eye, full and ones NumPy hands on `device`, which CuPy refuses
 
 _FUNCTIONS = """
 all a axis out keepdims

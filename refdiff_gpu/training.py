@@ -112,7 +112,7 @@ def value_and_grad(
     return all_reduce([(loss, grads)])
 
 
-def adopt(state: State) -> State:
+def adopt(state: State) -> _Flat:
     """A copy of a state on the device, its numbers in four flat buffers, for `update` to change in place."""
     trees = [state.params, state.average, state.moments["m"], state.moments["v"]]
     packed = [tree.pack(each if isinstance(state, _Flat) else to_device(each)) for each in trees]
@@ -121,7 +121,7 @@ def adopt(state: State) -> State:
 
 
 @wraps(text.update)
-def update(state: State, grads: Params, config: Config) -> State:
+def update(state: State, grads: Params, config: Config) -> _Flat:
     flat = state if isinstance(state, _Flat) else adopt(state)
     g, step = tree.pack(grads)[0], state.step + 1
     factor = launch("clip_factor", launch("squared_norm", g, batch=config.batch, axis=None), limit=float(config.clip)).astype(g.dtype)
@@ -144,18 +144,18 @@ def train(
     L: ModuleType = layers,
     workers: int | None = 1,
     all_reduce: Reduce = parallel.total,
-) -> Iterator[tuple[State, float]]:
-    gradient = getattr(L, "value_and_grad", value_and_grad)
-    state, data, path = adopt(state), moved(data), to_device(path)
+) -> Iterator[tuple[State, Any]]:
+    gradient: Any = getattr(L, "value_and_grad", value_and_grad)
+    flat, data, path = adopt(state), moved(data), to_device(path)
     if labels is not None:
         labels = moved(labels)
         config = replace(config, classes=_classes(labels, config))
-    for step in range(state.step + 1, config.steps + 1):
+    for step in range(flat.step + 1, config.steps + 1):
         with unchecked():
             batch = draw(step, data, labels, path, config)
-            loss, grads = gradient(net, state.params, batch, L, workers, all_reduce)
-            state = update(state, grads, config)
-        yield state, Loss(loss, config.batch, step, config.rate)  # type: ignore[misc]
+            loss, grads = gradient(net, flat.params, batch, L, workers, all_reduce)
+            flat = update(flat, grads, config)
+        yield flat, Loss(loss, config.batch, step, config.rate)
 
 
 @wraps(text.as_model)
