@@ -36,6 +36,7 @@ P, Q = np.array([7, -7, 7, -7]), np.array([2, 2, -2, -2])
         ("!(p > 0) ? 1 : 0", [0, 1, 0, 1]),
         ("p & 3 | 8 ^ q", [11, 11, -9, -9]),
         ("p << 2 >> 1", [14, -14, 14, -14]),
+        ("p << q * q - 3", [14, -14, 14, -14]),
         ("i * 10 + p", [7, 3, 27, 23]),
         ("int64(uint32(p))", [7, 2**32 - 7, 7, 2**32 - 7]),
         ("int64(T(p) / T(2))", [3, -3, 3, -3]),
@@ -78,6 +79,8 @@ def test_a_choice_reads_only_what_is_chosen():
         (y,) = emulate.call("test", kernel, (x,), {})
     np.testing.assert_array_equal(y, [0, 3, 6, 4, 0])
     assert ledger.calls[0].loads == 5 and ledger.calls[0].flops == 5
+    nested = Kernel("raw T x", "T y", "y = i < 3 ? (i == 1 ? x[0] : x[i]) : T(9);", lambda x: ((5,), {}))
+    np.testing.assert_array_equal(emulate.call("test", nested, (x,), {})[0], [1, 1, 4, 9, 9])
     for index in "i - 1", "i":
         with pytest.raises(IndexError, match=re.escape("allowed: 0..2")):
             emulate.call("test", Kernel("raw T x", "T y", f"y = x[{index}];", lambda x: ((4,), {})), (x,), {})
