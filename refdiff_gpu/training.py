@@ -145,6 +145,7 @@ def train(
     workers: int | None = 1,
     all_reduce: Reduce = parallel.total,
 ) -> Iterator[tuple[State, Any]]:
+    parallel.count(workers, 1)  # for its error; the device is one worker
     gradient: Any = getattr(L, "value_and_grad", value_and_grad)
     flat, data, path = adopt(state), moved(data), to_device(path)
     if labels is not None:

@@ -7,14 +7,14 @@ import pytest
 
 import refdiff
 import refdiff_gpu
-from refdiff import classifier, io, rng, training, tree, unet
+from refdiff import classifier, io, metrics, rng, training, tree, unet
 from refdiff_gpu import cases, guard, tables
 from refdiff_gpu.cases import CASES
 from refdiff_gpu.device import to_device, to_host, unchecked
 from refdiff_gpu.guard import Guard, Refused, allowed_sync, moved, sealed, unwrap, wrap
 
 from .strategies import frozen
-from .tolerances import COMPLEX_STEP, TRAINED_ELSEWHERE, relative
+from .tolerances import COMPLEX_STEP, IDENTITY, TRAINED_ELSEWHERE, relative
 
 # What looks at per-example times on the device to choose its formula, or moves an identity matrix there; all of it openly.
 OPEN = {"predict.tweedie_covariance", "samplers.ddpm_step"} | {name for name in CASES if name.startswith("latent.LinearGaussian")}
@@ -308,6 +308,92 @@ def test_guided_ddim_sampler(schedule):
     with sealed():
         *_, ours = states
     assert relative(to_host(ours), expected) <= 1e3 * COMPLEX_STEP
+
+
+LAYERS = {
+    "linear": lambda L, a: L.linear({"w": a["w"], "b": a["b"]}, a["rows"]),
+    "silu": lambda L, a: L.silu({}, a["image"]),
+    "softmax": lambda L, a: L.softmax({}, a["image"]),
+    "up": lambda L, a: L.up({}, a["image"]),
+    "pool": lambda L, a: L.pool({}, a["image"]),
+    "film": lambda L, a: L.film({}, a["image"], a["tell"][:, :4], a["tell"][:, 4:]),
+    "normalize": lambda L, a: L.normalize({}, a["image"], 2),
+    "group_norm": lambda L, a: L.group_norm({"scale": a["b"], "shift": -a["b"]}, a["image"], 2),
+    "adaptive_group_norm": lambda L, a: L.adaptive_group_norm({"w": a["wide"], "b": a["tell"][0]}, a["image"], a["rows"], 2),
+    "conv": lambda L, a: L.conv({"w": a["kernel"], "b": a["b"]}, a["image"]),
+    "conv, stride 2": lambda L, a: L.conv({"w": a["kernel"], "b": a["b"]}, a["image"], stride=2),
+    "conv, 1 x 1": lambda L, a: L.conv({"w": a["kernel"][:1, :1], "b": a["b"]}, a["image"]),
+    "conv_up": lambda L, a: L.conv_up({"w": a["kernel"], "b": a["b"]}, a["image"]),
+    "cross_attention": lambda L, a: L.cross_attention(
+        {n: {"w": a["square"], "b": a["b"]} for n in ("q", "k", "v", "out")}, a["words"], a["others"], 2
+    ),
+    "self_attention": lambda L, a: L.self_attention({n: {"w": a["square"], "b": a["b"]} for n in ("q", "k", "v", "out")}, a["words"], 2),
+    "embedding": lambda L, a: L.embedding({"table": a["square"]}, a["labels"]),
+    "cross_entropy": lambda L, a: L.cross_entropy(a["rows"], a["labels"]),
+}
+
+
+def layer_arguments(dtype):
+    """Arrays of small sizes for the layers."""
+    shapes = {"rows": (3, 5), "w": (5, 4), "b": (4,), "image": (3, 4, 6, 4), "tell": (3, 8), "wide": (5, 8), "kernel": (3, 3, 4, 4)}
+    shapes |= {"square": (4, 4), "words": (3, 5, 4), "others": (3, 2, 4)}
+    return {name: rng.normal(0, 1, shape, i, dtype=dtype)[0] for i, (name, shape) in enumerate(shapes.items())} | {
+        "labels": np.array([0, 3, 1])
+    }
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers(name, dtype):
+    """Every layer, forwards and backwards: the text's on the device bit for bit, the kernels' up to the order of sums; nothing passes."""
+    arguments = layer_arguments(dtype)
+    y, vjp = LAYERS[name](refdiff.layers, arguments)
+    dy = rng.normal(1, 1, y.shape, dtype=dtype)[0]
+    there, our_dy = to_device((arguments, dy))
+    for L in refdiff.layers, refdiff_gpu.layers:
+        with sealed(), unchecked():
+            ours, ours_vjp = LAYERS[name](L, there)
+            found, expected = flat((ours, ours_vjp(our_dy))), flat((y, vjp(dy)))
+        for one, other in zip(found, expected, strict=True):
+            if L is refdiff.layers:
+                assert_same(one, other)
+            else:
+                assert one.dtype == other.dtype and relative(to_host(one), other) <= IDENTITY * np.finfo(dtype).eps
+
+
+def flat(result):
+    """All arrays of nested tuples and dicts."""
+    if isinstance(result, dict):
+        result = [result[key] for key in sorted(result)]
+    return [each for part in result for each in flat(part)] if isinstance(result, list | tuple) else [result]
+
+
+def test_optimizers():
+    """Adam, the average, the norm and clipping of the text are NumPy's bit for bit; the norm is fetched, openly."""
+    params, grads = ({"a": {"w": rng.normal(i, 3, (2,))}, "b": rng.normal(i, 1, (4,), 1)[0]} for i in range(2))
+
+    def steps(params, grads):
+        state = refdiff.optim.init(params)
+        grads, norm = refdiff.optim.clip(grads, 0.5)
+        params, state = refdiff.optim.adam(params, grads, state, 1, decay=0.1)
+        average = refdiff.optim.ema(tree.map(np.zeros_like, params), params)
+        return flat((params, state, refdiff.optim.ema_debiased(average, 1))), norm
+
+    (ours, our_norm), (expected, norm) = steps(*to_device((params, grads))), steps(params, grads)
+    assert our_norm == norm
+    assert_same(ours, expected)
+
+
+def test_what_scipy_computes_is_fetched():
+    """Metrics, the adaptive solver and the optimal coupling take arrays of the device, and are the text's."""
+    x, y = rng.normal(0, 6, (2,)), rng.normal(1, 6, (2,))
+    there = to_device((x, y))
+    assert refdiff_gpu.metrics.energy_distance(*there) == metrics.energy_distance(x, y)
+    assert refdiff_gpu.metrics.sliced_wasserstein(*there, directions=there[0]) == metrics.sliced_wasserstein(x, y, directions=x)
+    assert_same(refdiff_gpu.flow.couple_optimally(*there), refdiff.flow.couple_optimally(x, y))
+    solved = refdiff_gpu.samplers.solve_adaptive(lambda x, t: -x, there[0], 0.0, 1.0)
+    assert isinstance(solved, Guard)
+    assert_same(solved, refdiff.samplers.solve_adaptive(lambda x, t: -x, x, 0.0, 1.0))
 
 
 # Training
