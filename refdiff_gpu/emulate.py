@@ -156,7 +156,7 @@ class _Threads:
             self.execute(statements)
 
     def dtype(self, name: str) -> np.dtype[Any]:
-        return np.dtype({"T": self.T, "double": np.float64, "bool": np.bool_}.get(name, name))
+        return np.dtype(self.T if name == "T" else name)
 
     def typed(self, value: Any, dtype: np.dtype[Any], name: str) -> Any:
         """A value as it is, if it has the type; a literal in the type."""
@@ -173,7 +173,7 @@ class _Threads:
         return value
 
     def of_float(self, value: float) -> Any:
-        raise TypeError(f"bare literal {value}; allowed: T({value}) or double({value})")
+        raise TypeError(f"bare literal {value}; allowed: T({value}) or float64({value})")
 
     def of_name(self, name: str) -> Any:
         if name == "i" and "i" not in self.values:
@@ -227,11 +227,11 @@ class _Threads:
         return array[where]
 
     def of_call(self, name: str, arguments: list[Node]) -> Any:
-        if name in ("T", "double", "uint32", "uint64", "int64"):
+        if name in ("T", "float64", "uint32", "uint64", "int64"):
             return self.convert(self.dtype(name), arguments[0])
         value = self.value(arguments[0])
         if value.dtype.kind != "f":
-            raise TypeError(f"{name} of {value.dtype}; allowed: T or double")
+            raise TypeError(f"{name} of {value.dtype}; allowed: T or float64")
         self.flops += 1
         return FUNCTIONS[name](value)
 

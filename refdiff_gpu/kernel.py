@@ -12,7 +12,7 @@ import numpy as np
 Shape = tuple[int, ...]
 Rule = Callable[..., tuple[Shape, dict[str, Any]]]  # (*inputs, **numbers) -> shape of the outputs, numbers the body needs
 
-PREAMBLE = "typedef unsigned int uint32; typedef unsigned long long uint64; typedef long long int64;\n"
+PREAMBLE = "typedef unsigned int uint32; typedef unsigned long long uint64; typedef long long int64; typedef double float64;\n"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Param:
 
     def dtype(self, T: Any) -> np.dtype[Any]:
         """The type as NumPy calls it, T standing for the precision of the call."""
-        return np.dtype(T if self.ctype == "T" else {"double": "float64"}.get(self.ctype, self.ctype))
+        return np.dtype(T if self.ctype == "T" else self.ctype)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ _ADAM = """
 """
 
 OPTIM = {
-    "squared_norm": Kernel("T g, T batch", "double squares", "T mean = g / batch; double term = double(mean * mean);", after="squares = a"),
+    "squared_norm": Kernel("T g, T batch", "float64 squares", "T mean = g / batch; float64 term = float64(mean * mean);", after="squares = a"),
     "clip_factor": Kernel(
-        "double squares, double limit",
-        "double factor",
-        "double norm = sqrt(squares); factor = norm > limit ? limit / norm : double(1);",
+        "float64 squares, float64 limit",
+        "float64 factor",
+        "float64 norm = sqrt(squares); factor = norm > limit ? limit / norm : float64(1);",
     ),
     "adam": Kernel(
         "T theta, T average, T m, T v, T g, T batch, T factor, T beta1, T rest1, T beta2, T rest2, T debias1, T debias2, "

@@ -31,12 +31,12 @@ _PHILOX = """
         k1 = k1 + 0xBB67AE85;
     }
 """
-_UNIFORM = "".join(f"double u{j} = (double(c{j}) + double(0.5)) / double(4294967296.0);" for j in range(4))
+_UNIFORM = "".join(f"float64 u{j} = (float64(c{j}) + float64(0.5)) / float64(4294967296.0);" for j in range(4))
 _NORMAL = """
-    double radius0 = sqrt(-double(2.0) * log(u0));
-    double radius1 = sqrt(-double(2.0) * log(u2));
-    double angle0 = double(6.283185307179586) * u1;
-    double angle1 = double(6.283185307179586) * u3;
+    float64 radius0 = sqrt(-float64(2.0) * log(u0));
+    float64 radius1 = sqrt(-float64(2.0) * log(u2));
+    float64 angle0 = float64(6.283185307179586) * u1;
+    float64 angle1 = float64(6.283185307179586) * u3;
     y0 = T(radius0 * cos(angle0));
     y1 = T(radius0 * sin(angle0));
     y2 = T(radius1 * cos(angle1));
@@ -58,7 +58,7 @@ def _kernel(ctype: str, made: str) -> Kernel:
 
 RNG = {
     "philox": _kernel("uint64", _words("uint64(c{j})")),
-    "uniform": _kernel("double", _UNIFORM + _words("u{j}")),
+    "uniform": _kernel("float64", _UNIFORM + _words("u{j}")),
     "normal": _kernel("T", _UNIFORM + _NORMAL),
     "integers": Kernel(_INPUTS + ", uint64 high", "int64 y", _PHILOX + "y = int64(uint64(c0) * high >> 32);", _blocks),
 }

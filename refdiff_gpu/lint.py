@@ -37,7 +37,7 @@ def _names(kernel: Kernel, statements: list[Node]) -> Iterator[str]:
 def _expressions(kernel: Kernel, statements: list[Node]) -> Iterator[str]:
     """Literals with a type, functions of the list, indices for raw inputs and for those only."""
     raw = {param.name for param in kernel.ins if param.raw}
-    typed = [node[2][0] for node in walk(statements) if node[0] == "call" and node[1] in ("T", "double")]
+    typed = [node[2][0] for node in walk(statements) if node[0] == "call" and node[1] in ("T", "float64")]
     for node in walk(statements):
         if node[0] == "float" and not any(node is each for each in typed):
             yield f"{node[1]} is a bare literal"

@@ -29,7 +29,7 @@ def _both(kernels: dict[str, Kernel], frame: str) -> str:
             frame.format(name=f"{name}_{precision}", arguments=_arguments(kernel), body=_sum(kernel) if kernel.after else _element(kernel))
             for name, kernel in kernels.items()
         ]
-        text += f"namespace {precision} {{\ntypedef {ctype} T;\n{''.join(functions)}}}\n"
+        text += f"namespace in_{precision} {{\ntypedef {ctype} T;\n{''.join(functions)}}}\n"
     return text
 
 

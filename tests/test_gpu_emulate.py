@@ -61,7 +61,7 @@ def test_single_precision_rounds_at_every_step():
     x = np.array([2.0**-12], np.float32)
     assert run("y = x * x + T(1) - T(1);", x, ins="T x", out="T") == 0
     assert run("y = T(0.1) + x - x;", x, ins="T x", out="T") == np.float32(np.float32(0.1) + x[0]) - x[0]
-    assert run("y = T(double(x) * double(x) + double(1) - double(1));", x, ins="T x", out="T") == 2.0**-24
+    assert run("y = T(float64(x) * float64(x) + float64(1) - float64(1));", x, ins="T x", out="T") == 2.0**-24
 
 
 def test_words_wrap():
@@ -91,12 +91,12 @@ def test_a_choice_reads_only_what_is_chosen():
     [
         ("y = x + 0.5;", "bare literal 0.5"),
         ("y = x + 1;", "a bare integer + a floating-point number"),
-        ("y = x + double(1);", "float32 + float64; allowed: one type"),
+        ("y = x + float64(1);", "float32 + float64; allowed: one type"),
         ("y = x + T(k) * k;", "float32 * int64"),
         ("y = k;", "y of type float32 is given int64"),
-        ("y = double(x);", "y of type float32 is given float64"),
+        ("y = float64(x);", "y of type float32 is given float64"),
         ("y = exp(k);", "exp of int64"),
-        ("y = k > 0 ? x : double(x);", "float32 : float64"),
+        ("y = k > 0 ? x : float64(x);", "float32 : float64"),
         ("y = x + T(1 + 2);", "1 + 2; allowed: the result"),
     ],
 )
