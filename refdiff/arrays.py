@@ -123,6 +123,7 @@ def check_integer(name: str, value: Any, low: int, high: int) -> Array:
 
 
 def _describe(value: Any) -> str:
+    value = fetched(value)
     if getattr(value, "size", 0) > 8:
         return f"an array of dtype {value.dtype}, shape {value.shape}, from {value.min()} to {value.max()}"
     return repr(value)

@@ -210,6 +210,66 @@ def test_values_are_checked_on_the_device_too(schedule):
                 calls.q_sample(good, 3, schedule, good[:, :1])
 
 
+WRONG = {
+    "q_sample, t": lambda rd, a: rd.q_sample(a["x"], 101, a["schedule"], a["noise"]),
+    "q_sample, per-example t": lambda rd, a: rd.q_sample(a["x"], a["t"] + 1, a["schedule"], a["noise"]),
+    "q_sample, length of t": lambda rd, a: rd.q_sample(a["x"], a["t"][:2], a["schedule"], a["noise"]),
+    "q_sample, precision": lambda rd, a: rd.q_sample(a["x"], 3, a["schedule"], a["noise"].astype(np.float32)),
+    "q_sample, integers": lambda rd, a: rd.q_sample(a["t"], 3, a["schedule"], a["t"]),
+    "q_step_sample": lambda rd, a: rd.forward.q_step_sample(a["x"], 3, 5, a["schedule"], a["noise"]),
+    "trajectory": lambda rd, a: rd.forward.trajectory(a["x"], cases.GRID, a["schedule"], a["states"]),
+    "interpolate": lambda rd, a: rd.flow.interpolate(a["x"], a["noise"], 1.5),
+    "to_x0, kind": lambda rd, a: rd.predict.to_x0(a["p"], a["x"], 3, a["schedule"], "noise"),
+    "to_eps from x0 at 0": lambda rd, a: rd.predict.to_eps(a["p"], a["x"], 0, a["schedule"], "x0"),
+    "to_x0 without signal": lambda rd, a: rd.predict.to_x0(a["p"], a["x"], 100, rd.schedules.zero_terminal_snr(a["schedule"])),
+    "convert": lambda rd, a: rd.predict.convert(a["p"], a["x"], 0, a["schedule"], "eps", "score"),
+    "tweedie_mean": lambda rd, a: rd.predict.tweedie_mean(a["x"], a["p"][:, :1], 3, a["schedule"]),
+    "ddim_step, eta": lambda rd, a: rd.ddim_step(a["p"], a["x"], 5, 3, a["schedule"], eta=1.5),
+    "ddim_step, etas": lambda rd, a: rd.ddim_step(a["p"], a["x"], 5, 3, a["schedule"], eta=np.array([0.5])),
+    "ddim_step, noise": lambda rd, a: rd.ddim_step(a["p"], a["x"], 5, 3, a["schedule"], eta=0.5),
+    "ddim_step, order": lambda rd, a: rd.ddim_step(a["p"], a["x"], 3, 5, a["schedule"]),
+    "ddpm_step, variance": lambda rd, a: rd.ddpm_step(a["p"], a["x"], 5, 3, a["schedule"], a["noise"], variance="fixed"),
+    "ddpm_step, noise": lambda rd, a: rd.ddpm_step(a["p"], a["x"], 5, 3, a["schedule"]),
+    "ddpm_step, mix": lambda rd, a: rd.ddpm_step(a["p"], a["x"], 5, 3, a["schedule"], a["noise"], variance="learned"),
+    "ddpm_step, mix outside": lambda rd, a: rd.ddpm_step(a["p"], a["x"], 5, 3, a["schedule"], a["noise"], "v", "learned", a["mix"] + 1),
+    "euler_step, time": lambda rd, a: rd.samplers.euler_step(lambda x, t: -x, a["x"], np.nan, 0.3),
+    "euler_step, slope": lambda rd, a: rd.samplers.euler_step(lambda x, t: x[:2], a["x"], 0.1, 0.3),
+    "heun_step, slope": lambda rd, a: rd.samplers.heun_step(lambda x, t: x.astype(np.float32), a["x"], 0.1, 0.3),
+    "sample, noise": lambda rd, a: list(rd.sample(lambda x, t: x, rd.samplers.euler_step, [0.0, 0.5, 1.0], a["x"], a["states"][:1])),
+    "classifier_free": lambda rd, a: rd.guidance.classifier_free(a["x"], a["p"], np.inf),
+    "classifier_score": lambda rd, a: rd.guidance.classifier_score(a["x"], a["p"], a["t"][:3] * 1.0),
+    "guided": lambda rd, a: rd.guidance.guided(lambda x, t, y: x, a["labels"][:3], 3.0, 2)(a["x"], 3),
+    "normal, seed": lambda rd, a: rd.rng.normal(-1, 3),
+    "normal, samples": lambda rd, a: rd.rng.normal(0, np.array([-1])),
+    "bits, elements": lambda rd, a: rd.rng.bits(0, 2, -1),
+    "bits, steps": lambda rd, a: rd.rng.bits(0, 2, 4, np.array([1, 2, 3])),
+    "integers, high": lambda rd, a: rd.rng.integers(0, 2, 0),
+    "conv": lambda rd, a: rd.layers.conv({"w": a["matrix"], "b": a["uniform"]}, a["x"]),
+    "up": lambda rd, a: rd.layers.up({}, a["x"]),
+    "pool": lambda rd, a: rd.layers.pool({}, a["x"][:, :, :, None]),
+    "group_norm": lambda rd, a: rd.layers.group_norm({"scale": a["uniform"], "shift": a["uniform"]}, a["x"], 5),
+    "cross_attention": lambda rd, a: rd.layers.cross_attention({"q": {"w": a["matrix"][0]}}, a["x"], a["x"], 2),
+    "embedding": lambda rd, a: rd.layers.embedding({"table": a["matrix"][0]}, a["t"]),
+    "mlp": lambda rd, a: rd.mlp.mlp(rd.mlp.init(0), a["x"][:, 0], a["tau"][:3]),
+    "mlp, labels": lambda rd, a: rd.mlp.mlp(rd.mlp.init(0), a["x"][:, 0], 3.0, a["labels"]),
+    "mlp.init": lambda rd, a: rd.mlp.init(0, features=3),
+    "mixture": lambda rd, a: rd.oracles.mixture([[0.0]], [[[-1.0]]]),
+    "draw": lambda rd, a: rd.training.draw(1, a["x"][:0], None, a["schedule"], training.Config()),
+    "draw, labels": lambda rd, a: rd.training.draw(1, a["x"], a["labels"][:2], a["schedule"], training.Config()),
+    "train, workers": lambda rd, a: next(rd.training.train(training.start({}), a["x"], None, a["schedule"], training.Config(), workers=0)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_errors_are_the_texts(name):
+    """A wrong argument raises the very error on the device that it raises on the host: type and message."""
+    with pytest.raises((ValueError, TypeError)) as expected:
+        WRONG[name](refdiff, cases.arguments())
+    with pytest.raises(expected.type) as ours:
+        WRONG[name](refdiff_gpu, moved_arguments())
+    assert str(ours.value) == str(expected.value)
+
+
 # Oracles, networks, samplers
 
 

@@ -33,7 +33,7 @@ def public(module):
 
 
 def test_every_public_name_is_there():
-    """N2, T1: what `refdiff` exports, `refdiff_gpu` exports, and its version is the same."""
+    """What `refdiff` exports, `refdiff_gpu` exports, and its version is the same."""
     assert set(refdiff.__all__) <= set(refdiff_gpu.__all__) and refdiff.__version__ == refdiff_gpu.__version__
 
 
