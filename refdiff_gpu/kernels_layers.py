@@ -63,8 +63,9 @@ def _means(scale: str) -> str:
             of_dx += {scale} * dshift[channel];
             of_xdx += {scale} * dscale[channel];
         }}
-        mean_dx = of_dx / count;
+        T first = of_dx / count;
         mean_xdx = of_xdx / count;
+        mean_dx = first;
     """
 
 

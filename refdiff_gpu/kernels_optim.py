@@ -9,8 +9,8 @@ _ADAM = """
     T m_new = beta1 * m + rest1 * mean;
     T v_new = beta2 * v + rest2 * mean * mean;
     T theta_new = theta - rate * (m_new / debias1 / (sqrt(v_new / debias2) + eps) + decay * theta);
-    theta_out = theta_new;
     average_out = keep * average + fresh * theta_new;
+    theta_out = theta_new;
     m_out = m_new;
     v_out = v_new;
 """

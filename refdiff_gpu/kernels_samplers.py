@@ -80,7 +80,7 @@ def _ode() -> dict[str, Kernel]:
             found[f"{guided}euler{kind}"] = Kernel(step, "T x_s", f"{body} x_s = x_t + h * slope;")
             found[f"{guided}heun_last{kind}"] = Kernel(f"T x_t, T slope_1, {inputs}, T h", "T x_end", last)
             if guided or kind:  # else the network's answer is the slope
-                first = f"{body} slope_1 = slope; x_s = x_t + h * slope;"
+                first = f"{body} x_s = x_t + h * slope; slope_1 = slope;"
                 found[f"{guided}heun_first{kind}"] = Kernel(step, "T slope_1, T x_s", first)
     return found
 
@@ -90,7 +90,7 @@ SAMPLERS = {
     "noised": Kernel(
         "T x0, T noise, T signal, T sigma, T of_x0, T of_noise",
         "T x_t, T target",
-        "x_t = signal * x0 + sigma * noise; target = of_x0 * x0 + of_noise * noise;",
+        "T state = signal * x0 + sigma * noise; target = of_x0 * x0 + of_noise * noise; x_t = state;",
     ),
     "guide": Kernel("T unconditional, T conditional, T gamma", "T guided", f"guided = {_GUIDE};"),
     "steer_score": Kernel("T score, T gradient, T gamma", "T steered", "steered = score + gamma * gradient;"),

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from . import emulate
-from .kernels import KERNELS, PREAMBLE, bind, is_array
+from .kernels import KERNELS, PREAMBLE, Kernel, bind, is_array
 
 OPTIONS = ("-fmad=false",)  # a product and a sum round twice, as in NumPy
 
@@ -54,9 +54,13 @@ def _cupy(name: str, inputs: tuple[Any, ...], outs: Any, dtype: Any, numbers: di
 @cache
 def compiled(name: str) -> Any:
     """The kernel as CuPy's own, which compiles it once for each precision."""
-    from . import device
+    return made(name, KERNELS[name])
 
-    kernel, cupy = KERNELS[name], device.library()
+
+def made(name: str, kernel: Kernel) -> Any:
+    """A kernel of CuPy's; to make one takes no GPU."""
+    import cupy
+
     common = {"name": f"refdiff_{name}", "preamble": PREAMBLE, "options": OPTIONS}
     if not kernel.after:
         return cupy.ElementwiseKernel(kernel.inputs, kernel.outputs, kernel.body, **common)

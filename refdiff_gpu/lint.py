@@ -57,6 +57,11 @@ def _outputs(kernel: Kernel, statements: list[Node]) -> Iterator[str]:
             yield f"{param.name} is written {everywhere[param.name]} times, {top[param.name]} of them outside loops"
         if param.name in read:
             yield f"{param.name} is an output, and read"
+    inputs, outputs, written = ({param.name for param in params} for params in (kernel.ins, kernel.outs, ()))
+    for statement in statements:
+        late = {node[1] for node in walk(statement) if node[0] in ("name", "load")} & inputs if written else set()
+        yield from (f"{name} is read after {', '.join(written)} is written, which may lie in the same place" for name in sorted(late))
+        written |= outputs & set(statement[2:3]) if statement[0] == "assign" else set()
     if kernel.after and len(kernel.outs) != 1:
         yield "a sum has more than one output"
 

@@ -19,6 +19,7 @@ from .kernels import KERNELS, Kernel
 ARCHITECTURES = ("sm_75", "sm_90", "sm_100")  # Turing, Hopper, Blackwell
 OPTIONS = ("-fmad=false",)  # a product and a sum round twice, as in NumPy
 QUICK = "--Ofast-compile=max"  # checks a body as strictly, but optimizes less
+COUNTING = "--Ofast-compile=min"  # optimizes just as far as loads and stores are concerned
 
 
 def library_path() -> Path | None:
@@ -47,7 +48,7 @@ class Code:
 
 def compiled(kernels: dict[str, Kernel], architecture: str, quick: bool = False) -> Code:
     """All kernels, in both precisions, for an architecture such as sm_90; loops are kept as loops, so that accesses can be counted."""
-    return _compile(source.device(kernels, rolled=True), [f"-arch={architecture}", *OPTIONS, *[QUICK] * quick])
+    return compiled_text(source.device(kernels, rolled=True), [f"-arch={architecture}", *OPTIONS, QUICK if quick else COUNTING])
 
 
 def accesses(ptx: str) -> Iterator[tuple[str, int, int]]:
@@ -59,7 +60,8 @@ def accesses(ptx: str) -> Iterator[tuple[str, int, int]]:
         yield name, len(re.findall(r"\bld\.global(?!\.nc)", body)), len(re.findall(r"\bst\.global", body))
 
 
-def _compile(text: str, options: list[str]) -> Code:
+def compiled_text(text: str, options: list[str]) -> Code:
+    """What the compiler makes of a source; raises RuntimeError with its words."""
     lib, program = library(), ctypes.c_void_p()
     _check(lib.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None), program)
     try:
