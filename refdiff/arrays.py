@@ -34,19 +34,24 @@ def as_array(value: Any) -> Array:
     return value if hasattr(value, "__array_function__") else np.asarray(value)
 
 
+def on_device(value: Any) -> bool:
+    """Whether the value is an array that does not live on the host."""
+    return hasattr(value, "get") and hasattr(value, "__array_function__")
+
+
 def fetched(value: Any) -> Any:
-    """The same array or number on the host; a device is waited for, and is asked openly: it converts nothing by itself."""
-    return value.get() if hasattr(value, "get") else value
+    """The same on the host; a device is waited for, and is asked openly, for it converts nothing by itself."""
+    return value.get() if on_device(value) else value
 
 
 def everywhere(condition: Any) -> bool:
     """Whether a condition is true of all entries."""
-    return bool(fetched(np.all(condition)))
+    return bool(fetched(condition.all()))
 
 
 def looked_at(value: Any) -> bool:
     """Whether a check looks at the values: always on the host; on a device, which it waits for, unless `CHECKED` says no."""
-    return CHECKED.get() or isinstance(value, np.ndarray | np.generic | float | int) or not hasattr(value, "get")
+    return CHECKED.get() or not on_device(value)
 
 
 def holds(condition: Any) -> bool:

@@ -11,11 +11,11 @@ import numpy as np
 
 from refdiff import contest as text
 from refdiff import flow
-from refdiff.arrays import Array, GaussianPath, Model, Time
+from refdiff.arrays import Array, GaussianPath, Model, Time, on_device
 from refdiff.contest import Data, Method, Models, Settings, States, progress
 
 from . import guidance, mlp, rng, samplers, schedules, training
-from .device import is_device, to_device, to_host
+from .device import to_device, to_host
 from .schedules import Schedule
 
 EVERY = 50  # steps between two looks at the loss
@@ -53,7 +53,7 @@ def _for_both(model: Model) -> Model:
     """The model for arrays of the device, and of the host, which are moved there and back."""
 
     def either(x: Array, t: Time, y: Array | None = None) -> Array:
-        return model(x, t, y) if is_device(x) else to_host(model(*to_device((x, t, y))))
+        return model(x, t, y) if on_device(x) else to_host(model(*to_device((x, t, y))))
 
     return either
 

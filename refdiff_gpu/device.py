@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.arrays import CHECKED
+from refdiff.arrays import CHECKED, on_device
 from refdiff.tables import Schedule
 
 from . import guard, tables
@@ -62,11 +62,6 @@ def library() -> Any:
     return cupy
 
 
-def is_device(value: Any) -> bool:
-    """Whether the value is an array on a device."""
-    return hasattr(value, "get") and hasattr(value, "__array_function__")
-
-
 def to_device(value: Any) -> Any:
     """A copy on the device of an array, or of all arrays in a dict, list, tuple, schedule or dataclass; what is there already stays.
 
@@ -74,14 +69,14 @@ def to_device(value: Any) -> Any:
     """
     if isinstance(value, Schedule):
         return tables.both_sides(value)
-    if isinstance(value, np.ndarray | np.generic) or is_device(value):
+    if isinstance(value, np.ndarray | np.generic) or on_device(value):
         return moved(value)
     return _each(to_device, value)
 
 
 def to_host(value: Any) -> Any:
     """The same on the host, for printing, saving and drawing; waits for the device."""
-    return value.get() if is_device(value) else _each(to_host, value)
+    return value.get() if on_device(value) else _each(to_host, value)
 
 
 def moved(array: Any) -> Any:

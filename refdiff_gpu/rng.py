@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from refdiff import rng as text
-from refdiff.arrays import Array, as_array, check_integer
+from refdiff.arrays import Array, as_array, check_integer, on_device
 from refdiff.rng import BATCH, DATA, INIT, LABEL, NOISE, START, TIME, philox
 
-from .device import arange, empty, is_device, moved
+from .device import arange, empty, moved
 from .launch import launch
 
 __all__ = ["BATCH", "DATA", "INIT", "LABEL", "NOISE", "START", "TIME", "Normals", "bits", "integers", "normal", "philox", "uniform"]
@@ -75,4 +75,4 @@ def _samples(samples: Any) -> Array:
     if np.ndim(samples) == 0:
         return arange(int(check_integer("samples", samples, 0, 2**32)), np.uint32)
     samples = check_integer("samples", as_array(samples), 0, 2**32 - 1)
-    return (samples if is_device(samples) else moved(samples)).astype(np.uint32)
+    return (samples if on_device(samples) else moved(samples)).astype(np.uint32)

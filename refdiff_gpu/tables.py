@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.arrays import Array
+from refdiff.arrays import Array, on_device
 from refdiff.tables import Schedule
 
 DERIVED = ("alpha_bar", "one_minus_alpha_bar", "beta", "alpha", "signal", "sigma", "log_snr", "snr")
@@ -16,7 +16,7 @@ class Table(np.ndarray):
     """A table of the host; a time on the device picks from its copy there."""
 
     def __getitem__(self, t: Any) -> Any:
-        return self.there()[t] if hasattr(t, "get") else np.asarray(self)[t]
+        return self.there()[t] if on_device(t) else np.asarray(self)[t]
 
     def there(self) -> Any:
         """The copy on the device, the same one every time."""

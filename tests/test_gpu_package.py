@@ -99,7 +99,11 @@ def test_to_device_and_back(emulated):
     batch = refdiff.training.Batch(np.ones((2, 1)), np.zeros(2), None, np.ones((2, 1)))
     tree = {"a": [np.arange(3), "word"], "b": (batch, refdiff.training.start({"w": np.ones(2)})), "c": None}
     moved = refdiff_gpu.to_device(tree)
-    assert device.is_device(moved["a"][0]) and device.is_device(moved["b"][0].x) and device.is_device(moved["b"][1].moments["m"]["w"])
+    assert (
+        refdiff.arrays.on_device(moved["a"][0])
+        and refdiff.arrays.on_device(moved["b"][0].x)
+        and refdiff.arrays.on_device(moved["b"][1].moments["m"]["w"])
+    )
     back = refdiff_gpu.to_host(moved)
     np.testing.assert_array_equal(back["a"][0], tree["a"][0])
     assert back["a"][1] == "word" and back["c"] is None and type(back["b"][0]) is refdiff.training.Batch
