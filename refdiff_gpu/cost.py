@@ -22,8 +22,8 @@ from refdiff.training import Batch, Config
 
 from . import device, layers, samplers, training
 from .counting import PRODUCTS, counted
-from .emulate import LABEL, Call
 from .guard import allowed_sync
+from .ledger import LABEL, Call
 
 BANDWIDTH, RATE = 3.35e12, 67e12  # bytes and float32 operations per second that an H100 (SXM) is sold with
 CONVOLUTION = "convolution"
@@ -89,7 +89,8 @@ def ddim_row(shape: tuple[int, ...] = (64, 28, 28, 1)) -> Row:
     def plain() -> Any:
         return refdiff.samplers.ddim_step(refdiff.guidance.classifier_free(q, p, 1.5), x, 500, 480, schedule)
 
-    fused = calls_of(lambda: samplers.ddim_step(samplers.Answers(q, p, 1.5), x, 500, 480, schedule))
+    answers: Any = samplers.Answers(q, p, 1.5)
+    fused = calls_of(lambda: samplers.ddim_step(answers, x, 500, 480, schedule))
     return Row("guided DDIM step", fused, calls_of(plain), 4 * x.nbytes)
 
 
@@ -137,7 +138,8 @@ def unet_rows(p: Any = None, shape: tuple[int, ...] = (28, 28, 1), batch: int = 
     both = network_calls(unet.unet, p, shape, batch)
     parts = [[[call for call in calls if (call.label == CONVOLUTION) is of] for calls in both] for of in (False, True)]
     bounds = [4 * batch * sum(part) for part in zip(*_least(p, shape), strict=True)]
-    return [Row(name, *part, bound) for name, part, bound in zip(("U-Net, elementwise", "U-Net, convolutions"), parts, bounds, strict=True)]
+    names = "U-Net, elementwise", "U-Net, convolutions"
+    return [Row(name, fused, plain, bound) for name, (fused, plain), bound in zip(names, parts, bounds, strict=True)]
 
 
 def _least(p: Any, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .emulate import Call, Ledger, note
 from .guard import Guard
+from .ledger import Call, Ledger, note
 
 PRODUCTS = ("matmul", "tensordot")  # what a library of matrix products does
 

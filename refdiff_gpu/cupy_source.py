@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,32 @@ def _headers() -> str:
     return "".join(f"#include <{each}>\n" for each in core._cupy_header_list)
 
 
+def missing() -> str | None:
+    """What is to be installed before CuPy's sources can be compiled; None if nothing is."""
+    if find_spec("cupy") is None:
+        return "cupy-cuda13x"
+    return None if any((folder / "cuda_fp16.h").exists() for folder in _folders()) else "nvidia-cuda-runtime"
+
+
 def options() -> list[str]:
     """What CuPy compiles with; -ftz=true is its own, and last."""
     from cupy._core import core
 
+    return [*(f"-I{folder}" for folder in _folders()), *core._get_cccl_include_options(), *OPTIONS, "-std=c++17", "-ftz=true"]
+
+
+def _folders() -> list[Path]:
+    """Where headers are: CuPy's own, and CUDA's that come with it or with a wheel."""
+    from cupy._core import core
+
     folder = Path(core._get_header_dir_path())
-    cuda = sorted((folder / "cupy" / "_cuda").glob("cuda-*"))[-1]
-    return [f"-I{folder}", f"-I{cuda}", *core._get_cccl_include_options(), *OPTIONS, "-std=c++17", "-ftz=true"]
+    return [folder, *sorted((folder / "cupy" / "_cuda").glob("cuda-*"))[-1:], *_toolkit()]
+
+
+def _toolkit() -> list[Path]:
+    """Those of the wheel nvidia-cuda-runtime."""
+    spec = find_spec("nvidia")
+    return [path for place in (spec.submodule_search_locations or () if spec else ()) for path in Path(place).glob("cu*/include")]
 
 
 def _of_elements(name: str, kernel: Kernel, T: Any) -> str:

@@ -16,7 +16,9 @@ _ADAM = """
 """
 
 OPTIM = {
-    "squared_norm": Kernel("T g, T batch", "float64 squares", "T mean = g / batch; float64 term = float64(mean * mean);", after="squares = a"),
+    "squared_norm": Kernel(
+        "T g, T batch", "float64 squares", "T mean = g / batch; float64 term = float64(mean * mean);", after="squares = a"
+    ),
     "clip_factor": Kernel(
         "float64 squares, float64 limit",
         "float64 factor",

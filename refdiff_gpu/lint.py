@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from .emulate import FUNCTIONS
 from .kernels import KERNELS, Kernel
 from .parse import TYPES, Node, parse
+from .threads import FUNCTIONS
 
 RESERVED = {"i", "n", "T", "a", "term"}  # the place, CuPy's own count, the precision, a sum and its terms
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refdiff_gpu import emulate, host
-from refdiff_gpu.emulate import FUNCTIONS
 from refdiff_gpu.kernels import KERNELS, Kernel
 from refdiff_gpu.lint import walk
 from refdiff_gpu.parse import parse
+from refdiff_gpu.threads import FUNCTIONS
 
 from .strategies import DTYPES
 from .tolerances import IDENTITY, ulps
