@@ -27,6 +27,7 @@ more examples:
   refdiff demo --dataset checkerboard --seed 3
   refdiff demo --guidance 2 --out pictures
   refdiff demo --quick --no-gif
+  refdiff demo --backend gpu
 
 exit codes: 0 all well, 1 a check failed, 2 wrong usage, 130 interrupted
 """
