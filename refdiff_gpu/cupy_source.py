@@ -92,7 +92,7 @@ def _of_sum(name: str, kernel: Kernel, T: Any) -> str:
 
 def whole(param: Param) -> bool:
     """Sizes are always numbers."""
-    return param.ctype == "int64" and not param.raw
+    return param.ctype in ("int32", "int64") and not param.raw
 
 
 def _array(param: Param, T: Any) -> Any:

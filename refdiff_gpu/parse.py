@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import Any
 
-TYPES = ("T", "float64", "uint32", "uint64", "int64", "bool")
+TYPES = ("T", "float64", "uint32", "uint64", "int32", "int64", "bool")
 _TOKEN = re.compile(
     r"\s*(0x[0-9A-Fa-f]+|\d+\.\d*(?:e[+-]?\d+)?|\d+e[+-]?\d+|\d+|[A-Za-z_]\w*|<<|>>|<=|>=|==|!=|&&|\|\||\+\+|\+=|[-+*/%&|^~!<>=?:;,(){}\[\]])"
 )

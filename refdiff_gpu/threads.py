@@ -148,7 +148,7 @@ class Threads:
         return array[where]
 
     def of_call(self, name: str, arguments: list[Node]) -> Any:
-        if name in ("T", "float64", "uint32", "uint64", "int64"):
+        if name in ("T", "float64", "uint32", "uint64", "int32", "int64"):
             return self.convert(self.dtype(name), arguments[0])
         value = self.value(arguments[0])
         if value.dtype.kind != "f":

@@ -1,11 +1,14 @@
 """Kernels of layers, optimizer, generator and images against the text, interpreted on NumPy."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from refdiff import attention, convolution, layers, normalize, optim, rng, training
+from refdiff_gpu.kernels import KERNELS
 
 from .strategies import DTYPES
 from .test_gpu_samplers import gpu, same
@@ -232,3 +235,22 @@ def test_errors(name, inputs, numbers, error, message):
     """A call that does not fit a kernel says which argument, and what is allowed."""
     with pytest.raises(error, match=message.replace("(", r"\(")):
         gpu(name, *inputs, **numbers)
+
+
+@pytest.mark.parametrize(
+    "name, shape, numbers",
+    [
+        ("columns", (2**10, 64, 64, 64), {"size": 3}),
+        ("columns_up", (2**8, 64, 64, 64), {"size": 3}),
+        ("columns_back", (2**10, 64, 64, 3, 3, 64), {"height": 64, "width": 64}),
+        ("columns_up_back", (2**10, 64, 64, 3, 3, 64), {}),
+        ("up", (2**11, 64, 64, 64), {}),
+        ("pool", (2**13, 64, 64, 64), {}),
+    ],
+)
+def test_images_are_numbered_in_32_bits(name, shape, numbers):
+    """Where that is not enough, an error says so before anything wraps."""
+    rule = KERNELS[name].rule
+    with pytest.raises(ValueError, match="numbers; allowed: fewer than 2"):
+        rule(SimpleNamespace(shape=shape), **numbers)
+    assert rule(SimpleNamespace(shape=(1, *shape[1:])), **numbers)[0][0] == 1
