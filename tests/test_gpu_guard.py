@@ -1,5 +1,7 @@
 """The whole package on arrays that refuse what CuPy refuses: the same numbers as NumPy's, and nothing that passes between host and device unsaid."""
 
+import re
+from inspect import isfunction
 from types import SimpleNamespace
 
 import numpy as np
@@ -178,6 +180,19 @@ def test_open_names_are_those_that_pass():
 def test_the_rebound_equations_are_the_text(name, dtype):
     """Every equation of `refdiff_gpu`, kernels and all, is the text's bit for bit."""
     assert_same(CASES[name](refdiff_gpu, moved_arguments(dtype)), CASES[name](refdiff, cases.arguments(dtype)))
+
+
+def test_every_equation_has_a_case():
+    """No public function of the equation modules is left out, but those of host numbers and those that other tests here run."""
+    elsewhere = {"elbo.weight_mean", "elbo.weight_eps", "elbo.weight_x0", "flow.couple_optimally", "flow.optimal_transport"}
+    elsewhere |= {f"samplers.{name}" for name in ("sample", "last", "stepper", "solve_adaptive")}
+    of_numbers = {"forward.posterior_variance", "predict.row", "guidance.scale_from_w", "guidance.w_from_scale"}
+    public = set()
+    for name in ("forward", "predict", "reverse", "gaussian", "elbo", "latent", "flow", "samplers", "guidance"):
+        items = vars(getattr(refdiff, name)).items()
+        public |= {f"{name}.{key}" for key, item in items if isfunction(item) and item.__module__ == f"refdiff.{name}" and key[0] != "_"}
+    cases = {re.match(r"[\w.]+", name)[0] for name in CASES}
+    assert public - cases == elsewhere | of_numbers
 
 
 def frozen_tree(arguments):
