@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ RESERVED = {"i", "n", "T", "a", "term"}  # the place, CuPy's own count, the prec
 def lint(kernel: Kernel) -> list[str]:
     """Complaints about a kernel, none if it is in order."""
     statements = parse(kernel.body + (f"{kernel.after};" if kernel.after else ""))
-    return [*_names(kernel, statements), *_expressions(kernel, statements), *_outputs(kernel, statements)]
+    return [*_names(kernel, statements), *_expressions(kernel, statements), *_outputs(kernel, statements), *_renamed(kernel)]
 
 
 def _names(kernel: Kernel, statements: list[Node]) -> Iterator[str]:
@@ -64,6 +65,14 @@ def _outputs(kernel: Kernel, statements: list[Node]) -> Iterator[str]:
         written |= outputs & set(statement[2:3]) if statement[0] == "assign" else set()
     if kernel.after and len(kernel.outs) != 1:
         yield "a sum has more than one output"
+
+
+def _renamed(kernel: Kernel) -> Iterator[str]:
+    """Where CuPy hands a sum of one input on to CUB, it renames both parameters letter by letter, even within other words."""
+    if kernel.after and len(kernel.ins) == 1:
+        for param, text in (kernel.ins[0], f"return term; {kernel.body}"), (kernel.outs[0], kernel.after):
+            if text.count(param.name) != len(re.findall(rf"\b{param.name}\b", text)):
+                yield f"{param.name} is part of another word, which CuPy would change"
 
 
 def walk(node: Node | list[Node]) -> Iterator[Node]:

@@ -44,6 +44,20 @@ def test_lint_can_complain(inputs, outputs, body, complaint):
     assert complaint in lint(Kernel(inputs, outputs, body))
 
 
+@pytest.mark.parametrize(
+    "inputs, outputs, body, after, complaint",
+    [
+        ("T e", "T y", "T term = e;", "y = a", "e is part of another word, which CuPy would change"),
+        ("T x", "T s", "T term = x;", "s = sqrt(a)", "s is part of another word, which CuPy would change"),
+        ("T x", "T y, T z", "T term = x;", "y = a", "a sum has more than one output"),
+        ("T x", "T a", "T term = x;", "a = a", "a is a reserved name"),
+    ],
+)
+def test_lint_can_complain_about_sums(inputs, outputs, body, after, complaint):
+    """So do the rules about sums."""
+    assert complaint in lint(Kernel(inputs, outputs, body, after=after))
+
+
 def test_table():
     """Every kernel is listed, with its parameters; none hides behind another's name."""
     assert table().count("\n") == len(KERNELS) - 1 and "silu_back(T x, T dy) -> T dx" in table()
