@@ -5,9 +5,9 @@ Everything has the name, the arguments, the errors and the documentation that it
 wait for it. Without a device the import works, and the first use raises `NoDevice`: nothing falls back to the CPU.
 """
 
-from refdiff import __version__, data, elbo, gaussian, io, latent, optim, reverse, tree
+from refdiff import __version__, data, elbo, gaussian, io, latent, reverse, tree
 
-from . import classifier, flow, forward, guidance, layers, metrics, mlp, oracles, predict, rng, samplers, schedules, training, unet
+from . import classifier, flow, forward, guidance, layers, metrics, mlp, optim, oracles, predict, rng, samplers, schedules, training, unet
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
 from .forward import posterior, q_sample
 from .samplers import ddim_step, ddpm_step, sample

@@ -268,6 +268,9 @@ WRONG = {
     "mlp": lambda rd, a: rd.mlp.mlp(rd.mlp.init(0), a["x"][:, 0], a["tau"][:3]),
     "mlp, labels": lambda rd, a: rd.mlp.mlp(rd.mlp.init(0), a["x"][:, 0], 3.0, a["labels"]),
     "mlp.init": lambda rd, a: rd.mlp.init(0, features=3),
+    "adam, step": lambda rd, a: rd.optim.adam(a["x"], a["p"], {"m": a["x"], "v": a["variance"]}, 0),
+    "adam, beta": lambda rd, a: rd.optim.adam(a["x"], a["p"], {"m": a["x"], "v": a["variance"]}, 1, beta1=1.0),
+    "ema": lambda rd, a: rd.optim.ema(a["x"], a["p"], 1.5),
     "mixture": lambda rd, a: rd.oracles.mixture([[0.0]], [[[-1.0]]]),
     "draw": lambda rd, a: rd.training.draw(1, a["x"][:0], None, a["schedule"], training.Config()),
     "draw, labels": lambda rd, a: rd.training.draw(1, a["x"], a["labels"][:2], a["schedule"], training.Config()),
@@ -443,18 +446,21 @@ def flat(result):
     return [each for part in result for each in flat(part)] if isinstance(result, list | tuple) else [result]
 
 
-def test_optimizers():
-    """Adam, the average, the norm and clipping of the text are NumPy's bit for bit; the norm is fetched, openly."""
-    params, grads = ({"a": {"w": rng.normal(i, 3, (2,))}, "b": rng.normal(i, 1, (4,), 1)[0]} for i in range(2))
+@pytest.mark.parametrize("optim", [refdiff.optim, refdiff_gpu.optim])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_optimizers(optim, dtype):
+    """Adam, the average, the norm and clipping, by the text and by kernels, are NumPy's bit for bit; the norm is fetched, openly."""
+    params, grads = ({"a": {"w": rng.normal(i, 3, (2,), dtype=dtype)}, "b": rng.normal(i, 1, (4,), 1, dtype=dtype)[0]} for i in range(2))
 
-    def steps(params, grads):
-        state = refdiff.optim.init(params)
-        grads, norm = refdiff.optim.clip(grads, 0.5)
-        params, state = refdiff.optim.adam(params, grads, state, 1, decay=0.1)
-        average = refdiff.optim.ema(tree.map(np.zeros_like, params), params)
-        return flat((params, state, refdiff.optim.ema_debiased(average, 1))), norm
+    def steps(optim, params, grads):
+        state = optim.init(params)
+        grads, norm = optim.clip(grads, 0.5)
+        for step in 1, 2:
+            params, state = optim.adam(params, grads, state, step, decay=0.1)
+        average = optim.ema(tree.map(np.zeros_like, params), params)
+        return flat((params, state, optim.ema_debiased(average, 1))), norm
 
-    (ours, our_norm), (expected, norm) = steps(*to_device((params, grads))), steps(params, grads)
+    (ours, our_norm), (expected, norm) = steps(optim, *to_device((params, grads))), steps(refdiff.optim, params, grads)
     assert our_norm == norm
     assert_same(ours, expected)
 
