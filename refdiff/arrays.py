@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,8 @@ Array = NDArray[Any]
 Time = Any  # one number for the whole batch, or an array (B,)
 Number = Any  # one number, or one per example (B,)
 Model = Callable[..., Array]  # model(x, t) or model(x, t, y) -> prediction of x's shape
+
+CHECKED = ContextVar("CHECKED", default=True)  # whether checks look at the values of arrays on a device
 
 
 class GaussianPath(Protocol):
@@ -26,15 +29,45 @@ class GaussianPath(Protocol):
     def clock(self, t: Time) -> Array: ...
 
 
+def as_array(value: Any) -> Array:
+    """The value as an array; what speaks NumPy's protocol is one already, and stays where it is, on a device for instance."""
+    return value if hasattr(value, "__array_function__") else np.asarray(value)
+
+
+def on_device(value: Any) -> bool:
+    """Whether the value is an array that does not live on the host."""
+    return hasattr(value, "get") and hasattr(value, "__array_function__")
+
+
+def fetched(value: Any) -> Any:
+    """The same on the host; a device is waited for, and is asked openly, for it converts nothing by itself."""
+    return value.get() if on_device(value) else value
+
+
+def everywhere(condition: Any) -> bool:
+    """Whether a condition is true of all entries."""
+    return bool(fetched(condition.all()))
+
+
+def looked_at(value: Any) -> bool:
+    """Whether a check looks at the values: always on the host; on a device, which it waits for, unless `CHECKED` says no."""
+    return CHECKED.get() or not on_device(value)
+
+
+def holds(condition: Any) -> bool:
+    """What a check asks: `everywhere`, or yes where it does not look."""
+    return not looked_at(condition) or everywhere(condition)
+
+
 def like(values: Any, x: Array, name: str = "t") -> Array:
     """Coefficients, one for all or one per example, in x's precision and shaped to multiply an x of shape (B, ...)."""
-    values = np.asarray(values)
+    values = as_array(values)
     dtype = values.dtype if values.dtype.kind == "c" else x.real.dtype
     if values.ndim == 0:
         return values.astype(dtype)[()]
     if x.ndim == 0 or values.shape != x.shape[:1]:
         raise ValueError(f"{name} has shape {values.shape}; allowed: () or (B,) for an array of shape {x.shape}")
-    return values.astype(dtype).reshape(values.shape + (1,) * (x.ndim - 1))
+    return np.asarray(values.astype(dtype), like=x).reshape(values.shape + (1,) * (x.ndim - 1))
 
 
 def sum_event(values: Array) -> Array:
@@ -58,7 +91,7 @@ def check_arrays(**named: Array) -> None:
             raise ValueError(f"{name} has shape {value.shape}; allowed: {x.shape}, the shape of {first}")
         if value.real.dtype != x.real.dtype:
             raise TypeError(f"{name} has dtype {value.dtype}; allowed: {x.dtype}, the dtype of {first}")
-        if not np.isfinite(value).all():
+        if looked_at(value) and not everywhere(np.isfinite(value)):
             raise ValueError(f"{name} holds NaN or infinity; allowed: finite numbers")
 
 
@@ -66,11 +99,13 @@ def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.i
     """Raise unless every entry of the argument (its real part) is finite and lies in [low, high], or in (low, high] with open_low."""
     if type(value) in (int, float) and (low < value if open_low else low <= value) and value <= high and abs(value) != np.inf:
         return
-    values = np.real(np.asarray(value))
+    values = np.real(as_array(value))
     if values.dtype.kind not in "iuf":
         raise TypeError(f"{name} = {_describe(value)}; allowed: a number")
+    if not looked_at(values):
+        return
     inside = (values > low if open_low else values >= low) & (values <= high)
-    if not np.all(np.isfinite(values) & inside):
+    if not everywhere(np.isfinite(values) & inside):
         raise ValueError(f"{name} = {_describe(value)}; allowed: finite, in {'(' if open_low else '['}{low:g}, {high:g}]")
 
 
@@ -84,15 +119,16 @@ def check_integer(name: str, value: Any, low: int, high: int) -> Array:
     """The argument as an integer array of shape () or (B,), or an error unless it lies in low..high."""
     if type(value) is int and low <= value <= high:
         return np.asarray(value)
-    values = np.asarray(value)
-    if not isinstance(value, int | np.integer | np.ndarray) or values.dtype.kind not in "iu" or values.ndim > 1:
+    values = as_array(value)
+    if not (isinstance(value, int | np.integer) or values is value) or values.dtype.kind not in "iu" or values.ndim > 1:
         raise TypeError(f"{name} = {_describe(value)}; allowed: an integer or an array (B,) of integers, {low}..{high}")
-    if values.size and (values.min() < low or values.max() > high):
+    if looked_at(values) and not everywhere((values >= low) & (values <= high)):
         raise ValueError(f"{name} = {_describe(value)}; allowed: {low}..{high}")
     return values
 
 
 def _describe(value: Any) -> str:
-    if isinstance(value, np.ndarray) and value.size > 8:
+    value = fetched(value)
+    if getattr(value, "size", 0) > 8:
         return f"an array of dtype {value.dtype}, shape {value.shape}, from {value.min()} to {value.max()}"
     return repr(value)

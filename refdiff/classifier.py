@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import layers, parallel, tree
-from .arrays import Array, Time
+from .arrays import Array, Time, fetched
 from .parallel import Reduce
 from .residual import embed
 from .training import Batch, Network
@@ -113,7 +113,7 @@ def value_and_grad(
         logits, vjp = net(params, part.x, part.clock, None, L)
         loss, loss_vjp = L.cross_entropy(logits, part.y)
         grads, _ = vjp(loss_vjp(np.ones_like(loss)))
-        return float(loss.sum()), grads
+        return float(fetched(loss.sum())), grads
 
     return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
 

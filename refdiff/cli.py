@@ -27,6 +27,7 @@ more examples:
   refdiff demo --dataset checkerboard --seed 3
   refdiff demo --guidance 2 --out pictures
   refdiff demo --quick --no-gif
+  refdiff demo --backend gpu
 
 exit codes: 0 all well, 1 a check failed, 2 wrong usage, 130 interrupted
 """
@@ -81,6 +82,7 @@ def _add_demo(commands: Any) -> None:
     )
     demo.add_argument("--oracle", action="store_true", help="exact models in place of trained ones, and orders of convergence")
     demo.add_argument("--quick", action="store_true", help="everything in a few seconds, too short to learn: for tests")
+    demo.add_argument("--backend", choices=("cpu", "gpu"), default="cpu", help="where networks learn and samplers draw (default cpu)")
     demo.add_argument("--no-gif", action="store_true", help="write no animation")
     demo.set_defaults(work=lambda arguments: _demo(demo, arguments))
 
@@ -99,6 +101,9 @@ def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     except ModuleNotFoundError as missing:
         print(f"refdiff demo: {(missing.name or '').split('.')[0]} is not installed; pip install 'refdiff[toys]'", file=sys.stderr)
         return 2
+    where: dict[str, Any] | None = {} if arguments.backend == "cpu" else _on_gpu(command, arguments)
+    if where is None:
+        return 2
     check_folder(command, arguments.out)
     from .contest import QUICK, Settings
     from .demo import run, run_oracle
@@ -106,7 +111,20 @@ def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     chosen = {"dataset": arguments.dataset, "seed": arguments.seed, "guidance": arguments.guidance}
     steps = {} if arguments.steps is None else {"steps": arguments.steps}
     settings = Settings(**{**(QUICK if arguments.quick else {}), **chosen, **steps})
-    return (run_oracle if arguments.oracle else run)(settings, arguments.out, not arguments.no_gif)
+    return (run_oracle if arguments.oracle else run)(settings, arguments.out, not arguments.no_gif, **where)
+
+
+def _on_gpu(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """What `demo.run` needs to work on a device; None if something is missing, which is said."""
+    if arguments.oracle:
+        command.error("argument --backend: gpu with --oracle; allowed: cpu, for exact models need no network")
+    import refdiff_gpu
+    import refdiff_gpu.contest
+
+    if not refdiff_gpu.available():
+        print(f"refdiff demo: {refdiff_gpu.missing()}", file=sys.stderr)
+        return None
+    return {"where": refdiff_gpu.contest, "place": refdiff_gpu.place()}
 
 
 def _eq(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:

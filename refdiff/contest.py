@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,7 +112,7 @@ def learn(known: Data, settings: Settings) -> Models:
     return Models(schedule, eps, velocity, {"diffusion (noise)": noise_losses, "flow (velocity)": velocity_losses})
 
 
-def methods(schedule: Schedule, settings: Settings) -> list[Method]:
+def methods(schedule: Schedule, settings: Settings, samplers: ModuleType = samplers) -> list[Method]:
     """The samplers of the table. gamma = 1 is the conditional model as it is; a larger one sharpens on purpose."""
     T, S, gamma = schedule.T, settings.ddpm, settings.guidance
     ddpm, ddim = (samplers.stepper(formula, schedule) for formula in (samplers.ddpm_step, samplers.ddim_step))
@@ -143,7 +144,7 @@ def _conditional(net: Model, labels: Array, x: Array, t: Time) -> Array:
     return net(x, t, labels)
 
 
-def draw_all(chosen: list[Method], models: Models, labels: Array, seed: int) -> States:
+def draw_all(chosen: list[Method], models: Models, labels: Array, seed: int, draw: Callable[..., Iterator[Array]] = draw) -> States:
     """The states of every sampler by its name, with a bar that counts steps."""
     bar = progress(None, "sampling", sum(len(method.grid) - 1 for method in chosen))
     states: States = {}

@@ -28,11 +28,11 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         dw = [np.tensordot(seen(padded, a, c), dy, ([0, 1, 2], [0, 1, 2])) for a, c in offsets]
-        dpadded = np.zeros(padded.shape, np.result_type(dy, w))
+        dpadded = np.zeros(padded.shape, np.result_type(dy, w), like=padded)
         for a, c in offsets:
             seen(dpadded, a, c)[...] += dy @ w[a, c].T
         dx = dpadded[:, r : r + x.shape[1], r : r + x.shape[2]]
-        return {"w": np.reshape(dw, w.shape), "b": dy.sum(axis=(0, 1, 2))}, dx
+        return {"w": np.stack(dw).reshape(w.shape), "b": dy.sum(axis=(0, 1, 2))}, dx
 
     return y, vjp
 

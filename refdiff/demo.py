@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -15,18 +16,19 @@ from .judging import Score
 LEGEND = "Energy distance, label by label, averaged; the floor is fresh data against fresh data, of as many points."
 
 
-def run(settings: Settings, out: Path, animate: bool = True) -> int:
-    """Learn, draw, judge; 0, or 1 if a good sampler stayed too far from the data. Writes demo.png and demo.gif into out."""
+def run(settings: Settings, out: Path, animate: bool = True, where: Any = contest, place: str = "in plain NumPy") -> int:
+    """Learn, draw, judge; 0, or 1 if a good sampler stayed too far from the data. Writes demo.png and demo.gif into out.
+
+    `where` learns and draws: `refdiff.contest`, or `refdiff_gpu.contest` with arrays on a device.
+    """
     began = perf_counter()
     print(f"{_name(settings)}, seed {settings.seed}: a diffusion learns the noise and a flow the velocity, {settings.steps} steps each.")
     known = contest.gather(data.DATASETS[settings.dataset], settings)
-    models = contest.learn(known, settings)
-    chosen, states, scores = _compete(known, models, settings)
-    title = (
-        f"{_name(settings)}, learned by a diffusion and by a flow, in plain NumPy{' (--quick: hardly trained)' if settings.quick else ''}"
-    )
+    models = where.learn(known, settings)
+    chosen, states, scores = _compete(known, models, settings, where)
+    title = f"{_name(settings)}, learned by a diffusion and by a flow, {place}{' (--quick: hardly trained)' if settings.quick else ''}"
     picture = story.tell(title, known, models, chosen, states, scores, [])
-    _save(picture, known, models, chosen, states, settings, out / "demo", animate)
+    _save(picture, known, models, chosen, states, settings, out / "demo", animate, where)
     return _close(judging.failed(scores), began)
 
 
@@ -51,24 +53,32 @@ def _name(settings: Settings) -> str:
     return settings.dataset.replace("_", " ").capitalize()
 
 
-def _compete(known: Data, models: Models, settings: Settings) -> tuple[list[Method], States, list[Score]]:
+def _compete(known: Data, models: Models, settings: Settings, where: Any = contest) -> tuple[list[Method], States, list[Score]]:
     """Draw with every sampler, judge, and print the table."""
-    chosen = contest.methods(models.schedule, settings)
-    states = contest.draw_all(chosen, models, known.asked, settings.seed)
+    chosen = where.methods(models.schedule, settings)
+    states = where.draw_all(chosen, models, known.asked, settings.seed)
     scores = judging.judge(chosen, states, known, settings)
     print(f"\n{judging.table(scores)}\n{LEGEND}")
     return chosen, states, scores
 
 
 def _save(
-    picture: plots.Story, known: Data, models: Models, chosen: list[Method], states: States, settings: Settings, path: Path, animate: bool
+    picture: plots.Story,
+    known: Data,
+    models: Models,
+    chosen: list[Method],
+    states: States,
+    settings: Settings,
+    path: Path,
+    animate: bool,
+    where: Any = contest,
 ) -> None:
     """Write the picture and, if asked for, the animation, and say where they are."""
     plots.save_story(picture, path.with_suffix(".png"))
     print(f"\npicture    {path.with_suffix('.png')}")
     if animate:
         flow = Method("flow", "velocity", samplers.heun_step, np.linspace(0, 1, settings.frames + 1))
-        heun = list(contest.draw(flow, models, known.asked, settings.seed))
+        heun = list(where.draw(flow, models, known.asked, settings.seed))
         shown = story.frames(known, models, chosen[0].grid, states[chosen[0].name], heun)
         plots.save_animation(shown, path.with_suffix(".gif"), picture.limit)
         print(f"animation  {path.with_suffix('.gif')}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from . import forward, gaussian, reverse
-from .arrays import Array, Time, check_arrays, check_choice, check_number, like, sum_event
+from .arrays import Array, Time, as_array, check_arrays, check_choice, check_number, holds, like, sum_event
 from .reverse import Reverse
 from .schedules import Schedule, check_chain
 
@@ -84,7 +84,7 @@ def weight_eps(t: Time, s: Time, schedule: Schedule) -> Array:
     Raises for s = 0, and where alpha_bar_t = 0. Source: E6 [DDPM eq. 12].
     """
     alpha, beta = schedule.transition(t, s)
-    if not np.all(alpha > 0):
+    if not holds(alpha > 0):
         raise ValueError(f"t = {t!r} has alpha_bar 0, where eps does not determine the mean; allowed: t with alpha_bar > 0")
     return weight_mean(t, s, schedule) * beta**2 / (alpha * schedule.one_minus_alpha_bar[t])
 
@@ -109,7 +109,7 @@ def squared_decoder(x0: Array, mean: Array, variance: Array) -> Array:
 
     Source: E7 [DDPM sec. 3.4].
     """
-    return gaussian.log_density(x0, mean, np.ones_like(variance))
+    return gaussian.log_density(x0, mean, np.ones_like(variance)[()])
 
 
 def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:
@@ -176,5 +176,5 @@ def weighted(loss: Array, weight: Array) -> Array:
 
 
 def _inner_step(s: Time) -> None:
-    if not np.all(np.asarray(s) > 0):
+    if not holds(as_array(s) > 0):
         raise ValueError(f"s = {s!r}; allowed: s > 0, since beta-tilde is 0 at s = 0 and that term is L_0")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .arrays import Array, Time, check_arrays, check_number, event_size, like, sum_event
+from .arrays import Array, Time, as_array, check_arrays, check_number, event_size, holds, like, sum_event
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def conditional_path(data: Array, noise: Array, t: Time, width: float = 0.0) -> 
     Source: M2 [Tong et al. eq. 14].
     """
     check_number("width", width, 0)
-    return interpolate(data, noise, t, straight), like(np.asarray(width) ** 2, data)
+    return interpolate(data, noise, t, straight), like(as_array(width) ** 2, data)
 
 
 def conditional_loss(prediction: Array, data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
@@ -137,23 +137,23 @@ def flow_time(log_snr: Array) -> Array:
 
     log_snr = -inf is pure noise, tau = 0; +inf is data, tau = 1. Source: M5 [SD3 sec. 3.1], [VDM++].
     """
-    if np.isnan(log_snr).any():
+    if not holds(~np.isnan(log_snr)):
         raise ValueError(f"log_snr = {log_snr!r}; allowed: numbers, infinite ones included")
-    return np.exp(-np.logaddexp(0, -np.asarray(log_snr) / 2))
+    return np.exp(-np.logaddexp(0, -as_array(log_snr) / 2))
 
 
 def flow_log_snr(tau: Array) -> Array:
     r"""The other way: $\log\mathrm{SNR} = 2 \log\tau - 2 \log(1 - \tau)$; infinite at the ends. Source: M5 [SD3 sec. 3.1]."""
     check_number("tau", tau, 0, 1)
     with np.errstate(divide="ignore"):
-        return 2 * (np.log(tau) - np.log1p(-np.asarray(tau)))
+        return 2 * (np.log(tau) - np.log1p(-as_array(tau)))
 
 
 def to_flow(x_t: Array, signal: Array, sigma: Array) -> Array:
     r"""A diffusion state moved onto the straight path at tau = signal / (signal + sigma): $x_t / (signal + \sigma)$. Source: M5."""
     check_arrays(x_t=x_t)
-    check_number("signal + sigma", np.asarray(signal) + sigma, 0, open_low=True)
-    return x_t / like(np.asarray(signal) + sigma, x_t)
+    check_number("signal + sigma", as_array(signal) + sigma, 0, open_low=True)
+    return x_t / like(as_array(signal) + sigma, x_t)
 
 
 def from_flow(x_tau: Array, tau: Time) -> Array:
@@ -165,5 +165,5 @@ def from_flow(x_tau: Array, tau: Time) -> Array:
 
 def _flow_time(t: Time) -> Array:
     check_number("t", t, 0, 1)
-    t = np.asarray(t)
+    t = as_array(t)
     return t.astype(np.float64) if t.dtype.kind in "iu" else t

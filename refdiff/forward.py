@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import gaussian
-from .arrays import Array, Time, check_arrays, like
+from .arrays import Array, Time, check_arrays, holds, like
 from .schedules import Schedule, check_chain
 
 
@@ -97,7 +97,7 @@ def posterior_by_bayes(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedu
     """
     check_arrays(x_t=x_t, x0=x0)
     alpha, beta = schedule.transition(t, s)
-    if not np.all(alpha > 0):
+    if not holds(alpha > 0):
         raise ValueError(f"t = {t!r} has alpha_bar 0, where x_t / sqrt(alpha) is undefined; allowed: t with alpha_bar > 0")
     prior_mean, prior_variance = q_marginal(x0, s, schedule)
     return gaussian.product(x_t / like(np.sqrt(alpha), x_t), like(beta / alpha, x_t), prior_mean, prior_variance)
@@ -126,7 +126,7 @@ def trajectory_log_density(states: Sequence[Array], grid: Array, schedule: Sched
     """
     grid = check_chain(states, grid, schedule.T)
     pairs = zip(grid[:-1], grid[1:], states[:-1], states[1:], strict=True)
-    return np.sum([gaussian.log_density(x_t, *q_step(x_s, t, s, schedule)) for t, s, x_t, x_s in pairs], axis=0)
+    return np.sum(np.stack([gaussian.log_density(x_t, *q_step(x_s, t, s, schedule)) for t, s, x_t, x_s in pairs]), axis=0)
 
 
 def trajectory_log_density_reversed(states: Sequence[Array], grid: Array, schedule: Schedule) -> Array:
@@ -150,4 +150,4 @@ def prior_kl(x0: Array, schedule: Schedule) -> Array:
     Source: F6, E5 [DDPM eq. 5].
     """
     mean, variance = q_marginal(x0, schedule.T, schedule)
-    return gaussian.kl_diagonal(mean, variance, np.zeros_like(mean), np.ones_like(variance))
+    return gaussian.kl_diagonal(mean, variance, np.zeros_like(mean), np.ones_like(variance)[()])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_ndtr
 
-from .arrays import Array, check_arrays, check_integer, check_number, event_size, sum_event
+from .arrays import Array, check_arrays, check_integer, check_number, event_size, holds, sum_event
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -168,7 +168,7 @@ def _excess(ratio: Array, delta: Array) -> Array:
     series = np.zeros_like(d)
     for k in range(12, 1, -1):
         series = (series + 1) * d / k
-    return np.where(abs(d) < 0.1, series * d, delta - d)
+    return np.where(abs(d) < 0.1, series * d, delta - d)[()]
 
 
 def _whiten(root: Array, matrix: Array) -> Array:
@@ -192,8 +192,11 @@ def _check_variances(**named: Array) -> None:
 
 def _cholesky(name: str, covariance: Array) -> Array:
     try:
-        if not np.all(abs(covariance - covariance.T) <= 1e-6 * abs(covariance).max()):
+        if not holds(abs(covariance - covariance.T) <= 1e-6 * abs(covariance).max()):
             raise np.linalg.LinAlgError  # which numpy, reading one triangle only, would not see
-        return np.linalg.cholesky(covariance)
+        root = np.linalg.cholesky(covariance)
+        if not holds(np.isfinite(root)):
+            raise np.linalg.LinAlgError  # which a device does not raise by itself
+        return root
     except np.linalg.LinAlgError:
         raise ValueError(f"{name} = {covariance!r}; allowed: symmetric positive definite") from None

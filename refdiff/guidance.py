@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .arrays import Array, GaussianPath, Model, Number, Time, check_arrays, check_integer, check_number, like
+from .arrays import Array, GaussianPath, Model, Number, Time, as_array, check_arrays, check_integer, check_number, like
 
 
 def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
@@ -18,7 +18,7 @@ def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
     """
     check_arrays(score=score, gradient=gradient)
     check_number("gamma", gamma)
-    return score + like(np.asarray(gamma), score, "gamma") * gradient
+    return score + like(gamma, score, "gamma") * gradient
 
 
 def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: GaussianPath) -> Array:
@@ -41,9 +41,9 @@ def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Arra
 
     y (B,) integer labels. Source: G2 [Dhariwal & Nichol sec. 4].
     """
-    y = check_integer("y", np.asarray(y), 0, logits.shape[1] - 1)
+    y = np.asarray(check_integer("y", as_array(y), 0, logits.shape[1] - 1), like=logits)
     weights = np.exp(logits - logits.real.max(axis=1, keepdims=True))
-    one_hot = (np.arange(logits.shape[1]) == y[:, None]).astype(logits.dtype)
+    one_hot = (np.arange(logits.shape[1], like=logits) == y[:, None]).astype(logits.dtype)
     _, dx = vjp(one_hot - weights / weights.sum(axis=1, keepdims=True))
     return dx
 
@@ -58,7 +58,7 @@ def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> 
     """
     check_arrays(unconditional=unconditional, conditional=conditional)
     check_number("gamma", gamma)
-    scale = like(np.asarray(gamma), unconditional, "gamma")
+    scale = like(gamma, unconditional, "gamma")
     return (1 - scale) * unconditional + scale * conditional
 
 
@@ -92,7 +92,7 @@ def drop_labels(y: Array, uniform: Array, probability: float, no_label: int) -> 
 
 def guided(model: Model, y: Array, gamma: Number, no_label: int) -> Model:
     """model(x, t, y) as a guided model(x, t): both answers from one call on a doubled batch. Source: G3 [Ho & Salimans alg. 2]."""
-    y = np.asarray(y)
+    y = as_array(y)
 
     def guided_model(x: Array, t: Time) -> Array:
         if y.shape != x.shape[:1]:

@@ -21,7 +21,7 @@ import numpy as np
 import refdiff
 
 from . import tree
-from .arrays import Array, check_integer
+from .arrays import Array, check_integer, fetched
 from .training import Config, State
 from .tree import Tree
 
@@ -41,6 +41,7 @@ def save(path: str | Path, params: Tree, **manifest: Any) -> None:
     A reader of `path` sees the old file or the new one, whenever the power fails. One writer per path: the temporary file beside
     it, `.{name}.tmp`, has a fixed name so that killed runs leave at most one. Raises for trees and values that would come back changed.
     """
+    params = tree.map(fetched, params)
     _check_tree(params)
     arrays = {name: np.asarray(leaf) for name, leaf in tree.flatten(params).items()} if params else {}
     for name in _RESERVED & manifest.keys():

@@ -52,11 +52,11 @@ class LinearGaussian:
 
     def log_likelihood(self, x: Array, z: Array) -> Array:
         r"""$\log p(x | z)$; x (B, d), z (B, k) -> (B,) nats. Source: E3, E4 [PRML eq. 12.32]."""
-        return gaussian.log_density(x, z @ self.weights.T + self.bias, np.asarray(self.noise))
+        return gaussian.log_density(x, z @ self.weights.T + self.bias, np.asarray(self.noise)[()])
 
     def log_marginal(self, x: Array) -> Array:
         r"""$\log p(x) = \log \mathcal N(x; b, W W^T + noise\, I)$; (B, d) -> (B,) nats. Source: E3 [PRML eq. 12.35, 12.36]."""
-        covariance = self.weights @ self.weights.T + self.noise * np.eye(len(self.bias))
+        covariance = self.weights @ self.weights.T + self.noise * np.asarray(np.eye(len(self.bias)), like=self.weights)
         return gaussian.log_density_full(x, self.bias, covariance)
 
     def posterior(self, x: Array) -> tuple[Array, Array]:
@@ -66,7 +66,9 @@ class LinearGaussian:
 
         Source: E3 [PRML eq. 12.42].
         """
-        covariance = np.linalg.inv(np.eye(self.weights.shape[1]) + self.weights.T @ self.weights / self.noise)
+        covariance = np.linalg.inv(
+            np.asarray(np.eye(self.weights.shape[1]), like=self.weights) + self.weights.T @ self.weights / self.noise
+        )
         return (x - self.bias) @ self.weights @ covariance / self.noise, covariance
 
     def elbo(self, x: Array, mean: Array, covariance: Array) -> Array:
@@ -77,11 +79,11 @@ class LinearGaussian:
         The spread of z costs $\mathrm{tr}(W C W^T) / (2\, noise)$ in the first term. Source: E3, E4 [VAE eq. 3].
         """
         spread = np.trace(self.weights @ covariance @ self.weights.T) / (2 * self.noise)
-        prior = np.zeros(len(covariance)), np.eye(len(covariance))
-        divergence = np.array([gaussian.kl_full(m, covariance, *prior) for m in mean])
+        prior = np.zeros(len(covariance), like=covariance), np.asarray(np.eye(len(covariance)), like=covariance)
+        divergence = np.stack([gaussian.kl_full(m, covariance, *prior) for m in mean])
         return self.log_likelihood(x, mean) - spread - divergence
 
     def gap(self, x: Array, mean: Array, covariance: Array) -> Array:
         r"""What the bound misses, $D(q(z | x) \| p(z | x)) = \log p(x) - \mathrm{ELBO}$; (B,) nats. Source: E3 [VAE eq. 1]."""
         means, exact = self.posterior(x)
-        return np.array([gaussian.kl_full(m, covariance, e, exact) for m, e in zip(mean, means, strict=True)])
+        return np.stack([gaussian.kl_full(m, covariance, e, exact) for m, e in zip(mean, means, strict=True)])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, check_integer
+from .arrays import Array, as_array, check_integer
 from .attention import cross_attention, self_attention, softmax
 from .convolution import conv, conv_up, pool, up
 from .normalize import adaptive_group_norm, film, group_norm, normalize
@@ -78,10 +78,10 @@ def embedding(p: Params, labels: Array) -> tuple[Array, Callable[[Array], Params
     Source: N1, G3 [Ho & Salimans alg. 1].
     """
     table = p["table"]
-    labels = check_integer("y", labels, 0, len(table) - 1)
+    labels = np.asarray(check_integer("y", labels, 0, len(table) - 1), like=table)
 
     def vjp(dy: Array) -> Params:
-        one_hot = (labels[:, None] == np.arange(len(table))).astype(dy.dtype)
+        one_hot = (labels[:, None] == np.arange(len(table), like=table)).astype(dy.dtype)
         return {"table": one_hot.T @ dy}
 
     return table[labels], vjp
@@ -97,8 +97,9 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
     if features % 2 or features < 4:
         raise ValueError(f"features = {features}; allowed: even, 4 or more")
     half = features // 2
-    frequencies = np.exp(-np.log(10000.0) * np.arange(half) / (half - 1))
-    angles = np.asarray(t, dtype=np.float64)[:, None] * frequencies
+    t = as_array(t).astype(np.float64)
+    frequencies = np.exp(-np.log(10000.0) * np.arange(half, like=t) / (half - 1))
+    angles = t[:, None] * frequencies
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(dtype)
 
 
@@ -109,12 +110,12 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array]
 
     Source: G2 [PRML eq. 4.108].
     """
-    labels = check_integer("labels", labels, 0, logits.shape[1] - 1)
+    labels = np.asarray(check_integer("labels", labels, 0, logits.shape[1] - 1), like=logits)
     if labels.shape != logits.shape[:1]:
         raise ValueError(f"labels has shape {labels.shape}; allowed: {logits.shape[:1]}, one for each row of logits")
     shifted = logits - logits.real.max(axis=1, keepdims=True)
     total = np.exp(shifted).sum(axis=1)
-    rows = np.arange(len(logits))
+    rows = np.arange(len(logits), like=logits)
 
     def vjp(dloss: Array) -> Array:
         softmax = np.exp(shifted) / total[:, None]

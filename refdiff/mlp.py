@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import layers, rng
+from . import layers, rng, tree
 from .arrays import Array, Time
 from .layers import Params, Vjp
 
@@ -80,9 +80,10 @@ def conditions(p: Params, batch: int, features: int, t: Time, y: Array | None, d
     for name, value, shapes in ("t", t, ((), (batch,))), ("y", y, ((batch,),)):
         if value is not None and np.shape(value) not in shapes:
             raise ValueError(f"{name} has shape {np.shape(value)}; allowed: {' or '.join(str(shape) for shape in shapes)}")
-    told = L.time_features(t if np.shape(t) else np.full(batch, t), features, dtype)
+    where = tree.leaf(p)
+    told = L.time_features(np.asarray(t, like=where) if np.shape(t) else np.full_like(where, t, np.float64, shape=batch), features, dtype)
     if "label" in p:
-        return told, *L.embedding(p["label"], np.full(batch, len(p["label"]["table"]) - 1) if y is None else y)
+        return told, *L.embedding(p["label"], np.full_like(where, len(p["label"]["table"]) - 1, np.int64, shape=batch) if y is None else y)
     if y is not None:
         raise ValueError("y is given, but the network has no label table; allowed: None")
     return told, None, None

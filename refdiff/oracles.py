@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import predict
-from .arrays import Array, GaussianPath, Model, Time, check_arrays, check_number, event_size, like
+from .arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, event_size, fetched, holds, like
 from .gaussian import LOG_2PI
 from .reverse import Reverse
 from .schedules import Schedule
@@ -39,7 +39,7 @@ class Mixture:
     @property
     def classes(self) -> int:
         """Number of classes, which is also the "no label" entry."""
-        return int(self.labels.max()) + 1
+        return int(fetched(self.labels.max())) + 1
 
     def log_density(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
         r"""$\log p_t(x)$, or $\log p_t(x | y)$; (B,) nats. Raises where x_t has no density: sigma = 0 and no width. Source: G4."""
@@ -50,7 +50,7 @@ class Mixture:
     def log_class(self, x: Array, signal: Array, sigma: Array) -> Array:
         r"""$\log p(y | x_t)$ for every class; (B, classes). Source: G4 [Dhariwal & Nichol sec. 4]."""
         joint = self._log_joint(*self._whiten(x, signal, sigma)[::2])
-        members = np.where(self.labels == np.arange(self.classes)[:, None], 0.0, -np.inf)
+        members = np.where(self.labels == np.arange(self.classes, like=self.labels)[:, None], 0.0, -np.inf)
         return _log_sum_exp(joint[:, None] + members) - _log_sum_exp(joint)[:, None]
 
     def class_gradient(self, x: Array, signal: Array, sigma: Array, y: Array) -> Array:
@@ -104,10 +104,10 @@ class Mixture:
         flat = x.reshape(len(x), event_size(x))
         if flat.shape[1] != self.means.shape[1]:
             raise ValueError(f"x has {flat.shape[1]} numbers per example; allowed: {self.means.shape[1]}")
-        offset = flat[:, None] - like(np.asarray(signal), flat[:, None]) * self.means
+        offset = flat[:, None] - like(signal, flat[:, None]) * self.means
         z = offset if self.axes is None else np.einsum("kij,bki->bkj", self.axes, offset)
-        width = like(np.asarray(signal) ** 2, z) * self.spreads + like(np.asarray(sigma) ** 2, z)
-        if not np.all(width.real > 0):
+        width = like(as_array(signal) ** 2, z) * self.spreads + like(as_array(sigma) ** 2, z)
+        if not holds(width.real > 0):
             raise ValueError("sigma = 0 with data of no width: x_t has no density; allowed: sigma > 0")
         width = np.broadcast_to(width, z.shape)
         return z, z / width, width
@@ -116,11 +116,11 @@ class Mixture:
         return self.log_weights - ((z * z) / width + np.log(width) + LOG_2PI).sum(axis=2) / 2
 
     def _chosen(self, batch: int, y: Array | None) -> Array:
-        y = np.asarray(self.classes if y is None else y)
+        y = np.asarray(self.classes if y is None else y, like=self.labels)
         if y.shape not in ((), (batch,)):
             raise ValueError(f"y has shape {y.shape}; allowed: () or {(batch,)}")
         y = np.broadcast_to(y, batch)
-        if y.size and (y.dtype.kind not in "iu" or y.min() < 0 or y.max() > self.classes):
+        if y.size and (y.dtype.kind not in "iu" or not holds((y >= 0) & (y <= self.classes))):
             raise ValueError(f"y = {y!r}; allowed: integers 0..{self.classes}, the last for no label")
         return np.where((y == self.classes)[:, None] | (self.labels == y[:, None]), 0.0, -np.inf)
 
@@ -184,8 +184,8 @@ def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -
         raise ValueError(f"oracle has {len(oracle.means)} components; allowed: 1")
     (signal_t, sigma_t), (signal_s, sigma_s) = path.signal_sigma(t), path.signal_sigma(s)
     z, _, width = oracle._whiten(x, signal_t, sigma_t)
-    width_s = like(np.asarray(signal_s) ** 2, z) * oracle.spreads + like(np.asarray(sigma_s) ** 2, z)
-    moved = oracle._unrotate(z * np.sqrt(width_s / width)) + like(np.asarray(signal_s), z) * oracle.means
+    width_s = like(as_array(signal_s) ** 2, z) * oracle.spreads + like(as_array(sigma_s) ** 2, z)
+    moved = oracle._unrotate(z * np.sqrt(width_s / width)) + like(signal_s, z) * oracle.means
     return _shaped(moved, x)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import Array, GaussianPath, Time, check_arrays, check_choice, like
+from .arrays import Array, GaussianPath, Time, check_arrays, check_choice, everywhere, holds, like
 
 KINDS = ("x0", "eps", "v", "score", "velocity")
 
@@ -35,7 +35,7 @@ def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
     if kind == "velocity":
         return path.rates(t)
     if kind == "score":
-        _nonzero(sigma, f"the score at t = {t!r}, where sigma is 0, does not exist")
+        _nonzero(sigma, "the score at t = {!r}, where sigma is 0, does not exist", t)
         return zero, -1 / sigma
     return {"x0": (one, zero), "eps": (zero, one), "v": (-sigma, signal)}[kind]
 
@@ -71,7 +71,7 @@ def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str
     if kind == "eps":
         return prediction
     a, b = row(kind, t, path)
-    if np.all(a == 0):  # a multiple of eps, which needs no x_t, even where signal = 0
+    if everywhere(a == 0):  # a multiple of eps, which needs no x_t, even where signal = 0
         return prediction / like(b, x_t)
     D = _determinant(signal * b - sigma * a, "eps", kind, t)
     return like(signal / D, x_t) * prediction - like(a / D, x_t) * x_t
@@ -88,7 +88,7 @@ def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: 
     (a, b), (a_to, b_to) = row(source, t, path), row(to, t, path)
     if source == to:
         return prediction
-    if np.all(a == 0) and np.all(a_to == 0):  # multiples of eps
+    if everywhere(a == 0) and everywhere(a_to == 0):  # multiples of eps
         return prediction * like(b_to / b, x_t)
     signal, sigma = path.signal_sigma(t)
     D = _determinant(signal * b - sigma * a, to, source, t)
@@ -104,7 +104,7 @@ def tweedie_mean(x_t: Array, score: Array, t: Time, path: GaussianPath) -> Array
     """
     check_arrays(x_t=x_t, score=score)
     signal, sigma = path.signal_sigma(t)
-    _nonzero(signal, f"Tweedie's formula at t = {t!r}, where signal is 0, is undefined")
+    _nonzero(signal, "Tweedie's formula at t = {!r}, where signal is 0, is undefined", t)
     return (x_t + like(sigma**2, x_t) * score) / like(signal, x_t)
 
 
@@ -117,16 +117,16 @@ def tweedie_covariance(hessian: Array, t: Time, path: GaussianPath) -> Array:
     """
     check_arrays(hessian=hessian)
     signal, sigma = path.signal_sigma(t)
-    _nonzero(signal, f"Tweedie's formula at t = {t!r}, where signal is 0, is undefined")
-    identity = np.eye(hessian.shape[-1], dtype=hessian.dtype)
+    _nonzero(signal, "Tweedie's formula at t = {!r}, where signal is 0, is undefined", t)
+    identity = np.asarray(np.eye(hessian.shape[-1], dtype=hessian.dtype), like=hessian)
     return like((sigma / signal) ** 2, hessian) * (identity + like(sigma**2, hessian) * hessian)
 
 
 def _determinant(D: Array, to: str, source: str, t: Time) -> Array:
-    _nonzero(D, f"{source}-prediction at t = {t!r} does not determine {to}; allowed there: another kind, such as v")
+    _nonzero(D, f"{source}-prediction at t = {{!r}} does not determine {to}; allowed there: another kind, such as v", t)
     return D
 
 
-def _nonzero(values: Array, message: str) -> None:
-    if not np.all(values != 0):
-        raise ValueError(message)
+def _nonzero(values: Array, message: str, t: Time) -> None:
+    if not holds(values != 0):
+        raise ValueError(message.format(t))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from . import gaussian, predict
-from .arrays import Array, Time, check_arrays, check_choice, check_number, like
+from .arrays import Array, Time, check_arrays, check_choice, check_number, holds, like
 from .forward import posterior, posterior_variance
 from .schedules import Schedule, check_chain
 
@@ -24,7 +24,7 @@ def mean_from_eps(eps: Array, x_t: Array, t: Time, s: Time, schedule: Schedule) 
     """
     check_arrays(x_t=x_t, eps=eps)
     alpha, beta = schedule.transition(t, s)
-    if not np.all(alpha > 0):
+    if not holds(alpha > 0):
         raise ValueError(f"eps-prediction at t = {t!r}, where alpha_bar is 0, does not determine the mean; allowed there: v or x0")
     return (x_t - like(beta / schedule.sigma[t], x_t) * eps) / like(np.sqrt(alpha), x_t)
 
@@ -70,7 +70,7 @@ def model_variance(x_t: Array, t: Time, s: Time, schedule: Schedule, variance: s
         raise ValueError("mix = None; allowed with variance = 'learned': an array of x_t's shape")
     check_arrays(x_t=x_t, mix=mix)
     check_number("mix", mix, 0, 1)
-    if not np.all(beta_tilde > 0):
+    if not holds(beta_tilde > 0):
         raise ValueError(f"variance = 'learned' with s = {s!r}; allowed: s > 0, since log beta-tilde is -inf at 0")
     return like(beta_tilde, x_t) * np.exp(mix * like(np.log(beta / beta_tilde), x_t))  # the small logarithm, not the two large ones
 

@@ -11,7 +11,20 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from . import predict, reverse
-from .arrays import Array, GaussianPath, Model, Number, Time, check_arrays, check_choice, check_number, event_size, like
+from .arrays import (
+    Array,
+    GaussianPath,
+    Model,
+    Number,
+    Time,
+    as_array,
+    check_arrays,
+    check_choice,
+    check_number,
+    event_size,
+    everywhere,
+    like,
+)
 from .forward import posterior, posterior_variance, q_sample
 from .schedules import Schedule
 
@@ -67,11 +80,11 @@ def ddpm_step(
     check_choice("variance", variance, reverse.VARIANCES)
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
     mean, _ = posterior(x_t, x0, t, s, schedule)
-    if np.all(np.asarray(s) == 0):
+    if everywhere(as_array(s) == 0):
         return mean
     noise = _needed(noise, x_t)
     scale = np.sqrt(reverse.model_variance(x_t, t, s, schedule, variance, mix))
-    return mean + scale * like((np.asarray(s) > 0).astype(x_t.real.dtype), x_t) * noise
+    return mean + scale * like((as_array(s) > 0).astype(x_t.real.dtype), x_t) * noise
 
 
 def ddim_step(
@@ -100,7 +113,7 @@ def ddim_step(
     eps = predict.to_eps(prediction, x_t, t, schedule, kind)
     kept = schedule.sigma[s] * np.sqrt((1 - eta) * (1 + eta) + eta**2 * share)
     x_s = like(schedule.signal[s], x_t) * x0 + like(kept, x_t) * eps
-    if eta == 0 or np.all(np.asarray(s) == 0):
+    if eta == 0 or everywhere(as_array(s) == 0):
         return x_s
     return x_s + like(eta * np.sqrt(posterior_variance(t, s, schedule)), x_t) * _needed(noise, x_t)
 
@@ -129,7 +142,7 @@ def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: Number, t: Time
     """
     check_number("weight", weight, 0, 1)
     check_arrays(x0_a=x0_a, x0_b=x0_b, noise=noise)
-    share = like(np.asarray(weight), x0_a, "weight")
+    share = like(weight, x0_a, "weight")
     return q_sample((1 - share) * x0_a + share * x0_b, t, schedule, noise)
 
 
@@ -221,7 +234,7 @@ def _h(x: Array, t: Time, s: Time) -> Array:
     check_arrays(x=x)
     check_number("t", t)
     check_number("s", s)
-    return like(np.asarray(s) - np.asarray(t), x)
+    return like(as_array(s) - as_array(t), x)
 
 
 def _needed(noise: Array | None, x_t: Array) -> Array:

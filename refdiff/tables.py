@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .arrays import Array, Time, check_integer, check_number
+from .arrays import Array, Time, check_integer, check_number, holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ class Schedule:
 
     def rates(self, t: Time) -> tuple[Array, Array]:
         """(1, -1): rescaled to x_t / (signal + sigma), a diffusion walks the straight path from noise to data (M5)."""
-        one = np.ones(self.time(t).shape)
+        one = np.ones_like(self.time(t), np.float64)
         return one, -one
 
     def time(self, t: Time, name: str = "t", low: int = 0) -> Array:
@@ -114,7 +114,7 @@ class Schedule:
         t, s = self.time(t, low=1), self.time(s, "s")
         if s.ndim and t.ndim and s.shape != t.shape:
             raise ValueError(f"s has shape {s.shape}; allowed: () or {t.shape}, the shape of t")
-        if not np.all(s < t):
+        if not holds(s < t):
             raise ValueError(f"s = {s!r} is not below t = {t!r}; allowed: 0 <= s < t <= T = {self.T}")
         return t, s
 

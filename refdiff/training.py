@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import guidance, layers, optim, parallel, predict, rng, tree
-from .arrays import Array, GaussianPath, Model, event_size, like, sum_event
+from .arrays import Array, GaussianPath, Model, event_size, fetched, like, sum_event
 from .layers import Params
 from .mlp import mlp
 from .parallel import Reduce
@@ -121,7 +121,7 @@ def value_and_grad(
         out, vjp = net(params, part.x, part.clock, part.y, L)
         error = out - part.target
         grads, _ = vjp(2 * error)
-        return float(sum_event(error**2).sum()), grads
+        return float(fetched(sum_event(error**2).sum())), grads
 
     return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
 

@@ -46,6 +46,11 @@ def unflatten(flat: dict[str, Array]) -> Tree:
     return tree
 
 
+def leaf(tree: Tree) -> Array:
+    """The first array of a tree: where it is, all are."""
+    return leaf(next(iter(tree.values()))) if isinstance(tree, dict) else tree
+
+
 def size(tree: Tree) -> int:
     """How many numbers a tree holds."""
     return sum(leaf.size for leaf in flatten(tree).values())

@@ -158,3 +158,11 @@ def test_messages_print_short_arrays_and_describe_long_ones():
         arrays.check_integer("t", np.full(8, 9), 0, 5)
     with pytest.raises(ValueError, match=r"^t = an array of dtype int64, shape \(9,\), from 1 to 9; allowed"):
         arrays.check_integer("t", np.arange(1, 10), 0, 5)
+
+
+def test_messages_describe_dicts_too():
+    """A dict, which has a `get` of its own, is described like anything else."""
+    with pytest.raises(TypeError, match=r"^eta = \{\}; allowed: a number$"):
+        arrays.check_number("eta", {})
+    with pytest.raises(TypeError, match=r"^x is \{\}; allowed: a floating-point array$"):
+        arrays.check_arrays(x={})

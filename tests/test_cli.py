@@ -144,7 +144,7 @@ def test_version_and_help_exit_with_0(capsys):
     assert capsys.readouterr().out == f"refdiff {refdiff.__version__}\n"
     assert cli.main(["demo", "--help"]) == 0
     options = capsys.readouterr().out
-    for option in ("--dataset", "--seed", "--steps", "--guidance", "--out", "--oracle", "--quick", "--no-gif"):
+    for option in ("--dataset", "--seed", "--steps", "--guidance", "--out", "--oracle", "--quick", "--backend", "--no-gif"):
         assert option in options
     assert f"(default {contest.Settings().steps}; {contest.QUICK['steps']} with" in re.sub(r"\s+", " ", options)
     for name in refdiff.data.DATASETS:

@@ -203,3 +203,7 @@ WINOGRAD = 80
 # Losses and gradients of a whole U-Net in float32, relative to the largest number of a layer's gradient: contractions over thousands
 # of pixels, sqrt(n) u each, through some fifty layers, Winograd's constants among them; measured 1.5e-6, and 4.1e-6 for PyTorch.
 UNET_FLOAT32 = 2e-5
+
+# Five steps of training in float64, with sums in another order. A gradient that is 0 but for rounding is 1e-16 of the others, which Adam
+# divides by its own size plus eps = 1e-8: such a parameter moves by up to 1e-8 of a step.
+TRAINED_ELSEWHERE = 1e-8
