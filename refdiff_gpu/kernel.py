@@ -12,7 +12,9 @@ import numpy as np
 Shape = tuple[int, ...]
 Rule = Callable[..., tuple[Shape, dict[str, Any]]]  # (*inputs, **numbers) -> shape of the outputs, numbers the body needs
 
-PREAMBLE = "typedef int int32; typedef unsigned int uint32; typedef unsigned long long uint64; typedef long long int64; typedef double float64;\n"
+PREAMBLE = (
+    "typedef int int32; typedef unsigned int uint32; typedef unsigned long long uint64; typedef long long int64; typedef double float64;\n"
+)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -18,7 +17,7 @@ from refdiff.layers import Params
 from refdiff.mlp import mlp
 from refdiff.parallel import Reduce
 from refdiff.predict import row
-from refdiff.training import Batch, Config, Network, State, rate, start
+from refdiff.training import Batch, Config, Network, State, check_loss, rate, start
 
 from . import layers, rng
 from .device import moved, to_device, unchecked
@@ -32,9 +31,11 @@ __all__ = [
     "State",
     "as_model",
     "batches",
+    "check_loss",
     "draw",
     "rate",
     "start",
+    "step",
     "train",
     "update",
     "value_and_grad",
@@ -46,15 +47,13 @@ class Loss:
     """A loss that stays on the device until it is read, as float(loss) or in a format; raises FloatingPointError unless it is finite."""
 
     summed: Array
-    batch: int
     step: int
-    rate: float
+    config: Config
 
     def __float__(self) -> float:
         loss = float(fetched(self.summed))
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"loss = {loss} in step {self.step}; allowed: finite. A smaller rate, {self.rate} now, may help")
-        return loss / self.batch
+        check_loss(loss, self.step, self.config)
+        return loss / self.config.batch
 
     def __format__(self, how: str) -> str:
         return format(float(self), how)
@@ -133,6 +132,22 @@ def update(state: State, grads: Params, config: Config) -> _Flat:
     return _Flat(step, flat.params, flat.average, flat.moments, flat.buffers)
 
 
+@wraps(text.step)
+def step(
+    state: State,
+    batch: Batch,
+    config: Config,
+    net: Network = mlp,
+    L: ModuleType = layers,
+    workers: int | None = 1,
+    all_reduce: Reduce = parallel.total,
+) -> tuple[_Flat, Any]:
+    flat = state if isinstance(state, _Flat) else adopt(state)
+    gradient = getattr(L, "value_and_grad", value_and_grad)
+    loss, grads = gradient(net, flat.params, batch, L, workers, all_reduce)  # the loss is not looked at: it would have to be waited for
+    return update(flat, grads, config), loss
+
+
 @wraps(text.train)
 def train(
     state: State,
@@ -146,17 +161,15 @@ def train(
     all_reduce: Reduce = parallel.total,
 ) -> Iterator[tuple[State, Any]]:
     parallel.count(workers, 1)  # for its error; the device is one worker
-    gradient: Any = getattr(L, "value_and_grad", value_and_grad)
     flat, data, path = adopt(state), moved(data), to_device(path)
     if labels is not None:
         labels = moved(labels)
         config = replace(config, classes=_classes(labels, config))
-    for step in range(flat.step + 1, config.steps + 1):
+    for number in range(flat.step + 1, config.steps + 1):
         with unchecked():
-            batch = draw(step, data, labels, path, config)
-            loss, grads = gradient(net, flat.params, batch, L, workers, all_reduce)
-            flat = update(flat, grads, config)
-        yield flat, Loss(loss, config.batch, step, config.rate)
+            batch = draw(number, data, labels, path, config)
+            flat, loss = step(flat, batch, config, net, L, workers, all_reduce)
+        yield flat, Loss(loss, number, config)
 
 
 @wraps(text.as_model)
