@@ -1,4 +1,4 @@
-"""All kernels, by name. `python -m refdiff_gpu.kernels` lists them with their parameters."""
+"""All kernels, by name. `python -m refdiff_gpu.table` lists them with their parameters."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from .kernels_optim import OPTIM
 from .kernels_rng import RNG
 from .kernels_samplers import SAMPLERS
 
-__all__ = ["KERNELS", "PREAMBLE", "Kernel", "Param", "bind", "is_array", "table"]
+__all__ = ["KERNELS", "PREAMBLE", "Kernel", "Param", "bind", "is_array"]
 
 KERNELS: dict[str, Kernel] = {**SAMPLERS, **LAYERS, **IMAGES, **OPTIM, **RNG}
 
 
-def table() -> str:
-    """One line for each kernel: name(inputs) -> outputs; a sum's call also takes axis and keepdims."""
-    return "\n".join(f"{name}({kernel.inputs}) -> {kernel.outputs}{', summed' * bool(kernel.after)}" for name, kernel in KERNELS.items())
-
-
 if __name__ == "__main__":
+    from .table import table
+
     print(table())

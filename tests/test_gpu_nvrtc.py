@@ -3,9 +3,10 @@
 import pytest
 
 from refdiff_gpu import nvrtc
-from refdiff_gpu.kernels import KERNELS, Kernel, table
+from refdiff_gpu.kernels import KERNELS, Kernel
 from refdiff_gpu.lint import lint, walk
 from refdiff_gpu.parse import parse
+from refdiff_gpu.table import table
 
 needs_nvrtc = pytest.mark.skipif(nvrtc.library_path() is None, reason="NVRTC is missing: pip install nvidia-cuda-nvrtc")
 
