@@ -38,7 +38,8 @@ def conv3(p: Params, x: Array) -> tuple[Array, Vjp]:
     """
     (n, height, width, fan_in), fan_out = x.shape, len(p["b"])
     b_t, g, a_t, b, a = _matrices(x.dtype)
-    u = (g @ p["w"].reshape(9, -1)).reshape(36, fan_in, fan_out)
+    u = scratch.empty((36, fan_in, fan_out), x.dtype)
+    np.matmul(g, p["w"].reshape(9, -1), u.reshape(36, -1))
     parts = parallel.parts(n, -(-height // 4) * -(-width // 4) * max(fan_in, fan_out), CACHED)
     y = scratch.empty((n, height, width, fan_out), x.dtype)
 
@@ -48,7 +49,8 @@ def conv3(p: Params, x: Array) -> tuple[Array, Vjp]:
         _from_fours(_to_tiles(a_t, m, y[part]), y[part])
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        du, dx, u_t = np.zeros_like(u), scratch.empty(x.shape, x.dtype), np.ascontiguousarray(u.swapaxes(1, 2))
+        du, dx, u_t = scratch.empty(u.shape, x.dtype), scratch.empty(x.shape, x.dtype), turned(u)
+        du[...] = 0
         for part in parts:
             dm = _of_tiles("m", a, _tiles(dy[part], 0))
             du += multiply("du", _of_tiles("v", b_t, _tiles(x[part], 1)).swapaxes(1, 2), dm)
@@ -68,6 +70,13 @@ def _matrices(dtype: Any) -> list[Array]:
 def multiply(role: str, a: Array, b: Array) -> Array:
     """Matrix products a b of a stack of matrices, in this thread's memory for that role."""
     return np.matmul(a, b, scratch.room(role, (len(a), a.shape[1], b.shape[2]), b.dtype))
+
+
+def turned(u: Array) -> Array:
+    """Every matrix of a stack transposed, in this thread's memory."""
+    room = scratch.room("turned", (len(u), u.shape[2], u.shape[1]), u.dtype)
+    np.copyto(room, u.swapaxes(1, 2))
+    return room
 
 
 def _of_tiles(role: str, a: Array, tiles: Array) -> Array:
