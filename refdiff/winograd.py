@@ -105,18 +105,27 @@ def _tiles(x: Array, border: int) -> Array:
 
     Neighbouring tiles lie side by side, so that a row of them is a matrix; rows of tiles share what they overlap by.
     """
-    (n, rows, columns), (_, height, width, channels), size = _grid(x), x.shape, 4 + 2 * border
-    if border or (height, width) != (4 * rows, 4 * columns):
-        larger = scratch.room("larger", (n, 4 * rows + 2 * border, 4 * columns + 2 * border, channels), x.dtype)
-        larger[:, :border] = larger[:, height + border :] = 0
-        larger[:, :, :border] = larger[:, :, width + border :] = 0
-        larger[:, border : height + border, border : width + border] = x
-        x = larger
-    image, row, column, channel = x.strides
-    lines = scratch.room("tiles", (n, x.shape[1], size, columns, channels), x.dtype)
-    np.copyto(lines, as_strided(x, lines.shape, (image, row, column, 4 * column, channel), writeable=False))
+    (n, rows, columns), height, channels, size = _grid(x), x.shape[1], x.shape[3], 4 + 2 * border
+    lines = scratch.room("tiles", (n, 4 * rows + 2 * border, size, columns, channels), x.dtype)
+    lines[:, :border] = lines[:, border + height :] = 0
+    inside = lines[:, border : border + height]
+    _to_lines(x, inside[:, :, border : border + 4])
+    if border:  # the columns that the neighbours on either side have too
+        inside[:, :, 0, 0] = inside[:, :, 5, -1] = 0
+        inside[:, :, 0, 1:] = inside[:, :, 4, :-1]
+        inside[:, :, 5, :-1] = inside[:, :, 1, 1:]
     image, row, *rest = lines.strides
     return as_strided(lines, (n, rows, size * size, columns, channels), (image, 4 * row, *rest), writeable=False)
+
+
+def _to_lines(x: Array, lines: Array) -> None:
+    """The images' columns by their place in a tile, zeros where it stands out: fill lines (B, H, 4, columns, C)."""
+    n, height, width, channels = x.shape
+    full, rest = divmod(width, 4)
+    np.copyto(lines[:, :, :, :full], x[:, :, : 4 * full].reshape(n, height, full, 4, channels).swapaxes(2, 3))
+    if rest:
+        lines[:, :, :rest, full] = x[:, :, 4 * full :]
+        lines[:, :, rest:, full] = 0
 
 
 def _from_sixes(tiles: Array, x: Array) -> None:
