@@ -15,7 +15,8 @@ from . import layers, scratch
 from .arrays import Array
 from .attention import cross_attention, self_attention, softmax
 from .convolution import pool, up
-from .fast_images import adaptive_group_norm, conv, conv_up, group_norm
+from .fast_images import conv, conv_up
+from .fast_norm import adaptive_group_norm, adaptive_group_norm_silu, group_norm, group_norm_silu
 from .flat import adopt, update
 from .gradient import step, value_and_grad
 from .layers import Params, Vjp, cross_entropy, embedding
@@ -25,6 +26,7 @@ from .replay import silu_calls
 
 __all__ = [
     "adaptive_group_norm",
+    "adaptive_group_norm_silu",
     "adopt",
     "conv",
     "conv_up",
@@ -33,6 +35,7 @@ __all__ = [
     "embedding",
     "film",
     "group_norm",
+    "group_norm_silu",
     "linear",
     "normalize",
     "pool",

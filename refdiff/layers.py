@@ -21,6 +21,7 @@ __all__ = [
     "Params",
     "Vjp",
     "adaptive_group_norm",
+    "adaptive_group_norm_silu",
     "conv",
     "conv_up",
     "cross_attention",
@@ -28,6 +29,7 @@ __all__ = [
     "embedding",
     "film",
     "group_norm",
+    "group_norm_silu",
     "linear",
     "normalize",
     "pool",
@@ -68,6 +70,20 @@ def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
         return {}, dy * gate * (1 + x * (1 - gate))
 
     return y, vjp
+
+
+def group_norm_silu(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
+    """`group_norm`, then `silu`. Source: N2 [GroupNorm sec. 3.1], [SiLU]."""
+    h, norm_vjp = group_norm(p, x, groups)
+    y, silu_vjp = silu({}, h)
+    return y, lambda dy: norm_vjp(silu_vjp(dy)[1])
+
+
+def adaptive_group_norm_silu(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
+    """`adaptive_group_norm`, then `silu`. Source: N3 [Dhariwal & Nichol sec. 3]."""
+    h, norm_vjp = adaptive_group_norm(p, x, emb, groups)
+    y, silu_vjp = silu({}, h)
+    return y, lambda dy: norm_vjp(silu_vjp(dy)[1])
 
 
 def embedding(p: Params, labels: Array) -> tuple[Array, Callable[[Array], Params]]:

@@ -39,21 +39,17 @@ def block(p: Params, x: Array, emb: Array, L: ModuleType, groups: int) -> tuple[
     in), emb (B, E), y (B, H, W, out); a 1 x 1 convolution "short" takes x from in to out channels. vjp(dy) gives (dp, dx, demb).
     Source: N3 [Dhariwal & Nichol sec. 3], [DDPM app. B].
     """
-    h, norm1_vjp = L.group_norm(p["norm1"], x, groups)
-    h, silu1_vjp = L.silu({}, h)
+    h, norm1_vjp = L.group_norm_silu(p["norm1"], x, groups)
     h, conv1_vjp = L.conv(p["conv1"], h)
     h, tell_vjp = (_tell_by_shift if "norm2" in p else _tell_by_scale)(p, h, emb, L, groups)
-    h, silu2_vjp = L.silu({}, h)
     h, conv2_vjp = L.conv(p["conv2"], h)
     short, short_vjp = L.conv(p["short"], x) if "short" in p else (x, None)
 
     def vjp(dy: Array) -> tuple[Params, Array, Array]:
         dp = {}
         dp["conv2"], dh = conv2_vjp(dy)
-        _, dh = silu2_vjp(dh)
         dtell, dh, demb = tell_vjp(dh)
         dp["conv1"], dh = conv1_vjp(dh)
-        _, dh = silu1_vjp(dh)
         dp["norm1"], dx = norm1_vjp(dh)
         if short_vjp is None:
             return dp | dtell, dx + dy, demb
@@ -64,7 +60,7 @@ def block(p: Params, x: Array, emb: Array, L: ModuleType, groups: int) -> tuple[
 
 
 def _tell_by_scale(p: Params, h: Array, emb: Array, L: ModuleType, groups: int) -> tuple[Array, Callable[[Array], Any]]:
-    y, norm_vjp = L.adaptive_group_norm(p["tell"], h, emb, groups)
+    y, norm_vjp = L.adaptive_group_norm_silu(p["tell"], h, emb, groups)
 
     def vjp(dy: Array) -> tuple[Params, Array, Array]:
         dtell, dh, demb = norm_vjp(dy)
@@ -75,7 +71,7 @@ def _tell_by_scale(p: Params, h: Array, emb: Array, L: ModuleType, groups: int) 
 
 def _tell_by_shift(p: Params, h: Array, emb: Array, L: ModuleType, groups: int) -> tuple[Array, Callable[[Array], Any]]:
     shift, tell_vjp = L.linear(p["tell"], emb)
-    y, norm_vjp = L.group_norm(p["norm2"], h + shift[:, None, None, :], groups)
+    y, norm_vjp = L.group_norm_silu(p["norm2"], h + shift[:, None, None, :], groups)
 
     def vjp(dy: Array) -> tuple[Params, Array, Array]:
         dnorm, dh = norm_vjp(dy)

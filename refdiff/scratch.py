@@ -7,6 +7,8 @@ them: the system clears every page of large arrays before it lends it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from math import prod
 from mmap import mmap
@@ -19,6 +21,7 @@ from .arrays import Array
 from .tree import Tree
 
 LIMIT = 2**28  # bytes kept per thread; beyond, all is forgotten, and freed when it is let go
+BUFFER = 256  # numbers: rows longer than these are worked on where they lie
 LINE = 64  # bytes: arrays that start with a line of the cache are read and written up to twice as fast
 
 Plan = dict[str, Any]
@@ -70,6 +73,23 @@ def ones(n: int, dtype: Any) -> Array:
     array = np.ones(n, dtype)
     array.flags.writeable = False
     return array
+
+
+@contextmanager
+def unbuffered() -> Iterator[None]:
+    """For arrays with rows of hundreds of numbers: NumPy works on them where they lie; shorter rows it copies together first, which it
+    does for all that fit in its buffer, 8192 numbers unless told, and which takes as long as the arithmetic.
+    """
+    before = np.setbufsize(BUFFER)
+    try:
+        yield
+    finally:
+        np.setbufsize(before)
+
+
+def real(*arrays: Array) -> bool:
+    """Whether all are of one real precision."""
+    return {array.dtype for array in arrays} in ({np.dtype(np.float32)}, {np.dtype(np.float64)})
 
 
 class Packed(dict[str, Any]):

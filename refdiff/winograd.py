@@ -20,12 +20,12 @@ from numpy.lib.stride_tricks import as_strided
 
 from . import parallel, scratch
 from .arrays import Array
-from .products import product
 from .tree import Params, Vjp
 
 B_T = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
 G = [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]
 A_T = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+MIDDLE = 7  # the place of a tile, both coordinates 1, that gives all 16 results the same
 
 CACHED = 2**13  # tiles times channels: their 36 float32 numbers each fill half of a core's second-level cache
 
@@ -37,25 +37,24 @@ def conv3(p: Params, x: Array) -> tuple[Array, Vjp]:
     costs less than to write it down and read it again.
     """
     (n, height, width, fan_in), fan_out = x.shape, len(p["b"])
-    b_t, g, a_t = _matrices(x.dtype)
-    u = (g @ p["w"].reshape(9, -1)).reshape(36, fan_in, fan_out)
+    b_t, g, a_t, b, a = _matrices(x.dtype)
+    u = scratch.empty((36, fan_in, fan_out), x.dtype)
+    np.matmul(g, p["w"].reshape(9, -1), u.reshape(36, -1))
     parts = parallel.parts(n, -(-height // 4) * -(-width // 4) * max(fan_in, fan_out), CACHED)
     y = scratch.empty((n, height, width, fan_out), x.dtype)
 
-    def transformed(x: Array) -> Array:
-        return _product("v", b_t, _sixes(x)).reshape(36, -1, fan_in)
-
     for part in parts:
-        m = multiply("m", transformed(x[part]), u)
-        _from_fours(_product("fours", a_t, m.reshape(36, -1)), p["b"], y[part])
+        m = multiply("m", _of_tiles("v", b_t, _tiles(x[part], 1)), u)
+        m[MIDDLE] += p["b"]  # which all results of a tile have in them once
+        _from_fours(_to_tiles(a_t, m, y[part]), y[part])
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        du, dx, u_t = np.zeros_like(u), scratch.empty(x.shape, x.dtype), np.ascontiguousarray(u.swapaxes(1, 2))
+        du, dx, u_t = scratch.empty(u.shape, x.dtype), scratch.empty(x.shape, x.dtype), turned(u)
+        du[...] = 0
         for part in parts:
-            dm = _product("m", a_t.T, _to_fours(dy[part])).reshape(36, -1, fan_out)
-            du += multiply("du", transformed(x[part]).swapaxes(1, 2), dm)
-            dv = multiply("v", dm, u_t)
-            _from_sixes(_product("sixes", b_t.T, dv.reshape(36, -1)), dx[part])
+            dm = _of_tiles("m", a, _tiles(dy[part], 0))
+            du += multiply("du", _of_tiles("v", b_t, _tiles(x[part], 1)).swapaxes(1, 2), dm)
+            _from_sixes(_to_tiles(b, multiply("v", dm, u_t), dx[part]), dx[part])
         return {"w": (g.T @ du.reshape(36, -1)).reshape(p["w"].shape), "b": sum_rows(dy)}, dx
 
     return y, vjp
@@ -63,12 +62,9 @@ def conv3(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 @lru_cache
 def _matrices(dtype: Any) -> list[Array]:
-    """B^T, G and A^T along both axes: (36, 36), (36, 9), (16, 36)."""
-    return [np.kron(np.array(matrix), np.array(matrix)).astype(dtype) for matrix in (B_T, G, A_T)]
-
-
-def _product(role: str, a: Array, b: Array) -> Array:
-    return product(a, b, scratch.room(role, (len(a), b.shape[1]), b.dtype))
+    """B^T, G and A^T along both axes: (36, 36), (36, 9), (16, 36); then B and A."""
+    b_t, g, a_t = (np.kron(np.array(matrix), np.array(matrix)).astype(dtype) for matrix in (B_T, G, A_T))
+    return [b_t, g, a_t, np.ascontiguousarray(b_t.T), np.ascontiguousarray(a_t.T)]
 
 
 def multiply(role: str, a: Array, b: Array) -> Array:
@@ -76,70 +72,83 @@ def multiply(role: str, a: Array, b: Array) -> Array:
     return np.matmul(a, b, scratch.room(role, (len(a), a.shape[1], b.shape[2]), b.dtype))
 
 
+def turned(u: Array) -> Array:
+    """Every matrix of a stack transposed, in this thread's memory."""
+    room = scratch.room("turned", (len(u), u.shape[2], u.shape[1]), u.dtype)
+    np.copyto(room, u.swapaxes(1, 2))
+    return room
+
+
+def _of_tiles(role: str, a: Array, tiles: Array) -> Array:
+    """The places of all tiles times a matrix (36, places): (36, tiles, C)."""
+    n, rows, _, columns, channels = tiles.shape
+    out = scratch.room(role, (36, n, rows, columns * channels), tiles.dtype)
+    np.matmul(a, tiles.reshape(n, rows, -1, columns * channels), out.transpose(1, 2, 0, 3))
+    return out.reshape(36, -1, channels)
+
+
+def _to_tiles(a: Array, m: Array, images: Array) -> Array:
+    """A matrix (places, 36) times m (36, tiles, C), as `_tiles` of such images: (B, rows, places, columns, C)."""
+    (n, rows, columns), channels = _grid(images), m.shape[2]
+    out = scratch.room("tiles", (n, rows, len(a), columns * channels), m.dtype)
+    np.matmul(a, m.reshape(36, n, rows, -1).transpose(1, 2, 0, 3), out)
+    return out.reshape(n, rows, len(a), columns, channels)
+
+
 def _grid(x: Array) -> tuple[int, int, int]:
     """How many tiles the images of x have: (B, rows, columns)."""
     return len(x), -(-x.shape[1] // 4), -(-x.shape[2] // 4)
 
 
-def _sixes(x: Array) -> Array:
-    """All 6 x 6 tiles, 4 apart, that meet the images: (36, tiles * C), the place in the tile first."""
-    (n, rows, columns), (_, height, width, channels) = _grid(x), x.shape
-    larger = scratch.room("larger", (n, 4 * rows + 2, 4 * columns + 2, channels), x.dtype)
-    larger[:, 0] = larger[:, height + 1 :] = 0
-    larger[:, :, 0] = larger[:, :, width + 1 :] = 0
-    larger[:, 1 : height + 1, 1 : width + 1] = x
-    image, row, column, channel = larger.strides
-    shape = 6, 6, n, rows, columns, channels
-    tiles = scratch.room("sixes", shape, x.dtype)
-    np.copyto(tiles, as_strided(larger, shape, (row, column, image, 4 * row, 4 * column, channel), writeable=False))
-    return tiles.reshape(36, -1)
+def _tiles(x: Array, border: int) -> Array:
+    """All tiles, 4 apart, that meet the images, 4 x 4 and a border; a view (B, rows, places, columns, C).
+
+    Neighbouring tiles lie side by side, so that a row of them is a matrix; rows of tiles share what they overlap by.
+    """
+    (n, rows, columns), height, channels, size = _grid(x), x.shape[1], x.shape[3], 4 + 2 * border
+    lines = scratch.room("tiles", (n, 4 * rows + 2 * border, size, columns, channels), x.dtype)
+    lines[:, :border] = lines[:, border + height :] = 0
+    inside = lines[:, border : border + height]
+    _to_lines(x, inside[:, :, border : border + 4])
+    if border:  # the columns that the neighbours on either side have too
+        inside[:, :, 0, 0] = inside[:, :, 5, -1] = 0
+        inside[:, :, 0, 1:] = inside[:, :, 4, :-1]
+        inside[:, :, 5, :-1] = inside[:, :, 1, 1:]
+    image, row, *rest = lines.strides
+    return as_strided(lines, (n, rows, size * size, columns, channels), (image, 4 * row, *rest), writeable=False)
+
+
+def _to_lines(x: Array, lines: Array) -> None:
+    """The images' columns by their place in a tile, zeros where it stands out: fill lines (B, H, 4, columns, C)."""
+    n, height, width, channels = x.shape
+    full, rest = divmod(width, 4)
+    np.copyto(lines[:, :, :, :full], x[:, :, : 4 * full].reshape(n, height, full, 4, channels).swapaxes(2, 3))
+    if rest:
+        lines[:, :, :rest, full] = x[:, :, 4 * full :]
+        lines[:, :, rest:, full] = 0
 
 
 def _from_sixes(tiles: Array, x: Array) -> None:
-    """The transpose of `_sixes`: fill x with all tiles, added up where they overlap."""
-    (n, rows, columns), (_, height, width, channels) = _grid(x), x.shape
-    tiles = tiles.reshape(6, 6, n, rows, columns, channels)
-    larger = scratch.room("larger", (n, 4 * rows + 4, 4 * columns + 4, channels), x.dtype)
-    larger[:, -4:] = 0
-    larger[:, :, -4:] = 0
-    blocks = _fours(larger)
-    blocks[:, :, :, :rows, :columns] = tiles[:4, :4]
-    blocks[:2, :, :, 1:, :columns] += tiles[4:, :4]
-    blocks[:, :2, :, :rows, 1:] += tiles[:4, 4:]
-    blocks[:2, :2, :, 1:, 1:] += tiles[4:, 4:]
-    x[...] = larger[:, 1 : height + 1, 1 : width + 1]
+    """The transpose of `_tiles` with a border of 1: fill x with all tiles, added up where they overlap; they are used up."""
+    n, rows, _, columns, channels = tiles.shape
+    tiles = tiles.reshape(n, rows, 6, 6, columns, channels)
+    tiles[:, :-1, 4] += tiles[:, 1:, 0]
+    tiles[:, 1:, 1] += tiles[:, :-1, 5]
+    tiles = tiles[:, :, 1:5]
+    tiles[:, :, :, 4, :-1] += tiles[:, :, :, 0, 1:]
+    tiles[:, :, :, 1, 1:] += tiles[:, :, :, 5, :-1]
+    _from_fours(tiles[:, :, :, 1:5], x)
 
 
-def _to_fours(y: Array) -> Array:
-    """The images cut into 4 x 4 tiles, zeros where a tile stands out: (16, tiles * C), the place in the tile first."""
-    (n, rows, columns), channels = _grid(y), y.shape[3]
-    tiles = scratch.room("fours", (4, 4, n, rows, columns, channels), y.dtype)
-    if y.shape[1:3] != (4 * rows, 4 * columns):
-        larger = scratch.room("larger", (n, 4 * rows, 4 * columns, channels), y.dtype)
-        larger[:, y.shape[1] :] = 0
-        larger[:, :, y.shape[2] :] = 0
-        larger[:, : y.shape[1], : y.shape[2]] = y
-        y = larger
-    np.copyto(tiles, _fours(y))
-    return tiles.reshape(16, -1)
-
-
-def _from_fours(tiles: Array, bias: Array, y: Array) -> None:
-    """Fill y with 4 x 4 tiles plus the bias, cut off where they stand out."""
-    (n, rows, columns), channels = _grid(y), y.shape[3]
-    tiles = tiles.reshape(4, 4, n, rows, columns, channels)
-    if y.shape[1:3] == (4 * rows, 4 * columns):
-        np.add(tiles, bias, _fours(y))
-        return
-    larger = scratch.room("larger", (n, 4 * rows, 4 * columns, channels), y.dtype)
-    np.copyto(_fours(larger), tiles)
-    np.add(larger[:, : y.shape[1], : y.shape[2]], bias, y)
-
-
-def _fours(x: Array) -> Array:
-    """Images of whole 4 x 4 tiles, the place in the tile first: a view (4, 4, B, rows, columns, C)."""
-    n, height, width, channels = x.shape
-    return x.reshape(n, height // 4, 4, width // 4, 4, channels).transpose(2, 4, 0, 1, 3, 5)
+def _from_fours(tiles: Array, x: Array) -> None:
+    """The transpose of `_tiles` without a border: fill x, cut off where tiles stand out."""
+    n, rows, columns = _grid(x)
+    whole = x
+    if x.shape[1:3] != (4 * rows, 4 * columns):
+        whole = scratch.room("larger", (n, 4 * rows, 4 * columns, x.shape[3]), x.dtype)
+    np.copyto(whole.reshape(n, rows, 4, columns, 4, -1).swapaxes(3, 4), tiles.reshape(n, rows, 4, 4, columns, -1))
+    if whole is not x:
+        x[...] = whole[:, : x.shape[1], : x.shape[2]]
 
 
 def sum_rows(x: Array) -> Array:

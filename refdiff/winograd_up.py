@@ -17,7 +17,7 @@ import numpy as np
 from . import parallel, scratch
 from .arrays import Array
 from .tree import Params, Vjp
-from .winograd import multiply, sum_rows
+from .winograd import multiply, sum_rows, turned
 
 CACHED = 2**16  # numbers of a part of the images: nine times as many float32 fill a core's second-level cache
 
@@ -34,7 +34,7 @@ def conv_up3(p: Params, x: Array) -> tuple[Array, Vjp]:
         _to_quarters(m, _quarters(y[part]))
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        du, dx, u_t = np.zeros_like(u), scratch.empty(x.shape, x.dtype), np.ascontiguousarray(u.swapaxes(1, 2))
+        du, dx, u_t = np.zeros_like(u), scratch.empty(x.shape, x.dtype), turned(u)
         for part in parts:
             dm = _of_quarters(_quarters(dy[part]))
             du += multiply("du", _differences(x[part]).swapaxes(1, 2), dm)

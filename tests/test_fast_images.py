@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from refdiff import fast, fast_images, layers, rng, scratch, training, tree, unet, winograd, winograd_up
+from refdiff import fast, fast_images, fast_norm, layers, rng, scratch, training, tree, unet, winograd, winograd_up
 
 from . import test_convolution, test_normalize
 from .strategies import frozen
@@ -31,6 +31,7 @@ def _layers_are_fast(request):
         patch.setattr(test_normalize, "layers", fast)
         patch.setattr(fast_images, "FEW", request.param)
         patch.setattr(test_convolution, "close", close)
+        patch.setattr(fast_norm, "CACHED", 2 if request.param == 0 else fast_norm.CACHED)
         patch.setattr(winograd, "CACHED", 2 if request.param == 0 else winograd.CACHED)  # an image at a time, or all at once
         yield
 
@@ -39,6 +40,7 @@ test_conv_value, test_conv_derivative = test_convolution.test_conv_value, test_c
 test_conv_is_a_correlation, test_conv_up = test_convolution.test_conv_is_a_correlation, test_convolution.test_conv_up
 test_conv_errors, test_conv_float32 = test_convolution.test_errors, test_convolution.test_float32_stays
 test_group_norm, test_adaptive_group_norm = test_normalize.test_group_norm, test_normalize.test_adaptive_group_norm
+test_normalization_then_silu = test_normalize.test_normalization_then_silu
 test_norm_errors, test_norm_float32 = test_normalize.test_errors, test_normalize.test_float32_stays
 
 
@@ -95,6 +97,34 @@ def test_unet_is_the_text(mode):
         its_loss, its_grads = fast.value_and_grad(unet.unet, p, batch, fast, workers)
         assert abs(its_loss - loss) <= COMPLEX_STEP * loss
         assert relative(tree.pack(its_grads)[0], tree.pack(grads)[0]) <= COMPLEX_STEP
+
+
+@pytest.mark.parametrize("wide", [1, 12, 2**11])
+def test_pixels_side_by_side(monkeypatch, wide):
+    """N2, N3: however many pixels make a row, and one image at a time or all, the normalizations are the text's, values and derivatives."""
+    monkeypatch.setattr(fast_norm, "WIDE", wide)
+    fast_norm._side_by_side.cache_clear()
+    x, dy, emb = drawn(0, (3, 4, 3, 4), np.float64), drawn(1, (3, 4, 3, 4), np.float64), drawn(2, (3, 2), np.float64)
+    learned, told = (
+        {"scale": drawn(3, (4,), np.float64), "shift": drawn(4, (4,), np.float64)},
+        {"w": drawn(5, (2, 8), np.float64), "b": emb[0, :1] + np.ones(8)},
+    )
+    for name in "group_norm", "group_norm_silu", "adaptive_group_norm", "adaptive_group_norm_silu":
+        arguments = (told, x, emb, 2) if "adaptive" in name else (learned, x, 2)
+        (y, vjp), (exact, exact_vjp) = (getattr(L, name)(*arguments) for L in (fast, layers))
+        (dp, *rest), (exact_dp, *exact_rest) = vjp(dy), exact_vjp(dy)
+        for ours, theirs in zip([y, *dp.values(), *rest], [exact, *exact_dp.values(), *exact_rest], strict=True):
+            assert relative(ours, theirs) <= COMPLEX_STEP
+    fast_norm._side_by_side.cache_clear()
+
+
+def test_numpy_buffers_are_given_back():
+    """N2: NumPy's setting is afterwards what it was, errors or not."""
+    before = np.setbufsize(4096)
+    with pytest.raises(ZeroDivisionError), scratch.unbuffered():
+        assert np.getbufsize() == scratch.BUFFER
+        raise ZeroDivisionError
+    assert np.setbufsize(before) == 4096
 
 
 def test_rooms_are_one_for_each_role():

@@ -155,13 +155,33 @@ def test_adaptive_group_norm(case, width):
     check_vjp(lambda a: s * layers.adaptive_group_norm(a["p"], a["x"], a["emb"], groups)[0], arguments, dy, dtree, bounded=True)
 
 
+@given(cases(), st.integers(1, 2))
+@example(examples[0], 1)
+@example(examples[1], 2)
+@example(examples[2], 1)
+def test_normalization_then_silu(case, width):
+    """N2, N3: silu of either normalization, z / (1 + e^-z), and its derivative in all arguments."""
+    x, groups, seed = case
+    channels = x.shape[-1]
+    learned = {"scale": numbers(seed, (channels,), 1), "shift": numbers(seed, (channels,), 2)}
+    told = {"w": numbers(seed, (width, 2 * channels), 1), "b": numbers(seed, (2 * channels,), 2)}
+    emb, dy, s = numbers(seed, (len(x), width), 3), numbers(seed, x.shape, 4), np.sqrt(NORM_EPS)
+    for name, arguments in ("group_norm", {"p": learned, "x": x}), ("adaptive_group_norm", {"p": told, "x": x, "emb": emb}):
+        layer, z = getattr(layers, name + "_silu"), getattr(layers, name)(**arguments, groups=groups)[0]
+        y, vjp = layer(**arguments, groups=groups)
+        assert y.shape == x.shape and relative(y, z / (1 + np.exp(-z))) <= COMPLEX_STEP
+        derivatives = dict(zip(arguments, vjp(s * dy), strict=True))
+        check_vjp(lambda a, layer=layer: s * layer(**a, groups=groups)[0], arguments, dy, derivatives, bounded=True)
+
+
 def test_float32_stays():
     """N2, N3: float32 in, float32 out, in values and gradients."""
     one = {"x": (2, 3, 3, 4), "scale": (4,), "shift": (4,), "w": (3, 8), "b": (8,), "emb": (2, 3), "told": (2, 4)}
     n = {name: numbers(0, shape, i, np.float32) for i, (name, shape) in enumerate(one.items())}
     x, learned, told = n["x"], {"scale": n["scale"], "shift": n["shift"]}, {"w": n["w"], "b": n["b"]}
     calls = [layers.normalize({}, x, 2), layers.film({}, x, n["told"], n["told"]), layers.group_norm(learned, x, 2)]
-    for y, vjp in [*calls, layers.adaptive_group_norm(told, x, n["emb"], 2)]:
+    calls += [layers.adaptive_group_norm(told, x, n["emb"], 2), layers.group_norm_silu(learned, x, 2)]
+    for y, vjp in [*calls, layers.adaptive_group_norm_silu(told, x, n["emb"], 2)]:
         dp, *derivatives = vjp(y)
         leaves = [y, *tree.flatten(dp).values(), *derivatives]
         assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float32)}

@@ -174,7 +174,18 @@ def test_op_set_is_an_argument():
     def recorded(name):
         return lambda *a, **k: (used.setdefault(name, []).append(a[2:]), getattr(layers, name)(*a, **k))[1]
 
-    names = ["adaptive_group_norm", "conv", "conv_up", "embedding", "group_norm", "linear", "self_attention", "silu", "time_features"]
+    names = [
+        "adaptive_group_norm_silu",
+        "conv",
+        "conv_up",
+        "embedding",
+        "group_norm",
+        "group_norm_silu",
+        "linear",
+        "self_attention",
+        "silu",
+        "time_features",
+    ]
     ops = SimpleNamespace(**{name: recorded(name) for name in names})
     for mode in "adaptive", "add":
         p, x, t, y = case(0, base=8, classes=1, multipliers=(1, 2), mode=mode)

@@ -16,7 +16,7 @@ from refdiff.tables import Schedule
 from refdiff.tree import Tree
 
 SAMPLERS = {"ddpm": 250, "ddim": 50, "heun": 25}  # and how many steps each takes unless told
-ROWS = 16  # images that a thread answers at once
+ROWS = 32  # images that a thread answers at once
 TOGETHER = 200  # images that walk from noise to data at once, by which the noise is known
 
 
