@@ -70,7 +70,7 @@ def _layers(emb: Array, L: ModuleType, heads: int, groups: int) -> dict[str, Cal
         "conv": L.conv,
         "half": partial(L.conv, stride=2),
         "double": L.conv_up,
-        "block": partial(getattr(L, "block", block), emb=emb, L=L, groups=groups),
+        "block": partial(block, emb=emb, L=L, groups=groups),
         "attend": partial(attend, L=L, heads=heads, groups=groups),
         "norm": partial(L.group_norm, groups=groups),
         "silu": L.silu,

@@ -46,7 +46,7 @@ def learn(known: Data, settings: Settings) -> Models:
 
 def _read(losses: Any) -> Array:
     """All losses of a run at once."""
-    return to_host(np.stack([loss.summed for loss in losses])) / losses[0].batch
+    return to_host(np.stack([loss.summed for loss in losses])) / losses[0].config.batch
 
 
 def _for_both(model: Model) -> Model:

@@ -17,15 +17,14 @@ from refdiff.layers import Params, Vjp, cross_entropy, film, normalize, time_fea
 from .attention import cross_attention, self_attention, softmax
 from .images import conv, conv_up, pool, up
 from .launch import launch
-from .norms import adaptive_group_norm, group_norm
+from .norms import adaptive_group_norm, adaptive_group_norm_silu, group_norm, group_norm_silu
 from .precision import real
-from .residual import block
 
 __all__ = [
     "Params",
     "Vjp",
     "adaptive_group_norm",
-    "block",
+    "adaptive_group_norm_silu",
     "conv",
     "conv_up",
     "cross_attention",
@@ -33,6 +32,7 @@ __all__ = [
     "embedding",
     "film",
     "group_norm",
+    "group_norm_silu",
     "linear",
     "normalize",
     "pool",

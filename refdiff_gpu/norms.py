@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff import normalize as text
+from refdiff import layers as text
 from refdiff.arrays import Array
 from refdiff.tree import Params, Vjp
 
@@ -22,18 +22,25 @@ EPS = 1e-5
 
 @wraps(text.group_norm)
 def group_norm(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
-    return normed(p, x, groups, "")
+    return text.group_norm(p, x, groups) if _odd(x, groups, p["scale"], p["shift"]) else _normed(p, x, groups, "")
+
+
+@wraps(text.group_norm_silu)
+def group_norm_silu(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
+    return text.group_norm_silu(p, x, groups) if _odd(x, groups, p["scale"], p["shift"]) else _normed(p, x, groups, "_silu")
 
 
 @wraps(text.adaptive_group_norm)
 def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Any]:
-    return told(p, x, emb, groups, "")
+    return text.adaptive_group_norm(p, x, emb, groups) if _odd(x, groups, emb, p["w"], p["b"]) else _told(p, x, emb, groups, "")
 
 
-def normed(p: Params, x: Array, groups: int, gate: str = "_silu") -> tuple[Array, Vjp]:
-    """`group_norm`, and `silu` after it where the gate is "_silu"."""
-    if _odd(x, groups, p["scale"], p["shift"]):
-        return _plain(text.group_norm(p, x, groups), gate)
+@wraps(text.adaptive_group_norm_silu)
+def adaptive_group_norm_silu(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Any]:
+    return text.adaptive_group_norm_silu(p, x, emb, groups) if _odd(x, groups, emb, p["w"], p["b"]) else _told(p, x, emb, groups, "_silu")
+
+
+def _normed(p: Params, x: Array, groups: int, gate: str) -> tuple[Array, Vjp]:
     apart = 1, 1, groups, x.shape[-1] // groups
     y, back = _fused("norm", gate, x, p["scale"].reshape(apart), p["shift"].reshape(apart), groups)
 
@@ -44,10 +51,7 @@ def normed(p: Params, x: Array, groups: int, gate: str = "_silu") -> tuple[Array
     return y, vjp
 
 
-def told(p: Params, x: Array, emb: Array, groups: int, gate: str = "_silu") -> tuple[Array, Any]:
-    """`adaptive_group_norm`, and `silu` after it where the gate is "_silu"."""
-    if _odd(x, groups, emb, p["w"], p["b"]):
-        return _plain(text.adaptive_group_norm(p, x, emb, groups), gate)
+def _told(p: Params, x: Array, emb: Array, groups: int, gate: str) -> tuple[Array, Any]:
     words = emb @ p["w"]
     words = launch("bias", words, p["b"], out=words)
     apart, channels = (len(x), 1, groups, x.shape[-1] // groups), x.shape[-1]
@@ -65,16 +69,6 @@ def told(p: Params, x: Array, emb: Array, groups: int, gate: str = "_silu") -> t
 def _odd(x: Array, groups: int, *more: Array) -> bool:
     """Whether the case is the text's: an error, no numbers, or several precisions."""
     return groups < 1 or bool(x.shape[-1] % groups) or not x.size or not real(x, *more)
-
-
-def _plain(layer: tuple[Array, Any], gate: str) -> tuple[Array, Any]:
-    """A layer of the text's, gated by the text's silu."""
-    from refdiff.layers import silu
-
-    if not gate:
-        return layer
-    y, silu_vjp = silu({}, layer[0])
-    return y, lambda dy: layer[1](silu_vjp(dy)[1])
 
 
 def _fused(name: str, gate: str, x: Array, scale: Array, shift: Array, groups: int) -> tuple[Array, Any]:
