@@ -10,8 +10,8 @@ import mpmath
 from hypothesis import HealthCheck, Phase, settings
 
 common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
-settings.register_profile("dev", max_examples=60, **common)
-settings.register_profile("ci", max_examples=60, derandomize=True, print_blob=True, **common)
+settings.register_profile("dev", max_examples=40, **common)
+settings.register_profile("ci", max_examples=40, derandomize=True, print_blob=True, **common)
 settings.register_profile("nightly", max_examples=3000, **common)
 settings.register_profile("mutation", max_examples=12, derandomize=True, phases=[Phase.explicit, Phase.generate], database=None, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
