@@ -273,7 +273,7 @@ def test_steering_gradient_is_that_of_guidance():
     p = p | {"last": {"w": rng.normal(0, 32, (10,), dtype=np.float32), "b": p["last"]["b"]}}
     x, y = rng.normal(1, 20, (28, 28, 1), dtype=np.float32), np.arange(20) % 10
     logits, vjp = classifier.classifier(p, x, schedule.clock(300))
-    assert relative(digits_sample.judge_gradient(p, schedule, x, 300, y), guidance.classifier_gradient(logits, vjp, y)) < FLOAT32_FIELD
+    assert relative(digits_sample.judge_gradient(p, schedule)(x, 300, y), guidance.classifier_gradient(logits, vjp, y)) < FLOAT32_FIELD
     wide, z, direction = tree.map(lambda leaf: leaf.astype(np.float64), p), x[:2].astype(np.float64), rng.normal(5, 2, (28, 28, 1))
     logits, vjp = classifier.classifier(wide, z + 1e-30j * direction, schedule.clock(300))
     slope = -layers.cross_entropy(logits, y[:2])[0].sum().imag / 1e-30
@@ -290,12 +290,23 @@ def test_nearest_finds_copies():
     np.testing.assert_allclose(digits_eval.nearest(asked, known), [0, 1], atol=1e-6)
 
 
-def test_threads_keep_the_order():
-    """Slices come back in order, whatever their number, with times and labels or without."""
-    x, t = np.arange(70.0), np.arange(70)
-    model = digits_sample.on_threads(lambda x, t, y: x + t + (0 if y is None else y))
-    np.testing.assert_array_equal(model(x, t, t), 3 * x)
-    np.testing.assert_array_equal(model(x, 1), x + 1)
+@pytest.mark.parametrize("cores", [1, 2, 5])
+def test_slices_keep_the_order(monkeypatch, cores):
+    """Slices come back in order, whatever their number and that of the cores, with times and labels or without; also after an error."""
+    monkeypatch.setattr(digits_sample.parallel, "cores", lambda: cores)
+    x, t = np.arange(170.0), np.arange(170)
+
+    def answer(x, t, y):
+        if y is not None and (y < 0).any():
+            raise ValueError("wrong", y.min())
+        return x + t + (0 if y is None else y)
+
+    model = digits_sample.on_all_cores(answer)
+    for _ in range(2):
+        np.testing.assert_array_equal(model(x, t, t), 3 * x)
+        np.testing.assert_array_equal(model(x[:40], 1), x[:40] + 1)
+        with pytest.raises(ValueError, match="wrong"):
+            model(x, t, t - 100)
 
 
 def test_wrong_classifiers():

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from digits_common import Spec
-from digits_sample import Method, on_threads, predict_x0
+from digits_sample import Method, on_all_cores, predict_x0
 from scipy.spatial.distance import cdist
 
 from refdiff import classifier, elbo, fast, forward, gaussian, metrics, mnist, reverse, rng
@@ -35,7 +35,7 @@ def spread_out(images: Array, count: int) -> Array:
 
 def judge(params: Tree, images: Array) -> tuple[Array, Array]:
     """Features (N, F) and classes (N,) that a classifier of clean digits gives to x (N, 28, 28, 1)."""
-    features = on_threads(lambda x, t, y: classifier.features(params, x, t, fast)[0])
+    features = on_all_cores(lambda x, t, y: classifier.features(params, x, t, fast)[0])
     parts = [features(images[low : low + TOGETHER], 0.0) for low in range(0, len(images), TOGETHER)]
     found = np.concatenate(parts)
     return found, fast.linear(params["last"], found)[0].argmax(axis=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ from digits_common import CLASSES, SHAPE, Spec
 from refdiff import classifier, contest, fast, flow, guidance, parallel, predict, rng, samplers, schedules, training, unet
 from refdiff.arrays import Array, Model, Time, like
 from refdiff.tables import Schedule
+from refdiff.team import Team
 from refdiff.tree import Tree
 
 SAMPLERS = {"ddpm": 250, "ddim": 50, "heun": 25}  # and how many steps each takes unless told
-ROWS = 32  # images that a thread answers at once
+ROWS = 32  # images that a process answers at once
 TOGETHER = 200  # images that walk from noise to data at once, by which the noise is known
 
 
@@ -34,23 +34,26 @@ class Method:
 
 def network(params: Tree, spec: Spec) -> Model:
     """The trained network as model(x, t, y), on all cores."""
-    return on_threads(training.as_model(params, spec.path(), unet.unet, fast))
+    return on_all_cores(training.as_model(params, spec.path(), unet.unet, fast))
 
 
-def on_threads(model: Any) -> Any:
-    """The same function of (x, t, y), a batch answered in slices by all cores."""
+def on_all_cores(model: Any) -> Any:
+    """The same function of (x, t, y), a batch answered in slices by a process on each core; they know the model as it is at the first call."""
+
+    def answer_all(given: None, mine: list[Any]) -> list[Array]:
+        return [model(*each) for each in mine]
+
+    kept: list[Team] = []
 
     def spread(x: Array, t: Time, y: Array | None = None) -> Array:
         slices = [slice(low, low + ROWS) for low in range(0, len(x), ROWS)]
-
-        def answer(rows: slice) -> Array:
-            return model(x[rows], t[rows] if np.ndim(t) else t, None if y is None else y[rows])
-
+        asked = [(x[rows], t[rows] if np.ndim(t) else t, None if y is None else y[rows]) for rows in slices]
+        count = parallel.cores()
+        team = kept.pop() if kept else Team([answer_all] * count, None)
         with parallel.one_blas_thread():
-            workers = min(parallel.cores(), len(slices))
-            done = parallel.run([partial(lambda mine: [answer(rows) for rows in mine], slices[i::workers]) for i in range(workers)])
-        answers = {rows.start: each for i in range(workers) for rows, each in zip(slices[i::workers], done[i], strict=True)}
-        return np.concatenate([answers[rows.start] for rows in slices])
+            answers = team(None, [asked[i::count] for i in range(count)])
+        kept.append(team)  # not reached after an error: its answers might be taken for those of the next call
+        return np.concatenate([answers[i % count][i // count] for i in range(len(slices))])
 
     return spread
 
@@ -61,12 +64,13 @@ def predict_x0(net: Model, spec: Spec, y: Array, method: Method) -> Model:
     Otherwise an error at t near T, where hardly any signal is left, would be divided by that signal. Source: [DDPM sec. 3.2].
     """
     path, kind, predicted = spec.path(), spec.kind, labelled(net, y, method)
+    gradient = None if method.judge is None else judge_gradient(method.judge, path)
 
     def model(x: Array, t: Time) -> Array:
         p = predicted(x, t)
-        if method.judge is not None:
+        if gradient is not None:
             eps = predict.to_eps(p, x, t, path, kind)
-            eps = guidance.classifier_eps(eps, judge_gradient(method.judge, path, x, t, y), method.scale, t, path)
+            eps = guidance.classifier_eps(eps, gradient(x, t, y), method.scale, t, path)
             return np.clip(predict.to_x0(eps, x, t, path, "eps"), -1, 1)
         return np.clip(predict.to_x0(p, x, t, path, kind), -1, 1)
 
@@ -80,14 +84,14 @@ def labelled(net: Model, y: Array, method: Method) -> Model:
     return guidance.guided(net, y, method.gamma, CLASSES)
 
 
-def judge_gradient(params: Tree, path: Any, x: Array, t: Time, y: Array) -> Array:
-    """The gradient of log p(y | x_t) in x_t by a classifier with these parameters."""
+def judge_gradient(params: Tree, path: Any) -> Any:
+    """The gradient of log p(y | x_t) in x_t by a classifier with these parameters, as a function of (x, t, y)."""
 
     def of_slice(x: Array, t: Time, y: Array) -> Array:
         logits, vjp = classifier.classifier(params, x, path.clock(t), fast)
         return guidance.classifier_gradient(logits, vjp, y)
 
-    return on_threads(of_slice)(x, t, y)
+    return on_all_cores(of_slice)
 
 
 def walk(net: Model, spec: Spec, method: Method, y: Array, first: int = 0) -> Iterator[Array]:

@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "toys"))
 
-from digits_sample import on_threads
+from digits_sample import on_all_cores
 
 from refdiff import fast, layers, rng, training, tree, unet
 from tests.bench.mlp_step import Step, our_step, race, ratio
@@ -132,8 +132,8 @@ class Torch:
 
 
 def our_evaluation(p: tree.Tree, batch: training.Batch) -> Step:
-    """The network by the slices and threads of the digits' sampler."""
-    model = on_threads(lambda x, t, y: unet.unet(p, x, t, y, fast)[0])
+    """The network by the slices and processes of the digits' sampler."""
+    model = on_all_cores(lambda x, t, y: unet.unet(p, x, t, y, fast)[0])
     return lambda: model(batch.x, batch.clock, batch.y)
 
 
