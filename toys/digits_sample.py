@@ -16,7 +16,7 @@ from refdiff.team import Team
 from refdiff.tree import Tree
 
 SAMPLERS = {"ddpm": 250, "ddim": 50, "heun": 25}  # and how many steps each takes unless told
-ROWS = 32  # images that a process answers at once
+ROWS = 64  # images that a process answers at once, at most
 TOGETHER = 200  # images that walk from noise to data at once, by which the noise is known
 
 
@@ -46,9 +46,9 @@ def on_all_cores(model: Any) -> Any:
     kept: list[Team] = []
 
     def spread(x: Array, t: Time, y: Array | None = None) -> Array:
-        slices = [slice(low, low + ROWS) for low in range(0, len(x), ROWS)]
-        asked = [(x[rows], t[rows] if np.ndim(t) else t, None if y is None else y[rows]) for rows in slices]
         count = parallel.cores()
+        slices = parallel.slices(len(x), min(len(x), count * -(-len(x) // (count * ROWS))))
+        asked = [(x[rows], t[rows] if np.ndim(t) else t, None if y is None else y[rows]) for rows in slices]
         team = kept.pop() if kept else Team([answer_all] * count, None)
         with parallel.one_blas_thread():
             answers = team(None, [asked[i::count] for i in range(count)])
