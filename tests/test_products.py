@@ -42,7 +42,7 @@ def test_what_goes_in_pieces(monkeypatch):
         assert len(products.pieces(a, integers(1, inner, columns, True), out)) == 1
     few = np.ones((64, 64), np.float32)
     assert len(products.pieces(few, few, few.copy())) == 1
-    long = integers(2, 64, 4000, False), integers(3, 4000, 64, False), np.empty((64, 64), np.float32)
+    long = integers(2, 257, 4000, False), integers(3, 4000, 257, False), np.empty((257, 257), np.float32)
     assert len(products.pieces(*long)) == 1
 
 
