@@ -73,7 +73,7 @@ def _told(p: Params, x: Array, emb: Array, groups: int, gated: bool) -> tuple[Ar
 def _normalized(x: Array, scale: Array, shift: Array, groups: int, gated: bool) -> tuple[Array, Back]:
     r"""$scale\, \hat x + shift$ with scale and shift (B or 1, C), gated or not; back(dy) gives dx, and dscale and dshift (B, C).
 
-    With c = x - mean and the factor a = scale / s of each channel, y = a c + shift and dx = a dy - k c - l, where k and l are
+    With c = x - mean and the factor a = scale / s of each channel, y = a c + shift and dx = a dy - k c - rest, where k and rest are
     numbers of the group that the sums of dy and dy c over places lead to.
     """
     n, channels = len(x), x.shape[-1]
@@ -96,7 +96,7 @@ def _normalized(x: Array, scale: Array, shift: Array, groups: int, gated: bool) 
             inverse[part] = 1 / np.sqrt(variance + x.dtype.type(1e-5))
             z = scaled(c, part, y[part])
             if gated:
-                np.multiply(z, _one_plus_tanh(z), z)
+                _gate(z)
 
     def back(dy: Array) -> tuple[Array, Array, Array]:
         dy, dx = dy.reshape(pixels.shape), scratch.empty(pixels.shape, x.dtype)
@@ -110,12 +110,22 @@ def _normalized(x: Array, scale: Array, shift: Array, groups: int, gated: bool) 
                 dscale[part] = _sum(np.multiply(d, c, dx[part])) * inverse[part]
                 a = scale[part] * inverse[part]
                 k = (scale[part] * dscale[part]) @ means * inverse[part] * inverse[part]
-                _each(np.multiply, c, k, c)
-                np.subtract(_each(np.multiply, d, a, dx[part]), c, dx[part])
-                _each(np.subtract, dx[part], (a * dshift[part]) @ means, dx[part])
+                _combined(a, d, k, c, (a * dshift[part]) @ means, dx[part])
         return dx.reshape(x.shape), half * dscale[:, 0], half * dshift[:, 0]
 
     return y.reshape(x.shape), back
+
+
+def _combined(a: Array, d: Array, k: Array, c: Array, rest: Array, out: Array) -> None:
+    """Fill out with a d - k c - rest; a, k and rest are numbers of each channel, c is used up."""
+    _each(np.multiply, c, k, c)
+    np.subtract(_each(np.multiply, d, a, out), c, out)
+    _each(np.subtract, out, rest, out)
+
+
+def _gate(z: Array) -> None:
+    """z becomes z (1 + tanh z)."""
+    np.multiply(z, _one_plus_tanh(z), z)
 
 
 def _one_plus_tanh(z: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refdiff import reverse
+from refdiff import ode, reverse
 from refdiff import samplers as text
 from refdiff.arrays import Array, Model, Time, as_array, check_arrays, check_choice, check_number, everywhere, like
 from refdiff.forward import posterior_variance
@@ -146,14 +146,14 @@ def ddim_step(
 
 @wraps(text.euler_step)
 def euler_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
-    h = text._h(x, t, s)
+    h = ode._h(x, t, s)
     guided, slopes = _answers(answer(f, x, t), x, "f(x, t)")
     return launch(f"{guided}euler", x, *slopes, h)
 
 
 @wraps(text.heun_step)
 def heun_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
-    h = text._h(x, t, s)
+    h = ode._h(x, t, s)
     guided, slopes = _answers(answer(f, x, t), x, "f(x, t)")
     if guided:
         slope, end = launch("guided_heun_first", x, *slopes, h)

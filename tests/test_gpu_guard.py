@@ -189,8 +189,9 @@ def test_every_equation_has_a_case():
     of_numbers = {"forward.posterior_variance", "predict.row", "guidance.scale_from_w", "guidance.w_from_scale"}
     public = set()
     for name in ("forward", "predict", "reverse", "gaussian", "elbo", "latent", "flow", "samplers", "guidance"):
-        items = vars(getattr(refdiff, name)).items()
-        public |= {f"{name}.{key}" for key, item in items if isfunction(item) and item.__module__ == f"refdiff.{name}" and key[0] != "_"}
+        module = getattr(refdiff, name)
+        own = {key for key, item in vars(module).items() if isfunction(item) and item.__module__ == module.__name__ and key[0] != "_"}
+        public |= {f"{name}.{key}" for key in own | {key for key in getattr(module, "__all__", ()) if isfunction(vars(module)[key])}}
     cases = {re.match(r"[\w.]+", name)[0] for name in CASES}
     assert public - cases == elsewhere | of_numbers
 

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "refdiff").glob("*.py"))
 EQUATION_MODULES = ["schedules", "tables", "gaussian", "forward", "reverse", "predict", "elbo", "latent", "flow"]
-EQUATION_MODULES += ["samplers", "guidance", "oracles", "layers", "mlp", "optim"]
+EQUATION_MODULES += ["ode", "samplers", "guidance", "oracles", "layers", "mlp", "optim"]
 EQUATION_MODULES += ["convolution", "normalize", "attention", "residual", "unet"]
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
