@@ -1,0 +1,114 @@
+"""Composed mistakes: every small change of every formula, made by rewriting its syntax tree, and changes of what goes in and comes out.
+
+A mutant is a set of edits. Each edit replaces one expression of one formula, so that all formulas that call it change with it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from functools import cache
+from types import FunctionType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import numbers
+from .operations import AREAS, functions, operations
+
+
+class Edit(NamedTuple):
+    """In this function, the expression at this place (its number in the walk of the tree) becomes that."""
+
+    function: str
+    place: int
+    old: str
+    new: str
+
+
+class Mutant(NamedTuple):
+    """A name that says what is changed; the edits; for changes from outside, the operation and what wraps its formula."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    operation: str = ""
+    wrap: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+    text: str = ""
+
+    @property
+    def functions(self) -> set[str]:
+        return {edit.function for edit in self.edits} | ({self.operation} if self.operation else set())
+
+
+@cache
+def trees() -> dict[str, ast.FunctionDef]:
+    """The syntax tree of every formula, without its docstring."""
+    found = {}
+    for area in AREAS:
+        for function in functions(area):
+            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+            assert isinstance(tree, ast.FunctionDef)
+            if ast.get_docstring(tree) is not None:
+                tree.body = tree.body[1:]
+            found[function.__name__] = tree
+    return found
+
+
+@cache
+def closure(name: str) -> frozenset[str]:
+    """A formula and all formulas that it calls, directly or not."""
+    found, todo = set(), [name]
+    while todo:
+        function = todo.pop()
+        if function not in found:
+            found.add(function)
+            todo += [node.id for node in ast.walk(trees()[function]) if isinstance(node, ast.Name) and node.id in trees()]
+    return frozenset(found)
+
+
+def formula(operation: str, mutant: Mutant | None = None) -> Callable[..., Any]:
+    """An operation's formula, with a mutant's edits in it and in all that it calls."""
+    edits = mutant.edits if mutant else ()
+    function = _namespace(edits)[operation] if edits else operations()[operation].formula
+    return mutant.wrap(function) if mutant and mutant.wrap and mutant.operation == operation else function
+
+
+def affects(mutant: Mutant, operation: str) -> bool:
+    """Whether an operation's answers can change."""
+    return mutant.operation == operation or any(edit.function in closure(operation) for edit in mutant.edits)
+
+
+@cache
+def _plain() -> dict[str, Any]:
+    return {function.__name__: function for area in AREAS for function in functions(area)}
+
+
+@cache
+def _namespace(edits: tuple[Edit, ...]) -> dict[str, Any]:
+    """All formulas, bound to each other anew, those of the edits rewritten."""
+    space = {**_plain()[next(iter(_plain()))].__globals__, "np": np, "permutations": __import__("itertools").permutations}
+    space.update({name: value for name, value in vars(numbers).items() if not name.startswith("_")})
+    changed = {edit.function for edit in edits}
+    for name, function in _plain().items():
+        if name in changed:
+            tree = rewritten(trees()[name], [edit for edit in edits if edit.function == name])
+            exec(compile(ast.Module([tree], []), f"<{name}>", "exec"), space)
+        else:
+            space[name] = FunctionType(function.__code__, space, name, function.__defaults__)
+    return space
+
+
+def rewritten(tree: ast.FunctionDef, edits: list[Edit]) -> ast.FunctionDef:
+    """A copy of the tree with the edits made."""
+    copy = ast.parse(ast.unparse(tree)).body[0]
+    assert isinstance(copy, ast.FunctionDef)
+    nodes = list(ast.walk(copy))
+    wanted = {id(nodes[edit.place]): ast.parse(edit.new, mode="eval").body for edit in edits}
+
+    class Replace(ast.NodeTransformer):
+        def visit(self, node: ast.AST) -> Any:
+            return wanted[id(node)] if id(node) in wanted else super().visit(node)
+
+    return ast.fix_missing_locations(Replace().visit(copy))

@@ -1,0 +1,86 @@
+"""Arithmetic in float64 or at 50 digits, by what goes in: one text of a formula makes vectors with mpmath and mutants with NumPy.
+
+At 50 digits an array holds mpmath numbers (dtype object), and no float may enter: write x / 2, not 0.5 * x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+DIGITS = 50
+
+
+def is_exact(x: Any) -> bool:
+    """Whether this is a number, or an array of numbers, at 50 digits."""
+    return hasattr(x, "_mpf_") or getattr(getattr(x, "dtype", None), "kind", "") == "O"
+
+
+def exact(value: Any) -> Any:
+    """Floats as numbers at 50 digits, arrays of them too; integers, words and functions stay as they are."""
+    if isinstance(value, float | np.floating):
+        return _mp().mpf(float(value))
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return np.array([_mp().mpf(float(x)) for x in value.ravel()], dtype=object).reshape(value.shape)
+    return value
+
+
+def rounded(value: Any) -> Any:
+    """The nearest float64 of numbers at 50 digits; everything else as it is."""
+    if hasattr(value, "_mpf_"):
+        return np.float64(value)
+    return value.astype(np.float64) if is_exact(value) else value
+
+
+def _mp() -> Any:
+    import mpmath
+
+    mpmath.mp.dps = DIGITS
+    return mpmath.mp
+
+
+def _either(plain: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def function(x: Any) -> Any:
+        if not is_exact(x):
+            return plain(x)
+        return np.frompyfunc(getattr(_mp(), name), 1, 1)(x)
+
+    return function
+
+
+sqrt, exp, log = _either(np.sqrt, "sqrt"), _either(np.exp, "exp"), _either(np.log, "log")
+sin, cos, tanh, arccos = _either(np.sin, "sin"), _either(np.cos, "cos"), _either(np.tanh, "tanh"), _either(np.arccos, "acos")
+normal_cdf = _either(ndtr, "ncdf")
+
+
+def pi(x: Any) -> Any:
+    """Pi, as precise as x."""
+    return +_mp().pi if is_exact(x) else np.pi
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x))."""
+    return 1 / (1 + exp(-x))
+
+
+def after_one(table: Any) -> Any:
+    """The table with a 1 in front, as precise as the rest."""
+    return np.concatenate([table[:1] ** 0, table])
+
+
+def per_example(t: Any, x: Any) -> Any:
+    """Times or labels (B,) shaped to index tables for an x of shape (B, ...); a lone time as it is."""
+    return t.reshape(t.shape + (1,) * (x.ndim - 1)) if getattr(t, "ndim", 0) else t
+
+
+def event_sum(x: Any) -> Any:
+    """Sum over all but the first axis: (B, ...) -> (B,)."""
+    return x.reshape(len(x), -1).sum(axis=1)
+
+
+def event_mean(x: Any) -> Any:
+    """Mean over all but the first axis; no formula uses it, but a mutant takes it for `event_sum`."""
+    return event_sum(x) / (x.size // len(x))
