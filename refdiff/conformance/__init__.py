@@ -1,0 +1,1 @@
+"""The conformance kit: vectors, runner, report, mutants and dialects."""
