@@ -78,10 +78,16 @@ def time_of_level(signal: Array, sigma: Array, path: GaussianPath) -> Array:
 
 
 def _schedule(path: GaussianPath, least: int = 1) -> Schedule:
-    if isinstance(path, Schedule) and path.T >= least:  # noqa: SIM300
+    if isinstance(path, Schedule) and least <= path.T:
         return path
     found = f"a Schedule of T = {path.T}" if isinstance(path, Schedule) else f"the path {getattr(path, 'name', path)!r}"
     raise ValueError(f"path is {found}; allowed here: a Schedule of T >= {least}, or flow.straight where time is a noise level")
+
+
+def _second(variance: Array) -> Array:
+    if len(variance) < 2:
+        raise ValueError("schedule has T = 1; allowed: T >= 2, since t = 1 takes the variance of t = 2")
+    return np.append(variance[1], variance[1:])
 
 
 TIMES = {
@@ -135,7 +141,7 @@ ARGUMENTS: dict[str, Callable[[Array], Array]] = {  # what the angles multiply, 
     "1000 t": lambda t: 1000 * t,
     "log(t) / 2": lambda t: np.log(t) / 2,
     "log(t) / 4": lambda t: np.log(t) / 4,
-    "1000 (t + 13.3) / 18.3": lambda t: 1000 * ((t + 13.3) / 18.3),
+    "1000(t + 13.3)/18.3": lambda t: 1000 * ((t + 13.3) / 18.3),
 }
 VARIANCES = ("posterior", "beta")
 MIXES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
@@ -143,7 +149,7 @@ MIXES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "[-1, 1]": (lambda mix: 2 * mix - 1, lambda v: (v + 1) / 2),
 }
 FLOORS: dict[str, Callable[[Array], Array]] = {  # what replaces the posterior variance 0 at t = 1, where a logarithm is taken
-    "that of t = 2": lambda variance: np.append(variance[1], variance[1:]),
+    "that of t = 2": _second,
     "1e-20": lambda variance: np.maximum(variance, 1e-20),
 }
 

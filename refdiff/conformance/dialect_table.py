@@ -256,7 +256,7 @@ _ENTRIES = (
         grid="every t",
         loss="sum",
         bound="bits/dim",
-        features=Features("sin, cos", "half - 1", "1000 (t + 13.3) / 18.3"),
+        features=Features("sin, cos", "half - 1", "1000(t + 13.3)/18.3"),
         variance="posterior",
         sources=(
             ("time, state, prediction, loss", "model_vdm.py: VDM.__call__"),

@@ -209,4 +209,4 @@ def _size(size: int) -> int:
 
 def _scaled(name: str, values: Array, factor: float) -> Array:
     check_number(name, values)
-    return as_array(values) * factor
+    return as_array(values) * float(factor)
