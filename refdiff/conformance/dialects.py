@@ -72,7 +72,10 @@ class Dialect:
         return choices.TIMES[self.stated("time")].to(t, path)
 
     def from_time(self, time: Time, path: GaussianPath) -> Array:
-        """The dialect's time as refdiff's t; of a schedule, the t whose log-SNR is nearest."""
+        """The dialect's time as refdiff's t; of a schedule, the t whose log-SNR is nearest.
+
+        Next to 1, where floating-point numbers stand 1e-16 apart, a noise time cannot tell levels of less signal than that.
+        """
         return choices.TIMES[self.stated("time")].back(time, path)
 
     def to_state(self, x_t: Array, t: Time, path: GaussianPath) -> Array:
