@@ -218,9 +218,9 @@ def test_states_are_the_same_data_and_noise_in_the_dialects_scale(dialect, drawn
     x_t, (signal, sigma), (x0, eps) = noised(drawn), columns(drawn), drawn.arrays
     parts = {
         "as the path": (signal, sigma),
-        "preserving": (1 / np.sqrt(1 + (sigma / signal) ** 2), 1 / np.sqrt(1 + (signal / sigma) ** 2)) if np.all(sigma > 0) else (1.0, 0.0),
+        "preserving": (1 / np.sqrt(1 + (sigma / signal) ** 2), 1 / np.sqrt(1 + (signal / sigma) ** 2)),
         "exploding": (1.0, sigma / signal),
-        "straight": (1 / (1 + sigma / signal), 1 - 1 / (1 + sigma / signal)),
+        "straight": (1 / (1 + sigma / signal), 1 / (1 + signal / sigma)),
     }[dialect.state]
     state = dialect.to_state(x_t, drawn.t, drawn.schedule)
     terms = (parts[0] * abs(x0.astype(float)), parts[1] * abs(eps.astype(float)))
