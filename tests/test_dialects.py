@@ -479,7 +479,8 @@ def test_the_page_holds_every_dialect_and_fits(capsys):
     """`refdiff dialects` prints each dialect's choices in its column, in at most 100 columns."""
     assert cli.main(["dialects"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 100 and tuple(dialect_page.MEANINGS) == CONVENTIONS
+    assert all(f"{name:12}{meaning}" in lines for name, meaning in dialect_page.MEANINGS.items())
     found = {}
     for block in "\n".join(lines).split("\n\n")[:-2]:
         header, *rows = block.splitlines()

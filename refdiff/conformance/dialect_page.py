@@ -10,6 +10,20 @@ from .dialect_choices import TIMES
 from .dialect_table import DIALECTS
 from .dialects import CONVENTIONS, Dialect
 
+MEANINGS = {
+    "time": "what the library calls time",
+    "state": "preserving: signal^2 + sigma^2 = 1; exploding: signal = 1; straight: signal + sigma = 1",
+    "prediction": "what the network answers by default; v = signal eps - sigma x0",
+    "final": "alpha_bar where samplers end; alpha_bar_1 is that of our t = 1",
+    "grid": "default spacing of sampler times; leading and trailing are refdiff's own",
+    "guidance": "gamma: 1 is plain conditional; w: 0 is, gamma = 1 + w",
+    "loss": "how a squared error is reduced over the event",
+    "bound": "unit of the terms of the ELBO",
+    "features": "order of the halves; frequencies 10000^(-i / divisor); what they multiply",
+    "variance": "default of the reverse step",
+    "mix": "range of the network's answer for a learned variance; the upper end is beta",
+    "floor": "what replaces beta-tilde = 0 of t = 1 where its logarithm is tabulated",
+}
 WIDTH = 100
 COLUMNS = 4
 
@@ -18,9 +32,10 @@ def list_text() -> str:
     """All dialects, a few to a block, conventions down the side; at most `WIDTH` columns."""
     names = tuple(DIALECTS)
     blocks = [_block(names[i : i + COLUMNS]) for i in range(0, len(names), COLUMNS)]
+    meanings = [f"{name:12}{meaning}" for name, meaning in MEANINGS.items()]
     times = [f"  {name:16}{clock.meaning}" for name, clock in TIMES.items()]
     more = "refdiff dialects NAME shows one with its version and its sources; - is unstated."
-    return "\n\n".join([*blocks, "\n".join(["time:", *times]), more])
+    return "\n\n".join([*blocks, "\n".join([meanings[0], *times, *meanings[1:]]), more])
 
 
 def show_text(name: str) -> str:

@@ -88,7 +88,7 @@ _ENTRIES = (
     ),
     Dialect(
         name="guided_diffusion",
-        version="openai/guided-diffusion, defaults of script_util",
+        version="openai/guided-diffusion, commit aca3097, defaults of script_util; Dhariwal & Nichol 2021",
         time="index",
         state="preserving",
         prediction="eps",
@@ -269,7 +269,7 @@ _ENTRIES = (
     ),
     Dialect(
         name="score_sde_ve",
-        version="yang-song/score_sde: VESDE, continuous",
+        version="yang-song/score_sde, commits 20cd7db, 947edf4: VESDE, continuous; Song et al. 2021",
         time="unit index",
         state="exploding",
         prediction="score",
@@ -280,11 +280,11 @@ _ENTRIES = (
             ("prediction", "models/utils.py: get_score_fn"),
             ("loss", "losses.py: get_sde_loss_fn (as in yang-song/score_sde_pytorch); configs/default_cifar10_configs.py: reduce_mean"),
         ),
-        note="Samplers stop at a small time eps and return the mean of the last step.",
+        note="reduce_mean=True, which other configurations choose, makes the loss a mean. Samplers stop at a small time and return a mean.",
     ),
     Dialect(
         name="score_sde_vp",
-        version="yang-song/score_sde: VPSDE",
+        version="yang-song/score_sde, commits 20cd7db, 947edf4: VPSDE; Song et al. 2021",
         time="unit index",
         state="preserving",
         prediction="eps",
