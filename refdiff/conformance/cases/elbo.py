@@ -39,7 +39,13 @@ def _chains() -> Iterator[Case]:
             for variance in ("posterior", "beta"):
                 minimal = name in ("three", "two", "one")
                 x0, model = numbers(SHAPES[number % 3], number) / 2, _model(name, 0.75, 0.25)
-                inputs = {"states": _chain(x0, grid, name), "grid": np.array(grid), "betas": Table(name), "model": model, "variance": variance}
+                inputs = {
+                    "states": _chain(x0, grid, name),
+                    "grid": np.array(grid),
+                    "betas": Table(name),
+                    "model": model,
+                    "variance": variance,
+                }
                 yield Case("elbo_joint", inputs, minimal=minimal)
                 yield Case("elbo_bayes", inputs, minimal=minimal)
                 if grid[0] == len(tables()[name]):
@@ -150,7 +156,7 @@ def _errors() -> Iterator[Case]:
             yield _wrong(operation, t=t, s=s, betas=three)
     yield _wrong("weight_eps", "must", t=5, s=4, betas=zero)
     x, y = numbers((2, 2)) / 2, numbers((2, 2), 1)
-    for t, gamma, kind in ((0, 5.0, "eps"), (4, 5.0, "eps"), (1, 0.0, "x0"), (1, -1.0, "v"), (1, 5.0, "noise")):
+    for t, gamma, kind in ((-1, 5.0, "eps"), (4, 5.0, "eps"), (1, 0.0, "x0"), (1, -1.0, "v"), (1, 5.0, "noise")):
         yield _wrong("min_snr_weight", t=t, betas=three, gamma=gamma, kind=kind)
     at = {"prediction": y, "x_t": x, "x0": x, "betas": three}
     yield _wrong("inner_kl", "must", **at, t=1, s=0, kind="eps", variance="posterior")

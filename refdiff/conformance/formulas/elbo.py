@@ -116,4 +116,4 @@ def min_snr_weight(t, betas, gamma, kind):
 
 def bits_per_dim(nats, dimensions):
     """E8 -> bits: nats per example (B,) as bits per dimension: nats / (dimensions log 2)."""
-    return nats / (dimensions * log(2 + 0 * nats))
+    return nats / (dimensions * log(0 * nats + 2))
