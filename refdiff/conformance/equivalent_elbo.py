@@ -1,6 +1,7 @@
 """Composed mutants of gaussian, elbo and latent that no case can tell from the specification, because they are it."""
 
 SQUARE = "only the square of the difference counts"
+UNUSED = "the variance does not enter"
 SYMMETRIC = "a Gaussian density does not change when the point and the mean change places"
 
 EQUIVALENT = {
@@ -16,4 +17,7 @@ EQUIVALENT = {
     ),
     "latent_elbo: log_density(x, mean @ loading.T + bias, variance) -> log_density(mean @ loading.T + bias, x, variance)": SYMMETRIC,
     "weight_eps: transition(t, s, betas) -> transition(s, t, betas)": "beta^2 / alpha stays: alpha becomes 1 / alpha, beta -beta / alpha",
+    "squared_decoder: variance squared": UNUSED,
+    "squared_decoder: variance read as a logarithm": UNUSED,
+    "squared_decoder: square root of variance": UNUSED,
 }

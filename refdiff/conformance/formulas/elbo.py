@@ -78,7 +78,8 @@ def discretized_decoder(x0, mean, variance):
 
 def weight_mean(t, s, betas):
     """E6 -> weight: of the squared error of the mean, where the KL of two variances beta-tilde is a square: 1 / (2 beta-tilde); s > 0."""
-    return 1 / (2 * posterior_variance(t, s, betas))
+    tilde = posterior_variance(t, s, betas)
+    return 1 / (2 * tilde)
 
 
 def weight_eps(t, s, betas):
