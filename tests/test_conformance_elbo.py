@@ -1,16 +1,18 @@
 """The conformance kit's Gaussians, bounds and latent models: identities at 50 digits, refdiff's own answers, and no mutant left alive."""
 
+import ast
 from functools import cache
 
 import mpmath as mp
 import numpy as np
 import pytest
 
-from refdiff.conformance import adapter, catalogue, operations, own, runner, vectors
+from refdiff.conformance import adapter, catalogue, compare, judge, models, mutants, operations, own, runner, vectors
 from refdiff.conformance.cases import numbers
 from refdiff.conformance.cases.gaussian import covariance as spd
 from refdiff.conformance.equivalent_elbo import EQUIVALENT
 from refdiff.conformance.formulas import elbo, forward, gaussian, latent
+from refdiff.conformance.known_elbo import KNOWN
 from refdiff.conformance.numbers import exact, identity, log_det, solve, trace
 
 AREAS = ("gaussian", "elbo", "latent")
@@ -49,6 +51,28 @@ def test_every_mutant_is_killed(minimal):
     mutants = {mutant.name for mutant in catalogue.everything().values() if mutant.functions <= functions}
     killed = {name for vector in mine() if vector.minimal or not minimal for name in vector.kills}
     assert mutants - killed == set(EQUIVALENT)
+
+
+@pytest.mark.parametrize(("edits", "text"), KNOWN, ids=[f"{edits[0][0]}: {text}" for edits, text in KNOWN])
+def test_known_mistakes_are_found(edits, text):
+    """Each known mistake is an edit of one place in a formula, and a minimal vector tells it from the specification."""
+    places = [
+        mutants.Edit(name, place, old, new)
+        for name, old, new in edits
+        for place, node in enumerate(ast.walk(ast.parse(ast.unparse(mutants.trees()[name])).body[0]))
+        if isinstance(node, ast.expr) and ast.unparse(node) == old
+    ]
+    assert len(places) == len(edits)
+    mutant = mutants.Mutant(text, tuple(places), text=text)
+    asked = [v for v in mine() if v.minimal and v.expected and mutants.affects(mutant, v.operation)]
+    assert any(
+        compare.difference(judge.outcome(operations.operations()[v.operation], mutant, given(v)) or {}, v.expected, v.tolerance)
+        for v in asked
+    )
+
+
+def given(vector):
+    return {name: models.build(value) if isinstance(value, dict) else value for name, value in vector.inputs.items()}
 
 
 def test_every_operation_has_vectors_and_errors_are_asked():

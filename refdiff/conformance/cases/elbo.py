@@ -158,7 +158,7 @@ def _errors() -> Iterator[Case]:
     x, y = numbers((2, 2)) / 2, numbers((2, 2), 1)
     for t, gamma, kind in ((-1, 5.0, "eps"), (4, 5.0, "eps"), (1, 0.0, "x0"), (1, -1.0, "v"), (1, 5.0, "noise")):
         yield _wrong("min_snr_weight", t=t, betas=three, gamma=gamma, kind=kind)
-    at = {"prediction": y, "x_t": x, "x0": x, "betas": three}
+    at: dict[str, Any] = {"prediction": y, "x_t": x, "x0": x, "betas": three}
     yield _wrong("inner_kl", "must", **at, t=1, s=0, kind="eps", variance="posterior")
     yield _wrong("inner_kl", "must", **{**at, "betas": zero}, t=5, s=4, kind="eps", variance="beta")
     yield _wrong("inner_kl", **{**at, "x0": numbers((3, 2))}, t=2, s=1, kind="eps", variance="beta")
@@ -169,7 +169,7 @@ def _errors() -> Iterator[Case]:
     for variance in (0.0, -1.0):
         yield _wrong("discretized_decoder", x0=x, mean=y, variance=variance)
     yield _wrong("discretized_decoder", x0=x + 2, mean=y, variance=0.5)
-    chain = {"betas": three, "model": _model("three", 0.75, 0.25), "variance": "beta"}
+    chain: dict[str, Any] = {"betas": three, "model": _model("three", 0.75, 0.25), "variance": "beta"}
     for operation in ("elbo_joint", "elbo_bayes"):
         for grid in ([3, 1], [1, 3, 0], [4, 1, 0]):
             yield _wrong(operation, states=numbers((len(grid), 2, 2)), grid=np.array(grid), **chain)
