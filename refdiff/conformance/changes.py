@@ -24,6 +24,7 @@ SCALES = {
     "beta1", "beta2", "decay", "tilde", "limit",
 }  # fmt: skip
 SIGNS = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
+REDUCED = {"sum": "mean", "mean": "sum"}
 UNWRAPPED = {"sqrt", "exp", "log", "sin", "cos", "tanh", "sigmoid"}
 
 
@@ -56,7 +57,8 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
             old = ast.unparse(node)
             for new in _replacements(node, known):
                 new = ast.unparse(ast.parse(new, mode="eval"))
-                yield (Edit(name, place, old, new),), f"{old} -> {new}"
+                if new != old:
+                    yield (Edit(name, place, old, new),), f"{old} -> {new}"
     for first, second in TWINS:
         if {first, second} <= {node.id for node in nodes if isinstance(node, ast.Name)}:
             other = {first: second, second: first}
@@ -95,6 +97,8 @@ def _replacements(node: ast.expr, known: set[str]) -> Iterator[str]:
         yield from _calls(node)
     elif isinstance(node, ast.Subscript):
         yield from _indices(node)
+    elif isinstance(node, ast.Attribute) and node.attr == "T":
+        yield ast.unparse(node.value)
     elif isinstance(node, ast.Name):
         yield from _names(node.id, known)
     elif isinstance(node, ast.Constant) and type(node.value) is int:
@@ -113,6 +117,9 @@ def _calls(node: ast.Call) -> Iterator[str]:
         yield f"event_mean({arguments[0]})"
     if name in ("np.minimum", "np.maximum", "np.clip"):
         yield arguments[0]
+    if isinstance(node.func, ast.Attribute) and node.func.attr in REDUCED and node.keywords:
+        of, keywords = ast.unparse(node.func.value), ", ".join(ast.unparse(keyword) for keyword in node.keywords)
+        yield f"{of}.{REDUCED[node.func.attr]}({keywords})"
     if len(arguments) > 1 and name in trees() and arguments[0] != arguments[1]:
         yield f"{name}({', '.join([arguments[1], arguments[0], *arguments[2:]])})"
 

@@ -1,0 +1,1 @@
+"""refdiff's answers: unet."""
