@@ -24,7 +24,8 @@ def attention_vjp(q, k, v, heads, dy):
 
 def head_vjp(q, k, v, dy):
     """One head's derivatives."""
-    ds = softmax_vjp(fits(q, k), dy @ turned(v)) / root(q)
+    dscores = softmax_vjp(fits(q, k), dy @ turned(v))
+    ds = scaled(dscores, q.shape[-1])
     return ds @ k, turned(ds) @ q, turned(fit(q, k)) @ dy
 
 
@@ -35,12 +36,13 @@ def fit(q, k):
 
 def fits(q, k):
     """How well they fit: q k^T / sqrt(d)."""
-    return q @ turned(k) / root(q)
+    scores = q @ turned(k)
+    return scaled(scores, q.shape[-1])
 
 
-def root(q):
-    """sqrt(d), d the width of a head."""
-    return sqrt(like(q.shape[-1], q))
+def scaled(scores, d):
+    """Divided by the root of a head's width."""
+    return scores / sqrt(like(d, scores))
 
 
 def turned(x):
