@@ -40,10 +40,18 @@ def _told() -> Iterator[Case]:
 
 
 def _dense() -> Iterator[Case]:
-    for number, (leading, fan_in, fan_out) in enumerate((((1,), 1, 1), ((2,), 3, 2), ((1,), 4, 4), ((2,), 2, 2), ((3,), 2, 5), ((2,), 4, 3))):
+    for number, (leading, fan_in, fan_out) in enumerate(
+        (((1,), 1, 1), ((2,), 3, 2), ((1,), 4, 4), ((2,), 2, 2), ((3,), 2, 5), ((2,), 4, 3))
+    ):
         x, w, b = numbers((*leading, fan_in), number), numbers((fan_in, fan_out), number + 10), numbers((fan_out,), number + 20)
         yield from pair("linear_layer", {"x": x, "w": w, "b": b}, (*leading, fan_out))
-    for x in (numbers((2, 3)), numbers((1, 5)) * 25, np.array([[0.0, -50.0, 50.0, 20.0, -20.0]]), numbers((2, 2, 2, 1), 3), np.array([[800.0, -1.5]])):
+    for x in (
+        numbers((2, 3)),
+        numbers((1, 5)) * 25,
+        np.array([[0.0, -50.0, 50.0, 20.0, -20.0]]),
+        numbers((2, 2, 2, 1), 3),
+        np.array([[800.0, -1.5]]),
+    ):
         yield from pair("silu", {"x": x}, x.shape, "each")
 
 

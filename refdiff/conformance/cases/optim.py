@@ -49,8 +49,12 @@ def _averages() -> Iterator[Case]:
 
 
 def _clips() -> Iterator[Case]:
-    for number, (first, second, limit) in enumerate((((2, 3), (1, 2), 1.0), ((1, 1), (2, 2), 100.0), ((1, 4), (3, 1), 0.25), ((2, 2), (1, 3), 2.0))):
-        yield Case("clip_by_norm", {"grads_a": numbers(first, number), "grads_b": numbers(second, number + 10), "limit": limit}, minimal=True)
+    for number, (first, second, limit) in enumerate(
+        (((2, 3), (1, 2), 1.0), ((1, 1), (2, 2), 100.0), ((1, 4), (3, 1), 0.25), ((2, 2), (1, 3), 2.0))
+    ):
+        yield Case(
+            "clip_by_norm", {"grads_a": numbers(first, number), "grads_b": numbers(second, number + 10), "limit": limit}, minimal=True
+        )
     a, b = np.array([[3.0, 0.0]]), np.array([[0.0], [4.0]])
     for limit in (4.5, 5.0, 5.5):
         yield Case("clip_by_norm", {"grads_a": a, "grads_b": b, "limit": limit}, minimal=True)

@@ -1,5 +1,6 @@
 """A small network of points: with and without labels, at times from 0 to 1000, and trained for 1, 10 and 100 steps."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,8 +28,8 @@ def cases() -> Iterator[Case]:
 
 def weights(features: int, width: int, seed: int) -> dict[str, Any]:
     """Weights of about 1 / sqrt(fan-in) and biases of the network 2 -> width -> width -> 2."""
-    sizes, found = (2 + features, width, width, 2), {}
-    for i, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    sizes, found = (2 + features, width, width, 2), dict[str, Any]()
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         found |= {f"w{i}": numbers((fan_in, fan_out), 10 * seed + i) / 2, f"b{i}": numbers((fan_out,), 10 * seed + i + 5) / 4}
     return found
 
@@ -46,7 +47,6 @@ def _trained() -> Iterator[Case]:
         yield Case("train_mlp", {**inputs, "checkpoints": np.array([1, 10])}, tolerance="long", minimal=True)
         if kind == "eps":
             yield Case("train_mlp", {**inputs, "checkpoints": np.array([1, 10, 100])}, tolerance="long")
-    t = np.array([[0.0, 1.0], [0.5, 0.125], [0.75, 0.25], [0.0625, 0.875], [0.375, 0.625]])
-    inputs = {**weights(4, 8, 5), "data": x0, "t": t, "noise": noise, **ADAM}
+    times = np.array([[0.0, 1.0], [0.5, 0.125], [0.75, 0.25], [0.0625, 0.875], [0.375, 0.625]])
+    inputs = {**weights(4, 8, 5), "data": x0, "t": times, "noise": noise, **ADAM}
     yield Case("train_mlp_flow", {**inputs, "checkpoints": np.array([1, 10])}, tolerance="long", minimal=True)
-    yield Case("train_mlp_flow", {**inputs, "checkpoints": np.array([1, 10, 100])}, tolerance="long")

@@ -11,14 +11,14 @@ from .layers import linear_layer, linear_layer_vjp, softmax, softmax_vjp
 
 def attention(q, k, v, heads):
     """N4 -> y: head by head softmax(q k^T / sqrt(d)) v, the heads' answers side by side."""
-    parts = [fit(q_h, k_h) @ v_h for q_h, k_h, v_h in zip(apart(q, heads), apart(k, heads), apart(v, heads))]
+    parts = [fit(q_h, k_h) @ v_h for q_h, k_h, v_h in zip(apart(q, heads), apart(k, heads), apart(v, heads), strict=True)]
     return np.concatenate(parts, axis=-1)
 
 
 def attention_vjp(q, k, v, heads, dy):
     """N4 -> dq, dk, dv: dS = softmax^T(dy v^T) / sqrt(d), dq = dS k, dk = dS^T q, dv = A^T dy."""
-    parts = [head_vjp(*each) for each in zip(apart(q, heads), apart(k, heads), apart(v, heads), apart(dy, heads))]
-    dq, dk, dv = zip(*parts)
+    parts = [head_vjp(*each) for each in zip(apart(q, heads), apart(k, heads), apart(v, heads), apart(dy, heads), strict=True)]
+    dq, dk, dv = zip(*parts, strict=True)
     return np.concatenate(dq, axis=-1), np.concatenate(dk, axis=-1), np.concatenate(dv, axis=-1)
 
 

@@ -2,8 +2,19 @@
 
 import numpy as np
 
-from .layers import adaptive_group_norm, adaptive_group_norm_vjp, group_norm, group_norm_vjp, linear_layer, linear_layer_vjp
-from .layers import over_places, places, rows, silu, silu_vjp
+from .layers import (
+    adaptive_group_norm,
+    adaptive_group_norm_vjp,
+    group_norm,
+    group_norm_vjp,
+    linear_layer,
+    linear_layer_vjp,
+    over_places,
+    places,
+    rows,
+    silu,
+    silu_vjp,
+)
 
 
 def conv(x, w, b, stride):
@@ -75,10 +86,16 @@ def block_by_scale(
     return h + shortcut(x, short_w, short_b)
 
 
-def block_by_scale_vjp(
-    x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b, conv2_w, conv2_b, groups, short_w, short_b, dy
-):
+def block_by_scale_vjp(x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b, conv2_w, conv2_b, groups, short_w, short_b, dy):
     """N3 -> dx, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b, dtell_w, dtell_b, dconv2_w, dconv2_b, dshort_w, dshort_b: last layer first."""
+    parameters = norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b, conv2_w, conv2_b
+    dx, *rest = long_way_vjp(x, emb, *parameters, groups, dy)
+    dshort, dshort_w, dshort_b = conv_vjp(x, short_w, short_b, 1, dy)
+    return dx + dshort, *rest, dshort_w, dshort_b
+
+
+def long_way_vjp(x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b, conv2_w, conv2_b, groups, dy):
+    """The derivatives of block_by_scale without what the shortcut adds to them."""
     n1 = group_norm(x, norm1_scale, norm1_shift, groups)
     h = conv(silu(n1), conv1_w, conv1_b, 1)
     n2 = adaptive_group_norm(h, emb, tell_w, tell_b, groups)
@@ -86,9 +103,7 @@ def block_by_scale_vjp(
     dh, demb, dtell_w, dtell_b = adaptive_group_norm_vjp(h, emb, tell_w, tell_b, groups, silu_vjp(n2, da))
     da, dconv1_w, dconv1_b = conv_vjp(silu(n1), conv1_w, conv1_b, 1, dh)
     dx, dnorm1_scale, dnorm1_shift = group_norm_vjp(x, norm1_scale, norm1_shift, groups, silu_vjp(n1, da))
-    dshort, dshort_w, dshort_b = conv_vjp(x, short_w, short_b, 1, dy)
-    before = dx + dshort, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b
-    return *before, dtell_w, dtell_b, dconv2_w, dconv2_b, dshort_w, dshort_b
+    return dx, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b, dtell_w, dtell_b, dconv2_w, dconv2_b
 
 
 def block_by_shift(

@@ -25,7 +25,7 @@ def embedding(labels, table):
 def embedding_vjp(labels, table, dy):
     """G3 -> dtable: every row the sum of dy over the examples that have its label."""
     dtable = 0 * table
-    for label, row in zip(labels, dy):
+    for label, row in zip(labels, dy, strict=True):
         dtable[label] += row
     return dtable
 
@@ -71,13 +71,13 @@ def softmax_vjp(z, dy):
 def cross_entropy(logits, labels):
     """G2 -> loss: log sum_k exp(z_k) - z_label, logits z (B, K); nats, (B,)."""
     z = logits - logits.max(axis=1, keepdims=True)
-    return log(exp(z).sum(axis=1)) - np.stack([row[label] for row, label in zip(z, labels)])
+    return log(exp(z).sum(axis=1)) - np.stack([row[label] for row, label in zip(z, labels, strict=True)])
 
 
 def cross_entropy_vjp(logits, labels, dy):
     """G2 -> dlogits: dy (softmax(z) - 1 at the label), dy (B,)."""
     difference = softmax(logits)
-    for row, label in zip(difference, labels):
+    for row, label in zip(difference, labels, strict=True):
         row[label] -= 1
     return dy[:, None] * difference
 

@@ -79,7 +79,7 @@ def train_mlp_flow(w0, b0, w1, b1, w2, b2, data, t, noise, rate, beta1, beta2, e
 
 def trained(weights_0, x_t, clock, target, rate, beta1, beta2, eps, checkpoints):
     """All numbers in a row after the steps in checkpoints, by Adam; step k uses row (k - 1) mod R of states, clock and target."""
-    inputs = [network_input(x, t, weights_0[0]) for x, t in zip(x_t, clock)]
+    inputs = [network_input(x, t, weights_0[0]) for x, t in zip(x_t, clock, strict=True)]
     params, saved = flat(weights_0), []
     m, second = 0 * params, 0 * params
     for step in range(1, checkpoints[-1] + 1):
@@ -107,4 +107,4 @@ def flat(arrays):
 def shaped(numbers_in_a_row, arrays):
     """The numbers as arrays of these shapes again."""
     ends = np.cumsum([each.size for each in arrays])
-    return [part.reshape(each.shape) for part, each in zip(np.split(numbers_in_a_row, ends[:-1]), arrays)]
+    return [part.reshape(each.shape) for part, each in zip(np.split(numbers_in_a_row, ends[:-1]), arrays, strict=True)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import layers, normalize as norms
+from ... import layers
+from ... import normalize as norms
 
 
 def time_features(t: Any, features: int) -> Any:
