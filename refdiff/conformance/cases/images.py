@@ -48,10 +48,10 @@ def _blocks() -> Iterator[Case]:
             inputs = {"x": numbers(shape, number), "emb": numbers((shape[0], 3), number + 1), "groups": groups}
             inputs |= _block(name, shape[-1], width, size, number)
             y = (*shape[:-1], width)
-            yield from pair(name, inputs, y)
+            yield from pair(name, inputs, y, level="should")
             if shape[-1] == width:
                 without = {key: value for key, value in inputs.items() if not key.startswith("short")}
-                yield Case(name, without, minimal=True)
+                yield Case(name, without, "should", minimal=True)
 
 
 def _block(name: str, fan_in: int, width: int, size: int, seed: int) -> dict[str, Any]:

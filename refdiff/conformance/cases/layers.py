@@ -18,10 +18,10 @@ def cases() -> Iterator[Case]:
     yield from _errors()
 
 
-def pair(name: str, inputs: dict[str, Any], y: tuple[int, ...], tolerance: str = "tensor", seed: int = 77) -> Iterator[Case]:
+def pair(name: str, inputs: dict[str, Any], y: tuple[int, ...], tolerance: str = "tensor", level: str = "must") -> Iterator[Case]:
     """The layer, and its derivative for a dy of y's shape."""
-    yield Case(name, inputs, tolerance=tolerance, minimal=True)
-    yield Case(f"{name}_vjp", {**inputs, "dy": numbers(y, seed)}, tolerance=tolerance, minimal=True)
+    yield Case(name, inputs, level, tolerance, minimal=True)
+    yield Case(f"{name}_vjp", {**inputs, "dy": numbers(y, 77)}, level, tolerance, minimal=True)
 
 
 def _told() -> Iterator[Case]:

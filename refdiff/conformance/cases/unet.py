@@ -13,8 +13,8 @@ SIZES = {"width": 2, "embedding": 3, "features": 4, "groups": 1}
 
 
 def cases() -> Iterator[Case]:
-    yield from pair("unet", _inputs((2, 2, 4, 1), [0.0, 1000.0], 1), (2, 2, 4, 1))
-    yield Case("unet", _inputs((1, 4, 4, 2), [250.0], 2), minimal=True)
+    yield from pair("unet", _inputs((2, 2, 4, 1), [0.0, 1000.0], 1), (2, 2, 4, 1), level="should")
+    yield Case("unet", _inputs((1, 4, 4, 2), [250.0], 2), "should")
     yield Case("unet", _inputs((1, 3, 4, 1), [250.0], 1), "should", error=True)
 
 
