@@ -140,13 +140,16 @@ NETWORKS: tuple[Known, ...] = (
     ("one pixel of four in place of their mean", (("pool", "four(x) / 4", "x[:, 0::2, 0::2]"),)),
     ("scores not divided by the root of d", (("scaled", "scores / sqrt(like(d, scores))", "scores"),)),
     ("scores divided by d", (("scaled", "sqrt(like(d, scores))", "like(d, scores)"),)),
-    ("scores divided by the root of all channels, not of a head's", (("attention", "fit(q_h, k_h)", "fit(q_h / heads ** 0.5, k_h)"),)),
+    (
+        "scores divided by the root of all channels, not of a head's",
+        (("scaled_dot_product", "fit(q_h, k_h)", "fit(q_h / heads ** 0.5, k_h)"),),
+    ),
     ("softmax over those who ask", (("fit", "softmax(fits(q, k))", "turned(softmax(turned(fits(q, k))))"),)),
     (
         "heads take turns in the channels",
         (
             ("apart", "np.split(x, heads, axis=-1)", "[x[..., h::heads] for h in range(heads)]"),
-            ("attention", "np.concatenate(parts, axis=-1)", "np.stack(parts, axis=-1).reshape(q.shape)"),
+            ("scaled_dot_product", "np.concatenate(parts, axis=-1)", "np.stack(parts, axis=-1).reshape(q.shape)"),
         ),
     ),
     ("one head, whatever their number", (("apart", "np.split(x, heads, axis=-1)", "[x]"),)),

@@ -20,14 +20,14 @@ SIZES = (  # batch, places, places of the context, channels, channels of the con
 def cases() -> Iterator[Case]:
     for number, (B, N, M, C, D, heads) in enumerate(SIZES):
         q, k, v = numbers((B, N, C), number), numbers((B, M, C), number + 10), numbers((B, M, C), number + 20)
-        yield from pair("attention", {"q": q, "k": k, "v": v, "heads": heads}, (B, N, C))
+        yield from pair("scaled_dot_product", {"q": q, "k": k, "v": v, "heads": heads}, (B, N, C))
         x, context = numbers((B, N, C), number + 30), numbers((B, M, D), number + 40)
         yield from pair("cross_attention", {"x": x, "context": context, **_weights(C, D, number), "heads": heads}, (B, N, C))
         yield from pair("self_attention", {"x": x, **_weights(C, C, number), "heads": heads}, (B, N, C))
     q, k, v = numbers((1, 2, 4)) * 16, numbers((1, 3, 4), 1) * 16, numbers((1, 3, 4), 2)
-    yield from pair("attention", {"q": q, "k": k, "v": v, "heads": 2}, (1, 2, 4))
+    yield from pair("scaled_dot_product", {"q": q, "k": k, "v": v, "heads": 2}, (1, 2, 4))
     for heads in (3, 0):
-        yield Case("attention", {"q": q, "k": k, "v": v, "heads": heads}, "should", error=True, minimal=True)
+        yield Case("scaled_dot_product", {"q": q, "k": k, "v": v, "heads": heads}, "should", error=True, minimal=True)
         yield Case("self_attention", {"x": q, **_weights(4, 4, 0), "heads": heads}, "should", error=True, minimal=True)
     yield Case("cross_attention", {"x": q, "context": k[:, :0], **_weights(4, 4, 0), "heads": 1}, "should", error=True, minimal=True)
 

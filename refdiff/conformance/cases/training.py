@@ -44,11 +44,11 @@ def _trained() -> Iterator[Case]:
         )
     ):
         inputs = {**weights(4, 8, number), "x0": x0, "t": np.array(t), "noise": noise, "betas": Table(name), "kind": kind, **ADAM}
-        if kind == "x0":
+        if kind != "eps":
             inputs["eps"] = 2.0**-6
         yield Case("train_mlp", {**inputs, "checkpoints": np.array([1, 10])}, "should", "long", minimal=True)
         if kind == "eps":
             yield Case("train_mlp", {**inputs, "checkpoints": np.array([1, 10, 100])}, "should", "long")
     times = np.array([[0.0, 1.0], [0.5, 0.125], [0.75, 0.25], [0.0625, 0.875], [0.375, 0.625]])
-    inputs = {**weights(4, 8, 5), "data": x0, "t": times, "noise": noise, **ADAM}
+    inputs = {**weights(4, 8, 5), "data": x0, "t": times, "noise": noise, **ADAM, "eps": 2.0**-6}
     yield Case("train_mlp_flow", {**inputs, "checkpoints": np.array([1, 10])}, "should", "long", minimal=True)

@@ -9,13 +9,13 @@ from ..numbers import like, sqrt
 from .layers import linear_layer, linear_layer_vjp, softmax, softmax_vjp
 
 
-def attention(q, k, v, heads):
+def scaled_dot_product(q, k, v, heads):
     """N4 -> y: head by head softmax(q k^T / sqrt(d)) v, the heads' answers side by side."""
     parts = [fit(q_h, k_h) @ v_h for q_h, k_h, v_h in zip(apart(q, heads), apart(k, heads), apart(v, heads), strict=True)]
     return np.concatenate(parts, axis=-1)
 
 
-def attention_vjp(q, k, v, heads, dy):
+def scaled_dot_product_vjp(q, k, v, heads, dy):
     """N4 -> dq, dk, dv: dS = softmax^T(dy v^T) / sqrt(d), dq = dS k, dk = dS^T q, dv = A^T dy."""
     parts = [head_vjp(*each) for each in zip(apart(q, heads), apart(k, heads), apart(v, heads), apart(dy, heads), strict=True)]
     dq, dk, dv = zip(*parts, strict=True)
@@ -56,16 +56,16 @@ def apart(x, heads):
 
 
 def cross_attention(x, context, q_w, q_b, k_w, k_b, v_w, v_b, out_w, out_b, heads):
-    """N4 -> y: attention with q a linear layer of x (B, N, C), k and v of context (B, M, D), and a linear layer of the answers."""
+    """N4 -> y: scaled_dot_product with q a linear layer of x (B, N, C), k and v of context (B, M, D), and a linear layer of the answers."""
     q, k, v = linear_layer(x, q_w, q_b), linear_layer(context, k_w, k_b), linear_layer(context, v_w, v_b)
-    return linear_layer(attention(q, k, v, heads), out_w, out_b)
+    return linear_layer(scaled_dot_product(q, k, v, heads), out_w, out_b)
 
 
 def cross_attention_vjp(x, context, q_w, q_b, k_w, k_b, v_w, v_b, out_w, out_b, heads, dy):
-    """N4 -> dx, dcontext, dq_w, dq_b, dk_w, dv_w, dv_b, dout_w, dout_b: back through the linear layers and the attention."""
+    """N4 -> dx, dcontext, dq_w, dq_b, dk_w, dv_w, dv_b, dout_w, dout_b: back through the linear layers and scaled_dot_product."""
     q, k, v = linear_layer(x, q_w, q_b), linear_layer(context, k_w, k_b), linear_layer(context, v_w, v_b)
-    do, dout_w, dout_b = linear_layer_vjp(attention(q, k, v, heads), out_w, out_b, dy)
-    dq, dk, dv = attention_vjp(q, k, v, heads, do)
+    do, dout_w, dout_b = linear_layer_vjp(scaled_dot_product(q, k, v, heads), out_w, out_b, dy)
+    dq, dk, dv = scaled_dot_product_vjp(q, k, v, heads, do)
     dx, dq_w, dq_b = linear_layer_vjp(x, q_w, q_b, dq)
     dcontext_k, dk_w, _ = linear_layer_vjp(context, k_w, k_b, dk)
     dcontext_v, dv_w, dv_b = linear_layer_vjp(context, v_w, v_b, dv)

@@ -10,11 +10,11 @@ from ... import layers
 from .images import together
 
 
-def attention(q: Any, k: Any, v: Any, heads: int) -> Any:
+def scaled_dot_product(q: Any, k: Any, v: Any, heads: int) -> Any:
     return _core(q, k, v, heads)[0]
 
 
-def attention_vjp(q: Any, k: Any, v: Any, heads: int, dy: Any) -> Any:
+def scaled_dot_product_vjp(q: Any, k: Any, v: Any, heads: int, dy: Any) -> Any:
     _, dx, dcontext = _core(q, k, v, heads)[1](dy)
     return dx, *np.split(dcontext, 2, axis=-1)
 
