@@ -24,6 +24,7 @@ SCALES = {
     "beta1", "beta2", "decay", "tilde", "limit",
 }  # fmt: skip
 SIGNS = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
+REDUCED = {"sum": "mean", "mean": "sum"}
 UNWRAPPED = {"sqrt", "exp", "log", "sin", "cos", "tanh", "sigmoid"}
 
 
@@ -51,12 +52,14 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
     known = {node.id for node in nodes if isinstance(node, ast.Name)} | {node.arg for node in nodes if isinstance(node, ast.arg)}
     skipped = {id(node) for outer in nodes if _is_shape(outer) for node in ast.walk(outer)}
     skipped |= {id(node) for outer in nodes if isinstance(outer, ast.arguments | ast.Dict) for node in ast.walk(outer)}
+    skipped |= {id(node) for outer in nodes if ast.unparse(outer).startswith("like(") for node in _precision(outer)}
     for place, node in enumerate(nodes):
         if isinstance(node, ast.expr) and id(node) not in skipped and not isinstance(getattr(node, "ctx", None), ast.Store):
             old = ast.unparse(node)
             for new in _replacements(node, known):
                 new = ast.unparse(ast.parse(new, mode="eval"))
-                yield (Edit(name, place, old, new),), f"{old} -> {new}"
+                if new != old:
+                    yield (Edit(name, place, old, new),), f"{old} -> {new}"
     for first, second in TWINS:
         if {first, second} <= {node.id for node in nodes if isinstance(node, ast.Name)}:
             other = {first: second, second: first}
@@ -67,6 +70,11 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
             )
             if len(edits) > 1:
                 yield edits, f"{first} <-> {second}"
+
+
+def _precision(node: ast.AST) -> Iterator[ast.AST]:
+    """Of like(number, x), x: it says only how precise the number is."""
+    return ast.walk(node.args[1]) if isinstance(node, ast.Call) else iter(())
 
 
 def _is_shape(node: ast.AST) -> bool:
@@ -95,6 +103,8 @@ def _replacements(node: ast.expr, known: set[str]) -> Iterator[str]:
         yield from _calls(node)
     elif isinstance(node, ast.Subscript):
         yield from _indices(node)
+    elif isinstance(node, ast.Attribute) and node.attr == "T":
+        yield ast.unparse(node.value)
     elif isinstance(node, ast.Name):
         yield from _names(node.id, known)
     elif isinstance(node, ast.Constant) and type(node.value) is int:
@@ -113,6 +123,9 @@ def _calls(node: ast.Call) -> Iterator[str]:
         yield f"event_mean({arguments[0]})"
     if name in ("np.minimum", "np.maximum", "np.clip"):
         yield arguments[0]
+    if isinstance(node.func, ast.Attribute) and node.func.attr in REDUCED and node.keywords:
+        of, keywords = ast.unparse(node.func.value), ", ".join(ast.unparse(keyword) for keyword in node.keywords)
+        yield f"{of}.{REDUCED[node.func.attr]}({keywords})"
     if len(arguments) > 1 and name in trees() and arguments[0] != arguments[1]:
         yield f"{name}({', '.join([arguments[1], arguments[0], *arguments[2:]])})"
 
