@@ -92,7 +92,10 @@ class Child:
 
 def ended(status: int) -> str:
     """An exit status in words."""
-    return f"exited with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
+    if status >= 0:
+        return f"exited with status {status}"
+    names = {number.value: number.name for number in signal.Signals}
+    return f"was ended by {names.get(-status, f'signal {-status}')}"
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

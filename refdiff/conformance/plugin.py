@@ -46,7 +46,7 @@ class Plugin:
         names = [name for given in option.refdiff_only for name in given.split(",")]
         try:
             self.vectors = runner.chosen(option.refdiff_minimal, names)
-            self.expected = expected(config.rootpath / option.refdiff_xfails) if option.refdiff_xfails else []
+            self.expected = expected(_found(option.refdiff_xfails, config)) if option.refdiff_xfails else []
             self.implementation = implementation(option.refdiff_impl, option.refdiff_pipe, option.refdiff_timeout)
         except Exception as error:
             raise pytest.UsageError(f"refdiff: {error}") from error
@@ -100,6 +100,11 @@ class VectorItem(pytest.Item):
         return self.config.rootpath / "refdiff", None, self.name
 
 
+def _found(path: str, config: pytest.Config) -> Path:
+    """A file named on the command line, from here, or in the project's settings, from its root."""
+    return Path(path) if Path(path).exists() else config.rootpath / path
+
+
 def implementation(name: str | None, command: str | None, timeout: float) -> Implementation:
     """The Python adapter of this name, or else the program of this command, started."""
     return adapter.find(name) if name else Pipe(shlex.split(command or ""), timeout)
@@ -115,16 +120,17 @@ def expected(path: Path) -> list[Expected]:
     every = vectors.load()
     for entry in found:
         if not any(map(entry.matches, every)):
-            raise ValueError(f"{entry.place}: {entry.pattern!r} matches no vector; allowed: a vector's id, an operation, a glob pattern of ids")
+            raise ValueError(
+                f"{entry.place}: {entry.pattern!r} matches no vector; allowed: a vector's id, an operation, a glob pattern of ids"
+            )
     return found
 
 
 def described(result: runner.Result) -> str:
     """A failure in a few lines: the rule, the first difference, and the inputs that are small."""
     vector, operation = result.vector, operations()[result.vector.operation]
-    lines = [f"{vector.id} ({vector.level}; {', '.join(operation.equations)}): {operation.rule}"]
-    lines += [_difference(result) if result.difference else f"{result.status}: {result.message}"]
-    return "\n".join([*lines, *_inputs(vector)])
+    first = _difference(result) if result.difference else f"{result.status}: {result.message}"
+    return "\n".join([first, f"{operation.name} ({vector.level}; {', '.join(operation.equations)}): {operation.rule}", *_inputs(vector)])
 
 
 def _difference(result: runner.Result) -> str:

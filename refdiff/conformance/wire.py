@@ -38,10 +38,8 @@ def unpack(value: Any, name: str) -> Any:
 
 def short(value: Any) -> str:
     """A line, or a value as a line, cut to what an error can repeat."""
-    if isinstance(value, bytes):
-        text = value.decode(errors="backslashreplace")
-    else:
-        text = value if isinstance(value, str) else json.dumps(value)
+    text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+    text = text if isinstance(text, str) else json.dumps(text)
     return text if len(text) <= QUOTED else f"{text[:QUOTED]}... ({len(text)} characters)"
 
 
