@@ -101,7 +101,7 @@ def test_a_failure_is_short_and_says_what_is_wrong(run):
 
 def test_exceptions_and_missing_errors_fail(run):
     """An implementation that raises, and one that answers where only an error is right."""
-    result = run(GOOD.replace("return table /", "raise ZeroDivisionError('oh')"), "--refdiff-only", "snr")
+    result = run(GOOD.replace("return table / (1 - table)", "raise ZeroDivisionError('oh')"), "--refdiff-only", "snr")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["errored: ZeroDivisionError: oh"])
     result = run(NO_ERRORS, "--refdiff-only", "alpha_bar")
