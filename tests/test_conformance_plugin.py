@@ -196,12 +196,11 @@ def test_a_program(run, pytester):
     result.stdout.fnmatch_lines(["*exited with status 4 when it was sent*"])
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2")])
-def test_in_a_process_of_its_own_and_under_xdist(run, pytester, options):
+def test_in_a_process_of_its_own_under_xdist(run, pytester):
     """The outcomes are the same with workers, whose options and settings are those of the project."""
     pytester.makeini("[pytest]\naddopts = --refdiff-xfails xfails.txt --refdiff-only snr --refdiff-only alpha_bar\nfilterwarnings = error")
     pytester.makefile(".txt", xfails="snr/1  # squared\n")
-    result = run(WRONG_SNR, *options, apart=True)
+    result = run(WRONG_SNR, "-n", "2", apart=True)
     result.assert_outcomes(passed=count("alpha_bar"), xfailed=1, failed=count("snr") - 1)
 
 
@@ -216,6 +215,18 @@ def test_costs_nothing_where_it_is_not_used(tmp_path):
     (tmp_path / "test_x.py").write_text(
         "import sys\ndef test(): assert not {'numpy', 'refdiff', 'scipy'} & set(sys.modules) and 'refdiff_pytest' in sys.modules"
     )
-    command = [sys.executable, "-m", "pytest", "-p", "refdiff_pytest", "-p", "no:hypothesispytest", "-p", "no:cacheprovider", "-q", "test_x.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "refdiff_pytest",
+        "-p",
+        "no:hypothesispytest",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "test_x.py",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PATH": "", "PYTHONPATH": str(tmp_path)})
     assert done.returncode == 0, done.stdout + done.stderr

@@ -114,12 +114,15 @@ static const Value *entry(const Value *object, const char *name) { /* NULL: abse
 }
 
 /* ---- arrays ---- */
+#define MOST (1 << 26) /* numbers in an array */
 typedef struct { size_t rank, shape[8], size; double *at; } Array; /* rank 0: a lone number */
 
 static Array array_like(size_t rank, const size_t *shape) {
     Array x = {.rank = rank, .size = 1};
     if (rank > 8) fail("an array of %zu axes; allowed: 8", rank);
-    for (size_t i = 0; i < rank; i++) x.size *= x.shape[i] = shape[i];
+    for (size_t i = 0; i < rank; i++) {
+        if (shape[i] > MOST || (x.size *= x.shape[i] = shape[i]) > MOST) fail("an array too large; allowed: %zu numbers", (size_t)MOST);
+    }
     x.at = take(x.size * sizeof(double));
     return x;
 }
@@ -142,7 +145,11 @@ static Array array_of(const Value *value, const char *name) {
         return lone;
     }
     if (shape->count > 8) fail("%s has %zu axes; allowed: 8", name, shape->count);
-    for (size_t i = 0; i < shape->count; i++) sizes[i] = (size_t)number_of(&shape->items[i], name);
+    for (size_t i = 0; i < shape->count; i++) {
+        double size = number_of(&shape->items[i], name);
+        if (!(size >= 0 && size <= MOST)) fail("%s has an axis of %g", name, size);
+        sizes[i] = (size_t)size;
+    }
     Array x = array_like(shape->count, sizes);
     if (!data || data->count != x.size) fail("%s: data does not fill its shape", name);
     for (size_t i = 0; i < x.size; i++) x.at[i] = number_of(&data->items[i], name);
@@ -252,7 +259,7 @@ static size_t per_example(Array t, Array x, const char *name) { /* coordinates o
 
 static void transition(Schedule q, long t, long s, double *kept, double *noise) {
     *kept = 1, *noise = 0;
-    for (long i = s + 1; i <= t; i++) *noise += *kept * q.beta[i] , *kept *= 1 - q.beta[i];
+    for (long i = s + 1; i <= t; i++) *noise += *kept * q.beta[i], *kept *= 1 - q.beta[i];
 }
 
 static double posterior_variance_at(Schedule q, long t, long s) {
