@@ -80,6 +80,12 @@ def test_values_cross_exactly(program):
     assert np.isnan(echo.answer("q_sample", {"x0": np.nan})["x_t"]) and echo.answer("q_sample", {"x0": -np.inf})["x_t"] == -np.inf
 
 
+def test_large_integers_are_numbers(program):
+    """An integer beyond 64 bits is taken as the nearest float64."""
+    probe = program("say(id=id, outputs=dict(x_t=dict(shape=[2], data=[2**70, 1])))")
+    assert np.array_equal(probe.answer("q_sample", X)["x_t"], [2.0**70, 1.0])
+
+
 def test_request_is_as_documented(program):
     """The program sees the id, the operation, flat arrays, and functions by name."""
     probe = program("say(id=id, error=json.dumps(asked))")
@@ -183,6 +189,7 @@ def test_a_dead_or_silent_program_ends_the_run_in_time(program, name):
     if name != "half a line":
         assert all(result.status == "errored" and result.message.startswith("not asked: the program ") for result in results)
     assert all(result.status == "errored" for result in results) and probe.broken
+    assert probe._child.process.poll() is not None
 
 
 def test_a_program_that_reads_nothing_cannot_block(program):
@@ -332,6 +339,7 @@ def test_the_program_in_c_refuses_and_goes_on(in_c):
     good = {"x0": np.ones((1, 2)), "noise": np.zeros((1, 2)), "t": 1, "betas": np.array([0.75])}
     wrong = {
         "x0": [None, "word", np.full((1, 2), np.inf), np.ones((2, 2)), 1.0],
+        "noise": [np.zeros(1), 1.0],
         "t": [0.5, 2, -1, np.array([1, 1]), np.array([[1]])],
         "betas": [np.zeros(2), np.array([[0.5]]), np.array([]), 'say "no"\\'],
     }

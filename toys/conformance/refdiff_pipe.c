@@ -300,7 +300,7 @@ static Array ddim(Schedule q, Array prediction, Array x, long t, long s, const d
             x0 = x0 > 0 ? most : -most;
             eps = (x.at[i] - signal * x0) / sigma;
         }
-        next.at[i] = sqrt(q.kept[s]) * x0 + rest * eps + (noise ? sqrt(variance) * noise[i] : 0);
+        next.at[i] = sqrt(q.kept[s]) * x0 + rest * eps + sqrt(variance) * noise[i];
     }
     return next;
 }
@@ -360,8 +360,8 @@ static long long half_up(long long over, long long under) { return (2 * over + u
 
 static void grid(void) {
     const char *kind = word("kind");
+    if (!(scalar("S") >= 1 && scalar("S") <= scalar("T") && scalar("T") <= MOST)) fail("S = %g; allowed: 1..T = %g", scalar("S"), scalar("T"));
     long long T = (long long)scalar("T"), S = (long long)scalar("S");
-    if (T < 1 || S < 1 || S > T) fail("S = %lld; allowed: 1..T = %lld", S, T);
     Array times = array_like(1, &(size_t){(size_t)S + 1});
     for (long long i = S; i >= 1; i--) {
         long long t;
@@ -379,9 +379,9 @@ static void ddim_step(void) {
     Schedule q = schedule();
     Array x = input("x_t"), prediction = input("prediction"), t = {.at = &(double){scalar("t")}}, s = {.at = &(double){scalar("s")}};
     long late = time_of(t, 0, 1, q.T, "t"), early = time_of(s, 0, 0, late - 1, "s");
-    double *noise = entry(inputs, "noise") ? input("noise").at : NULL;
-    same_shape(x, prediction, "prediction");
-    answer("x_s", ddim(q, prediction, x, late, early, noise, scalar("eta"), word("kind")));
+    Array noise = entry(inputs, "noise") ? input("noise") : array_like(x.rank, x.shape);
+    same_shape(x, prediction, "prediction"), same_shape(x, noise, "noise");
+    answer("x_s", ddim(q, prediction, x, late, early, noise.at, scalar("eta"), word("kind")));
 }
 
 static void ddim_sample(void) {
