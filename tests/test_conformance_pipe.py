@@ -12,6 +12,7 @@ import pytest
 
 from refdiff.conformance import pipe, runner
 from refdiff.conformance.adapter import Broken, Skip
+from refdiff.conformance.child import Gone
 from refdiff.conformance.vectors import Vector
 
 SOURCE = Path(__file__).parent.parent / "toys" / "conformance" / "refdiff_pipe.c"
@@ -205,6 +206,15 @@ def test_an_answer_before_the_request_is_read(program):
     """A program may write much before it reads."""
     probe = program("say(id=id, outputs=dict(x_t=dict(shape=[300000], data=[0.1] * 300000)))")
     assert probe.answer("q_sample", {"x0": np.zeros(300000)})["x_t"].shape == (300000,)
+
+
+def test_lines_that_never_cease_do_not_put_off_the_limit(program):
+    """Past the time limit a waiting line is no answer any more."""
+    child = program("print(); print('late', flush=True); time.sleep(100)", loop="")._child
+    while child._came.qsize() < 2:
+        time.sleep(0.01)
+    with pytest.raises(Gone, match="gave no answer in time"):
+        child.receive(time.monotonic() - 1)
 
 
 HELLOS = {
