@@ -1,11 +1,11 @@
-"""The table of known mistakes and conventions: name, what it says of an implementation, and the edits (or the departure) that make it.
+"""Known departures in schedules, the forward process, samplers, flow and guidance: name, what it says, and the edits (or the departure).
 
-Edits are (formula, expression, what it becomes), every occurrence; D-numbers in brackets are those of the project's list of departures.
+Edits are (formula, expression, what it becomes), every occurrence.
 """
 
 from typing import Any
 
-from . import departures, known_elbo, known_layers
+from .. import departures
 
 Entry = tuple[str, Any]
 
@@ -234,7 +234,4 @@ GUIDANCE: dict[str, Entry] = {
     ),
 }
 
-ELBO: dict[str, Entry] = {f"{edits[0][0]}: {text}": (text, edits) for edits, text in known_elbo.KNOWN}
-LAYERS: dict[str, Entry] = {f"{edits[0][0]}: {text}": (text, list(edits)) for text, edits in known_layers.KNOWN}
-
-KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE | ELBO | LAYERS
+KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE
