@@ -9,8 +9,8 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable
-from functools import cache
-from types import FunctionType
+from functools import cache, lru_cache
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,7 +85,7 @@ def _plain() -> dict[str, Any]:
     return {function.__name__: function for area in AREAS for function in functions(area)}
 
 
-@cache
+@lru_cache(maxsize=8192)
 def _namespace(edits: tuple[Edit, ...]) -> dict[str, Any]:
     """All formulas, bound to each other anew, those of the edits rewritten."""
     space = {**_plain()[next(iter(_plain()))].__globals__, "np": np, "permutations": __import__("itertools").permutations}
@@ -93,22 +93,34 @@ def _namespace(edits: tuple[Edit, ...]) -> dict[str, Any]:
     changed = {edit.function for edit in edits}
     for name, function in _plain().items():
         if name in changed:
-            tree = rewritten(trees()[name], [edit for edit in edits if edit.function == name])
-            exec(compile(ast.Module([tree], []), f"<{name}>", "exec"), space)
-        else:
+            exec(_code(name, tuple(edit for edit in edits if edit.function == name)), space)
+        elif changed & closure(name):
             space[name] = FunctionType(function.__code__, space, name, function.__defaults__)
+        else:
+            space[name] = function
     return space
+
+
+@lru_cache(maxsize=8192)
+def _code(name: str, edits: tuple[Edit, ...]) -> CodeType:
+    return compile(ast.Module([rewritten(trees()[name], list(edits))], []), f"<{name}>", "exec")
 
 
 def rewritten(tree: ast.FunctionDef, edits: list[Edit]) -> ast.FunctionDef:
     """A copy of the tree with the edits made."""
-    copy = ast.parse(ast.unparse(tree)).body[0]
+    copy = ast.parse(_text(tree)).body[0]
     assert isinstance(copy, ast.FunctionDef)
     nodes = list(ast.walk(copy))
     wanted = {id(nodes[edit.place]): ast.parse(edit.new, mode="eval").body for edit in edits}
+    for node in nodes:
+        for field, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                value[:] = [wanted.get(id(each), each) for each in value]
+            elif id(value) in wanted:
+                setattr(node, field, wanted[id(value)])
+    return copy
 
-    class Replace(ast.NodeTransformer):
-        def visit(self, node: ast.AST) -> Any:
-            return wanted[id(node)] if id(node) in wanted else super().visit(node)
 
-    return ast.fix_missing_locations(Replace().visit(copy))
+@cache
+def _text(tree: ast.FunctionDef) -> str:
+    return ast.unparse(tree)
