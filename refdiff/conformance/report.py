@@ -148,7 +148,7 @@ def total(table: Counts, *statuses: str) -> int:
 
 def _operation(name: str, results: list[Result], causes: list[diagnosis.Cause], precision: str) -> Operation:
     said = operations()[name]
-    wrong = sorted((r for r in results if r.status in ("failed", "errored")), key=lambda r: (r.status == "errored", size(r)))
+    wrong = sorted((r for r in results if r.status in ("failed", "errored")), key=lambda r: (r.status == "errored", r.vector.expected is None, size(r)))
     shares = {number: len(cause.explained[name]) for number, cause in enumerate(causes) if name in cause.explained}
     return Operation(
         name,
@@ -172,7 +172,7 @@ def _cause(cause: diagnosis.Cause, results: dict[str, list[Result]]) -> Cause:
         sentences=list(dict.fromkeys(words.sentence(mutant, first if len(names) == 1 else "") for mutant in shown)),
         known=bool(shown[0].text) and not shown[0].name.startswith("unchecked: "),
         total=len(cause.mutants),
-        equations=words.equations(names),
+        equations=words.equations([name for name in shown[0].functions if name in operations()] or names),
         failures=len(wrong),
         explained=cause.explained,
         contradicted=cause.contradicted,

@@ -25,7 +25,7 @@ def sentence(mutant: Mutant, operation: str) -> str:
 
 def _edits(name: str, edits: list[Edit], operation: str) -> str:
     changes = list(dict.fromkeys((edit.old, edit.new) for edit in edits))
-    place = "" if name == operation else f"in {name}, "
+    place = "" if name == operation else f"in {name} "
     if {(new, old) for old, new in changes} == set(changes) and len(changes) == 2:
         return f"{place}`{changes[0][0]}` and `{changes[0][1]}` were swapped"
     return place + " and ".join(f"`{old}` were `{new}`" for old, new in changes)
@@ -56,8 +56,9 @@ def equations(names: list[str]) -> list[str]:
 
 
 def eqs(ids: list[str]) -> str:
-    """eq. R2, or eqs. R1, R2."""
-    return f"eq{'s' * (len(ids) > 1)}. {', '.join(ids)}"
+    """eq. R2, or eqs. R1, R2; the first six of more."""
+    more = f" and {len(ids) - 6} more" if len(ids) > 6 else ""
+    return f"eq{'s' * (len(ids) > 1)}. {', '.join(ids[:6])}{more}"
 
 
 def count(number: int, word: str) -> str:
