@@ -43,7 +43,8 @@ def _text(text: str) -> str:
 
 
 def _section(title: str, body: str, lead: str = "") -> str:
-    return f"<section><h2>{title}</h2>{f'<p class="lead">{_text(lead)}</p>' if lead else ''}{body}</section>\n" if body else ""
+    said = f'<p class="lead">{_text(lead)}</p>' if lead else ""
+    return f"<section><h2>{title}</h2>{said}{body}</section>\n" if body else ""
 
 
 def _head(report: Report) -> str:
@@ -89,17 +90,19 @@ def _unexplained(report: Report) -> str:
 
 
 def _cause(number: int, cause: Cause) -> str:
-    sentences = "".join(f"<li>or {_text(sentence)}</li>" for sentence in cause.sentences[1:])
+    items = "".join(f"<li>or {_text(sentence)}</li>" for sentence in cause.sentences[1:])
+    sentences = f"<ul>{items}</ul>" if items else ""
     note = f'<p class="note">{_text(phrases.others(cause))}.</p>' if phrases.others(cause) else ""
     diff = "".join(
         f'<p class="where">{escape(name)}</p><pre><del>{escape(old)}</del>\n<ins>{escape(new)}</ins></pre>' for name, old, new in cause.lines
     )
     chips = "".join(f'<span class="chip">{escape(name)} <b>{len(ids)}</b></span>' for name, ids in cause.explained.items())
+    chips = f"<p>{chips}</p>" if len(cause.explained) > 1 else ""
     known = '<span class="badge known">known departure</span>' if cause.known else ""
     share = min(100, 100 * sum(map(len, cause.explained.values())) / max(cause.failures, 1))
     return f"""<article><h3><span class="count">{number}</span> {_text(phrases.head(cause))} {known}</h3>
 <div class="share"><i style="width:{share:.1f}%"></i></div><p>{_text(_capital(phrases.reach(cause)))}.</p>
-{diff}{f"<ul>{sentences}</ul>" if sentences else ""}{note}<p>{chips if len(cause.explained) > 1 else ""}</p></article>
+{diff}{sentences}{note}{chips}</article>
 """
 
 
@@ -142,7 +145,7 @@ def _coverage(report: Report) -> str:
     for (sampler, kind), row in rows.items():
         title = f"<code>{escape(sampler)}</code>" if sampler != last else ""
         cells = "".join(_cell(row.get(name)) for name in schedules)
-        body += f'<tr{"" if sampler == last else " class=first"}><th>{title}</th><th>{escape(kind)}</th>{cells}</tr>\n'
+        body += f"<tr><th>{title}</th><th>{escape(kind)}</th>{cells}</tr>\n"
         last = sampler
     return f'<div class="scroll"><table class="grid"><thead><tr><th></th><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
