@@ -14,6 +14,7 @@ TOLERANCES = {  # class: what an error is measured against, and what it may be i
     "sharp": ("each element", {"float64": 1e-13, "float32": 1e-4}),
 }
 FLOOR = 1e-14  # of the largest element: what "each" forgives where the right answer is 0
+TINY = 1e-18  # and at any size: variances of 0 are often kept above it, for their logarithm
 
 
 class Difference(NamedTuple):
@@ -37,6 +38,25 @@ def difference(got: dict[str, Any], want: dict[str, Any], tolerance: str, precis
         if found is not None:
             return found
     return None
+
+
+def bounds(want: dict[str, Any], tolerance: str, precision: str = "float64") -> dict[str, tuple[Any, Any]]:
+    """Right answers with what their errors may be: `within` asks this of many answers to one question."""
+    return {name: (right := np.asarray(value, dtype=np.float64), allowed(right, tolerance, precision)) for name, value in want.items()}
+
+
+def within(got: dict[str, Any], bounded: dict[str, tuple[Any, Any]]) -> bool:
+    """Whether an answer has no difference: the same judgement as `difference`, quicker."""
+    try:
+        return all(_inside(np.asarray(got[name]), right, most) for name, (right, most) in bounded.items())
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _inside(got: Any, right: Any, most: Any) -> bool:
+    if got.shape != right.shape and np.broadcast_shapes(got.shape, right.shape) != right.shape:
+        return False
+    return bool(((abs(got - right) <= most) | (got == right)).all())
 
 
 def _array(name: str, got: Any, want: Any, tolerance: str, precision: str) -> Difference | None:
@@ -66,5 +86,5 @@ def allowed(want: Any, tolerance: str, precision: str) -> Any:
         return 0.0
     if kind == "each element":
         floor = FLOOR if precision == "float64" else 1e-6
-        return np.where(np.isfinite(want), rates[precision] * abs(want) + floor * largest, 0)
+        return np.where(np.isfinite(want), rates[precision] * abs(want) + floor * largest + TINY, 0)
     return rates[precision] * max(largest, 1e-3)

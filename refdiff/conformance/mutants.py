@@ -51,7 +51,7 @@ def trees() -> dict[str, ast.FunctionDef]:
             (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
             assert isinstance(tree, ast.FunctionDef)
             if ast.get_docstring(tree) is not None:
-                tree.body = tree.body[1:]
+                tree.body, tree.decorator_list = tree.body[1:], []
             found[function.__name__] = tree
     return found
 
@@ -82,7 +82,7 @@ def affects(mutant: Mutant, operation: str) -> bool:
 
 @cache
 def _plain() -> dict[str, Any]:
-    return {function.__name__: function for area in AREAS for function in functions(area)}
+    return {function.__name__: inspect.unwrap(function) for area in AREAS for function in functions(area)}
 
 
 @lru_cache(maxsize=8192)
@@ -104,6 +104,12 @@ def _namespace(edits: tuple[Edit, ...]) -> dict[str, Any]:
 @lru_cache(maxsize=8192)
 def _code(name: str, edits: tuple[Edit, ...]) -> CodeType:
     return compile(ast.Module([rewritten(trees()[name], list(edits))], []), f"<{name}>", "exec")
+
+
+@cache
+def among(replacement: Callable[..., Any]) -> Callable[..., Any]:
+    """A formula written elsewhere, as if it stood among the others."""
+    return FunctionType(replacement.__code__, _namespace(()), replacement.__name__, replacement.__defaults__)
 
 
 def rewritten(tree: ast.FunctionDef, edits: list[Edit]) -> ast.FunctionDef:

@@ -49,6 +49,13 @@ def _grids() -> Iterator[Case]:
             (1000, (1, 2, 3, 7, 10, 20, 49, 50, 60, 61, 103, 121, 250, 333, 500, 599, 997, 999, 1000)),
         ):
             for S in every:
-                yield Case("grid", {"kind": kind, "T": T, "S": S}, "must" if kind == "trailing" else "should", "exact", T <= 20)
+                yield Case("grid", {"kind": kind, "T": T, "S": S}, _grid_level(kind, T, S), "exact", T <= 20)
         for S in (0, 21):
             yield Case("grid", {"kind": kind, "T": 20, "S": S}, "should", error=True, minimal=True)
+
+
+def _grid_level(kind: str, T: int, S: int) -> str:
+    """Where a time falls on a half, two roundings are right; quadratic grids are ours."""
+    numerator, denominator = {"linspace": (T - 1, S - 1), "trailing": (T, S)}.get(kind, (0, 1))
+    halves = any(2 * (i * numerator % denominator) == denominator for i in range(S)) if denominator else False
+    return "alternative" if halves or kind == "quadratic" else "must" if kind == "trailing" else "should"
