@@ -45,7 +45,9 @@ def add(commands: Any) -> None:
     check.add_argument("--pipe", metavar="COMMAND", help="a program that reads questions and writes answers, instead of ADAPTER")
     check.add_argument("--minimal", action="store_true", help="the small set of vectors, which takes a second")
     check.add_argument("--only", action="append", default=[], metavar="NAME", help="an area or an operation; may be repeated")
-    check.add_argument("--level", choices=LEVELS, default="must", help="what counts for the exit code, with what is stricter (default must)")
+    check.add_argument(
+        "--level", choices=LEVELS, default="must", help="what counts for the exit code, with what is stricter (default must)"
+    )
     check.add_argument("--format", choices=("text", "json", "markdown", "html"), default="text", help="of the report (default text)")
     check.add_argument("--out", type=Path, metavar="FILE", help="write the report there; a summary is printed")
     check.add_argument("--list", action="store_true", help="list all operations with their arguments, equations and rules; run nothing")

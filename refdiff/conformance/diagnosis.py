@@ -16,7 +16,8 @@ from .runner import Result
 MATCH = {"float64": 1e-6, "float32": 1e-2}  # how far from a mutant, against how far the mutant is from the specification
 ROUNDING = {"float64": 1e-12, "float32": 3e-6}  # and this much of the largest element besides
 PROBES, FRUITLESS = 6, 2  # failures of an operation that every mutant is tried on, the smallest first; those in vain that end the search
-PAIRS = 2000  # how many pairs of mutants are tried in all, shared by the operations that no single one explains
+MANY = 30  # operations: when more than these are wrong, one in vain is enough
+PAIRS = 1500  # how many pairs of mutants are tried in all, shared by the operations that no single one explains
 SAMPLE = 12  # of the vectors of an operation, which decide whether all of them are worth a look
 
 
@@ -75,14 +76,15 @@ def diagnose(results: Sequence[Result], precision: str = "float64") -> list[Diag
     for result in results:
         mine.setdefault(result.vector.operation, []).append(result)
     wrong = [name for name, each in mine.items() if any(r.status in ("failed", "errored") for r in each)]
-    found = {name: _of_operation(name, mine[name], precision) for name in wrong}
+    patience = FRUITLESS if len(wrong) <= MANY else 1
+    found = {name: _of_operation(name, mine[name], precision, patience) for name in wrong}
     left = [name for name in wrong if not found[name].scores and _wrong_values(mine[name])]
     budget = PAIRS
     for number, name in enumerate(left):
         pairs, tried = _pairs(name, mine[name], precision, budget // (len(left) - number))
         budget -= tried
         if pairs:
-            found[name] = _of_operation(name, mine[name], precision, pairs)
+            found[name] = _of_operation(name, mine[name], precision, 1, pairs)
     return list(found.values())
 
 
@@ -138,12 +140,12 @@ def _cover(scores: Iterable[Score], wanted: set[str]) -> list[Explanation]:
     return found
 
 
-def _of_operation(name: str, results: Sequence[Result], precision: str, tried: Sequence[Mutant] = ()) -> Diagnosis:
+def _of_operation(name: str, results: Sequence[Result], precision: str, patience: int, tried: Sequence[Mutant] = ()) -> Diagnosis:
     wrong = _wrong_values(results)
     scores: dict[str, Score] = {}
     left, fruitless = wrong, 0
     for _ in range(PROBES):
-        if not left or fruitless == FRUITLESS:
+        if not left or fruitless == patience:
             break
         fitting = [m for m in tried or judge.candidates(name) if m.name not in scores and _explains(name, m, left[0], precision)]
         scores |= {score.mutant.name: score for score in _scored(name, fitting, wrong, results, precision)}
@@ -196,7 +198,8 @@ def _case(result: Result) -> _Case:
 
 def _pairs(name: str, results: Sequence[Result], precision: str, most: int) -> tuple[list[Mutant], int]:
     """Pairs of mutants that explain the smallest failure together, and how many were tried; of equal mutants one is enough."""
-    probe, different = _wrong_values(results)[0], {}
+    probe = _wrong_values(results)[0]
+    different: dict[bytes, Mutant] = {}
     for mutant in (m for m in judge.candidates(name) if m.edits):
         answer = _answer(name, mutant, probe)
         if answer is not None and compare.difference(answer, probe.result.vector.expected or {}, probe.result.vector.tolerance):

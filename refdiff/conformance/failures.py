@@ -68,15 +68,15 @@ def _tolerance(name: str, precision: str) -> str:
 def _step(result: Result, precision: str) -> Step | None:
     """The first state that leaves its tolerance, each measured by itself."""
     vector, got, want = result.vector, result.got or {}, result.vector.expected or {}
-    if operations()[vector.operation].outputs != ["states"] or np.shape(got.get("states")) != np.shape(want["states"]):
+    if operations()[vector.operation].outputs != ["states"] or "states" not in got or got["states"].shape != want["states"].shape:
         return None
     times = vector.inputs.get("grid", vector.inputs.get("times"))
-    for k, (mine, right) in enumerate(zip(got["states"], want["states"], strict=True)):
-        found = compare.difference({"states": mine}, {"states": right}, vector.tolerance, precision)
+    for k, (state, wanted) in enumerate(zip(got["states"], want["states"], strict=True)):
+        found = compare.difference({"states": state}, {"states": wanted}, vector.tolerance, precision)
         if found is not None:
-            pair = (None, None) if times is None or k == 0 else (float(times[k - 1]), float(times[k]))
-            numbers = [number(value) for value in (found.got, found.want, found.ulps)]
-            return Step(k, *pair, f"states[{k}]", list(found.where), *numbers)
+            start, end = (None, None) if times is None or k == 0 else (float(times[k - 1]), float(times[k]))
+            mine, right, ulps = (number(value) for value in (found.got, found.want, found.ulps))
+            return Step(k, start, end, f"states[{k}]", list(found.where), mine, right, ulps)
     return None
 
 

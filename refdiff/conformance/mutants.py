@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from collections import deque
 from collections.abc import Callable
 from functools import cache, lru_cache
 from types import CodeType, FunctionType
@@ -114,19 +115,41 @@ def among(replacement: Callable[..., Any]) -> Callable[..., Any]:
 
 def rewritten(tree: ast.FunctionDef, edits: list[Edit]) -> ast.FunctionDef:
     """A copy of the tree with the edits made."""
-    copy = ast.parse(_text(tree)).body[0]
+    copy, paths = ast.parse(_text(tree)).body[0], _paths(_text(tree))
     assert isinstance(copy, ast.FunctionDef)
-    nodes = list(ast.walk(copy))
-    wanted = {id(nodes[edit.place]): ast.parse(edit.new, mode="eval").body for edit in edits}
-    for node in nodes:
-        for field, value in ast.iter_fields(node):
-            if isinstance(value, list):
-                value[:] = [wanted.get(id(each), each) for each in value]
-            elif id(value) in wanted:
-                setattr(node, field, wanted[id(value)])
+    found = [(_follow(copy, paths[edit.place][:-1]), paths[edit.place][-1], edit.new) for edit in edits]
+    for parent, (field, index), new in found:
+        expression = ast.parse(new, mode="eval").body
+        if index is None:
+            setattr(parent, field, expression)
+        else:
+            getattr(parent, field)[index] = expression
     return copy
 
 
 @cache
 def _text(tree: ast.FunctionDef) -> str:
     return ast.unparse(tree)
+
+
+Path = tuple[tuple[str, int | None], ...]  # fields, and places in those that are lists, from the root of a tree to a node
+
+
+@cache
+def _paths(text: str) -> list[Path]:
+    """The path to every node, in the order of `ast.walk`."""
+    todo: deque[tuple[ast.AST, Path]] = deque([(ast.parse(text).body[0], ())])
+    found = []
+    while todo:
+        node, path = todo.popleft()
+        found.append(path)
+        for field, value in ast.iter_fields(node):
+            each = enumerate(value) if isinstance(value, list) else [(None, value)]
+            todo.extend((child, (*path, (field, i))) for i, child in each if isinstance(child, ast.AST))
+    return found
+
+
+def _follow(node: ast.AST, path: Path) -> ast.AST:
+    for field, index in path:
+        node = getattr(node, field) if index is None else getattr(node, field)[index]
+    return node

@@ -121,14 +121,16 @@ def distance(ulps: float | str | None) -> str:
 
 
 def split(listed: Iterable[Operation]) -> tuple[list[Operation], list[Operation], list[Operation]]:
-    """Operations that differ, those that passed whatever was run, and those of which nothing was run."""
-    wrong, right, silent = [], [], []
+    """Operations that differ (in a must first), those that passed whatever was run, and those of which nothing was run."""
+    wrong: list[Operation] = []
+    right: list[Operation] = []
+    silent: list[Operation] = []
     for operation in listed:
         if total(operation.counts, "failed", "errored"):
             wrong.append(operation)
         else:
             (right if total(operation.counts, "passed") else silent).append(operation)
-    return wrong, right, silent
+    return sorted(wrong, key=lambda operation: not total({"": operation.counts["must"]}, "failed", "errored")), right, silent
 
 
 def cells(report: Report) -> tuple[list[str], dict[tuple[str, str], dict[str, dict[str, int]]]]:

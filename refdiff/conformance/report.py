@@ -148,7 +148,9 @@ def total(table: Counts, *statuses: str) -> int:
 
 def _operation(name: str, results: list[Result], causes: list[diagnosis.Cause], precision: str) -> Operation:
     said = operations()[name]
-    wrong = sorted((r for r in results if r.status in ("failed", "errored")), key=lambda r: (r.status == "errored", r.vector.expected is None, size(r)))
+    wrong = sorted(
+        (r for r in results if r.status in ("failed", "errored")), key=lambda r: (r.status == "errored", r.vector.expected is None, size(r))
+    )
     shares = {number: len(cause.explained[name]) for number, cause in enumerate(causes) if name in cause.explained}
     return Operation(
         name,
@@ -208,7 +210,7 @@ def _summary(implementation: Any, results: Sequence[Result], listed: list[Operat
 def _coverage(results: Sequence[Result]) -> list[Coverage]:
     """Every combination that a vector of a sampler or of another step with schedule and parameterization asked for."""
     table: dict[tuple[str, str, str], dict[str, int]] = {}
-    for result in results:
+    for result in sorted(results, key=lambda r: operations()[r.vector.operation].area != "samplers"):
         name, tags = result.vector.operation, result.vector.tags
         kind = tags.get("kind", tags.get("predicts", tags.get("source")))
         if operations()[name].area == "samplers" or ("schedule" in tags and isinstance(kind, str)):

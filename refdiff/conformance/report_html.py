@@ -75,7 +75,7 @@ def _areas(report: Report) -> str:
     levels = [_bar_row(level, {level: report.counts[level]}) for level in LEVELS if sum(report.counts[level].values())]
     legend = "".join(f'<span><i class="{status}"></i>{status}</span>' for status in STATUSES)
     return _section("Areas", f'<div class="rows">{"".join(rows)}</div><h3>By level</h3><div class="rows">{"".join(levels)}</div>'
-                    f'<p class="legend">{legend}</p>')  # fmt: skip
+                    f'<p class="legend">{legend}</p>', "Passed, of those that were run.")  # fmt: skip
 
 
 def _bar_row(name: str, counts: Counts) -> str:
@@ -94,7 +94,8 @@ def _cause(number: int, cause: Cause) -> str:
     sentences = f"<ul>{items}</ul>" if items else ""
     note = f'<p class="note">{_text(phrases.others(cause))}.</p>' if phrases.others(cause) else ""
     diff = "".join(
-        f'<p class="where">{escape(name)}</p><pre><del>{escape(old)}</del>\n<ins>{escape(new)}</ins></pre>' for name, old, new in cause.lines
+        f'<p class="where">{escape(name)}</p><pre><del>{escape(old)}</del>\n<ins>{escape(new)}</ins></pre>'
+        for name, old, new in cause.lines
     )
     chips = "".join(f'<span class="chip">{escape(name)} <b>{len(ids)}</b></span>' for name, ids in cause.explained.items())
     chips = f"<p>{chips}</p>" if len(cause.explained) > 1 else ""

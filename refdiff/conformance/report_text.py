@@ -12,7 +12,7 @@ from .report import Cause, Counts, Operation, Report, total
 from .runner import STATUSES
 from .vectors import LEVELS
 
-WIDTH, BAR = 100, 30
+WIDTH, BAR, COLUMNS = 100, 30, 11
 
 
 def render(report: Report) -> str:
@@ -100,14 +100,27 @@ def _coverage(report: Report) -> Iterator[str]:
     rows = {key: row for key, row in rows.items() if any(phrases.cell(counts) != "skip" for counts in row.values())}
     if not rows:
         return
-    columns = ascii_uppercase[: len(schedules)]
     yield from ["", "coverage: passed/run by sampler or step, parameterization and schedule"]
-    yield from _wrapped("  ".join(f"{letter} {name}" for letter, name in zip(columns, schedules, strict=False)), "  ")
-    yield f"  {'':<33}" + "".join(f"{letter:>7}" for letter in columns)
+    for start in range(0, len(schedules), COLUMNS):
+        yield from _grid(schedules[start : start + COLUMNS], rows)
+
+
+def _grid(schedules: list[str], rows: dict[tuple[str, str], dict[str, dict[str, int]]]) -> Iterator[str]:
+    named = [f"{letter}={name}" for letter, name in zip(ascii_uppercase, schedules, strict=False)]
+    yield from _wrapped("  ".join(named), "  ")
+    yield f"  {'':<31}" + "".join(f"{letter:>6}" for letter in ascii_uppercase[: len(schedules)])
     last = ""
     for (sampler, kind), row in rows.items():
-        yield f"  {sampler if sampler != last else '':<24} {kind:<8}" + "".join(f"{phrases.cell(row.get(s)):>7}" for s in schedules)
-        last = sampler
+        if any(name in row for name in schedules):
+            yield f"  {sampler[:22] if sampler != last else '':<22} {kind:<8}" + "".join(f"{_cell(row.get(s)):>6}" for s in schedules)
+            last = sampler
+
+
+def _cell(counts: dict[str, int] | None) -> str:
+    text = phrases.cell(counts)
+    if counts is None or len(text) < 6:
+        return text
+    return f"{100 * counts['passed'] // (sum(counts.values()) - counts['skipped'])}%"
 
 
 def _names(text: str, listed: list[Operation]) -> Iterator[str]:

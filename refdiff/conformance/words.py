@@ -9,8 +9,8 @@ from itertools import groupby
 from .mutants import Edit, Mutant, rewritten, trees
 from .operations import operations
 
-_INPUT = re.compile(r"input (\w+) (negated|reversed|[-+] 1)")
-_OUTPUT = re.compile(r"output (\w+):? (.+)")
+_INPUT = re.compile(r"input (\w+):? (.+)")
+_OUTPUT = re.compile(r"output (\w+)[:,]? (.+)")
 
 
 def sentence(mutant: Mutant, operation: str) -> str:
@@ -34,7 +34,10 @@ def _edits(name: str, edits: list[Edit], operation: str) -> str:
 def _around(mutant: Mutant) -> str:
     change = mutant.name.partition(": ")[2]
     if found := _INPUT.fullmatch(change):
-        return f"the input `{found[1]}` were {f'`{found[1]} {found[2]}`' if found[2][0] in '+-' else found[2]}"
+        name, change = found.groups()
+        return f"the input `{name}` were " + (
+            change if change in ("negated", "reversed") else f"`{name} {change}`".replace(f"{name} 1 -", "1 -")
+        )
     if found := _OUTPUT.fullmatch(change):
         return f"the output `{found[1]}` were {found[2]}"
     return change or mutant.name
