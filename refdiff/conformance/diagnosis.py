@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from . import compare, judge, models
+from . import compare, judge
+from .likeness import Case, answer, case_of, contradicts, explains
 from .mutants import Mutant
-from .operations import operations
 from .runner import Result
 
-MATCH = {"float64": 1e-6, "float32": 1e-2}  # how far from a mutant, against how far the mutant is from the specification
-ROUNDING = {"float64": 1e-12, "float32": 3e-6}  # and this much of the largest element besides
 PROBES, FRUITLESS = 6, 2  # failures of an operation that every mutant is tried on, the smallest first; those in vain that end the search
 MANY = 30  # operations: when more than these are wrong, one in vain is enough
 PAIRS = 1500  # how many pairs of mutants are tried in all, shared by the operations that no single one explains
@@ -58,16 +56,6 @@ class Cause(NamedTuple):
     mutants: list[Mutant]
     explained: dict[str, list[str]]
     contradicted: int = 0
-
-
-class _Case(NamedTuple):
-    result: Result
-    inputs: dict[str, Any]
-    size: int
-
-    @property
-    def id(self) -> str:
-        return self.result.vector.id
 
 
 def diagnose(results: Sequence[Result], precision: str = "float64") -> list[Diagnosis]:
@@ -147,7 +135,7 @@ def _of_operation(name: str, results: Sequence[Result], precision: str, patience
     for _ in range(PROBES):
         if not left or fruitless == patience:
             break
-        fitting = [m for m in tried or judge.candidates(name) if m.name not in scores and _explains(name, m, left[0], precision)]
+        fitting = [m for m in tried or judge.candidates(name) if m.name not in scores and explains(name, m, left[0], precision)]
         scores |= {score.mutant.name: score for score in _scored(name, fitting, wrong, results, precision)}
         fruitless += not fitting
         explained = {id for score in scores.values() for id in score.ids}
@@ -160,40 +148,34 @@ def _of_operation(name: str, results: Sequence[Result], precision: str, patience
     return Diagnosis(name, total, len(parts[0].ids) if parts else 0, parts[0].mutants if parts else [], parts, scores)
 
 
-def _unlike(probe: _Case, left: list[_Case]) -> list[_Case]:
+def _unlike(probe: Case, left: list[Case]) -> list[Case]:
     """Those of another kind than the last probe first: words among the tags differ."""
     words = {name: value for name, value in probe.result.vector.tags.items() if isinstance(value, str) and name != "schedule"}
     return sorted(left, key=lambda case: all(case.result.vector.tags.get(name) == value for name, value in words.items()))
 
 
-def _scored(name: str, fitting: list[Mutant], wrong: list[_Case], results: Sequence[Result], precision: str) -> list[Score]:
+def _scored(name: str, fitting: list[Mutant], wrong: list[Case], results: Sequence[Result], precision: str) -> list[Score]:
     """What mutants explain and contradict; in full for those that explain a sample, if any does, else for all."""
-    errored = [_case(r) for r in results if r.status == "errored" and r.vector.expected is not None]
-    passed = [_case(r) for r in results if r.status == "passed" and r.vector.expected is not None]
+    errored = [case_of(r) for r in results if r.status == "errored" and r.vector.expected is not None]
+    passed = [case_of(r) for r in results if r.status == "passed" and r.vector.expected is not None]
     sample = wrong[:: max(1, len(wrong) // SAMPLE)]
-    full = [m for m in fitting if all(_explains(name, m, case, precision) for case in sample)]
+    full = [m for m in fitting if all(explains(name, m, case, precision) for case in sample)]
     found = []
     for mutant in full or fitting:
-        ids = frozenset(case.id for case in wrong if _explains(name, mutant, case, precision))
-        ids |= frozenset(case.id for case in errored if _answer(name, mutant, case) is None)
+        ids = frozenset(case.id for case in wrong if explains(name, mutant, case, precision))
+        ids |= frozenset(case.id for case in errored if answer(name, mutant, case) is None)
         found.append(Score(mutant, ids, _contradictions(name, mutant, passed, precision)))
     return found
 
 
-def _contradictions(name: str, mutant: Mutant, passed: list[_Case], precision: str) -> int:
-    return sum(_contradicts(name, mutant, case, precision) for case in passed)
+def _contradictions(name: str, mutant: Mutant, passed: list[Case], precision: str) -> int:
+    return sum(contradicts(name, mutant, case, precision) for case in passed)
 
 
-def _wrong_values(results: Sequence[Result]) -> list[_Case]:
+def _wrong_values(results: Sequence[Result]) -> list[Case]:
     """The failures with an answer to compare, the smallest first, of equal ones that which hunts most mutants."""
-    found = [_case(r) for r in results if r.status == "failed" and r.vector.expected is not None]
+    found = [case_of(r) for r in results if r.status == "failed" and r.vector.expected is not None]
     return sorted(found, key=lambda case: (case.size, -len(case.result.vector.kills)))
-
-
-def _case(result: Result) -> _Case:
-    given, wanted = result.vector.inputs, result.vector.expected or {}
-    inputs = {key: models.build(value) if isinstance(value, dict) else value for key, value in given.items()}
-    return _Case(result, inputs, sum(np.size(value) for value in (*given.values(), *wanted.values())))
 
 
 def _pairs(name: str, results: Sequence[Result], precision: str, most: int) -> tuple[list[Mutant], int]:
@@ -201,60 +183,12 @@ def _pairs(name: str, results: Sequence[Result], precision: str, most: int) -> t
     probe = _wrong_values(results)[0]
     different: dict[bytes, Mutant] = {}
     for mutant in (m for m in judge.candidates(name) if m.edits):
-        answer = _answer(name, mutant, probe)
-        if answer is not None and compare.difference(answer, probe.result.vector.expected or {}, probe.result.vector.tolerance):
-            different.setdefault(b"".join(np.asarray(value, dtype=float).tobytes() for value in answer.values()), mutant)
+        found = answer(name, mutant, probe)
+        if found is not None and compare.difference(found, probe.result.vector.expected or {}, probe.result.vector.tolerance):
+            different.setdefault(b"".join(np.asarray(value, dtype=float).tobytes() for value in found.values()), mutant)
     both = [Mutant(f"{a.name}, and {b.name}", a.edits + b.edits) for a, b in combinations(different.values(), 2) if not _clash(a, b)][:most]
-    return [mutant for mutant in both if _explains(name, mutant, probe, precision)], len(both)
+    return [mutant for mutant in both if explains(name, mutant, probe, precision)], len(both)
 
 
 def _clash(a: Mutant, b: Mutant) -> bool:
     return bool({(edit.function, edit.place) for edit in a.edits} & {(edit.function, edit.place) for edit in b.edits})
-
-
-def _explains(name: str, mutant: Mutant, case: _Case, precision: str) -> bool:
-    """Whether the answer is the mutant's: much nearer to it than the mutant is to the specification."""
-    answer, got, vector = _answer(name, mutant, case), case.result.got, case.result.vector
-    if answer is None or got is None or vector.expected is None:
-        return False
-    return all(
-        output in got and output in answer and _near(got[output], answer[output], want, vector.tolerance, precision)
-        for output, want in vector.expected.items()
-    )
-
-
-def _contradicts(name: str, mutant: Mutant, case: _Case, precision: str) -> bool:
-    answer, vector = _answer(name, mutant, case), case.result.vector
-    return answer is None or compare.difference(answer, vector.expected or {}, vector.tolerance, precision) is not None
-
-
-def _answer(name: str, mutant: Mutant, case: _Case) -> dict[str, Any] | None:
-    return judge.outcome(operations()[name], mutant, case.inputs)
-
-
-def _near(got: Any, answer: Any, want: Any, tolerance: str, precision: str) -> bool:
-    if _far(got, answer):
-        return False
-    if compare.difference({"": answer}, {"": want}, tolerance, precision) is None:  # untouched by the mutant: then it must be right
-        return compare.difference({"": got}, {"": want}, tolerance, precision) is None
-    try:
-        got, answer = np.broadcast_arrays(np.asarray(got, dtype=float), np.asarray(answer, dtype=float))
-    except (ValueError, TypeError):
-        return False
-    finite = np.isfinite(answer)
-    if not np.array_equal(finite, np.isfinite(got)) or not np.array_equal(got[~finite], answer[~finite], equal_nan=True):
-        return False
-    size = abs(answer[finite]).max(initial=0)
-    with np.errstate(all="ignore"):
-        scale = abs(answer - want)[finite].max(initial=0) if np.broadcast(answer, want).shape == np.shape(want) else size
-        return bool((abs(got - answer)[finite] <= min(MATCH[precision] * scale, 1e-2 * size) + ROUNDING[precision] * size).all())
-
-
-def _far(got: Any, answer: Any) -> bool:
-    """A quick look: finite numbers, and by their largest difference nowhere near each other."""
-    try:
-        with np.errstate(all="ignore"):
-            error, size = abs(np.asarray(got) - answer).max(), abs(np.asarray(answer)).max()
-    except (ValueError, TypeError):
-        return False
-    return bool(error > 2e-2 * size)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from . import words
 from .failures import Failure, Step
-from .report import Cause, Operation, Report, total
+from .findings import Cause, Operation, Report, total
 
 NOTHING = "no known or composed mistake explains it"
 
@@ -77,6 +77,10 @@ def explanation(operation: Operation) -> str:
     parts = [f"cause {number + 1} explains {share:,}" for number, share in operation.causes.items()]
     if operation.unexplained:
         parts.append(f"{NOTHING}" if not parts else f"nothing known explains the other {operation.unexplained:,}")
+    if operation.look_at:
+        parts.append(
+            f"its formula uses {', '.join(operation.look_at)}, which differ{'s' * (len(operation.look_at) == 1)} too: look there first"
+        )
     return "; ".join(parts)
 
 

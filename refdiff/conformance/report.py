@@ -5,88 +5,17 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .. import __version__
-from . import diagnosis, vectors, words
-from .failures import Failure, failure, size
+from . import diagnosis, mutants, vectors, words
+from .failures import failure, size
+from .findings import Cause, Coverage, Operation, Report, counts, total
 from .operations import AREAS, operations
 from .runner import STATUSES, Result
 
 FORMAT = 1
 SHOWN = 5  # mutants that cannot be told apart, as many as are listed
-
-Counts = dict[str, dict[str, int]]  # level -> status -> number
-
-
-@dataclass
-class Cause:
-    """Why vectors failed: sentences that fit equally well (the first SHOWN of `total`), what they explain, and how many passed in spite."""
-
-    sentences: list[str]
-    known: bool
-    total: int
-    equations: list[str]
-    failures: int
-    explained: dict[str, list[str]]
-    contradicted: int
-    common: dict[str, Any]
-    lines: list[tuple[str, str, str]]
-    mutants: list[str]
-
-
-@dataclass
-class Operation:
-    """One operation: its counts, its first failure, and how many failures which of the causes (by number) explain."""
-
-    name: str
-    area: str
-    equations: list[str]
-    rule: str
-    counts: Counts
-    first: Failure | None = None
-    causes: dict[int, int] = field(default_factory=dict)
-    unexplained: int = 0
-
-
-@dataclass
-class Coverage:
-    """One combination of sampler (or reverse step), schedule and parameterization."""
-
-    sampler: str
-    schedule: str
-    parameterization: str
-    counts: dict[str, int]
-
-
-@dataclass
-class Report:
-    """Everything that a run of the vectors found."""
-
-    format: int
-    implementation: str
-    version: str
-    precision: str
-    refdiff: str
-    vectors_format: int
-    set: str
-    only: list[str]
-    level: str
-    seconds: float
-    passed: bool
-    summary: str
-    counts: Counts
-    areas: dict[str, Counts]
-    operations: list[Operation]
-    causes: list[Cause]
-    coverage: list[Coverage]
-    warnings: list[str]
-    vectors: list[dict[str, Any]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, words and numbers, as docs/report.md describes them."""
-        return asdict(self)
 
 
 def build(implementation: Any, results: Sequence[Result], **header: Any) -> Report:
@@ -100,6 +29,8 @@ def build(implementation: Any, results: Sequence[Result], **header: Any) -> Repo
     for result in results:
         by_operation.setdefault(result.vector.operation, []).append(result)
     listed = [_operation(name, by_operation[name], found, precision) for name in operations() if name in by_operation]
+    for operation in listed:
+        operation.look_at = _upstream(operation, listed)
     causes = [_cause(cause, by_operation) for cause in found]
     ok = passed(results, level)
     return Report(
@@ -133,19 +64,6 @@ def passed(results: Sequence[Result], level: str = "must") -> bool:
     return ran and not any(r.status in ("failed", "errored") and r.vector.level in strict for r in results)
 
 
-def counts(results: Sequence[Result]) -> Counts:
-    """How many by level and status, zeros too."""
-    table = {level: dict.fromkeys(STATUSES, 0) for level in vectors.LEVELS}
-    for result in results:
-        table[result.vector.level][result.status] += 1
-    return table
-
-
-def total(table: Counts, *statuses: str) -> int:
-    """The sum over levels and these statuses, or all."""
-    return sum(each[status] for each in table.values() for status in statuses or STATUSES)
-
-
 def _operation(name: str, results: list[Result], causes: list[diagnosis.Cause], precision: str) -> Operation:
     said = operations()[name]
     wrong = sorted(
@@ -162,6 +80,13 @@ def _operation(name: str, results: list[Result], causes: list[diagnosis.Cause], 
         shares,
         len(wrong) - sum(shares.values()),
     )
+
+
+def _upstream(operation: Operation, listed: list[Operation]) -> list[str]:
+    """The operations that this one's formula uses and that differ unexplained, too, without those that use others of them."""
+    wrong = {each.name for each in listed if each.unexplained}
+    used = {name: mutants.closure(name) & wrong - {name} for name in wrong}
+    return [each.name for each in listed if operation.unexplained and each.name in used[operation.name] and not used[each.name]]
 
 
 def _cause(cause: diagnosis.Cause, results: dict[str, list[Result]]) -> Cause:

@@ -8,7 +8,7 @@ from html import escape
 from importlib import resources
 
 from . import phrases, words
-from .report import Cause, Counts, Operation, Report, total
+from .findings import Cause, Counts, Operation, Report, total
 from .runner import STATUSES
 from .vectors import LEVELS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import phrases, words
-from .report import Cause, Counts, Operation, Report, total
+from .findings import Cause, Counts, Operation, Report, total
 from .runner import STATUSES
 from .vectors import LEVELS
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from string import ascii_uppercase
 
 from . import phrases
+from .findings import Cause, Counts, Operation, Report, total
 from .operations import AREAS, operations
-from .report import Cause, Counts, Operation, Report, total
 from .runner import STATUSES
 from .vectors import LEVELS
 
