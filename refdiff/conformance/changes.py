@@ -72,7 +72,7 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
 def _is_shape(node: ast.AST) -> bool:
     """What only shapes an array, such as 0 * signal or len(x): no mistake of interest is made there."""
     text = ast.unparse(node) if isinstance(node, ast.expr) else ""
-    return text.startswith(("0 * ", "1 + 0 * ", "-1 + 0 * ", "range(", "len(", "per_example(")) or (
+    return text.startswith(("0 * ", "1 + 0 * ", "-1 + 0 * ", "range(", "len(", "per_example(", "pi(")) or (
         isinstance(node, ast.Attribute | ast.Call)
         and (".reshape(" in text or ".shape" in text)
         and not text.startswith(("event", "sqrt", "exp"))

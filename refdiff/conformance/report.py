@@ -124,7 +124,8 @@ def _summary(implementation: Any, results: Sequence[Result], listed: list[Operat
     if not any(r.status != "skipped" for r in results):
         return f"{name}: nothing was run; all {len(results):,} vectors were skipped."
     right = sum(r.status == "passed" for r in ran)
-    text = f"{name} answers {right:,} of the {len(ran):,} vectors at level {' or '.join(strict)} as the specification does."
+    share = f"all {len(ran):,}" if right == len(ran) else f"{right:,} of the {len(ran):,}"
+    text = f"{name} answers {share} vectors at level {' or '.join(strict)} as the specification does."
     if not wrong:
         return text
     ids = [id for operation in wrong for id in operation.equations]

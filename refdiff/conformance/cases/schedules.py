@@ -15,7 +15,8 @@ def cases() -> Iterator[Case]:
         yield Case("quadratic", {"T": T, "beta_start": 1e-4, "beta_end": 0.02}, "must" if T == 1000 else "should", "each", T == 20)
     yield Case("quadratic", {"T": 1000, "beta_start": 0.00085, "beta_end": 0.012}, tolerance="each", minimal=True)
     for T in (1, 2, 19):
-        yield Case("linear", {"T": T, "beta_start": 1e-6, "beta_end": 2e-4}, "should", "each", True)
+        for operation in ("linear", "quadratic"):
+            yield Case(operation, {"T": T, "beta_start": 1e-6, "beta_end": 2e-4}, "should", "each", True)
         yield Case("linear", {"T": max(T, 2), "beta_start": 1e-4, "beta_end": 0.02}, "should", "each", T == 2, error=True)
     for T in (1000, 1, 2, 3, 10, 50):
         yield Case("cosine", {"T": T, "offset": 0.008, "beta_max": 0.999}, tolerance="each", minimal=T < 20)
