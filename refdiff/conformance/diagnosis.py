@@ -15,7 +15,7 @@ from .runner import Result
 
 PROBES, FRUITLESS = 6, 2  # failures of an operation that every mutant is tried on, the smallest first; those in vain that end the search
 MANY = 30  # operations: when more than these are wrong, one in vain is enough
-PAIRS = 1500  # how many pairs of mutants are tried in all, shared by the operations that no single one explains
+PAIRS = 6000  # of mutants, tried in all, shared by the operations that no single one explains; a quarter when many are wrong
 SAMPLE = 12  # of the vectors of an operation, which decide whether all of them are worth a look
 
 
@@ -66,14 +66,21 @@ def diagnose(results: Sequence[Result], precision: str = "float64") -> list[Diag
     wrong = [name for name, each in mine.items() if any(r.status in ("failed", "errored") for r in each)]
     patience = FRUITLESS if len(wrong) <= MANY else 1
     found = {name: _of_operation(name, mine[name], precision, patience) for name in wrong}
-    left = [name for name in wrong if not found[name].scores and _wrong_values(mine[name])]
-    budget = PAIRS
-    for number, name in enumerate(left):
-        pairs, tried = _pairs(name, mine[name], precision, budget // (len(left) - number))
+    left = {name: case for name in wrong if (case := _unexplained(mine[name], found[name])) is not None}
+    budget = PAIRS if len(wrong) <= MANY else PAIRS // 4
+    for number, (name, probe) in enumerate(left.items()):
+        pairs, tried = _pairs(name, probe, precision, budget // (len(left) - number))
         budget -= tried
         if pairs:
-            found[name] = _of_operation(name, mine[name], precision, 1, pairs)
+            singles = [score.mutant for score in found[name].scores.values()]
+            found[name] = _of_operation(name, mine[name], precision, patience, [*singles, *pairs])
     return list(found.values())
+
+
+def _unexplained(results: Sequence[Result], found: Diagnosis) -> Case | None:
+    """The smallest wrong answer that the best single mutants do not explain."""
+    explained = found.parts[0].ids if found.scores else frozenset()
+    return next((case for case in _wrong_values(results) if case.id not in explained), None)
 
 
 def causes(diagnoses: Sequence[Diagnosis]) -> list[Cause]:
@@ -178,9 +185,8 @@ def _wrong_values(results: Sequence[Result]) -> list[Case]:
     return sorted(found, key=lambda case: (case.size, -len(case.result.vector.kills)))
 
 
-def _pairs(name: str, results: Sequence[Result], precision: str, most: int) -> tuple[list[Mutant], int]:
-    """Pairs of mutants that explain the smallest failure together, and how many were tried; of equal mutants one is enough."""
-    probe = _wrong_values(results)[0]
+def _pairs(name: str, probe: Case, precision: str, most: int) -> tuple[list[Mutant], int]:
+    """Pairs of mutants that explain a failure together, and how many were tried; of equal mutants one is enough."""
     different: dict[bytes, Mutant] = {}
     for mutant in (m for m in judge.candidates(name) if m.edits):
         found = answer(name, mutant, probe)

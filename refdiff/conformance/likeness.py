@@ -71,7 +71,7 @@ def _near(got: Any, answer: Any, want: Any, tolerance: str, precision: str) -> b
         return False
     size = abs(answer[finite]).max(initial=0)
     with np.errstate(all="ignore"):
-        scale = abs(answer - want)[finite].max(initial=0) if np.broadcast(answer, want).shape == np.shape(want) else size
+        scale = abs(answer - want)[finite].max(initial=0) if answer.shape == np.shape(want) else size
         return bool((abs(got - answer)[finite] <= min(MATCH[precision] * scale, 1e-2 * size) + ROUNDING[precision] * size).all())
 
 
@@ -87,8 +87,15 @@ def _far(got: Any, answer: Any) -> bool:
 
 def _alike(got: Any, answer: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     """Both with one shape: their own, or the right one. Raises ValueError if they have none, or hold nothing."""
-    if got.shape != answer.shape:
+    if got.shape != answer.shape or _fits(got.shape, shape):
         got, answer = np.broadcast_to(got, shape), np.broadcast_to(answer, shape)
     if not answer.size:
         raise ValueError("nothing to compare")
     return got, answer
+
+
+def _fits(shape: tuple[int, ...], right: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, right) == right
+    except ValueError:
+        return False
