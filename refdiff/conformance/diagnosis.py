@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import combinations
+from itertools import combinations, islice, product
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from .runner import Result
 PROBES, FRUITLESS = 6, 2  # failures of an operation that every mutant is tried on, the smallest first; those in vain that end the search
 MANY = 30  # operations: when more than these are wrong, one in vain is enough
 PAIRS = 6000  # of mutants, tried in all, shared by the operations that no single one explains; a quarter when many are wrong
+MOST = 300  # pairs that answer alike, tried to the end
 SAMPLE = 12  # of the vectors of an operation, which decide whether all of them are worth a look
 
 
@@ -186,14 +187,20 @@ def _wrong_values(results: Sequence[Result]) -> list[Case]:
 
 
 def _pairs(name: str, probe: Case, precision: str, most: int) -> tuple[list[Mutant], int]:
-    """Pairs of mutants that explain a failure together, and how many were tried; of equal mutants one is enough."""
-    different: dict[bytes, Mutant] = {}
+    """Pairs of mutants that explain a failure together, and how many were tried: of mutants that answer alike here, one at first."""
+    alike: dict[bytes, list[Mutant]] = {}
     for mutant in (m for m in judge.candidates(name) if m.edits):
         found = answer(name, mutant, probe)
         if found is not None and compare.difference(found, probe.result.vector.expected or {}, probe.result.vector.tolerance):
-            different.setdefault(b"".join(np.asarray(value, dtype=float).tobytes() for value in found.values()), mutant)
-    both = [Mutant(f"{a.name}, and {b.name}", a.edits + b.edits) for a, b in combinations(different.values(), 2) if not _clash(a, b)][:most]
-    return [mutant for mutant in both if explains(name, mutant, probe, precision)], len(both)
+            alike.setdefault(b"".join(np.asarray(value, dtype=float).tobytes() for value in found.values()), []).append(mutant)
+    tried = [(first, second) for first, second in combinations(alike.values(), 2) if not _clash(first[0], second[0])][:most]
+    fitting = [pair for pair in tried if explains(name, _both(pair[0][0], pair[1][0]), probe, precision)]
+    every = (_both(a, b) for first, second in fitting for a, b in product(first, second) if not _clash(a, b))
+    return [mutant for mutant in islice(every, MOST) if explains(name, mutant, probe, precision)], len(tried)
+
+
+def _both(a: Mutant, b: Mutant) -> Mutant:
+    return Mutant(f"{a.name}, and {b.name}", a.edits + b.edits)
 
 
 def _clash(a: Mutant, b: Mutant) -> bool:
