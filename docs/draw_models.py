@@ -87,16 +87,14 @@ def unet() -> Any:
         "norm": FAINT,
         "silu": FAINT,
     }
+    arrow = {"arrowstyle": "->", "color": COLORS[7], "linewidth": 0.9, "connectionstyle": "arc3,rad=-0.17"}
     for what, name in net.plan(params):
         if what == "save":
             saved.append((x - 0.5, level))
             continue
         if what == "join":
             (start, at), end = saved.pop(), x + 0.5
-            arrow = {"arrowstyle": "->", "color": FAINT, "linewidth": 0.9, "connectionstyle": "angle,angleA=90,angleB=0,rad=4"}
-            ax.annotate(
-                "", (end - 0.35, -level - 0.3), (start + 0.35 * 0, -at + 0.3), arrowprops=arrow | {"connectionstyle": "arc3,rad=-0.18"}
-            )
+            ax.annotate("", (end, 0.39 - level), (start, 0.39 - at), arrowprops=arrow)
             continue
         level += (what == "half") - (what == "double")
         width = _channels(params.get(name, {})) or width
@@ -105,7 +103,7 @@ def unet() -> Any:
         x += 1
     for i in range(level + 3):
         ax.text(-0.4, -i, f"H/{2**i}" if i else "H", ha="right", va="center")
-    ax.set(xlim=(-1.6, x + 0.2), ylim=(-2.6, 1.3))
+    ax.set(xlim=(-1.6, x + 0.2), ylim=(-2.5, 2.1))
     ax.axis("off")
     return figure
 

@@ -24,7 +24,7 @@ class Markup:
     def __init__(self, places: dict[str, str]) -> None:
         self.places, self.files = places, dict[str, set[int]]()
         self.md = MarkdownIt("commonmark", {"html": True, "highlight": self.code}).enable("table")
-        self.md.use(dollarmath_plugin, double_inline=True, renderer=lambda latex, options: mathml(unescape(latex), options["display_mode"]))
+        self.md.use(dollarmath_plugin, double_inline=True, renderer=formula)
         self.md.use(anchors_plugin, max_level=3, slug_func=slug)
         rules: dict[str, Any] = {"code_inline": self._code_inline, "link_open": self._link, "image": self._image}
         rules |= {"table_open": lambda *_: '<div class="wide"><table>', "table_close": lambda *_: "</table></div>"}
@@ -80,6 +80,12 @@ class Markup:
             raise BookError(f"there is no picture docs/{source}")
         self.files.setdefault(f"docs/{source}", set())
         return f'<img src="{source}" alt="{escape(tokens[i].content)}">'
+
+
+def formula(latex: str, options: dict[str, Any]) -> str:
+    """A formula; a long one within text may scroll on a phone."""
+    body, display = mathml(unescape(latex), options["display_mode"]), options["display_mode"]
+    return body if display or len(latex) < 40 else f'<span class="long">{body}</span>'
 
 
 def slug(text: str) -> str:

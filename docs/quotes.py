@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from refdiff.equations import EQUATIONS
 
+from .chapters import PAGES
+
 ROOT = Path(__file__).parent.parent
 SOURCE = re.compile(r"\s*Source:\s+((?:[A-Z]\d(?:,\s+)?)+)?\s*((?:\[[^\]]+\](?:,\s+)?)*)\.?")
 
@@ -131,10 +133,11 @@ def proved() -> dict[str, list[str]]:
 
 
 def proofs(quoted: Quote) -> list[Test]:
-    """Tests of its equations, or of its own test file, that speak of it; if none does by name, all of its equations'."""
+    """Tests of its equations, or of the test files of its page's modules, that speak of it; if none does by name, all of its equations'."""
     module, *_, last = quoted.name.split(".")
     of_ids = [tests()[name] for id in quoted.ids for name in proved()[id] if name in tests()]
-    own = [test for name, test in tests().items() if name.startswith(f"tests/test_{module}.py")]
+    page = next((modules for modules in PAGES.values() if module in modules), [module])
+    own = [test for name, test in tests().items() if name.startswith(tuple(f"tests/test_{each}.py" for each in page))]
     near = list(dict.fromkeys([*(test for test in own if test in of_ids), *of_ids, *own]))
     return [test for test in near if re.search(rf"\b{last}\b", test.text)] or list(dict.fromkeys(of_ids))
 

@@ -163,8 +163,8 @@ import os
 os.environ["REFDIFF_GPU_EMULATE"] = "1"
 import refdiff_gpu as rd
 from functools import partial
-images, labels, config = rd.rng.normal(3, 20, (4, 4, 1), dtype="float32"), rd.rng.integers(3, 20, 10), rd.training.Config(steps=1, batch=2, classes=10)
-rd.unet.init = partial(rd.unet.init, base=8, embedding=8)
+images, labels, config = rd.rng.normal(3, 20, (2, 2, 1), dtype="float32"), rd.rng.integers(3, 20, 10), rd.training.Config(steps=1, batch=2, classes=10)
+rd.unet.init = partial(rd.unet.init, base=8, multipliers=(1,), embedding=8)
 """
 
 
