@@ -37,6 +37,8 @@ def elbo() -> Any:
     right.loglog(t, bound.weight_x0(t, t - 1, full), color=COLORS[1], label=r"of $\|x_0 - x_0^\theta\|^2$")
     right.set(title="weights of the squared error, T = 1000", xlabel="t")
     right.legend()
+    for ax in (left, right):
+        ax.minorticks_off()
     return figure
 
 
@@ -76,7 +78,7 @@ def features() -> Any:
 def unet() -> Any:
     """Every step of `unet.plan` as a box: a level lower for half the size, and an arrow for every shortcut."""
     params = net.init(0, multipliers=(1, 2, 2), attention=(2,))
-    figure, (ax,) = panels(1, width=9.4, height=3.9)
+    figure, (ax,) = panels(1, width=9.4, height=3.5)
     x, level, saved, width = 0.0, 0, [], 0
     shades = {
         "block": COLORS[0],
@@ -103,7 +105,7 @@ def unet() -> Any:
         x += 1
     for i in range(level + 3):
         ax.text(-0.4, -i, f"H/{2**i}" if i else "H", ha="right", va="center")
-    ax.set(xlim=(-1.6, x + 0.2), ylim=(-2.5, 2.1))
+    ax.set(xlim=(-1.6, x + 0.2), ylim=(-2.5, 1.35))
     ax.axis("off")
     return figure
 

@@ -75,6 +75,10 @@ class Parser:
             else:
                 raise FormulaError(f"a second {mark}")
         name = ("under" if limits else "sub") * bool(below) + ("over" if limits else "sup") * bool(above)
+        tall = re.match(r'<mo form="postfix" stretchy="true" .*?minsize="([\d.]+)em"', base) if name else None
+        if tall:  # a script would keep a bracket from growing, so it hangs on a space of the bracket's height
+            height = float(tall[1]) / 2
+            return f'{base}<m{name}><mspace height="{height + 0.25}em" depth="{height - 0.25}em"></mspace>{below}{above}</m{name}>'
         return f"<m{name}>{base}{below}{above}</m{name}>" if name else base
 
     def argument(self) -> str:

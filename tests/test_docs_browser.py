@@ -31,7 +31,7 @@ async function look(page, width) {
   const flat = [...inside.querySelectorAll("math")].filter((each) => { const box = each.getBoundingClientRect(); return !(box.width > 2 && box.height > 4); });
   const result = { over: inside.documentElement.scrollWidth - width, formulas: inside.querySelectorAll("math").length, flat: flat.length,
     errors: inside.querySelectorAll("merror").length, pictures: shown.length, broken: shown.filter((each) => !each.naturalWidth).length,
-    wide: [...inside.querySelectorAll("main *")].filter((each) => each.getBoundingClientRect().right > width + 1 && !each.closest(".wide, pre, .math.block, .long")).map((each) => each.outerHTML.slice(0, 80)).slice(0, 3) };
+    wide: [...inside.querySelectorAll("main *")].filter((each) => each.getBoundingClientRect().right > width + 1 && !each.closest(".wide, pre, figure, .math.block, .long")).map((each) => each.outerHTML.slice(0, 80)).slice(0, 3) };
   const box = inside.getElementById("search");
   box.value = "posterior";
   box.oninput();
