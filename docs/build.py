@@ -28,13 +28,13 @@ def build(out: Path) -> str:
     """Write the site; returns the line on coverage. Raises BookError with everything that is wrong."""
     texts = {page: (HERE / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
     markup = Markup(placed(texts))
-    bodies, problems, drawn = {}, [], set[str]()
+    markup.pictures = drawn(texts)
+    bodies, problems = {}, []
     for page, text in texts.items():
         body, wrong = rendered(markup, page, text)
         bodies[page] = body
         problems += [f"docs/{page}.md: {each}" for each in wrong]
-        drawn |= {argument.split()[0] for name, argument in DIRECTIVE.findall(text) if name == "picture" and argument}
-    problems += [f"docs/pictures.py: no page shows {name}" for name in pictures.PICTURES if name not in drawn]
+    problems += [f"docs/pictures.py: no page shows {name}" for name in pictures.PICTURES if name not in markup.pictures]
     if problems:
         raise BookError("\n".join(problems))
     write(out, markup, bodies)
@@ -50,6 +50,13 @@ def placed(texts: dict[str, str]) -> dict[str, str]:
         if re.search(r"^::: rest", texts[page], re.M):
             places |= {name: f"{page}/" for module in modules for name in public(module) if name not in places}
     return places
+
+
+def drawn(texts: dict[str, str]) -> dict[str, str]:
+    """The page of every picture, the last one that shows it."""
+    return {
+        words.split()[0]: page for page, text in texts.items() for name, words in DIRECTIVE.findall(text) if name == "picture" and words
+    }
 
 
 def rendered(markup: Markup, page: str, text: str) -> tuple[str, list[str]]:

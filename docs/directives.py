@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html import escape
 
@@ -37,10 +38,21 @@ def picture(markup: Markup, page: str, text: str) -> str:
     name, _, caption = text.partition(" ")
     if name not in pictures.PICTURES:
         raise BookError(f"there is no picture {name}; there are {', '.join(pictures.PICTURES)}")
+    alt = escape(re.sub(r"\]\([^)]*\)|[\[$`\\{}]", "", caption))
     images = "".join(
-        f'<img class="on-{theme}" src="pictures/{name}-{theme}.svg" alt="{escape(caption)}" loading="lazy">' for theme in ("light", "dark")
+        f'<img class="on-{theme}" src="pictures/{name}-{theme}.svg" alt="{alt}" loading="lazy">' for theme in ("light", "dark")
     )
     return f"<figure>{images}<figcaption>{markup.inline(caption)}</figcaption></figure>"
+
+
+def gallery(markup: Markup, page: str, _: str = "") -> str:
+    """Every picture of the book with the page that explains it and the command that makes it."""
+    parts = []
+    for name in pictures.PICTURES:
+        place = markup.pictures[name]
+        figure = picture(markup, page, f"{name} From the page [{place}]({place}.md).")
+        parts.append(f'<h3 id="{name}">{name}</h3>{figure}{markup.code(f"python -m docs.pictures {name}", "sh")}')
+    return "".join(parts)
 
 
 def map_(markup: Markup, page: str, _: str = "") -> str:
@@ -69,7 +81,13 @@ def coverage(markup: Markup) -> str:
     )
 
 
-DIRECTIVES: dict[str, Callable[[Markup, str, str], str]] = {"function": function, "rest": rest, "picture": picture, "map": map_}
+DIRECTIVES: dict[str, Callable[[Markup, str, str], str]] = {
+    "function": function,
+    "rest": rest,
+    "picture": picture,
+    "gallery": gallery,
+    "map": map_,
+}
 
 
 def _ids(ids: list[str]) -> str:

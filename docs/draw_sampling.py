@@ -31,7 +31,7 @@ def paths() -> Any:
     for ax, lines, title in zip(axes, (*straight, marginal), titles, strict=True):
         for i, end in enumerate(lines[-1]):
             ax.plot(t, lines[:, i], color=COLORS[0] if end < 0 else COLORS[1], linewidth=0.9)
-        ax.set(title=title, xticks=(0, 1), xticklabels=("noise", "data"), yticks=[], ylim=(-2.9, 2.9))
+        ax.set(title=title, xticks=(0, 1), xticklabels=("noise", "data"), yticks=[], ylim=(-3.4, 3.4))
     return figure
 
 

@@ -18,11 +18,15 @@ from .quotes import ROOT, BookError, tests, work
 FILE = re.compile(r"((?:tests|refdiff|refdiff_gpu|toys|docs)/[\w/]+\.py)(?:::(test_\w+))?(?:\[.*\])?")
 
 
+INLINE = r'(<span class="math inline"><math(?:(?!</span>).)*</span>)([.,;:?!)]+)'  # a formula, and what must not begin the next line
+
+
 class Markup:
-    """Renders the Markdown of one site; `places` says on which page a function is shown, `files` collects the sources linked to."""
+    """Renders the Markdown of one site; `places` says on which page a function is shown, `pictures` where a picture is;
+    `files` collects the sources linked to."""
 
     def __init__(self, places: dict[str, str]) -> None:
-        self.places, self.files = places, dict[str, set[int]]()
+        self.places, self.files, self.pictures = places, dict[str, set[int]](), dict[str, str]()
         self.md = MarkdownIt("commonmark", {"html": True, "highlight": self.code}).enable("table")
         self.md.use(dollarmath_plugin, double_inline=True, renderer=formula)
         self.md.use(anchors_plugin, max_level=3, slug_func=slug)
@@ -32,7 +36,7 @@ class Markup:
             self.md.add_render_rule(name, lambda _, tokens, i, options, env, rule=rule: rule(tokens, i))
 
     def html(self, text: str) -> str:
-        return self.md.render(cited(text))
+        return re.sub(INLINE, r'<span class="keep">\1\2</span>', self.md.render(cited(text)), flags=re.S)
 
     def inline(self, text: str) -> str:
         return self.md.renderInline(cited(text))
@@ -51,7 +55,8 @@ class Markup:
 
     def _code_inline(self, tokens: Any, i: int) -> str:
         text, inside = tokens[i].content, any(token.type == "link_open" for token in tokens[max(0, i - 1) : i])
-        body = f"<code>{escape(text)}</code>"
+        shown = escape(text.partition("::")[2].replace("_", "_\0") if FILE.fullmatch(text) and "::" in text else text)
+        body = f"<code>{shown.replace(chr(0), '<wbr>')}</code>"
         return body if inside or not (address := self.address(text)) else f'<a href="{address}">{body}</a>'
 
     def address(self, text: str) -> str:

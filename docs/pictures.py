@@ -1,7 +1,11 @@
-"""The book's pictures: drawn by matplotlib from what refdiff computes, as SVG on no background, once for light pages and once for dark ones."""
+"""The book's pictures, drawn by matplotlib from what refdiff computes; `python -m docs.pictures NAME` writes one as a PNG.
+
+On the pages they are SVG without a background, once in the colours of light pages and once in those of dark ones.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -45,3 +49,22 @@ def recoloured(svg: str) -> str:
     for colour, instead in DARK.items():
         svg = svg.replace(colour, instead)
     return svg.replace("<svg ", f"<svg {STYLE_OF_DARK} ", 1)
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(prog="python -m docs.pictures", description="Write one of the book's pictures.")
+    options.add_argument("name", choices=sorted(PICTURES), metavar="NAME", help=", ".join(PICTURES))
+    options.add_argument("--out", type=Path, help="the file (default NAME.png)")
+    return options
+
+
+def main() -> None:
+    from matplotlib import rc_context
+
+    asked = parser().parse_args()
+    with rc_context(STYLE):
+        PICTURES[asked.name]().savefig(asked.out or f"{asked.name}.png", dpi=150, facecolor="white")
+
+
+if __name__ == "__main__":
+    main()

@@ -38,13 +38,17 @@ def test_the_site_is_whole(tmp_path, monkeypatch):
         r"(?:src|href)=\"(?:https?:)?//(?!arxiv)|@import|url\(", "".join(html.values()) + (tmp_path / "style.css").read_text()
     )
     assert {path.stem.rpartition("-")[0] for path in (tmp_path / "pictures").iterdir()} == set(pictures.PICTURES)
+    assert all(f"docs.pictures {name}<" in html["gallery"] and pictures.parser().parse_args([name]) for name in pictures.PICTURES)
     assert '"page": "The forward process"' in (tmp_path / "search.js").read_text()
     (tmp_path / "pictures" / "posterior-dark.svg").unlink()
-    (tmp_path / "rng.html").write_text('<h1 id="random-numbers">$$x$$</h1><a href="https://example.org/">x</a>\n::: rest\n')
+    (tmp_path / "rng.html").write_text(
+        '<h1 id="random-numbers">$$x$$</h1><a href="https://example.org/">x</a> <a href="forward.html#lost">x</a> <a href="lost.html">x</a>\n::: rest\n'
+    )
     found = "\n".join(check.problems(tmp_path))
     assert "forward.html: pictures/posterior-dark.svg does not exist" in found
     assert "rng.html: a formula is left as '$$x$$" in found and "rng.html: a line is left as '::: rest'" in found
-    assert "https://example.org/ needs a network" in found and "rng.html has no such anchor" not in found
+    assert "https://example.org/ needs a network" in found and "rng.html: lost.html does not exist" in found
+    assert "rng.html: forward.html#lost: forward.html has no such anchor" in found
 
 
 @pytest.mark.parametrize(
@@ -54,7 +58,7 @@ def test_the_site_is_whole(tmp_path, monkeypatch):
         ("::: function nowhere.at_all", "refdiff/nowhere.py does not exist"),
         ("::: function forward", "forward does not exist"),
         ("::: picture sunset A caption.", "there is no picture sunset; there are schedules, "),
-        ("::: poem", "::: poem is not known; there are function, rest, picture, map"),
+        ("::: poem", "::: poem is not known; there are function, rest, picture, gallery, map"),
         ("![a cat](cat.png)", "there is no picture docs/cat.png"),
         ("See `tests/test_forward.py::test_nothing`.", "there is no test tests/test_forward.py::test_nothing"),
         ("See `refdiff/nothing.py`.", "there is no file refdiff/nothing.py"),
