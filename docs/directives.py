@@ -48,7 +48,7 @@ def picture(markup: Markup, page: str, text: str) -> str:
 def gallery(markup: Markup, page: str, _: str = "") -> str:
     """Every picture of the book with the page that explains it and the command that makes it."""
     parts = []
-    for name in pictures.PICTURES:
+    for name in (name for name in pictures.PICTURES if name in markup.pictures):
         place = markup.pictures[name]
         figure = picture(markup, page, f"{name} From the page [{place}]({place}.md).")
         parts.append(f'<h3 id="{name}">{name}</h3>{figure}{markup.code(f"python -m docs.pictures {name}", "sh")}')

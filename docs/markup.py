@@ -88,9 +88,23 @@ class Markup:
 
 
 def formula(latex: str, options: dict[str, Any]) -> str:
-    """A formula; a long one within text may scroll on a phone."""
-    body, display = mathml(unescape(latex), options["display_mode"]), options["display_mode"]
-    return body if display or len(latex) < 40 else f'<span class="long">{body}</span>'
+    """A formula: one on lines of its own may break where a wide space parts it, a long one within text may scroll on a phone."""
+    latex = unescape(latex)
+    if options["display_mode"]:
+        return "".join(mathml(part, display=True) for part in parted(latex))
+    body = mathml(latex)
+    return body if len(latex) < 40 else f'<span class="long">{body}</span>'
+
+
+def parted(latex: str) -> list[str]:
+    """The formula in pieces: cut at every wide space that stands in no braces, brackets or table."""
+    pieces, depth, at = [], 0, 0
+    for found in re.finditer(r"\\q?quad|\\begin|\\end|\\[A-Za-z]+|\\.|[{}()\[\]]", latex):
+        depth += (found[0] in ("{", "(", "[", "\\begin")) - (found[0] in ("}", ")", "]", "\\end"))
+        if found[0] in ("\\quad", "\\qquad") and not depth:
+            pieces.append(latex[at : found.start()])
+            at = found.end()
+    return [*pieces, latex[at:]]
 
 
 def slug(text: str) -> str:

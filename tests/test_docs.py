@@ -154,6 +154,12 @@ def test_formulas_that_are_not_whole(latex):
         formulas.mathml(latex)
 
 
+def test_formulas_are_cut_at_wide_spaces():
+    """At the top only: not inside braces, brackets or a table."""
+    assert markup.parted(r"a, \quad b(c \quad d), \qquad \text{e \quad f}") == ["a, ", r" b(c \quad d), ", r" \text{e \quad f}"]
+    assert len(markup.parted(r"\begin{aligned} a \quad b \end{aligned}")) == 1
+
+
 def blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
 
