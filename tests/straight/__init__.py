@@ -1,0 +1,24 @@
+"""A second implementation of every operation, written from the rules alone: Python floats and loops, nothing of refdiff."""
+
+import inspect
+
+from . import flow, forward, guidance, predict, samplers, schedules
+
+AREAS = (schedules, forward, predict, samplers, flow, guidance)
+
+
+def public(module):
+    """The functions that a module defines itself: its operations, and helpers that the kit never asks for."""
+    return {name: f for name, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__ and name[0] != "_"}
+
+
+class Adapter:
+    """Every operation as a static method."""
+
+    name = "straight"
+    version = "1"
+
+
+for module in AREAS:
+    for name, function in public(module).items():
+        setattr(Adapter, name, staticmethod(function))
