@@ -10,6 +10,11 @@ def shape_of(x):
     return np.asarray(x).shape
 
 
+def plain(x):
+    """An array, or anything like it, as nested Python lists."""
+    return np.asarray(x).tolist()
+
+
 def number(name, value):
     """A finite Python float."""
     value = float(value)
@@ -62,6 +67,18 @@ def array(nested, shape=None):
     """Nested lists as an array of a shape."""
     made = np.array(nested, dtype=float)
     return made if shape is None else made.reshape(shape)
+
+
+def column(values, times, x):
+    """One number where the times are one for all examples, else (B, 1, ...): one for each example, ready to broadcast."""
+    if all(shape_of(time) == () for time in times):
+        return array(values[0])
+    return array(values, (len(values),) + (1,) * (len(shape_of(x)) - 1))
+
+
+def like(name, value, x):
+    """An array that broadcasts to the shape of x, in that shape."""
+    return array(examples(name, value, shape_of(x)), shape_of(x))
 
 
 def whole(values):

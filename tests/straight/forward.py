@@ -2,7 +2,7 @@
 
 import math
 
-from .door import array, choice, each, examples, integer, number, per_example, shape_of, total
+from .door import array, choice, column, each, integer, like, number, per_example, shape_of, total
 from .predict import to_x0
 from .tables import at, checked, grid_times, pair, pairs, tilde
 
@@ -23,13 +23,14 @@ def q_sample(x0, t, betas, noise):
 
 
 def q_marginal(x0, t, betas):
-    levels = [(a,) for a in at(betas, t, x0)]
-    return each(lambda x, a: math.sqrt(a) * x, {"x0": x0}, levels), each(lambda x, a: 1 - a, {"x0": x0}, levels)
+    levels = at(betas, t, x0)
+    mean = each(lambda x, a: math.sqrt(a) * x, {"x0": x0}, [(a,) for a in levels])
+    return mean, column([1 - a for a in levels], (t,), x0)
 
 
 def posterior(x_t, x0, t, s, betas):
     steps = pairs(betas, t, s, x0)
-    return each(_posterior_mean, {"x_t": x_t, "x0": x0}, steps), each(lambda x, a_t, a_s: tilde(a_t, a_s), {"x0": x0}, steps)
+    return each(_posterior_mean, {"x_t": x_t, "x0": x0}, steps), column([tilde(*step) for step in steps], (t, s), x0)
 
 
 def _posterior_mean(x_t, x0, a_t, a_s):
@@ -59,7 +60,8 @@ def model_variance(variance, x_t, t, s, betas, mix=None):
     steps = pairs(betas, t, s, x_t)
     if variance == "learned":
         return each(_mixed, {"mix": mix, "x_t": x_t}, steps)
-    return each(lambda x, a_t, a_s: tilde(a_t, a_s) if variance == "posterior" else 1 - a_t / a_s, {"x_t": x_t}, steps)
+    values = [tilde(a_t, a_s) if variance == "posterior" else 1 - a_t / a_s for a_t, a_s in steps]
+    return column(values, (t, s), x_t)
 
 
 def _mixed(mix, x, a_t, a_s):
@@ -115,16 +117,12 @@ def _log_normal(x, mean, variance):
     return -((x - mean) ** 2 / variance + math.log(2 * math.pi * variance)) / 2
 
 
-def _like(name, value, x):
-    return array(examples(name, value, shape_of(x)), shape_of(x))
-
-
 def log_density(x, mean, variance):
-    return total(_log_normal, {"x": x, "mean": _like("mean", mean, x), "variance": _like("variance", variance, x)})
+    return total(_log_normal, {"x": x, "mean": like("mean", mean, x), "variance": like("variance", variance, x)})
 
 
 def score(x, mean, variance):
-    return each(_score, {"x": x, "mean": _like("mean", mean, x), "variance": _like("variance", variance, x)})
+    return each(_score, {"x": x, "mean": like("mean", mean, x), "variance": like("variance", variance, x)})
 
 
 def _score(x, mean, variance):

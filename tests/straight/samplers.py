@@ -1,8 +1,9 @@
 """Sampling steps and whole trajectories."""
 
+import itertools
 import math
 
-from .door import array, between, choice, each, examples, number, numbers, shape_of
+from .door import array, between, choice, each, examples, like, number, numbers, shape_of
 from .forward import posterior, q_sample, reverse_kernel
 from .predict import clip_x0, to_eps, to_x0
 from .tables import grid_times, kept, pairs, tilde
@@ -18,7 +19,7 @@ def ddpm_step(prediction, x_t, t, s, betas, noise, kind, variance, mix=None, cli
     if s == 0:
         return posterior(x_t, to_x0(prediction, x_t, t, betas, kind), t, s, betas)[0]
     mean, spread = reverse_kernel(prediction, x_t, t, s, betas, kind, variance, mix)
-    return each(lambda m, v, e: m + math.sqrt(v) * e, {"mean": mean, "variance": spread, "noise": noise})
+    return each(lambda m, v, e: m + math.sqrt(v) * e, {"mean": mean, "variance": like("variance", spread, mean), "noise": noise})
 
 
 def ddim_step(prediction, x_t, t, s, betas, noise, eta, kind, clip=None):
@@ -70,10 +71,10 @@ def _stacked(states):
 
 def ddim_invert(model, grid, x, betas, kind):
     times = [int(t) for t in grid]
-    if times[0] <= 0 or times[-1] >= len(kept(betas)) or any(a >= b for a, b in zip(times, times[1:], strict=False)):
+    if times[0] <= 0 or times[-1] >= len(kept(betas)) or any(a >= b for a, b in itertools.pairwise(times)):
         raise ValueError(f"grid = {times}; allowed: strictly rising from above 0 to at most T")
     states = [x]
-    for s, t in zip(times, times[1:], strict=False):
+    for s, t in itertools.pairwise(times):
         states.append(ddim_inversion_step(model(states[-1], s), states[-1], s, t, betas, kind))
     return _stacked(states)
 
@@ -110,7 +111,7 @@ def rk4_step(f, x, t, s):
 def ode_sample(f, method, times, x):
     step = {"euler": euler_step, "heun": heun_step, "rk4": rk4_step}[choice("method", method, ("euler", "heun", "rk4"))]
     states, times = [x], numbers("times", times)
-    for t, s in zip(times, times[1:], strict=False):
+    for t, s in itertools.pairwise(times):
         states.append(step(f, states[-1], t, s))
     return _stacked(states)
 

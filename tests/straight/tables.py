@@ -1,20 +1,27 @@
 """The noise schedule as Python lists: checked betas, their running products, and the numbers of a step between two times."""
 
+import itertools
 import math
 from functools import cache
 
-from .door import integer, numbers, per_example, shape_of
+from .door import integer, numbers, per_example, plain, shape_of
 
 
 def checked(betas):
-    """betas as a tuple: each in (0, 1), the last one possibly 1."""
-    values = numbers("betas", betas)
-    for i, beta in enumerate(values):
+    """betas as a tuple of floats: each in (0, 1), the last one possibly 1."""
+    if len(shape_of(betas)) != 1:
+        raise ValueError(f"betas has shape {shape_of(betas)}; allowed: one dimension")
+    return _checked(tuple(plain(betas)))
+
+
+@cache
+def _checked(values):
+    for i, beta in enumerate(numbers("betas", values)):
         if not 0 < beta < 1 and not (beta == 1 and i == len(values) - 1):
             raise ValueError(f"betas[{i}] = {beta}; allowed: (0, 1), or 1 for the last")
     if not values:
         raise ValueError("betas is empty; allowed: at least one")
-    return tuple(values)
+    return values
 
 
 @cache
@@ -65,6 +72,6 @@ def tilde(a_t, a_s):
 def grid_times(grid, betas):
     """A grid: integers that fall strictly from at most T to 0."""
     times = [integer("grid", t, 0, len(kept(betas)) - 1) for t in grid]
-    if len(times) < 2 or times[-1] != 0 or any(a <= b for a, b in zip(times, times[1:], strict=False)):
+    if len(times) < 2 or times[-1] != 0 or any(a <= b for a, b in itertools.pairwise(times)):
         raise ValueError(f"grid = {times}; allowed: strictly falling, ending in 0")
     return times
