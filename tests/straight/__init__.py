@@ -2,9 +2,9 @@
 
 import inspect
 
-from . import flow, forward, guidance, predict, samplers, schedules
+from . import elbo, flow, forward, gaussian, guidance, latent, predict, samplers, schedules
 
-AREAS = (schedules, forward, predict, samplers, flow, guidance)
+AREAS = (schedules, forward, predict, gaussian, elbo, latent, samplers, flow, guidance)
 
 
 def public(module):
