@@ -5,7 +5,7 @@ Edits are (formula, expression, what it becomes), every occurrence; D-numbers in
 
 from typing import Any
 
-from . import departures
+from . import departures, known_elbo
 
 Entry = tuple[str, Any]
 
@@ -234,4 +234,6 @@ GUIDANCE: dict[str, Entry] = {
     ),
 }
 
-KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE
+ELBO: dict[str, Entry] = {f"{edits[0][0]}: {text}": (text, edits) for edits, text in known_elbo.KNOWN}
+
+KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE | ELBO
