@@ -2,9 +2,41 @@
 
 import inspect
 
-from . import elbo, flow, forward, gaussian, guidance, latent, predict, samplers, schedules
+from . import (
+    attention,
+    elbo,
+    flow,
+    forward,
+    gaussian,
+    guidance,
+    images,
+    latent,
+    layers,
+    optim,
+    predict,
+    samplers,
+    schedules,
+    training,
+    unet,
+)
 
-AREAS = (schedules, forward, predict, gaussian, elbo, latent, samplers, flow, guidance)
+AREAS = (
+    schedules,
+    forward,
+    predict,
+    gaussian,
+    elbo,
+    latent,
+    samplers,
+    flow,
+    guidance,
+    layers,
+    images,
+    attention,
+    unet,
+    optim,
+    training,
+)
 
 
 def public(module):
@@ -21,4 +53,5 @@ class Adapter:
 
 for module in AREAS:
     for name, function in public(module).items():
+        assert not hasattr(Adapter, name), name
         setattr(Adapter, name, staticmethod(function))

@@ -110,7 +110,7 @@ def total(rule, data, constants=None):
 def choice(name, value, allowed):
     """One of the words allowed."""
     if value not in allowed:
-        raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
+        raise ValueError(f"{name} = {value!r}; allowed: {', '.join(map(str, allowed))}")
     return value
 
 
@@ -120,3 +120,12 @@ def between(name, value, low, high):
     if not low <= value <= high:
         raise ValueError(f"{name} = {value}; allowed: {low}..{high}")
     return value
+
+
+def nested(name, x, *dimensions):
+    """An array of so many dimensions as nested lists of finite floats."""
+    if np.asarray(x).ndim not in dimensions:
+        raise ValueError(f"{name} has shape {shape_of(x)}; allowed: {' or '.join(map(str, dimensions))} dimensions")
+    for value in np.asarray(x).reshape(-1).tolist():
+        number(name, value)
+    return np.asarray(x, dtype=float).tolist()
