@@ -333,11 +333,13 @@ def test_two_meanings_of_w():
 
 
 def test_v_is_not_the_velocity():
-    """R6, W6: v = signal eps - sigma x0 is neither the noise nor the velocity data - noise of flow matching."""
+    """R6, W6: v = signal eps - sigma x0 is a velocity in the angle of (signal, sigma), neither the noise nor data - noise of flow matching."""
     targets = {kind: predict.target(kind, X0, NOISE[1], 2, EXAMPLE) for kind in ("v", "velocity", "eps")}
     assert same(np.sqrt(ALPHA_BAR[2]) * NOISE[1] - np.sqrt(1 - ALPHA_BAR[2]) * X0, targets["v"], X0) and same(
         X0 - NOISE[1], targets["velocity"]
     )
+    angle = np.arctan2(*EXAMPLE.signal_sigma(2)[::-1]) + 1e-30j
+    assert same((np.cos(angle) * X0 + np.sin(angle) * NOISE[1]).imag / 1e-30, targets["v"], X0)
     assert differ(targets["v"], targets["velocity"]) and differ(-targets["v"], targets["velocity"]) and differ(targets["v"], targets["eps"])
 
 

@@ -69,22 +69,22 @@ CASES = {
         lambda: (X3 - (1 - ALPHA[3]) / np.sqrt(1 - ALPHA_BAR[3]) * E) / np.sqrt(ALPHA[3]),
         lambda: reverse.mean_from_eps(E, X3, 3, 2, EXAMPLE),
     ),
-    "DM-25": (
+    "DM-26": (
         lambda: samplers.ddpm_step(WIDE.eps(Z, *EXAMPLE.signal_sigma(1)), Z, 3, 2, EXAMPLE, 0 * Z),
         lambda: reverse.mean_from_eps(WIDE.eps(Z, *EXAMPLE.signal_sigma(3)), Z, 3, 2, EXAMPLE),
         lambda: samplers.ddpm_step(WIDE.eps(Z, *EXAMPLE.signal_sigma(3)), Z, 3, 2, EXAMPLE, 0 * Z),
     ),
-    "DM-26": (
+    "DM-27": (
         lambda: reverse.mean_from_eps(E, X3, 3, 2, EXAMPLE) + 0 * 2,
         lambda: reverse.mean_from_eps(E, X3, 3, 2, EXAMPLE) + SIGMA3 * NOISE[0],
         lambda: samplers.ddpm_step(E, X3, 3, 2, EXAMPLE, NOISE[0]),
     ),
-    "DM-27": (
+    "DM-28": (
         lambda: X1,
         lambda: (X1 - np.sqrt(1 - ALPHA[1]) * NOISE[1]) / np.sqrt(ALPHA[1]),
         lambda: samplers.ddpm_step(NOISE[1], X1, 1, 0, EXAMPLE),
     ),
-    "DM-29": (
+    "DM-30": (
         lambda: np.sqrt(forward.posterior_variance(3, 2, EXAMPLE)),
         lambda: np.sqrt(1 - ALPHA_BAR[3]),
         lambda: EXAMPLE.sigma[3],
