@@ -177,3 +177,4 @@ def test_range_of_the_linear_schedule():
     """W6: betas from 0.0001 to 0.02 in 1000 steps, as printed, end nearly in noise."""
     schedule = schedules.linear()
     assert (schedule.T, f"{schedule.beta[1]:g}", f"{schedule.beta[1000]:g}") == (1000, "0.0001", "0.02")
+    assert forward.prior_kl(X0, schedule) < 1e-3
