@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +29,20 @@ def main(areas: Sequence[str] = (), folder: Path = vectors.FOLDER) -> None:
 
 def files(areas: Sequence[str] = ()) -> dict[str, str]:
     """The text of every file of these areas, or of all, by its path in the folder of vectors."""
-    tables = cases.tables()
-    found = {"tables.json": _text({name: vectors.encode(table) for name, table in tables.items()})}
-    listed = [case for case in cases.all_cases() if not areas or operations.operations()[case.operation].area in areas]
-    for name, group in groupby(sorted(listed, key=lambda case: case.operation), key=lambda case: case.operation):
-        operation = operations.operations()[name]
-        found[f"{operation.area}/{name}.json"] = file(operation, list(group), tables)
-    return found
+    names = [name for name, operation in operations.operations().items() if not areas or operation.area in areas]
+    found = {"tables.json": _text({name: vectors.encode(table) for name, table in cases.tables().items()})}
+    with ProcessPoolExecutor() as pool:
+        texts = pool.map(file, names)
+    return found | {f"{operations.operations()[name].area}/{name}.json": text for name, text in zip(names, texts, strict=True)}
 
 
-def file(operation: operations.Operation, asked: list[cases.Case], tables: dict[str, Any]) -> str:
+def file(name: str) -> str:
     """The text of one operation's file."""
-    entries = [_entry(operation, case, tables, number) for number, case in enumerate(asked, 1)]
-    kills = [judge.killed(operation, case, expected, tables) for case, (_, expected) in zip(asked, entries, strict=True)]
+    operation, asked = operations.operations()[name], [case for case in cases.all_cases() if case.operation == name]
+    entries = [_entry(operation, case, number) for number, case in enumerate(asked, 1)]
+    kills = [
+        judge.killed(operation, prepared(case.inputs), expected, case.tolerance) for case, (_, expected) in zip(asked, entries, strict=True)
+    ]
     mutants = sorted({name for names in kills for name in names})
     numbers = {name: i for i, name in enumerate(mutants)}
     listed = [{**entry, "kills": [numbers[name] for name in names]} for (entry, _), names in zip(entries, kills, strict=True)]
@@ -57,8 +58,8 @@ def file(operation: operations.Operation, asked: list[cases.Case], tables: dict[
     return _text({**head, "cases": listed})
 
 
-def _entry(operation: operations.Operation, case: cases.Case, tables: dict[str, Any], number: int) -> tuple[dict[str, Any], Any]:
-    expected = None if case.error else answer(operation, case.inputs, tables)
+def _entry(operation: operations.Operation, case: cases.Case, number: int) -> tuple[dict[str, Any], Any]:
+    expected = None if case.error else answer(operation, case.inputs)
     entry = {
         "id": f"{operation.name}/{number}",
         "level": case.level,
@@ -71,21 +72,21 @@ def _entry(operation: operations.Operation, case: cases.Case, tables: dict[str, 
     return entry, None if expected is None else {name: rounded(np.asarray(value)) for name, value in expected.items()}
 
 
-def answer(operation: operations.Operation, inputs: dict[str, Any], tables: dict[str, Any]) -> dict[str, Any]:
+def answer(operation: operations.Operation, inputs: dict[str, Any]) -> dict[str, Any]:
     """The outputs at 50 digits, with no float on the way."""
-    exact_inputs = prepared(inputs, tables, exact)
+    exact_inputs = prepared(inputs, exact)
     with no_floats():
         return operations.call(operation, exact_inputs)
 
 
-def prepared(inputs: dict[str, Any], tables: dict[str, Any], to: Any = lambda value: value) -> dict[str, Any]:
+def prepared(inputs: dict[str, Any], to: Any = lambda value: value) -> dict[str, Any]:
     """Inputs as a formula takes them: tables looked up, numbers converted, models built."""
     found = {}
     for name, value in inputs.items():
         if isinstance(value, cases.Table):
-            value = _table(value.name) if to is exact else tables[value.name]
+            value = _table(value.name) if to is exact else cases.tables()[value.name]
         elif isinstance(value, dict):
-            value = models.build(prepared(value, tables, to))
+            value = models.build(prepared(value, to))
         else:
             value = to(value)
         found[name] = value

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cases, catalogue, compare, mutants, operations
+from . import catalogue, compare, mutants, operations
 from .mutants import Mutant
 
 
@@ -34,15 +34,12 @@ def outcome(operation: operations.Operation, mutant: Mutant | None, inputs: dict
         return None
 
 
-def killed(operation: operations.Operation, case: cases.Case, expected: dict[str, Any] | None, tables: dict[str, Any]) -> list[str]:
-    """The names of the mutants whose answer to a case is not the specification's."""
-    from .generate import prepared
-
-    inputs = prepared(case.inputs, tables)
+def killed(operation: operations.Operation, inputs: dict[str, Any], expected: dict[str, Any] | None, tolerance: str) -> list[str]:
+    """The names of the mutants whose answer to a question is not the specification's; where only an error is right, any answer is wrong."""
     if expected is None:
         return [f"unchecked: {operation.name}"]
-    return [
-        mutant.name
-        for mutant in hunted(operation.name)
-        if (got := outcome(operation, mutant, inputs)) is None or compare.difference(got, expected, case.tolerance) is not None
-    ]
+    bounded = compare.bounds(expected, tolerance)
+    hunt = hunted(operation.name)
+    with np.errstate(all="ignore"):
+        answers = ((mutant, outcome(operation, mutant, inputs)) for mutant in hunt)
+        return [mutant.name for mutant, answer in answers if answer is None or not compare.within(answer, bounded)]

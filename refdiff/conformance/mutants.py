@@ -51,7 +51,7 @@ def trees() -> dict[str, ast.FunctionDef]:
             (tree,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
             assert isinstance(tree, ast.FunctionDef)
             if ast.get_docstring(tree) is not None:
-                tree.body = tree.body[1:]
+                tree.body, tree.decorator_list = tree.body[1:], []
             found[function.__name__] = tree
     return found
 
@@ -82,7 +82,7 @@ def affects(mutant: Mutant, operation: str) -> bool:
 
 @cache
 def _plain() -> dict[str, Any]:
-    return {function.__name__: function for area in AREAS for function in functions(area)}
+    return {function.__name__: inspect.unwrap(function) for area in AREAS for function in functions(area)}
 
 
 @cache

@@ -55,7 +55,7 @@ def _chains() -> Iterator[Case]:
         inputs = {"states": numbers((len(grid), 2, 2), len(grid)), "grid": np.array(grid), "betas": Table("three")}
         yield Case("trajectory_log_density", inputs, minimal=True)
     model = {"model": "gaussian", "mean": 0.75, "variance": 0.25, "kind": "eps", "betas": Table("three")}
-    for grid in ([3, 2, 1], [3, 1]):
+    for grid in ([3, 2, 1, 0], [3, 1, 0]):
         inputs = {"states": numbers((len(grid), 2, 2), 9), "grid": np.array(grid), "betas": Table("three"), "model": model}
         yield Case("reverse_log_density", inputs, minimal=True)
     for shape in SHAPES:

@@ -81,10 +81,10 @@ def trajectory_log_density(states, grid, betas):
 
 
 def reverse_log_density(states, grid, betas, model):
-    """R5 -> log_density: log p(x_{t_1}) + sum log p(x_s | x_t) of a chain whose last time is not 0; model(x, t) gives eps; beta-tilde."""
+    """R5 -> log_density: log p(x_{t_1}) + sum log p(x_s | x_t) of a chain in the order of its grid; model(x, t) gives eps; Sigma = beta."""
     total = log_density(states[0], 0 * states[0], 1)
     for i in range(len(grid) - 1):
-        kernel = reverse_kernel(model(states[i], grid[i]), states[i], grid[i], grid[i + 1], betas, "eps", "posterior")
+        kernel = reverse_kernel(model(states[i], grid[i]), states[i], grid[i], grid[i + 1], betas, "eps", "beta")
         total = total + log_density(states[i + 1], *kernel)
     return total
 

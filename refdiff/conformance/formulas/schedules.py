@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..numbers import after_one, cos, event_sum, log, pi, sigmoid, sqrt
+from ..numbers import after_one, cos, event_sum, log, pi, remembered, sigmoid, sqrt
 
 
 def linear(T, beta_start, beta_end):
@@ -32,6 +32,7 @@ def sigmoid_betas(T, start, end, tau, beta_max):
     return np.minimum(1 - f[1:] / f[:-1], beta_max)
 
 
+@remembered
 def alpha_bar(betas):
     """F3 -> alpha_bar: the products of 1 - beta_i up to t, (T + 1,), the first of them 1."""
     return after_one(np.cumprod(1 - betas))

@@ -1,1 +1,29 @@
-"""refdiff's answers: guidance."""
+"""refdiff's answers: guidance by a classifier and without one."""
+
+from ... import guidance as text
+from ... import layers, schedules
+
+
+def classifier_score(score, gradient, gamma):
+    return text.classifier_score(score, gradient, gamma)
+
+
+def classifier_eps(eps, gradient, gamma, t, betas):
+    return text.classifier_eps(eps, gradient, gamma, t, schedules.from_betas(betas))
+
+
+def classifier_free(unconditional, conditional, gamma):
+    return text.classifier_free(unconditional, conditional, gamma)
+
+
+def classifier_free_w(unconditional, conditional, w):
+    return text.classifier_free(unconditional, conditional, text.scale_from_w(w))
+
+
+def classifier_gradient_linear(x, y, weight, bias):
+    logits, vjp = layers.linear({"w": weight, "b": bias}, x)
+    return text.classifier_gradient(logits, vjp, y)
+
+
+def drop_labels(y, uniform, probability, no_label):
+    return text.drop_labels(y, uniform, probability, no_label)
