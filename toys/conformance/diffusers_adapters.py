@@ -21,6 +21,7 @@ from refdiff.conformance.adapter import Skip
 
 KINDS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 Model = Callable[[Any, Any], Any]
+diffusers.utils.logging.set_verbosity_error()
 
 
 class Scheduler:
@@ -85,7 +86,7 @@ class DDPM(Scheduler):
         if variance not in self.variances:
             raise Skip(f"another class has {variance}")
         made = self.scheduler(betas, kind, clip, variance_type=self.variances[variance])
-        made.set_timesteps(timesteps=[one(t) - 1] + [one(s) - 1] * (s != 0))
+        made.set_timesteps(timesteps=[int(one(t)) - 1] + ([int(one(s)) - 1] if s else []))
         return made
 
     def ddpm_step(
@@ -207,7 +208,8 @@ class DDIM(Scheduler):
         return self.step(self.between(t, s, betas, kind, clip), prediction, x_t, t, noise, eta).prev_sample
 
     def to_x0(self, prediction: Any, x_t: Any, t: int, betas: Any, kind: str) -> Any:
-        return self.step(self.between(one(t), 0, betas, kind), prediction, x_t, t, 0 * x_t, 0.0).pred_original_sample
+        index(one(t))
+        return self.step(self.between(t, 0, betas, kind), prediction, x_t, t, 0 * x_t, 0.0).pred_original_sample
 
     def step(self, made: Any, prediction: Any, x_t: Any, t: int, noise: Any, eta: float) -> Any:
         return made.step(torch.tensor(prediction), t - 1, torch.tensor(x_t), eta, variance_noise=torch.tensor(noise))
@@ -291,4 +293,4 @@ class Guidance:
 
     def _guided(self, unconditional: Any, conditional: Any, scale: float, original: bool) -> Any:
         guider = ClassifierFreeGuidance(guidance_scale=scale, use_original_formulation=original)
-        return guider(torch.tensor(conditional), torch.tensor(unconditional)).pred
+        return guider.forward(torch.tensor(conditional), torch.tensor(unconditional)).pred

@@ -6,17 +6,24 @@ schedule is a table of sigmas. The sampler computes in the precision of its sigm
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from importlib.metadata import version as version_of
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
-import smalldiffusion as sd
 import torch
-from smalldiffusion.diffusion import sigmas_from_betas
 
 from refdiff.conformance.adapter import Skip
+
+if importlib.util.find_spec("torchvision") is None:  # smalldiffusion takes it in for its data sets, which are not asked here
+    sys.modules["torchvision"] = MagicMock()
+
+import smalldiffusion as sd  # noqa: E402
+from smalldiffusion.diffusion import sigmas_from_betas  # noqa: E402
 
 Model = Callable[[Any, Any], Any]
 VERSION = version_of("smalldiffusion")
@@ -92,30 +99,15 @@ class OwnGrid(Sampler):
 
 
 class Tables:
-    """Schedules, in float32; from sigma back to alpha_bar and betas."""
+    """sigmas_from_betas, read as alpha_bar and SNR."""
 
-    version, precision = VERSION, "float32"
-
-    def linear(self, T: int, beta_start: float, beta_end: float) -> Any:
-        return betas_of(sd.ScheduleDDPM(T, beta_start, beta_end))
-
-    def quadratic(self, T: int, beta_start: float, beta_end: float) -> Any:
-        return betas_of(sd.ScheduleLDM(T, beta_start, beta_end))
+    version = VERSION
 
     def alpha_bar(self, betas: Any) -> Any:
-        return np.append(1, alpha_bar_of(sigmas_from_betas(torch.tensor(betas))))
+        return np.append(1, 1 / (1 + sigmas_from_betas(torch.tensor(betas)) ** 2))
 
     def snr(self, betas: Any) -> Any:
         return 1 / sigmas_from_betas(torch.tensor(betas)) ** 2
-
-
-def alpha_bar_of(sigmas: Any) -> Any:
-    return 1 / (1 + np.asarray(sigmas, dtype=np.float64) ** 2)
-
-
-def betas_of(schedule: Any) -> Any:
-    table = np.append(1, alpha_bar_of(schedule.sigmas))
-    return 1 - table[1:] / table[:-1]
 
 
 class Predictions:
@@ -124,8 +116,8 @@ class Predictions:
     version = VERSION
 
     def to_eps(self, prediction: Any, x_t: Any, t: int, betas: Any, kind: str) -> Any:
-        if kind not in ("eps", "x0", "v") or np.ndim(t):
-            raise Skip("eps, x0 and v, at one time")
+        if kind not in ("eps", "x0", "v") or np.ndim(t) or t == 0:
+            raise Skip("eps, x0 and v, at one time that has a sigma")
         wrapped = {"eps": lambda cls: cls, "x0": sd.PredX0, "v": sd.PredV}[kind]
         sigma = sigmas_from_betas(torch.tensor(betas))[t - 1]
         model = wrapped(Constant)()
