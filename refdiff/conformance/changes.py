@@ -72,7 +72,7 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
 def _is_shape(node: ast.AST) -> bool:
     """What only shapes an array, such as 0 * signal or len(x): no mistake of interest is made there."""
     text = ast.unparse(node) if isinstance(node, ast.expr) else ""
-    return text.startswith(("0 * ", "1 + 0 * ", "-1 + 0 * ", "range(", "len(", "per_example(")) or (
+    return text.startswith(("0 * ", "1 + 0 * ", "-1 + 0 * ", "range(", "len(", "per_example(", "pi(")) or (
         isinstance(node, ast.Attribute | ast.Call)
         and (".reshape(" in text or ".shape" in text)
         and not text.startswith(("event", "sqrt", "exp"))
@@ -99,8 +99,8 @@ def _replacements(node: ast.expr, known: set[str]) -> Iterator[str]:
         yield from _names(node.id, known)
     elif isinstance(node, ast.Constant) and type(node.value) is int:
         yield from {0: ["1"], 1: ["0", "2"], 2: ["1", "3"], 1000: ["1"]}.get(node.value, [f"{node.value - 1}"])
-    elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Lt):
-        yield f"{ast.unparse(node.left)} <= {ast.unparse(node.comparators[0])}"
+    elif isinstance(node, ast.Compare):
+        yield from _comparisons(node)
     elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and not any(isinstance(each, ast.Slice) for each in node.elts):
         yield f"({ast.unparse(node.elts[1])}, {ast.unparse(node.elts[0])})"
 
@@ -119,15 +119,26 @@ def _calls(node: ast.Call) -> Iterator[str]:
 
 def _indices(node: ast.Subscript) -> Iterator[str]:
     table, index = ast.unparse(node.value), ast.unparse(node.slice)
-    if isinstance(node.slice, ast.Name | ast.BinOp):
+    if isinstance(node.slice, ast.Name | ast.BinOp | ast.Call):
         yield f"{table}[{index} - 1]"
         yield f"{table}[{index} + 1]"
+
+
+def _comparisons(node: ast.Compare) -> Iterator[str]:
+    left, right = ast.unparse(node.left), ast.unparse(node.comparators[0])
+    if isinstance(node.ops[0], ast.Lt):
+        yield f"{left} <= {right}"
+        yield f"{left} >= {right}"
+    elif right == "0" or right == "None":
+        yield "False"
 
 
 def _names(name: str, known: set[str]) -> Iterator[str]:
     for first, second in TWINS:
         if name in (first, second) and {first, second} <= known:
             yield second if name == first else first
+    if name in ("t", "s"):
+        yield from (f"{name} - 1", f"{name} + 1")
     if name in SCALES:
         yield from (f"sqrt({name})", f"{name} ** 2", f"(1 - {name})")
 
@@ -148,7 +159,14 @@ def _around(operation: Operation) -> Iterator[tuple[str, Wrap]]:
             yield f"input {name} - 1", _input(name, lambda x: x - 1)
         if name in ("betas", "grid", "times", "states"):
             yield f"input {name} reversed", _input(name, lambda x: x[::-1])
+        if name == "t" and "path" in operation.inputs:
+            yield "input t: 1 - t", _input(name, lambda t: 1 - t)
     for name in operation.outputs:
+        if name in ("betas", "alpha_bar", "snr", "log_snr", "grid", "states"):
+            yield f"output {name} reversed", _output(operation, name, lambda x: x[::-1])
+            yield f"output {name} without its first entry", _output(operation, name, lambda x: x[1:])
+            yield f"output {name} without its last entry", _output(operation, name, lambda x: x[:-1])
+            yield f"output {name}, each one place later", _output(operation, name, lambda x: np.roll(x, 1, axis=0))
         yield f"output {name} negated", _output(operation, name, lambda x: -x)
         yield f"output {name} doubled", _output(operation, name, lambda x: 2 * x)
         yield f"output {name} halved", _output(operation, name, lambda x: x / 2)

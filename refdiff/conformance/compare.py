@@ -14,6 +14,7 @@ TOLERANCES = {  # class: what an error is measured against, and what it may be i
     "sharp": ("each element", {"float64": 1e-13, "float32": 1e-4}),
 }
 FLOOR = 1e-14  # of the largest element: what "each" forgives where the right answer is 0
+TINY = 1e-18  # and at any size: variances of 0 are often kept above it, for their logarithm
 
 
 class Difference(NamedTuple):
@@ -85,5 +86,5 @@ def allowed(want: Any, tolerance: str, precision: str) -> Any:
         return 0.0
     if kind == "each element":
         floor = FLOOR if precision == "float64" else 1e-6
-        return np.where(np.isfinite(want), rates[precision] * abs(want) + floor * largest, 0)
+        return np.where(np.isfinite(want), rates[precision] * abs(want) + floor * largest + TINY, 0)
     return rates[precision] * max(largest, 1e-3)

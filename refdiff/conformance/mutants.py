@@ -100,6 +100,12 @@ def _namespace(edits: tuple[Edit, ...]) -> dict[str, Any]:
     return space
 
 
+@cache
+def among(replacement: Callable[..., Any]) -> Callable[..., Any]:
+    """A formula written elsewhere, as if it stood among the others."""
+    return FunctionType(replacement.__code__, _namespace(()), replacement.__name__, replacement.__defaults__)
+
+
 def rewritten(tree: ast.FunctionDef, edits: list[Edit]) -> ast.FunctionDef:
     """A copy of the tree with the edits made."""
     copy = ast.parse(ast.unparse(tree)).body[0]

@@ -70,7 +70,7 @@ def transition(t, s, betas):
 def prior_kl(x0, betas):
     """F6 -> kl: D(q(x_T | x_0) || N(0, I)) in nats, (B,)."""
     ab = alpha_bar(betas)[-1]
-    return event_sum((1 - ab) + ab * x0**2 - 1 - log(1 - ab) + 0 * x0) / 2
+    return event_sum((1 - ab) + ab * x0**2 - 1 - log(1 - ab)) / 2
 
 
 def grid(kind, T, S):
