@@ -103,14 +103,14 @@ class DDPM(Scheduler):
         clip: float | None = None,
     ) -> Any:
         made = self.between(t, s, betas, kind, clip, variance)
-        return stepped(made, with_channels(prediction, self.output(mix, t, s, betas)), t, x_t, noise)
+        return stepped(made, with_channels(prediction, self.output(mix)), t, x_t, noise)
 
-    def output(self, mix: Any, t: int, s: int, betas: Any) -> Any:
-        """The network's output beside its prediction, for a learned variance: 2 mix - 1."""
+    def output(self, mix: Any) -> Any:
+        """The network's output beside its prediction, for a learned variance: "learned_range" takes -1..1."""
         return None if mix is None else 2 * mix - 1
 
     def model_variance(self, variance: str, x_t: Any, t: int, s: int, betas: Any, mix: Any = None) -> Any:
-        made, output = self.between(t, s, betas, variance=variance), self.output(mix, t, s, betas)
+        made, output = self.between(t, s, betas, variance=variance), self.output(mix)
         got = made._get_variance(torch.tensor(t - 1), None if output is None else torch.tensor(output))
         return torch.exp(got) if made.variance_type == "learned_range" else got
 
@@ -166,15 +166,12 @@ class DDPMLargeLog(DDPM):
 
 
 class DDPMLearned(DDPM):
-    """variance_type="learned", given what the networks of guided-diffusion put out under that name: the variance's logarithm."""
+    """variance_type="learned", which takes the network's output as it is."""
 
     variances = {"posterior": "fixed_small", "learned": "learned"}
 
-    def output(self, mix: Any, t: int, s: int, betas: Any) -> Any:
-        if mix is None:
-            return None
-        ends = [float(DDPM().model_variance(variance, None, t, s, betas)) for variance in ("posterior", "beta")]
-        return (1 - mix) * np.log(ends[0]) + mix * np.log(ends[1])
+    def output(self, mix: Any) -> Any:
+        return mix
 
 
 class DDPMLinspace(DDPM):
