@@ -30,10 +30,15 @@ def main(areas: Sequence[str] = (), folder: Path = vectors.FOLDER) -> None:
 def files(areas: Sequence[str] = ()) -> dict[str, str]:
     """The text of every file of these areas, or of all, by its path in the folder of vectors."""
     names = [name for name, operation in operations.operations().items() if not areas or operation.area in areas]
-    found = {"tables.json": _text({name: vectors.encode(table) for name, table in cases.tables().items()})}
+    found = {"tables.json": tables_text()}
     with ProcessPoolExecutor() as pool:
         texts = pool.map(file, names)
     return found | {f"{operations.operations()[name].area}/{name}.json": text for name, text in zip(names, texts, strict=True)}
+
+
+def tables_text() -> str:
+    """The text of the file of tables."""
+    return _text({name: vectors.encode(table) for name, table in cases.tables().items()})
 
 
 def file(name: str) -> str:
