@@ -43,9 +43,7 @@ class Euler:
         made.set_timesteps(timesteps=(grid[:-1] - 1).tolist())
         return made
 
-    def ddim_sample(
-        self, model: Model, grid: Any, x: Any, noise: Any, betas: Any, eta: float, kind: str, clip: float | None = None
-    ) -> Any:
+    def ddim_sample(self, model: Model, grid: Any, x: Any, noise: Any, betas: Any, eta: float, kind: str, clip: float | None = None) -> Any:
         made = self.scheduler(grid, betas, eta, kind, clip)
         state, states = torch.tensor(x) * root(made.sigmas[0]), [x]
         for i, time in enumerate(made.timesteps):
@@ -78,9 +76,7 @@ class DPMSolver(Euler):
     make = diffusers.DPMSolverMultistepScheduler
     options = {"solver_order": 1}
 
-    def ddim_sample(
-        self, model: Model, grid: Any, x: Any, noise: Any, betas: Any, eta: float, kind: str, clip: float | None = None
-    ) -> Any:
+    def ddim_sample(self, model: Model, grid: Any, x: Any, noise: Any, betas: Any, eta: float, kind: str, clip: float | None = None) -> Any:
         made, states = self.scheduler(grid, betas, eta, kind, clip), [x]
         for t in grid[:-1].tolist():
             output = torch.tensor(model(states[-1], t))

@@ -34,9 +34,7 @@ class Sampler:
 
     version = VERSION
 
-    def ddim_sample(
-        self, model: Model, grid: Any, x: Any, noise: Any, betas: Any, eta: float, kind: str, clip: float | None = None
-    ) -> Any:
+    def ddim_sample(self, model: Model, grid: Any, x: Any, noise: Any, betas: Any, eta: float, kind: str, clip: float | None = None) -> Any:
         if eta:
             raise Skip("mu is not eta")
         return self._walk(model, grid, x, noise, betas, kind, clip, mu=0.0)
