@@ -7,7 +7,7 @@ table it holds, it is given the same products in float64, so that a report shows
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import diffusers
 import numpy as np
@@ -26,7 +26,7 @@ class Scheduler:
     version = diffusers.__version__
     make: Any = diffusers.DDIMScheduler
     spacing = "leading"
-    options: dict[str, Any] = {}
+    options: ClassVar[dict[str, Any]] = {}
 
     def scheduler(self, betas: Any, kind: str = "eps", clip: float | None = None, **more: Any) -> Any:
         """The library's scheduler for these betas, its table in float64."""
@@ -121,4 +121,4 @@ class DDIMTrailing(DDIM):
 class DDIMAlphaNotOne(DDIM):
     """set_alpha_to_one=False, as the configurations of Stable Diffusion have it."""
 
-    options = {"set_alpha_to_one": False}
+    options: ClassVar[dict[str, Any]] = {"set_alpha_to_one": False}

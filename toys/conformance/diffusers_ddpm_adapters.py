@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import diffusers
@@ -19,7 +19,7 @@ class DDPM(Scheduler):
     """DDPMScheduler; the variance asked for chooses variance_type."""
 
     make = diffusers.DDPMScheduler
-    variances = {"posterior": "fixed_small", "beta": "fixed_large", "learned": "learned_range"}
+    variances: ClassVar[dict[str, str]] = {"posterior": "fixed_small", "beta": "fixed_large", "learned": "learned_range"}
 
     def between(self, t: int, s: int, betas: Any, kind: str = "eps", clip: float | None = None, variance: str = "posterior") -> Any:
         """A scheduler whose next time after t is s."""
@@ -93,14 +93,14 @@ def with_channels(prediction: Any, output: Any) -> Any:
 class DDPMSmallLog(DDPM):
     """variance_type="fixed_small_log"."""
 
-    variances = {"posterior": "fixed_small_log"}
+    variances: ClassVar[dict[str, str]] = {"posterior": "fixed_small_log"}
     model_variance = posterior = posterior_variance = reverse_kernel = None  # type: ignore[assignment]
 
 
 class DDPMLargeLog(DDPM):
     """variance_type="fixed_large_log"."""
 
-    variances = {"beta": "fixed_large_log"}
+    variances: ClassVar[dict[str, str]] = {"beta": "fixed_large_log"}
     model_variance = posterior = posterior_variance = reverse_kernel = None  # type: ignore[assignment]
     mean_from_eps = None  # type: ignore[assignment]
 
@@ -108,7 +108,7 @@ class DDPMLargeLog(DDPM):
 class DDPMLearned(DDPM):
     """variance_type="learned", which takes the network's output as it is."""
 
-    variances = {"posterior": "fixed_small", "learned": "learned"}
+    variances: ClassVar[dict[str, str]] = {"posterior": "fixed_small", "learned": "learned"}
 
     def output(self, mix: Any) -> Any:
         return mix

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import diffusers
 import numpy as np
@@ -74,7 +74,7 @@ class TimeEmbedding:
     """get_timestep_embedding with its defaults: sines first, frequencies with / (half - 1). In float32."""
 
     version, precision = diffusers.__version__, "float32"
-    options: dict[str, Any] = {}
+    options: ClassVar[dict[str, Any]] = {}
 
     def time_features(self, t: Any, features: int) -> Any:
         return get_timestep_embedding(torch.tensor(t), features, **self.options)
@@ -83,7 +83,7 @@ class TimeEmbedding:
 class TimeEmbeddingOfStableDiffusion(TimeEmbedding):
     """The same with the options of its U-Nets: cosines first, frequencies with / half."""
 
-    options = {"flip_sin_to_cos": True, "downscale_freq_shift": 0}
+    options: ClassVar[dict[str, Any]] = {"flip_sin_to_cos": True, "downscale_freq_shift": 0}
 
 
 class Average:

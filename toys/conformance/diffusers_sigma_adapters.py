@@ -7,7 +7,7 @@ DDIM step is Euler's. DPM-Solver++ of order 1 is the same step in our coordinate
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import diffusers
 import numpy as np
@@ -25,7 +25,7 @@ class Euler:
     version, precision = diffusers.__version__, "float32"
     make: Any = diffusers.EulerDiscreteScheduler
     spacing = "linspace"
-    options: dict[str, Any] = {}
+    options: ClassVar[dict[str, Any]] = {}
 
     def grid(self, kind: str, T: int, S: int) -> Any:
         """The times of set_timesteps, with the 0 that its last step goes to; they need not be integers."""
@@ -67,14 +67,14 @@ class EulerTrailing(Euler):
 class EulerLogLinear(Euler):
     """interpolation_type="log_linear"."""
 
-    options = {"interpolation_type": "log_linear"}
+    options: ClassVar[dict[str, Any]] = {"interpolation_type": "log_linear"}
 
 
 class DPMSolver(Euler):
     """DPMSolverMultistepScheduler with solver_order=1: DDIM with eta = 0, in our own coordinates."""
 
     make = diffusers.DPMSolverMultistepScheduler
-    options = {"solver_order": 1}
+    options: ClassVar[dict[str, Any]] = {"solver_order": 1}
 
     def ddim_sample(self, model: Model, grid: Any, x: Any, noise: Any, betas: Any, eta: float, kind: str, clip: float | None = None) -> Any:
         made, states = self.scheduler(grid, betas, eta, kind, clip), [x]

@@ -22,8 +22,8 @@ from refdiff.conformance.adapter import Skip
 if importlib.util.find_spec("torchvision") is None:  # smalldiffusion takes it in for its data sets, which are not asked here
     sys.modules["torchvision"] = MagicMock()
 
-import smalldiffusion as sd  # noqa: E402
-from smalldiffusion.diffusion import sigmas_from_betas  # noqa: E402
+import smalldiffusion as sd
+from smalldiffusion.diffusion import sigmas_from_betas
 
 Model = Callable[[Any, Any], Any]
 VERSION = version_of("smalldiffusion")
