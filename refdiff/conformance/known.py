@@ -6,6 +6,7 @@ Edits are (formula, expression, what it becomes), every occurrence; D-numbers in
 from typing import Any
 
 from . import departures
+from .known_real import REAL
 
 Entry = tuple[str, Any]
 
@@ -234,4 +235,4 @@ GUIDANCE: dict[str, Entry] = {
     ),
 }
 
-KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE
+KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE | REAL
