@@ -161,6 +161,13 @@ def _around(operation: Operation) -> Iterator[tuple[str, Wrap]]:
             yield f"input {name} reversed", _input(name, lambda x: x[::-1])
         if name == "t" and "path" in operation.inputs:
             yield "input t: 1 - t", _input(name, lambda t: 1 - t)
+    spreads = [
+        name for name in operation.inputs if name in ("variance", "variance1", "variance2", "std") and "betas" not in operation.inputs
+    ]
+    if spreads:
+        yield f"{' and '.join(spreads)} read as a logarithm", _inputs(spreads, np.exp)
+        yield f"{' and '.join(spreads)} squared", _inputs(spreads, lambda x: x**2)
+        yield f"square root of {' and '.join(spreads)}", _inputs(spreads, lambda x: x**0.5)
     for name in operation.outputs:
         if name in ("betas", "alpha_bar", "snr", "log_snr", "grid", "states"):
             yield f"output {name} reversed", _output(operation, name, lambda x: x[::-1])
@@ -183,6 +190,10 @@ def _logarithm(x: Any) -> Any:
 
 def _input(name: str, change: Callable[[Any], Any]) -> Wrap:
     return lambda formula: lambda **inputs: formula(**{**inputs, name: change(inputs[name])})
+
+
+def _inputs(names: list[str], change: Callable[[Any], Any]) -> Wrap:
+    return lambda formula: lambda **inputs: formula(**{**inputs, **{name: change(inputs[name]) for name in names}})
 
 
 def _output(operation: Operation, name: str, change: Callable[[Any], Any]) -> Wrap:

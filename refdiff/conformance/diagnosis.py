@@ -101,16 +101,17 @@ def _answer(name: str, mutant: Mutant, result: Result) -> dict[str, Any] | None:
 def _near(got: Any, answer: Any, want: Any, precision: str) -> bool:
     if got is None or answer is None:
         return False
-    try:
-        got, answer = np.broadcast_arrays(np.asarray(got, dtype=float), np.asarray(answer, dtype=float))
-    except (ValueError, TypeError):
+    got, answer = np.asarray(got), np.asarray(answer)
+    if got.dtype.kind not in "biuf" or answer.dtype.kind not in "biuf":
         return False
-    if got.shape != np.shape(want) and np.broadcast_shapes(got.shape, np.shape(want)) != np.shape(want):
-        return bool(np.array_equal(got, answer, equal_nan=True))
+    try:
+        got, answer = (np.broadcast_to(x, np.shape(want)).astype(np.float64) for x in (got, answer))
+    except ValueError:
+        return bool(np.array_equal(got, answer))
     finite = np.isfinite(answer)
     if not np.array_equal(finite, np.isfinite(got)) or not np.array_equal(got[~finite], answer[~finite], equal_nan=True):
         return False
     with np.errstate(all="ignore"):
-        scale = np.broadcast_to(abs(answer - want), got.shape)[finite].max(initial=0)
+        scale = abs(answer - want)[finite].max(initial=0)
         size = abs(answer[finite]).max(initial=0)
         return bool((abs(got - answer)[finite] <= min(MATCH[precision] * scale, 1e-2 * size) + compare.FLOOR * size).all())

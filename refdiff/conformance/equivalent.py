@@ -1,6 +1,8 @@
 """Composed mutants that no vector can tell from the specification, and why."""
 
-EQUIVALENT = {
+from .equivalent_elbo import EQUIVALENT as ELBO
+
+EQUIVALENT = ELBO | {
     "trajectory_log_density: log_density(states[i], sqrt(alpha) * states[i + 1], beta) -> "
     "log_density(sqrt(alpha) * states[i + 1], states[i], beta)": "a Gaussian's density is symmetric in value and mean",
     "reverse_log_density: log_density(states[0], 0 * states[0], 1) -> "

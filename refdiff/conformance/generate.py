@@ -45,9 +45,7 @@ def file(name: str) -> str:
     """The text of one operation's file."""
     operation, asked = operations.operations()[name], [case for case in cases.all_cases() if case.operation == name]
     entries = [_entry(operation, case, number) for number, case in enumerate(asked, 1)]
-    kills = [
-        judge.killed(operation, prepared(case.inputs), expected, case.tolerance) for case, (_, expected) in zip(asked, entries, strict=True)
-    ]
+    kills = [judge.killed(operation, case.inputs, expected, case.tolerance) for case, (_, expected) in zip(asked, entries, strict=True)]
     mutants = sorted({name for names in kills for name in names})
     numbers = {name: i for i, name in enumerate(mutants)}
     listed = [{**entry, "kills": [numbers[name] for name in names]} for (entry, _), names in zip(entries, kills, strict=True)]

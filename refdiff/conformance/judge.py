@@ -9,6 +9,7 @@ import numpy as np
 
 from . import catalogue, compare, mutants, operations
 from .mutants import Mutant
+from .numbers import exact, rounded
 
 
 @cache
@@ -26,20 +27,26 @@ def hunted(operation: str) -> tuple[Mutant, ...]:
 
 
 def outcome(operation: operations.Operation, mutant: Mutant | None, inputs: dict[str, Any]) -> dict[str, Any] | None:
-    """What a mutant answers in float64, None for an error of any kind."""
+    """What a mutant answers, None for an error of any kind; in float64, or at 50 digits where such inputs go in."""
     try:
         with np.errstate(all="ignore"):
-            return operations.call(operation, inputs, mutants.formula(operation.name, mutant))
+            answers = operations.call(operation, inputs, mutants.formula(operation.name, mutant))
+            return {name: rounded(np.asarray(value)) for name, value in answers.items()}
     except Exception:
         return None
 
 
-def killed(operation: operations.Operation, inputs: dict[str, Any], expected: dict[str, Any] | None, tolerance: str) -> list[str]:
-    """The names of the mutants whose answer to a question is not the specification's; where only an error is right, any answer is wrong."""
+def killed(operation: operations.Operation, given: dict[str, Any], expected: dict[str, Any] | None, tolerance: str) -> list[str]:
+    """The names of the mutants whose answer to a question is not the specification's; where only an error is right, any answer is wrong.
+
+    Mutants are judged in float64, or at 50 digits where that is not enough for the formula itself.
+    """
+    from .generate import prepared
+
     if expected is None:
         return [f"unchecked: {operation.name}"]
-    bounded = compare.bounds(expected, tolerance)
-    hunt = hunted(operation.name)
+    bounded, inputs = compare.bounds(expected, tolerance), prepared(given)
+    if not compare.within(outcome(operation, None, inputs) or {}, bounded):
+        inputs = prepared(given, exact)
     with np.errstate(all="ignore"):
-        answers = ((mutant, outcome(operation, mutant, inputs)) for mutant in hunt)
-        return [mutant.name for mutant, answer in answers if answer is None or not compare.within(answer, bounded)]
+        return [m.name for m in hunted(operation.name) if not compare.within(outcome(operation, m, inputs) or {}, bounded)]

@@ -5,7 +5,7 @@ Edits are (formula, expression, what it becomes), every occurrence; D-numbers in
 
 from typing import Any
 
-from . import departures
+from . import departures, known_elbo
 from .known_real import REAL
 
 Entry = tuple[str, Any]
@@ -235,4 +235,6 @@ GUIDANCE: dict[str, Entry] = {
     ),
 }
 
-KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE | REAL
+ELBO: dict[str, Entry] = {f"{edits[0][0]}: {text}": (text, edits) for edits, text in known_elbo.KNOWN}
+
+KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE | ELBO | REAL

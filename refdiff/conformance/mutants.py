@@ -64,7 +64,10 @@ def closure(name: str) -> frozenset[str]:
         function = todo.pop()
         if function not in found:
             found.add(function)
-            todo += [node.id for node in ast.walk(trees()[function]) if isinstance(node, ast.Name) and node.id in trees()]
+            nodes = list(ast.walk(trees()[function]))
+            own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+            own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+            todo += [node.id for node in nodes if isinstance(node, ast.Name) and node.id in trees() and node.id not in own]
     return frozenset(found)
 
 

@@ -100,3 +100,40 @@ def event_sum(x: Any) -> Any:
 def event_mean(x: Any) -> Any:
     """Mean over all but the first axis; no formula uses it, but a mutant takes it for `event_sum`."""
     return event_sum(x) / (x.size // len(x))
+
+
+def identity(matrix: Any) -> Any:
+    """The identity of a matrix's size and precision."""
+    return np.eye(len(matrix), dtype=int) + 0 * matrix
+
+
+def trace(matrix: Any) -> Any:
+    """The sum of the diagonal."""
+    return sum(matrix[i, i] for i in range(len(matrix)))
+
+
+def log_det(matrix: Any) -> Any:
+    """The logarithm of the determinant of a positive definite matrix (d, d)."""
+    upper, _ = _eliminated(matrix, identity(matrix))
+    return sum(log(upper[i, i]) for i in range(len(upper)))
+
+
+def solve(matrix: Any, right: Any) -> Any:
+    """X of matrix X = right, for a positive definite matrix (d, d) and right (d, ...)."""
+    upper, x = _eliminated(matrix, right)
+    for i in reversed(range(len(x))):
+        for j in range(i + 1, len(x)):
+            x[i] = x[i] - upper[i, j] * x[j]
+        x[i] = x[i] / upper[i, i]
+    return x
+
+
+def _eliminated(matrix: Any, right: Any) -> tuple[Any, Any]:
+    """Gauss's elimination, without exchanging rows: the upper triangle, and the right side as it goes along."""
+    upper, side = 1 * matrix, 1 * right
+    for i in range(len(upper)):
+        for j in range(i + 1, len(upper)):
+            factor = upper[j, i] / upper[i, i]
+            upper[j] = upper[j] - factor * upper[i]
+            side[j] = side[j] - factor * side[i]
+    return upper, side

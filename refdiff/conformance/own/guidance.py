@@ -1,7 +1,8 @@
 """refdiff's answers: guidance by a classifier and without one."""
 
 from ... import guidance as text
-from ... import layers, schedules
+from ... import layers
+from .schedules import schedule_of
 
 
 def classifier_score(score, gradient, gamma):
@@ -9,7 +10,7 @@ def classifier_score(score, gradient, gamma):
 
 
 def classifier_eps(eps, gradient, gamma, t, betas):
-    return text.classifier_eps(eps, gradient, gamma, t, schedules.from_betas(betas))
+    return text.classifier_eps(eps, gradient, gamma, t, schedule_of(betas))
 
 
 def classifier_free(unconditional, conditional, gamma):

@@ -2,26 +2,27 @@
 
 import numpy as np
 
-from ... import predict, schedules
+from ... import predict
 from ... import samplers as text
+from .schedules import schedule_of
 
 
 def ddpm_step(prediction, x_t, t, s, betas, noise, kind, variance, mix=None, clip=None):
-    schedule = schedules.from_betas(betas)
+    schedule = schedule_of(betas)
     if clip is not None:
         prediction = predict.clip_x0(prediction, x_t, t, schedule, kind, clip)
     return text.ddpm_step(prediction, x_t, t, s, schedule, noise, kind, variance, mix)
 
 
 def ddim_step(prediction, x_t, t, s, betas, noise, eta, kind, clip=None):
-    schedule = schedules.from_betas(betas)
+    schedule = schedule_of(betas)
     if clip is not None:
         prediction = predict.clip_x0(prediction, x_t, t, schedule, kind, clip)
     return text.ddim_step(prediction, x_t, t, s, schedule, noise, eta, kind)
 
 
 def ddim_inversion_step(prediction, x_s, s, t, betas, kind):
-    return text.ddim_inversion_step(prediction, x_s, s, t, schedules.from_betas(betas), kind=kind)
+    return text.ddim_inversion_step(prediction, x_s, s, t, schedule_of(betas), kind=kind)
 
 
 def ddpm_sample(model, grid, x, noise, betas, kind, variance, clip=None):
@@ -39,7 +40,7 @@ def ddim_sample(model, grid, x, noise, betas, eta, kind, clip=None):
 
 
 def ddim_invert(model, grid, x, betas, kind):
-    step = text.stepper(text.ddim_inversion_step, schedules.from_betas(betas), kind=kind)
+    step = text.stepper(text.ddim_inversion_step, schedule_of(betas), kind=kind)
     return np.stack(list(text.sample(model, step, grid, x)))
 
 
@@ -65,4 +66,4 @@ def slerp(a, b, weight):
 
 
 def shared_noise_interpolation(x0_a, x0_b, weight, t, betas, noise):
-    return text.shared_noise_interpolation(x0_a, x0_b, weight, t, schedules.from_betas(betas), noise)
+    return text.shared_noise_interpolation(x0_a, x0_b, weight, t, schedule_of(betas), noise)

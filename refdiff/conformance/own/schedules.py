@@ -1,6 +1,20 @@
 """refdiff's answers: schedules and grids."""
 
+from functools import lru_cache
+
+import numpy as np
+
 from ... import forward, schedules
+
+
+def schedule_of(betas):
+    """The schedule of a table that many vectors share, made once."""
+    return _schedule(np.asarray(betas).tobytes(), betas.dtype)
+
+
+@lru_cache
+def _schedule(data, dtype):
+    return schedules.from_betas(np.frombuffer(data, dtype))
 
 
 def linear(T, beta_start, beta_end):
@@ -20,15 +34,15 @@ def sigmoid_betas(T, start, end, tau, beta_max):
 
 
 def alpha_bar(betas):
-    return schedules.from_betas(betas).alpha_bar
+    return schedule_of(betas).alpha_bar
 
 
 def snr(betas):
-    return schedules.from_betas(betas).snr[1:]
+    return schedule_of(betas).snr[1:]
 
 
 def log_snr(betas):
-    return schedules.from_betas(betas).log_snr[1:]
+    return schedule_of(betas).log_snr[1:]
 
 
 def from_log_snr(log_snr):
@@ -36,15 +50,15 @@ def from_log_snr(log_snr):
 
 
 def zero_terminal_snr(betas):
-    return schedules.zero_terminal_snr(schedules.from_betas(betas)).alpha_bar
+    return schedules.zero_terminal_snr(schedule_of(betas)).alpha_bar
 
 
 def transition(t, s, betas):
-    return schedules.from_betas(betas).transition(t, s)
+    return schedule_of(betas).transition(t, s)
 
 
 def prior_kl(x0, betas):
-    return forward.prior_kl(x0, schedules.from_betas(betas))
+    return forward.prior_kl(x0, schedule_of(betas))
 
 
 def grid(kind, T, S):
