@@ -12,6 +12,10 @@ class Skip(Exception):
     """Raised by an implementation that does not have what a case asks for: the case is skipped, not failed."""
 
 
+class Broken(Exception):
+    """Raised by a way in that could not put a question or read an answer: the case is errored, even where an error is right."""
+
+
 class Implementation(Protocol):
     """What the runner asks: whether an operation is there, and its answer."""
 

@@ -1,16 +1,14 @@
-"""The small changes that mutants are composed of: what one expression of a formula may become, and what may happen around a formula."""
+"""The small changes that mutants are composed of: what one expression of a formula may become."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
-import numpy as np
-
+from .around import around
 from .mutants import Edit, Mutant, trees
-from .operations import Operation, operations
+from .operations import operations
 
 TWINS = (  # names that are easily taken for each other
     ("t", "s"), ("x0", "x_t"), ("x0", "noise"), ("x_t", "noise"), ("eps", "x_t"), ("x0", "eps"), ("data", "noise"), ("signal", "sigma"),
@@ -24,6 +22,7 @@ SCALES = {
     "beta1", "beta2", "decay", "tilde", "limit",
 }  # fmt: skip
 SIGNS = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
+REDUCED = {"sum": "mean", "mean": "sum"}
 UNWRAPPED = {"sqrt", "exp", "log", "sin", "cos", "tanh", "sigmoid"}
 
 
@@ -39,7 +38,7 @@ def composed() -> dict[str, Mutant]:
                 label = f"{name}: {text} ({count})"
             found[label] = Mutant(label, edits)
     for operation in operations().values():
-        for text, wrap in _around(operation):
+        for text, wrap in around(operation):
             label = f"{operation.name}: {text}"
             found[label] = Mutant(label, (), operation.name, wrap)
     return found
@@ -51,12 +50,14 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
     known = {node.id for node in nodes if isinstance(node, ast.Name)} | {node.arg for node in nodes if isinstance(node, ast.arg)}
     skipped = {id(node) for outer in nodes if _is_shape(outer) for node in ast.walk(outer)}
     skipped |= {id(node) for outer in nodes if isinstance(outer, ast.arguments | ast.Dict) for node in ast.walk(outer)}
+    skipped |= {id(node) for outer in nodes if ast.unparse(outer).startswith("like(") for node in _precision(outer)}
     for place, node in enumerate(nodes):
         if isinstance(node, ast.expr) and id(node) not in skipped and not isinstance(getattr(node, "ctx", None), ast.Store):
             old = ast.unparse(node)
             for new in _replacements(node, known):
                 new = ast.unparse(ast.parse(new, mode="eval"))
-                yield (Edit(name, place, old, new),), f"{old} -> {new}"
+                if new != old:
+                    yield (Edit(name, place, old, new),), f"{old} -> {new}"
     for first, second in TWINS:
         if {first, second} <= {node.id for node in nodes if isinstance(node, ast.Name)}:
             other = {first: second, second: first}
@@ -67,6 +68,11 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
             )
             if len(edits) > 1:
                 yield edits, f"{first} <-> {second}"
+
+
+def _precision(node: ast.AST) -> Iterator[ast.AST]:
+    """Of like(number, x), x: it says only how precise the number is."""
+    return ast.walk(node.args[1]) if isinstance(node, ast.Call) else iter(())
 
 
 def _is_shape(node: ast.AST) -> bool:
@@ -95,6 +101,8 @@ def _replacements(node: ast.expr, known: set[str]) -> Iterator[str]:
         yield from _calls(node)
     elif isinstance(node, ast.Subscript):
         yield from _indices(node)
+    elif isinstance(node, ast.Attribute) and node.attr == "T":
+        yield ast.unparse(node.value)
     elif isinstance(node, ast.Name):
         yield from _names(node.id, known)
     elif isinstance(node, ast.Constant) and type(node.value) is int:
@@ -113,6 +121,9 @@ def _calls(node: ast.Call) -> Iterator[str]:
         yield f"event_mean({arguments[0]})"
     if name in ("np.minimum", "np.maximum", "np.clip"):
         yield arguments[0]
+    if isinstance(node.func, ast.Attribute) and node.func.attr in REDUCED and node.keywords:
+        of, keywords = ast.unparse(node.func.value), ", ".join(ast.unparse(keyword) for keyword in node.keywords)
+        yield f"{of}.{REDUCED[node.func.attr]}({keywords})"
     if len(arguments) > 1 and name in trees() and arguments[0] != arguments[1]:
         yield f"{name}({', '.join([arguments[1], arguments[0], *arguments[2:]])})"
 
@@ -141,69 +152,3 @@ def _names(name: str, known: set[str]) -> Iterator[str]:
         yield from (f"{name} - 1", f"{name} + 1")
     if name in SCALES:
         yield from (f"sqrt({name})", f"{name} ** 2", f"(1 - {name})")
-
-
-Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-def _around(operation: Operation) -> Iterator[tuple[str, Wrap]]:
-    """Changes of an operation's inputs and outputs."""
-    for name in operation.inputs:
-        if name in ("t", "s"):
-            yield f"input {name} - 1", _input(name, lambda t: t - 1)
-            yield f"input {name} + 1", _input(name, lambda t: t + 1)
-        if name in ("noise", "prediction", "eps", "gradient", "score", "dy"):
-            yield f"input {name} negated", _input(name, lambda x: -x)
-        if name in ("gamma", "w"):
-            yield f"input {name} + 1", _input(name, lambda x: x + 1)
-            yield f"input {name} - 1", _input(name, lambda x: x - 1)
-        if name in ("betas", "grid", "times", "states"):
-            yield f"input {name} reversed", _input(name, lambda x: x[::-1])
-        if name == "t" and "path" in operation.inputs:
-            yield "input t: 1 - t", _input(name, lambda t: 1 - t)
-    spreads = [
-        name for name in operation.inputs if name in ("variance", "variance1", "variance2", "std") and "betas" not in operation.inputs
-    ]
-    if spreads:
-        yield f"{' and '.join(spreads)} read as a logarithm", _inputs(spreads, np.exp)
-        yield f"{' and '.join(spreads)} squared", _inputs(spreads, lambda x: x**2)
-        yield f"square root of {' and '.join(spreads)}", _inputs(spreads, lambda x: x**0.5)
-    for name in operation.outputs:
-        if name in ("betas", "alpha_bar", "snr", "log_snr", "grid", "states"):
-            yield f"output {name} reversed", _output(operation, name, lambda x: x[::-1])
-            yield f"output {name} without its first entry", _output(operation, name, lambda x: x[1:])
-            yield f"output {name} without its last entry", _output(operation, name, lambda x: x[:-1])
-            yield f"output {name}, each one place later", _output(operation, name, lambda x: np.roll(x, 1, axis=0))
-        yield f"output {name} negated", _output(operation, name, lambda x: -x)
-        yield f"output {name} doubled", _output(operation, name, lambda x: 2 * x)
-        yield f"output {name} halved", _output(operation, name, lambda x: x / 2)
-        yield f"output {name}: its square root", _output(operation, name, lambda x: abs(x) ** 0.5)
-        yield f"output {name}: its logarithm", _output(operation, name, _logarithm)
-        yield f"output {name}: the batch's mean", _output(operation, name, lambda x: np.mean(x, axis=0))
-        yield f"output {name}: in bits", _output(operation, name, lambda x: x / np.log(2))
-
-
-def _logarithm(x: Any) -> Any:
-    with np.errstate(all="ignore"):
-        return np.log(x)
-
-
-def _input(name: str, change: Callable[[Any], Any]) -> Wrap:
-    return lambda formula: lambda **inputs: formula(**{**inputs, name: change(inputs[name])})
-
-
-def _inputs(names: list[str], change: Callable[[Any], Any]) -> Wrap:
-    return lambda formula: lambda **inputs: formula(**{**inputs, **{name: change(inputs[name]) for name in names}})
-
-
-def _output(operation: Operation, name: str, change: Callable[[Any], Any]) -> Wrap:
-    from .operations import named
-
-    def wrap(formula: Callable[..., Any]) -> Callable[..., Any]:
-        def changed(**inputs: Any) -> dict[str, Any]:
-            outputs = named(operation, formula(**inputs))
-            return {**outputs, name: change(np.asarray(outputs[name]))}
-
-        return changed
-
-    return wrap

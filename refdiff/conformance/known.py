@@ -5,7 +5,7 @@ Edits are (formula, expression, what it becomes), every occurrence; D-numbers in
 
 from typing import Any
 
-from . import departures, known_elbo
+from . import departures, known_elbo, known_layers
 from .known_real import REAL
 
 Entry = tuple[str, Any]
@@ -236,5 +236,6 @@ GUIDANCE: dict[str, Entry] = {
 }
 
 ELBO: dict[str, Entry] = {f"{edits[0][0]}: {text}": (text, edits) for edits, text in known_elbo.KNOWN}
+LAYERS: dict[str, Entry] = {f"{edits[0][0]}: {text}": (text, list(edits)) for text, edits in known_layers.KNOWN}
 
-KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE | ELBO | REAL
+KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE | ELBO | LAYERS | REAL

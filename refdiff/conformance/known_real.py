@@ -75,4 +75,14 @@ REAL: dict[str, tuple[str, Any]] = {
         "noise levels go in equal steps of log sigma, whatever the times, and stop at t = 1 [D10]",
         ("ddim_sample", departures.ddim_sample_log_linear),
     ),
+    "average-warms-up": (
+        "the average's decay is 0 at first, then min(decay, k / (9 + k)) for update k",
+        [
+            (
+                "ema",
+                "decay * average + (1 - decay) * each",
+                "each + (min(decay, (1 + len(averages)) / (10 + len(averages))) if averages else 0) * (average - each)",
+            )
+        ],
+    ),
 }

@@ -64,11 +64,15 @@ def closure(name: str) -> frozenset[str]:
         function = todo.pop()
         if function not in found:
             found.add(function)
-            nodes = list(ast.walk(trees()[function]))
-            own = {node.arg for node in nodes if isinstance(node, ast.arg)}
-            own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-            todo += [node.id for node in nodes if isinstance(node, ast.Name) and node.id in trees() and node.id not in own]
+            todo += _called(trees()[function])
     return frozenset(found)
+
+
+def _called(tree: ast.FunctionDef) -> list[str]:
+    """The formulas that this one names, other than by an argument or variable of the same name."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    own = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | {n.id for n in names if isinstance(n.ctx, ast.Store)}
+    return [node.id for node in names if node.id in trees() and node.id not in own]
 
 
 def formula(operation: str, mutant: Mutant | None = None) -> Callable[..., Any]:

@@ -62,6 +62,11 @@ def pi(x: Any) -> Any:
     return +_mp().pi if is_exact(x) else np.pi
 
 
+def like(number: int, x: Any) -> Any:
+    """A whole number, as precise as the array x."""
+    return number * x.ravel()[0] ** 0
+
+
 def sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x))."""
     return 1 / (1 + exp(-x))

@@ -10,7 +10,10 @@ from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
-AREAS = ("schedules", "forward", "predict", "gaussian", "elbo", "latent", "samplers", "flow", "guidance", "layers", "optim", "training")
+AREAS = (
+    "schedules", "forward", "predict", "gaussian", "elbo", "latent", "samplers", "flow", "guidance",
+    "layers", "images", "attention", "unet", "optim", "training",
+)  # fmt: skip
 
 _HEAD = re.compile(r"((?:[A-Z]\d(?:, )?)+) -> ([\w, ]+): ", re.S)
 

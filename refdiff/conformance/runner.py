@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import compare, models
-from .adapter import Implementation, Skip
+from .adapter import Broken, Implementation, Skip
 from .operations import named, operations
 from .vectors import Vector, load
 
@@ -57,6 +57,8 @@ def check(implementation: Implementation, vector: Vector) -> Result:
             }
     except (Skip, NotImplementedError) as reason:
         return Result(vector, "skipped", message=str(reason))
+    except Broken as error:
+        return Result(vector, "errored", message=str(error))
     except Exception as error:
         if vector.expected is None:
             return Result(vector, "passed", message=f"{type(error).__name__}: {error}")
