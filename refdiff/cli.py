@@ -18,6 +18,8 @@ The executable specification of diffusion and flow-matching models.
 
   refdiff demo             a diffusion and a flow learn two moons, every sampler is measured: under a minute
   refdiff demo --oracle    the same with exact models, and the order at which each sampler converges: seconds
+  refdiff check MODULE     your implementation against the equations, with a diagnosis
+  refdiff check --template an adapter to fill in
   refdiff eq               all equations: id, name, function, source
   refdiff eq R2            one equation, its function as it runs, and where it is tested
   refdiff dialects         the conventions of other libraries, side by side
@@ -30,6 +32,7 @@ more examples:
   refdiff demo --guidance 2 --out pictures
   refdiff demo --quick --no-gif
   refdiff demo --backend gpu
+  refdiff check my.adapter --format html --out report.html
 
 exit codes: 0 all well, 1 a check failed, 2 wrong usage, 130 interrupted
 """
@@ -62,9 +65,10 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = argparse.ArgumentParser("refdiff", description=PAGE, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"refdiff {__version__}")
-    top.set_defaults(work=lambda _: top.error("no command; allowed: demo, eq, dialects"))
+    top.set_defaults(work=lambda _: top.error("no command; allowed: demo, check, eq, dialects"))
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
+    _add_check(commands)
     _add_eq(commands)
     _add_dialects(commands)
     return top
@@ -88,6 +92,12 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--backend", choices=("cpu", "gpu"), default="cpu", help="where networks learn and samplers draw (default cpu)")
     demo.add_argument("--no-gif", action="store_true", help="write no animation")
     demo.set_defaults(work=lambda arguments: _demo(demo, arguments))
+
+
+def _add_check(commands: Any) -> None:
+    from .conformance import command
+
+    command.add(commands)
 
 
 def _add_eq(commands: Any) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refdiff.conformance import adapter, catalogue, compare, diagnosis, generate, judge, mutants, operations, runner, vectors
-from refdiff.conformance.equivalent import EQUIVALENT
+from refdiff.conformance.known.equivalent import EQUIVALENT
 
 OPERATIONS = operations.operations()
 VECTORS = vectors.load()

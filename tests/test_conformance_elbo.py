@@ -10,9 +10,9 @@ import pytest
 from refdiff.conformance import adapter, catalogue, compare, judge, models, mutants, operations, own, runner, vectors
 from refdiff.conformance.cases import numbers
 from refdiff.conformance.cases.gaussian import covariance as spd
-from refdiff.conformance.equivalent_elbo import EQUIVALENT
 from refdiff.conformance.formulas import elbo, forward, gaussian, latent
-from refdiff.conformance.known_elbo import KNOWN
+from refdiff.conformance.known.elbo import KNOWN
+from refdiff.conformance.known.equivalent_elbo import EQUIVALENT
 from refdiff.conformance.numbers import exact, identity, log_det, solve, trace
 
 AREAS = ("gaussian", "elbo", "latent")

@@ -6,8 +6,8 @@ import pytest
 
 from refdiff.conformance import cases, catalogue, compare, generate, judge, mutants, operations, own, runner
 from refdiff.conformance.adapter import Adapter
-from refdiff.conformance.equivalent_layers import EQUIVALENT
-from refdiff.conformance.known_layers import KNOWN
+from refdiff.conformance.known.equivalent_layers import EQUIVALENT
+from refdiff.conformance.known.layers import KNOWN
 from refdiff.conformance.numbers import exact
 
 AREAS = ("layers", "images", "attention", "unet", "optim", "training")

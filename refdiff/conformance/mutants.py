@@ -8,9 +8,10 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from collections import deque
 from collections.abc import Callable
-from functools import cache
-from types import FunctionType
+from functools import cache, lru_cache
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,7 +93,7 @@ def _plain() -> dict[str, Any]:
     return {function.__name__: inspect.unwrap(function) for area in AREAS for function in functions(area)}
 
 
-@cache
+@lru_cache(maxsize=8192)
 def _namespace(edits: tuple[Edit, ...]) -> dict[str, Any]:
     """All formulas, bound to each other anew, those of the edits rewritten."""
     space = {**_plain()[next(iter(_plain()))].__globals__, "np": np, "permutations": __import__("itertools").permutations}
@@ -100,11 +101,17 @@ def _namespace(edits: tuple[Edit, ...]) -> dict[str, Any]:
     changed = {edit.function for edit in edits}
     for name, function in _plain().items():
         if name in changed:
-            tree = rewritten(trees()[name], [edit for edit in edits if edit.function == name])
-            exec(compile(ast.Module([tree], []), f"<{name}>", "exec"), space)
-        else:
+            exec(_code(name, tuple(edit for edit in edits if edit.function == name)), space)
+        elif changed & closure(name):
             space[name] = FunctionType(function.__code__, space, name, function.__defaults__)
+        else:
+            space[name] = function
     return space
+
+
+@lru_cache(maxsize=8192)
+def _code(name: str, edits: tuple[Edit, ...]) -> CodeType:
+    return compile(ast.Module([rewritten(trees()[name], list(edits))], []), f"<{name}>", "exec")
 
 
 @cache
@@ -115,13 +122,41 @@ def among(replacement: Callable[..., Any]) -> Callable[..., Any]:
 
 def rewritten(tree: ast.FunctionDef, edits: list[Edit]) -> ast.FunctionDef:
     """A copy of the tree with the edits made."""
-    copy = ast.parse(ast.unparse(tree)).body[0]
+    copy, paths = ast.parse(_text(tree)).body[0], _paths(_text(tree))
     assert isinstance(copy, ast.FunctionDef)
-    nodes = list(ast.walk(copy))
-    wanted = {id(nodes[edit.place]): ast.parse(edit.new, mode="eval").body for edit in edits}
+    found = [(_follow(copy, paths[edit.place][:-1]), paths[edit.place][-1], edit.new) for edit in edits]
+    for parent, (field, index), new in found:
+        expression = ast.parse(new, mode="eval").body
+        if index is None:
+            setattr(parent, field, expression)
+        else:
+            getattr(parent, field)[index] = expression
+    return copy
 
-    class Replace(ast.NodeTransformer):
-        def visit(self, node: ast.AST) -> Any:
-            return wanted[id(node)] if id(node) in wanted else super().visit(node)
 
-    return ast.fix_missing_locations(Replace().visit(copy))
+@cache
+def _text(tree: ast.FunctionDef) -> str:
+    return ast.unparse(tree)
+
+
+Path = tuple[tuple[str, int | None], ...]  # fields, and places in those that are lists, from the root of a tree to a node
+
+
+@cache
+def _paths(text: str) -> list[Path]:
+    """The path to every node, in the order of `ast.walk`."""
+    todo: deque[tuple[ast.AST, Path]] = deque([(ast.parse(text).body[0], ())])
+    found = []
+    while todo:
+        node, path = todo.popleft()
+        found.append(path)
+        for field, value in ast.iter_fields(node):
+            each = enumerate(value) if isinstance(value, list) else [(None, value)]
+            todo.extend((child, (*path, (field, i))) for i, child in each if isinstance(child, ast.AST))
+    return found
+
+
+def _follow(node: ast.AST, path: Path) -> ast.AST:
+    for field, index in path:
+        node = getattr(node, field) if index is None else getattr(node, field)[index]
+    return node

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from . import departures
+from .. import departures
 
 _LINSPACE = "1 + half_up((i - 1) * (T - 1), S - 1) if S > 1 else np.array([T])"
 _FIXED = "tilde if variance == 'posterior' else beta"
 _TILDE = "(1 - ab[s]) / (1 - ab[t]) * beta"
 
-REAL: dict[str, tuple[str, Any]] = {
+KNOWN: dict[str, tuple[str, Any]] = {
     "linspace-without-its-end": (
         "linspace takes S + 1 points and leaves out the lowest, so the last step is a leap to 0 [D4]",
         [("grid", _LINSPACE, "1 + np.round(i * ((T - 1) / S)).astype(int)")],

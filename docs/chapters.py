@@ -1,0 +1,24 @@
+"""The order of the book: parts, their pages, and the modules whose every public function a page has to show."""
+
+PARTS: dict[str, dict[str, list[str]]] = {
+    "Start": {"index": [], "notation": [], "map": []},
+    "Noise": {
+        "schedules": ["tables", "schedules"],
+        "gaussian": ["gaussian"],
+        "forward": ["forward"],
+        "reverse": ["reverse"],
+        "predict": ["predict"],
+    },
+    "Bounds and flows": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"]},
+    "Sampling": {"samplers": ["ode", "samplers"], "guidance": ["guidance", "classifier"], "oracles": ["oracles"]},
+    "Networks": {
+        "layers": ["layers"],
+        "convolution": ["convolution", "normalize"],
+        "attention": ["attention"],
+        "mlp": ["mlp"],
+        "unet": ["residual", "unet", "unet_init"],
+    },
+    "Practice": {"training": ["optim", "training", "tree"], "rng": ["rng"], "metrics": ["metrics"], "io": ["io"]},
+    "About": {"gallery": [], "gpu": [], "mutation": [], "errata": [], "references": []},
+}
+PAGES = {page: modules for part in PARTS.values() for page, modules in part.items()}

@@ -1,0 +1,45 @@
+"""Whether a built site is whole: every link, anchor and picture inside it is there, and every formula became one."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Page(NamedTuple):
+    """The anchors, links and plain text of a page."""
+
+    anchors: set[str]
+    links: list[str]
+    text: str
+
+
+def read(path: Path) -> Page:
+    html = path.read_text(encoding="utf-8")
+    links = [unescape(link) for link in re.findall(r'<[^>]* (?:href|src)="([^"]*)"', html)]
+    text = re.sub(r"<(pre|code|script|math)\b.*?</\1>", "", html, flags=re.S)
+    return Page(set(re.findall(r' id="([^"]*)"', html)), list(dict.fromkeys(links)), unescape(re.sub(r"<[^>]*>", " ", text)))
+
+
+def problems(site: Path) -> list[str]:
+    """What is missing or left over, a line each."""
+    pages = {path.resolve(): read(path) for path in sorted(site.rglob("*.html"))}
+    found = []
+    for path, page in pages.items():
+        name = path.relative_to(site.resolve())
+        found += [f"{name}: {wrong}" for link in page.links if (wrong := _broken(link, path, pages))]
+        found += [f"{name}: a formula is left as {left!r}" for left in re.findall(r"\$\$.{0,40}|\\[a-z]{2,}.{0,20}", page.text)]
+        found += [f"{name}: a line is left as {left!r}" for left in re.findall(r"^::: .*", page.text, re.M)]
+    return found
+
+
+def _broken(link: str, path: Path, pages: dict[Path, Page]) -> str:
+    address, _, anchor = link.partition("#")
+    if re.match(r"https?:|data:|mailto:", address):
+        return "" if address.startswith(("https://arxiv.org/", "data:,")) else f"{link} needs a network"
+    target = (path.parent / address).resolve() if address else path
+    if not target.is_file():
+        return f"{link} does not exist"
+    return f"{link}: {target.name} has no such anchor" if anchor and target in pages and anchor not in pages[target].anchors else ""

@@ -1,0 +1,70 @@
+"""The book's pictures, drawn by matplotlib from what refdiff computes; `python -m docs.pictures NAME` writes one as a PNG.
+
+On the pages they are SVG without a background, once in the colours of light pages and once in those of dark ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from . import draw_models, draw_noise, draw_sampling
+from .canvas import DARK, STYLE, STYLE_OF_DARK
+
+PICTURES: dict[str, Callable[[], Any]] = {
+    "schedules": draw_noise.schedules,
+    "grids": draw_noise.grids,
+    "forward": draw_noise.forward,
+    "posterior": draw_noise.posterior,
+    "variances": draw_noise.variances,
+    "predictions": draw_noise.predictions,
+    "elbo": draw_models.elbo,
+    "importance": draw_models.importance,
+    "paths": draw_sampling.paths,
+    "convergence": draw_sampling.convergence,
+    "guidance": draw_sampling.guidance,
+    "scores": draw_sampling.scores,
+    "features": draw_models.features,
+    "unet": draw_models.unet,
+}
+
+
+def draw(folder: Path) -> None:
+    """Write all of them."""
+    from matplotlib import rc_context
+
+    for name, make in PICTURES.items():
+        with rc_context(STYLE):
+            light = StringIO()
+            make().savefig(light, format="svg", transparent=True, metadata={"Date": None})
+        (folder / f"{name}-light.svg").write_text(light.getvalue())
+        (folder / f"{name}-dark.svg").write_text(recoloured(light.getvalue()))
+
+
+def recoloured(svg: str) -> str:
+    """The same picture in the colours of a dark page."""
+    for colour, instead in DARK.items():
+        svg = svg.replace(colour, instead)
+    return svg.replace("<svg ", f"<svg {STYLE_OF_DARK} ", 1)
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(prog="python -m docs.pictures", description="Write one of the book's pictures.")
+    options.add_argument("name", choices=sorted(PICTURES), metavar="NAME", help=", ".join(PICTURES))
+    options.add_argument("--out", type=Path, help="the file (default NAME.png)")
+    return options
+
+
+def main() -> None:
+    from matplotlib import rc_context
+
+    asked = parser().parse_args()
+    with rc_context(STYLE):
+        PICTURES[asked.name]().savefig(asked.out or f"{asked.name}.png", dpi=150, facecolor="white")
+
+
+if __name__ == "__main__":
+    main()

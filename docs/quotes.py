@@ -1,0 +1,161 @@
+"""What pages quote, read from the files at every build: functions with their docstrings, tests, and the list of works."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from textwrap import dedent
+from typing import NamedTuple
+
+from refdiff.equations import EQUATIONS
+
+from .chapters import PAGES
+
+ROOT = Path(__file__).parent.parent
+SOURCE = re.compile(r"\s*Source:\s+((?:[A-Z]\d(?:,\s+)?)+)?\s*((?:\[[^\]]+\](?:,\s+)?)*)\.?")
+
+
+class BookError(Exception):
+    """Something a page asks for that is not there."""
+
+
+class Quote(NamedTuple):
+    """A function, class, method or constant: where it is, its docstring without the sources, its code without the docstring."""
+
+    name: str
+    path: str
+    line: int
+    doc: str
+    code: str
+    ids: list[str]
+    tags: list[str]
+
+
+class Test(NamedTuple):
+    """A test: where it is, what its docstring says it shows, and its text."""
+
+    name: str
+    line: int
+    says: str
+    text: str
+
+
+@cache
+def parsed(path: str) -> tuple[list[str], ast.Module]:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return text.splitlines(), ast.parse(text)
+
+
+def quote(name: str) -> Quote:
+    """What stands in refdiff under a name such as "forward.posterior" or "tables.Schedule.transition"."""
+    module, *inner = name.split(".")
+    path = f"refdiff/{module}.py"
+    if not inner or not (ROOT / path).exists():
+        raise BookError(f"there is no {name}: {path if inner else name} does not exist")
+    lines, tree = parsed(path)
+    body: list[ast.stmt] = tree.body
+    for part in inner:
+        at = next((i for i, node in enumerate(body) if _called(node) == part), None)
+        if at is None:
+            raise BookError(f"there is no {name} in {path}")
+        node, after, body = body[at], body[at + 1 : at + 2], getattr(body[at], "body", [])
+    note = body[:1] if body else after
+    doc = _text(note[0]) if note else ""
+    found = SOURCE.search(doc)
+    ids, tags = (re.findall(r"[A-Z]\d", found[1] or ""), re.findall(r"\[([^\]]+)\]", " ".join(found[2].split()))) if found else ([], [])
+    return Quote(name, path, node.lineno, SOURCE.sub("", doc), _code(lines, node, note if doc else []), ids, tags)
+
+
+def _called(node: ast.stmt) -> str:
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        return node.targets[0].id
+    return getattr(node, "name", "")
+
+
+def _text(node: ast.stmt) -> str:
+    value = getattr(node, "value", None)
+    return (
+        inspect.cleandoc(value.value)
+        if isinstance(node, ast.Expr) and isinstance(value, ast.Constant) and isinstance(value.value, str)
+        else ""
+    )
+
+
+def _code(lines: list[str], node: ast.stmt, note: list[ast.stmt]) -> str:
+    """Decorators and body without the docstring; of a class only what comes before its methods."""
+    first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
+    last = node.end_lineno or node.lineno
+    if isinstance(node, ast.ClassDef):
+        methods = [inner for inner in node.body if isinstance(inner, ast.FunctionDef)]
+        starts = [min([inner.lineno, *(each.lineno for each in inner.decorator_list)]) for inner in methods]
+        last = min([last, *(start - 1 for start in starts)])
+    left_out = {number for each in note for number in range(each.lineno, (each.end_lineno or 0) + 1)}
+    kept = [lines[number - 1] for number in range(first, last + 1) if number not in left_out]
+    return re.sub(r"(:(?:  #.*)?\n)\n+", r"\1", dedent("\n".join(kept)).strip())
+
+
+def public(module: str) -> Iterator[str]:
+    """Names of the documented functions, classes and methods of a module, in the order of its text."""
+    _, tree = parsed(f"refdiff/{module}.py")
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_") or not ast.get_docstring(node):
+            continue
+        yield f"{module}.{node.name}"
+        for inner in node.body if isinstance(node, ast.ClassDef) else []:
+            if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_") and ast.get_docstring(inner):
+                yield f"{module}.{node.name}.{inner.name}"
+
+
+@cache
+def tests() -> dict[str, Test]:
+    """Every test by its name for pytest, "tests/file.py::test"."""
+    found = {}
+    for path in sorted((ROOT / "tests").glob("test_*.py")):
+        lines, tree = parsed(f"tests/{path.name}")
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                name = f"tests/{path.name}::{node.name}"
+                says = " ".join((ast.get_docstring(node) or "").split())
+                text = "\n".join(lines[node.lineno - 1 - 3 * len(node.decorator_list) : node.end_lineno])
+                found[name] = Test(name, node.lineno, re.sub(r"^(?:[A-Z]\d(?:, )?)+: ", "", says), text)
+    return found
+
+
+@cache
+def proved() -> dict[str, list[str]]:
+    """Equation id -> names of its tests, as `refdiff eq` prints them."""
+    return json.loads((ROOT / "refdiff" / "tested.json").read_text())
+
+
+def proofs(quoted: Quote) -> list[Test]:
+    """Tests of its equations, or of the test files of its page's modules, that speak of it; if none does by name, all of its equations'."""
+    module, *_, last = quoted.name.split(".")
+    of_ids = [tests()[name] for id in quoted.ids for name in proved()[id] if name in tests()]
+    page = next((modules for modules in PAGES.values() if module in modules), [module])
+    own = [test for name, test in tests().items() if name.startswith(tuple(f"tests/test_{each}.py" for each in page))]
+    near = list(dict.fromkeys([*(test for test in own if test in of_ids), *of_ids, *own]))
+    return [test for test in near if re.search(rf"\b{last}\b", test.text)] or list(dict.fromkeys(of_ids))
+
+
+@cache
+def works() -> list[str]:
+    """The keys of docs/references.md."""
+    lines = (ROOT / "docs" / "references.md").read_text(encoding="utf-8").splitlines()
+    return [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:]
+
+
+def work(tag: str) -> str | None:
+    """The work that a tag such as "DDPM eq. 7" cites, or None."""
+    return max((key for key in works() if tag == key or tag.startswith(f"{key} ")), key=len, default=None)
+
+
+def vectors(id: str) -> list[str]:
+    """Conformance vectors of an equation: none yet. The one place to fill in, for the map and for every function's box."""
+    if id not in EQUATIONS:
+        raise BookError(f"there is no equation {id}")
+    return []

@@ -1,0 +1,76 @@
+"""The book in a real browser: no errors, every formula and picture shown, nothing wider than a phone. `pytest -m long tests/test_docs_browser.py`."""
+
+import functools
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import threading
+from html import unescape
+
+import pytest
+
+from docs import build
+from docs.chapters import PAGES
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROBE = """<!doctype html><meta charset="utf-8"><body><pre id="found"></pre><script>
+const pages = %s, found = {};
+async function look(page, width) {
+  const frame = document.createElement("iframe");
+  frame.style = `width: ${width}px; height: 900px; border: 0`;
+  frame.src = page;
+  document.body.append(frame);
+  await new Promise((done) => { frame.onload = done; });
+  const inside = frame.contentDocument;
+  for (const each of inside.querySelectorAll("details")) each.open = true;
+  for (const each of inside.images) each.loading = "eager";
+  const shown = [...inside.images].filter((each) => frame.contentWindow.getComputedStyle(each).display !== "none");
+  await Promise.all(shown.map((each) => each.decode().catch(() => {})));
+  const flat = [...inside.querySelectorAll("math")].filter((each) => { const box = each.getBoundingClientRect(); return !(box.width > 2 && box.height > 4); });
+  const result = { over: inside.documentElement.scrollWidth - width, formulas: inside.querySelectorAll("math").length, flat: flat.length,
+    errors: inside.querySelectorAll("merror").length, pictures: shown.length, broken: shown.filter((each) => !each.naturalWidth).length,
+    wide: [...inside.querySelectorAll("main *")].filter((each) => each.getBoundingClientRect().right > width + 1 && !each.closest(".wide, pre, figure, .math.block, .long")).map((each) => each.outerHTML.slice(0, 80)).slice(0, 3) };
+  const box = inside.getElementById("search");
+  box.value = "posterior";
+  box.oninput();
+  result.hits = inside.querySelectorAll("#results a").length;
+  frame.remove();
+  return result;
+}
+(async () => {
+  for (const page of pages) found[page] = [await look(page, 390), await look(page, 1300)];
+  document.getElementById("found").textContent = JSON.stringify(found);
+  document.title = "done";
+})();
+</script>"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.long
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome")
+def test_the_site_in_a_browser(tmp_path):
+    """Every page at phone and desk width: formulas and pictures have a size, search answers, nothing scrolls sideways, the console is silent."""
+    build.build(tmp_path)
+    (tmp_path / "probe.html").write_text(PROBE % json.dumps([f"{page}.html" for page in PAGES]))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=240000", "--dump-dom"]
+    address = f"http://127.0.0.1:{server.server_address[1]}/probe.html"
+    done = subprocess.run([BROWSER, *flags, address], capture_output=True, text=True, timeout=300)
+    server.shutdown()
+    server.server_close()
+    found = json.loads(unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)[1]))
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    assert set(found) == {f"{page}.html" for page in PAGES}
+    for page, views in found.items():
+        for view in views:
+            wrong = view["over"] > 0 or view["wide"] or view["flat"] + view["errors"] + view["broken"] or view["hits"] < 4
+            assert not wrong, f"{page}: {view}"
+    assert sum(views[0]["formulas"] for views in found.values()) > 400
+    assert sum(views[0]["pictures"] for views in found.values()) > 14
