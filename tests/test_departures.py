@@ -25,7 +25,7 @@ def rows():
 
 def asked(row):
     """Module, class and operation of a row's command."""
-    found = re.fullmatch(r"`dir\.(\w+):(\w+) --only (\w+)`", row[COMMAND])
+    found = re.fullmatch(r"`refdiff check toys\.conformance\.(\w+):(\w+) --only (\w+)`", row[COMMAND])
     assert found, row[COMMAND]
     return found.groups()
 
@@ -82,7 +82,7 @@ def test_62_trailing_grids_have_one_time_too_many(monkeypatch):
     assert (lengths.count(1), lengths.count(0)) == (62, 938) and "62 of the 1000" in PAGE
 
 
-UNASKED = re.findall(r"last sigma: ([\d.]+).*`../departures/bin/python -c \"(.+)\"`", PAGE)
+UNASKED = re.findall(r"last sigma: ([\d.]+).*`python -c \"(.+)\"`", PAGE)
 
 
 @pytest.mark.long
