@@ -19,6 +19,6 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "unet": ["residual", "unet", "unet_init"],
     },
     "Practice": {"training": ["optim", "training", "tree"], "rng": ["rng"], "metrics": ["metrics"], "io": ["io"]},
-    "About": {"gallery": [], "gpu": [], "mutation": [], "errata": [], "references": []},
+    "About": {"gallery": [], "gpu": [], "mutation": [], "departures": [], "errata": [], "references": []},
 }
 PAGES = {page: modules for part in PARTS.values() for page, modules in part.items()}
