@@ -45,6 +45,9 @@ def load(minimal: bool = False, folder: Path = FOLDER) -> tuple[Vector, ...]:
 def _vector(file: dict[str, Any], case: dict[str, Any], tables: dict[str, Any]) -> Vector:
     inputs = {name: decode(value, tables) for name, value in case["inputs"].items()}
     expected = None if case["expected"] == {"error": True} else {name: decode(value) for name, value in case["expected"].items()}
+    for value in (*inputs.values(), *(expected or {}).values()):
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
     kills = [file["mutants"][i] for i in case["kills"]]
     return Vector(
         case["id"], file["operation"], case["level"], case["tolerance"], case.get("minimal", False), case["tags"], inputs, expected, kills

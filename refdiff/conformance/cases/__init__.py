@@ -44,6 +44,10 @@ def all_cases() -> tuple[Case, ...]:
     for area in AREAS:
         for case in importlib.import_module(f"refdiff.conformance.cases.{area}").cases():
             found.setdefault(_question(case), _chosen(case))
+    for case in found.values():
+        for value in case.inputs.values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)  # for a mutant may work in place
     return tuple(found.values())
 
 
