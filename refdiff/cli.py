@@ -18,8 +18,12 @@ The executable specification of diffusion and flow-matching models.
 
   refdiff demo             a diffusion and a flow learn two moons, every sampler is measured: under a minute
   refdiff demo --oracle    the same with exact models, and the order at which each sampler converges: seconds
+  refdiff check MODULE     your implementation against the equations, with a diagnosis
+  refdiff check --template an adapter to fill in
   refdiff eq               all equations: id, name, function, source
   refdiff eq R2            one equation, its function as it runs, and where it is tested
+  refdiff dialects         the conventions of other libraries, side by side
+  refdiff dialects edm     one library, and where its conventions are visible
 """
 
 MORE = """\
@@ -28,6 +32,7 @@ more examples:
   refdiff demo --guidance 2 --out pictures
   refdiff demo --quick --no-gif
   refdiff demo --backend gpu
+  refdiff check my.adapter --format html --out report.html
 
 exit codes: 0 all well, 1 a check failed, 2 wrong usage, 130 interrupted
 """
@@ -60,10 +65,12 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = argparse.ArgumentParser("refdiff", description=PAGE, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"refdiff {__version__}")
-    top.set_defaults(work=lambda _: top.error("no command; allowed: demo, eq"))
+    top.set_defaults(work=lambda _: top.error("no command; allowed: demo, check, eq, dialects"))
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
+    _add_check(commands)
     _add_eq(commands)
+    _add_dialects(commands)
     return top
 
 
@@ -87,10 +94,23 @@ def _add_demo(commands: Any) -> None:
     demo.set_defaults(work=lambda arguments: _demo(demo, arguments))
 
 
+def _add_check(commands: Any) -> None:
+    from .conformance import command
+
+    command.add(commands)
+
+
 def _add_eq(commands: Any) -> None:
     eq = commands.add_parser("eq", help="list the equations, or show one", description="List the equations, or show one with its source.")
     eq.add_argument("id", nargs="?", metavar="ID", help="an equation, such as R2; without it, all are listed")
     eq.set_defaults(work=lambda arguments: _eq(eq, arguments))
+
+
+def _add_dialects(commands: Any) -> None:
+    text = "List the conventions of other libraries, or show one library with its sources."
+    dialects = commands.add_parser("dialects", help="list the conventions of other libraries, or show one", description=text)
+    dialects.add_argument("name", nargs="?", metavar="NAME", help="a dialect, such as edm; without it, all are listed")
+    dialects.set_defaults(work=lambda arguments: _dialects(dialects, arguments))
 
 
 def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
@@ -134,6 +154,16 @@ def _eq(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         print(equations.list_text() if arguments.id is None else equations.show_text(arguments.id))
     except ValueError as error:
         command.error(f"argument ID: {error}")
+    return 0
+
+
+def _dialects(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from .conformance import dialect_page
+
+    try:
+        print(dialect_page.list_text() if arguments.name is None else dialect_page.show_text(arguments.name))
+    except ValueError as error:
+        command.error(f"argument NAME: {error}")
     return 0
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import Array, GaussianPath, Time, check_arrays, check_choice, everywhere, holds, like
+from .arrays import Array, GaussianPath, Time, check_arrays, check_choice, check_number, everywhere, holds, like
 
 KINDS = ("x0", "eps", "v", "score", "velocity")
 
@@ -93,6 +93,18 @@ def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: 
     signal, sigma = path.signal_sigma(t)
     D = _determinant(signal * b - sigma * a, to, source, t)
     return like((a_to * b - a * b_to) / D, x_t) * x_t + like((signal * b_to - sigma * a_to) / D, x_t) * prediction
+
+
+def clip_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps", limit: float = 1.0) -> Array:
+    r"""The prediction of the same kind that implies the nearest x0 within -limit..limit: x0 is clipped, and all else follows it.
+
+    $$x_0' = \min(\max(x_0, -limit), limit), \qquad \epsilon' = (x_t - signal\, x_0') / \sigma$$
+
+    A sampler that clips x0 but keeps the eps of before mixes two predictions that x_t does not agree with. Source: R6 [DDPM sec. 3.3].
+    """
+    check_number("limit", limit, 0, open_low=True)
+    clipped = np.clip(to_x0(prediction, x_t, t, path, kind), -limit, limit)
+    return convert(clipped, x_t, t, path, "x0", kind)
 
 
 def tweedie_mean(x_t: Array, score: Array, t: Time, path: GaussianPath) -> Array:

@@ -1,0 +1,70 @@
+"""Ways in: a Python class with any of the operations as methods, found by its dotted name. A pipe to another program is in `pipe`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from typing import Any, Protocol
+
+
+class Skip(Exception):
+    """Raised by an implementation that does not have what a case asks for: the case is skipped, not failed."""
+
+
+class Broken(Exception):
+    """Raised by a way in that could not put a question or read an answer: the case is errored, even where an error is right."""
+
+
+class Implementation(Protocol):
+    """What the runner asks: whether an operation is there, and its answer."""
+
+    name: str
+    version: str
+    precision: str
+
+    def has(self, operation: str) -> bool: ...
+
+    def answer(self, operation: str, inputs: dict[str, Any]) -> Any: ...
+
+
+class Adapter:
+    """A Python object whose methods are operations, each taking its inputs by name and giving NumPy arrays back.
+
+    The object may say `name`, `version` and `precision` ("float64" or "float32"); arrays go in with that precision.
+    """
+
+    def __init__(self, target: Any) -> None:
+        self.target = target() if inspect.isclass(target) else target
+        described = type(self.target).__name__ if not inspect.ismodule(self.target) else self.target.__name__
+        self.name = str(getattr(self.target, "name", described))
+        self.version = str(getattr(self.target, "version", getattr(self.target, "__version__", "")))
+        self.precision = getattr(self.target, "precision", "float64")
+        if self.precision not in ("float64", "float32"):
+            raise ValueError(f"precision = {self.precision!r}; allowed: float64, float32")
+
+    def has(self, operation: str) -> bool:
+        """Whether the object has this operation."""
+        return callable(getattr(self.target, operation, None))
+
+    def answer(self, operation: str, inputs: dict[str, Any]) -> Any:
+        """What the object's method answers."""
+        return getattr(self.target, operation)(**inputs)
+
+
+def find(name: str) -> Adapter:
+    """The adapter of a dotted name: a module that holds operations or a class `Adapter`, or "module:Class"; looked for here, too."""
+    module_name, _, attribute = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as missing:
+        if missing.name != module_name.split(".")[0] and missing.name != module_name:
+            raise
+        raise ValueError(f"adapter = {name!r}: no module {module_name!r} here or installed; allowed: module or module:Class") from None
+    finally:
+        sys.path.remove("")
+    target = getattr(module, attribute or "Adapter", None)
+    if attribute and target is None:
+        raise ValueError(f"adapter = {name!r}: {module_name} has no {attribute!r}; allowed: the name of a class in it")
+    return Adapter(module if target is None else target)

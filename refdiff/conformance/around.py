@@ -1,0 +1,73 @@
+"""The small changes around a formula: what may happen to its inputs before, and to its outputs after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .operations import Operation, named
+
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def around(operation: Operation) -> Iterator[tuple[str, Wrap]]:
+    """Changes of an operation's inputs and outputs."""
+    for name in operation.inputs:
+        if name in ("t", "s"):
+            yield f"input {name} - 1", _input(name, lambda t: t - 1)
+            yield f"input {name} + 1", _input(name, lambda t: t + 1)
+        if name in ("noise", "prediction", "eps", "gradient", "score", "dy"):
+            yield f"input {name} negated", _input(name, lambda x: -x)
+        if name in ("gamma", "w"):
+            yield f"input {name} + 1", _input(name, lambda x: x + 1)
+            yield f"input {name} - 1", _input(name, lambda x: x - 1)
+        if name in ("betas", "grid", "times", "states"):
+            yield f"input {name} reversed", _input(name, lambda x: x[::-1])
+        if name == "t" and "path" in operation.inputs:
+            yield "input t: 1 - t", _input(name, lambda t: 1 - t)
+    spreads = [
+        name for name in operation.inputs if name in ("variance", "variance1", "variance2", "std") and "betas" not in operation.inputs
+    ]
+    if spreads:
+        yield f"{' and '.join(spreads)} read as a logarithm", _inputs(spreads, np.exp)
+        yield f"{' and '.join(spreads)} squared", _inputs(spreads, lambda x: x**2)
+        yield f"square root of {' and '.join(spreads)}", _inputs(spreads, lambda x: x**0.5)
+    for name in operation.outputs:
+        if name in ("betas", "alpha_bar", "snr", "log_snr", "grid", "states"):
+            yield f"output {name} reversed", _output(operation, name, lambda x: x[::-1])
+            yield f"output {name} without its first entry", _output(operation, name, lambda x: x[1:])
+            yield f"output {name} without its last entry", _output(operation, name, lambda x: x[:-1])
+            yield f"output {name}, each one place later", _output(operation, name, lambda x: np.roll(x, 1, axis=0))
+        yield f"output {name} negated", _output(operation, name, lambda x: -x)
+        yield f"output {name} doubled", _output(operation, name, lambda x: 2 * x)
+        yield f"output {name} halved", _output(operation, name, lambda x: x / 2)
+        yield f"output {name}: its square root", _output(operation, name, lambda x: abs(x) ** 0.5)
+        yield f"output {name}: its logarithm", _output(operation, name, _logarithm)
+        yield f"output {name}: the batch's mean", _output(operation, name, lambda x: np.mean(x, axis=0))
+        yield f"output {name}: in bits", _output(operation, name, lambda x: x / np.log(2))
+
+
+def _logarithm(x: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return np.log(x)
+
+
+def _input(name: str, change: Callable[[Any], Any]) -> Wrap:
+    return lambda formula: lambda **inputs: formula(**{**inputs, name: change(inputs[name])})
+
+
+def _inputs(names: list[str], change: Callable[[Any], Any]) -> Wrap:
+    return lambda formula: lambda **inputs: formula(**{**inputs, **{name: change(inputs[name]) for name in names}})
+
+
+def _output(operation: Operation, name: str, change: Callable[[Any], Any]) -> Wrap:
+    def wrap(formula: Callable[..., Any]) -> Callable[..., Any]:
+        def changed(**inputs: Any) -> dict[str, Any]:
+            outputs = named(operation, formula(**inputs))
+            return {**outputs, name: change(np.asarray(outputs[name]))}
+
+        return changed
+
+    return wrap

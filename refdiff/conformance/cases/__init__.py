@@ -1,0 +1,74 @@
+"""What the vectors ask: the inputs of every case, chosen to cover the whole domain of each operation, both ends of every table first."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..formulas.schedules import cosine, linear, quadratic
+from ..numbers import exact, rounded
+from ..operations import AREAS
+
+
+class Table(NamedTuple):
+    """A table of betas by name, which files refer to instead of repeating it."""
+
+    name: str
+
+
+class Case(NamedTuple):
+    """One question: the operation, its inputs, how strict the answer is judged, and whether an error is the only right answer."""
+
+    operation: str
+    inputs: dict[str, Any]
+    level: str = "must"
+    tolerance: str = "tensor"
+    minimal: bool = False
+    error: bool = False
+
+
+def all_cases() -> Iterator[Case]:
+    """Every case of every area."""
+    for area in AREAS:
+        yield from importlib.import_module(f"refdiff.conformance.cases.{area}").cases()
+
+
+@cache
+def tables() -> dict[str, Any]:
+    """The tables of betas that cases share, float64 (T,)."""
+    start, end, low, high = exact(1e-4), exact(0.02), exact(0.00085), exact(0.012)
+    offset, most = exact(0.008), exact(0.999)
+    made = {
+        "linear-1000": linear(1000, start, end),
+        "scaled-linear-1000": quadratic(1000, low, high),
+        "cosine-1000": cosine(1000, offset, most),
+        "linear-50": linear(50, start, end),
+        "cosine-20": cosine(20, offset, most),
+    }
+    short = {
+        "three": [0.1, 0.2, 0.3],
+        "one": [0.3],
+        "two": [0.125, 0.5],
+        "zero-terminal-5": [0.1, 0.2, 0.3, 0.5, 1.0],
+        "constant-10": [0.25] * 10,
+    }
+    return {name: rounded(betas) for name, betas in made.items()} | {name: np.array(betas) for name, betas in short.items()}
+
+
+def numbers(shape: tuple[int, ...], seed: int = 0) -> Any:
+    """Numbers k / 64 between -2 and 2, as good as random, that every language reads without rounding."""
+    state, values = 12345 + 7919 * seed, []
+    for _ in range(int(np.prod(shape))):
+        state = (1103515245 * state + 12345) % 2**31
+        values.append((state >> 12) % 257 - 128)
+    return np.array(values, dtype=np.float64).reshape(shape) / 64
+
+
+def steps(T: int) -> list[tuple[int, int]]:
+    """Pairs (t, s) that reach both ends of a table and its middle, neighbours and leaps."""
+    pairs = [(1, 0), (2, 1), (2, 0), (T, T - 1), (T, 0), (T // 2 + 1, T // 2), (T // 2 + 1, 1), (T, T // 2), (T - 1, T // 3)]
+    return sorted({(t, s) for t, s in pairs if 0 <= s < t <= T})

@@ -1,0 +1,59 @@
+"""Flow matching: both paths, both ends, every kind of prediction, and couplings small enough to try all orders."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+
+from . import Case, numbers
+from .predict import KINDS
+
+SHAPES = ((2, 2), (1, 1), (2, 2, 2, 1))
+
+
+def cases() -> Iterator[Case]:
+    for path, t, shape in product(("straight", "trigonometric"), (0.0, 0.125, 0.5, 1.0), SHAPES):
+        pair = {"data": numbers(shape, 1), "noise": numbers(shape, 2), "t": t, "path": path}
+        for operation in ("interpolate", "velocity"):
+            yield Case(operation, pair, minimal=shape == (2, 2))
+        yield Case("conditional_loss", {"prediction": numbers(shape, 3), **pair}, minimal=shape == (2, 2))
+    for path in ("straight", "trigonometric"):
+        pair = {"data": numbers((3, 2), 4), "noise": numbers((3, 2), 5), "t": np.array([0.0, 0.25, 1.0]), "path": path}
+        for operation in ("interpolate", "velocity"):
+            yield Case(operation, pair, minimal=True)
+        for source, to, t in product(KINDS, KINDS, (0.25, 0.875)):
+            inputs = {"prediction": numbers((2, 2), 6), "x_t": numbers((2, 2), 7), "t": t, "path": path, "source": source, "to": to}
+            yield Case("convert_on_path", inputs, minimal=path == "straight" and t == 0.25)
+    for shape in SHAPES:
+        yield Case("marginal_loss", {"prediction": numbers(shape, 8), "marginal_velocity": numbers(shape, 9)}, minimal=True)
+    yield from _maps()
+    yield from _couplings()
+    yield from _errors()
+
+
+def _maps() -> Iterator[Case]:
+    yield Case("flow_time", {"log_snr": np.array([-12.0, -1.5, 0.0, 0.75, 9.0])}, tolerance="each", minimal=True)
+    yield Case("flow_log_snr", {"tau": np.array([0.001, 0.25, 0.5, 0.625, 0.999])}, tolerance="each", minimal=True)
+    for signal, sigma in ((0.6, 0.8), (1.0, 0.0), (0.0, 1.0), (0.28, 0.96)):
+        yield Case("to_flow", {"x_t": numbers((2, 2), 1), "signal": signal, "sigma": sigma}, minimal=True)
+    both = {"x_t": numbers((2, 2), 1), "signal": np.array([0.6, 0.28]), "sigma": np.array([0.8, 0.96])}
+    yield Case("to_flow", both, minimal=True)
+    for tau in (0.0, 0.25, 0.5, 1.0, np.array([0.125, 0.75])):
+        yield Case("from_flow", {"x_tau": numbers((2, 2), 1), "tau": tau}, minimal=True)
+
+
+def _couplings() -> Iterator[Case]:
+    for B, seed in product((1, 2, 3, 5), (1, 2, 3)):
+        yield Case(
+            "couple_optimally", {"data": numbers((B, 2), seed), "noise": numbers((B, 2), seed + 10)}, tolerance="exact", minimal=B < 5
+        )
+
+
+def _errors() -> Iterator[Case]:
+    pair = {"data": numbers((2, 2), 1), "noise": numbers((2, 2), 2), "path": "straight"}
+    for t in (-0.25, 1.25):
+        yield Case("interpolate", pair | {"t": t}, "should", error=True, minimal=True)
+        yield Case("velocity", pair | {"t": t}, "should", error=True, minimal=True)
+    yield Case("to_flow", {"x_t": numbers((2, 2)), "signal": 0.0, "sigma": 0.0}, "should", error=True, minimal=True)
+    ends = {"prediction": numbers((2, 2)), "x_t": numbers((2, 2), 1), "path": "straight", "source": "eps", "to": "x0"}
+    yield Case("convert_on_path", ends | {"t": 0.0}, error=True, minimal=True)

@@ -1,0 +1,74 @@
+"""The forward process and the posterior: every pair of ends of every table, scalar and per-example times, batches 1 and 2."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from . import Case, Table, numbers, steps, tables
+from .schedules import DIFFUSION
+
+SHAPES = ((2, 2), (1, 1), (2, 2, 2, 1))
+
+
+def cases() -> Iterator[Case]:
+    for name in DIFFUSION:
+        T, betas = len(tables()[name]), Table(name)
+        small = name in ("three", "two")
+        for number, (t, s) in enumerate(steps(T)):
+            x, y, noise = (numbers(SHAPES[number % 3], seed) for seed in (number, 50 + number, 90 + number))
+            if s == t - 1:
+                yield Case("q_step", {"x": x, "t": t, "betas": betas, "noise": noise}, minimal=small)
+            yield Case("q_between", {"x_s": x, "t": t, "s": s, "betas": betas, "noise": noise}, minimal=small)
+            yield Case("q_sample", {"x0": x, "t": t, "betas": betas, "noise": noise}, minimal=small)
+            yield Case("q_marginal", {"x0": x, "t": t, "betas": betas}, minimal=small)
+            yield Case("posterior", {"x_t": x, "x0": y, "t": t, "s": s, "betas": betas}, minimal=small)
+            yield Case("posterior_variance", {"t": t, "s": s, "betas": betas}, tolerance="each", minimal=small)
+            yield Case("mean_from_eps", {"eps": noise, "x_t": x, "t": t, "s": s, "betas": betas}, minimal=small)
+            for variance in ("posterior", "beta"):
+                yield Case("model_variance", {"variance": variance, "x_t": x, "t": t, "s": s, "betas": betas}, minimal=small)
+            if s > 0:
+                mix = (numbers(x.shape, 7) + 2) / 4
+                yield Case("model_variance", {"variance": "learned", "x_t": x, "t": t, "s": s, "betas": betas, "mix": mix}, minimal=small)
+            for kind in ("eps", "x0", "v"):
+                inputs = {"prediction": noise, "x_t": x, "t": t, "s": s, "betas": betas, "kind": kind, "variance": "posterior"}
+                yield Case("reverse_kernel", inputs, minimal=small)
+    yield from _batches()
+    yield from _chains()
+    yield from _errors()
+
+
+def _batches() -> Iterator[Case]:
+    """A time for each example."""
+    x, y, noise = numbers((3, 2), 1), numbers((3, 2), 2), numbers((3, 2), 3)
+    for name, times, earlier in (("linear-1000", [1, 500, 1000], [0, 499, 20]), ("three", [3, 1, 2], [0, 0, 1])):
+        betas, t, s = Table(name), np.array(times), np.array(earlier)
+        yield Case("q_sample", {"x0": x, "t": t, "betas": betas, "noise": noise}, minimal=True)
+        yield Case("q_step", {"x": x, "t": t, "betas": betas, "noise": noise}, minimal=True)
+        yield Case("posterior", {"x_t": x, "x0": y, "t": t, "s": s, "betas": betas}, minimal=True)
+        yield Case("mean_from_eps", {"eps": noise, "x_t": x, "t": t, "s": s, "betas": betas}, minimal=True)
+    yield Case("q_sample", {"x0": x, "t": 0, "betas": Table("three"), "noise": noise}, minimal=True)
+    yield Case("q_sample", {"x0": x, "t": 5, "betas": Table("zero-terminal-5"), "noise": noise}, minimal=True)
+
+
+def _chains() -> Iterator[Case]:
+    for grid in ([3, 2, 1, 0], [3, 1, 0], [2, 0]):
+        inputs = {"states": numbers((len(grid), 2, 2), len(grid)), "grid": np.array(grid), "betas": Table("three")}
+        yield Case("trajectory_log_density", inputs, minimal=True)
+    model = {"model": "gaussian", "mean": 0.75, "variance": 0.25, "kind": "eps", "betas": Table("three")}
+    for grid in ([3, 2, 1, 0], [3, 1, 0]):
+        inputs = {"states": numbers((len(grid), 2, 2), 9), "grid": np.array(grid), "betas": Table("three"), "model": model}
+        yield Case("reverse_log_density", inputs, minimal=True)
+    for shape in SHAPES:
+        yield Case("log_density", {"x": numbers(shape), "mean": numbers(shape, 1), "variance": numbers(shape, 2) ** 2 + 0.25}, minimal=True)
+        yield Case("score", {"x": numbers(shape), "mean": numbers(shape, 1), "variance": numbers(shape, 2) ** 2 + 0.25}, minimal=True)
+
+
+def _errors() -> Iterator[Case]:
+    x, noise, betas = numbers((2, 2)), numbers((2, 2), 1), Table("three")
+    for t in (4, -1):
+        yield Case("q_sample", {"x0": x, "t": t, "betas": betas, "noise": noise}, "should", error=True, minimal=True)
+    for t, s in ((1, 1), (1, 2), (4, 1), (1, -1)):
+        yield Case("posterior", {"x_t": x, "x0": noise, "t": t, "s": s, "betas": betas}, "should", error=True, minimal=True)
+    yield Case("mean_from_eps", {"eps": noise, "x_t": x, "t": 5, "s": 4, "betas": Table("zero-terminal-5")}, error=True, minimal=True)
+    yield Case("alpha_bar", {"betas": np.array([0.5, 1.25])}, "should", error=True, minimal=True)
+    yield Case("q_sample", {"x0": x * np.nan, "t": 1, "betas": betas, "noise": noise}, "should", error=True, minimal=True)

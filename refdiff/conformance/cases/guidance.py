@@ -1,0 +1,38 @@
+"""Guidance: scales 0, 1, beyond and below, one for all and one per example, in both conventions."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+
+from . import Case, Table, numbers
+
+SCALES = (0.0, 1.0, 0.5, 3.0, 7.5, -1.0)
+SHAPES = ((2, 2), (1, 3), (2, 2, 2, 1))
+
+
+def cases() -> Iterator[Case]:
+    for gamma, shape in product(SCALES, SHAPES):
+        a, b, small = numbers(shape, 1), numbers(shape, 2), shape == (2, 2)
+        yield Case("classifier_free", {"unconditional": a, "conditional": b, "gamma": gamma}, minimal=small)
+        yield Case("classifier_free_w", {"unconditional": a, "conditional": b, "w": gamma}, minimal=small)
+        yield Case("classifier_score", {"score": a, "gradient": b, "gamma": gamma}, minimal=small)
+        for t, table in ((1, "three"), (3, "three"), (1, "linear-1000"), (1000, "linear-1000")):
+            inputs = {"eps": a, "gradient": b, "gamma": gamma, "t": t, "betas": Table(table)}
+            yield Case("classifier_eps", inputs, minimal=small and table == "three")
+    each = np.array([0.0, 1.0, 2.5])
+    a, b = numbers((3, 2), 3), numbers((3, 2), 4)
+    yield Case("classifier_free", {"unconditional": a, "conditional": b, "gamma": each}, minimal=True)
+    yield Case("classifier_score", {"score": a, "gradient": b, "gamma": each}, minimal=True)
+    inputs = {"eps": a, "gradient": b, "gamma": each, "t": np.array([3, 1, 2]), "betas": Table("three")}
+    yield Case("classifier_eps", inputs, minimal=True)
+    for K in (2, 3, 5):
+        x, weight, bias = numbers((3, 2), K), numbers((2, K), K + 1), numbers((K,), K + 2)
+        yield Case("classifier_gradient_linear", {"x": x, "y": np.array([0, K - 1, 1]), "weight": weight, "bias": bias}, minimal=True)
+    yield Case("classifier_gradient_linear", {"x": x, "y": np.array([0, 5, 1]), "weight": weight, "bias": bias}, error=True, minimal=True)
+    uniform = np.array([0.0, 0.0625, 0.125, 0.5, 0.96875])
+    for probability in (0.0, 0.125, 0.5, 1.0):
+        inputs = {"y": np.array([3, 1, 0, 2, 1]), "uniform": uniform, "probability": probability, "no_label": 4}
+        yield Case("drop_labels", inputs, tolerance="exact", minimal=True)
+    inputs = {"y": np.array([0]), "uniform": np.array([0.5]), "probability": 1.5, "no_label": 4}
+    yield Case("drop_labels", inputs, "should", error=True, minimal=True)

@@ -1,0 +1,77 @@
+"""Layers of images: odd and even sizes, strides 1 and 2, kernels 1, 3 and 5; residual blocks told by scale and by shift."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import Case, numbers
+from .layers import pair
+
+
+def cases() -> Iterator[Case]:
+    yield from _convolutions()
+    for number, shape in enumerate(((1, 2, 2, 1), (2, 2, 4, 2), (1, 4, 6, 3), (2, 1, 3, 2), (1, 3, 3, 1))):
+        B, H, W, C = shape
+        yield from pair("up", {"x": numbers(shape, number)}, (B, 2 * H, 2 * W, C), "exact")
+    for number, shape in enumerate(((1, 2, 2, 1), (2, 2, 4, 2), (1, 4, 6, 3), (2, 6, 2, 1), (1, 4, 4, 2))):
+        B, H, W, C = shape
+        yield from pair("pool", {"x": numbers(shape, number)}, (B, H // 2, W // 2, C), "exact")
+    yield from _blocks()
+    yield from _errors()
+
+
+def _convolutions() -> Iterator[Case]:
+    for number, (size, stride, (B, H, W), fan_in, fan_out) in enumerate(
+        (
+            (3, 1, (1, 3, 4), 1, 1),
+            (3, 1, (2, 4, 3), 2, 3),
+            (3, 2, (1, 4, 4), 1, 2),
+            (3, 2, (2, 5, 3), 2, 2),
+            (3, 2, (1, 4, 5), 2, 1),
+            (1, 1, (2, 2, 3), 2, 2),
+            (1, 2, (1, 4, 3), 2, 3),
+            (5, 1, (1, 4, 5), 1, 2),
+            (5, 2, (1, 5, 6), 1, 1),
+            (3, 1, (1, 1, 1), 2, 2),
+            (3, 1, (1, 2, 2), 3, 3),
+        )
+    ):
+        x, w, b = numbers((B, H, W, fan_in), number), numbers((size, size, fan_in, fan_out), number + 20), numbers((fan_out,), number + 40)
+        y = (B, -(-H // stride), -(-W // stride), fan_out)
+        yield from pair("conv", {"x": x, "w": w, "b": b, "stride": stride}, y)
+
+
+def _blocks() -> Iterator[Case]:
+    for number, (shape, width, size, groups) in enumerate(
+        (((1, 2, 3, 2), 4, 3, 2), ((2, 3, 2, 4), 2, 1, 1), ((2, 2, 2, 2), 2, 3, 1), ((1, 3, 3, 4), 4, 1, 2))
+    ):
+        for name in ("block_by_scale", "block_by_shift"):
+            inputs = {"x": numbers(shape, number), "emb": numbers((shape[0], 3), number + 1), "groups": groups}
+            inputs |= _block(name, shape[-1], width, size, number)
+            y = (*shape[:-1], width)
+            yield from pair(name, inputs, y, level="should")
+            if shape[-1] == width:
+                without = {key: value for key, value in inputs.items() if not key.startswith("short")}
+                yield Case(name, without, "should", minimal=True)
+
+
+def _block(name: str, fan_in: int, width: int, size: int, seed: int) -> dict[str, Any]:
+    """Parameters of a block told an embedding of 3 numbers."""
+    shapes: dict[str, tuple[int, ...]] = {"norm1_scale": (fan_in,), "norm1_shift": (fan_in,)}
+    shapes |= {"conv1_w": (size, size, fan_in, width), "conv1_b": (width,)}
+    if name == "block_by_scale":
+        shapes |= {"tell_w": (3, 2 * width), "tell_b": (2 * width,)}
+    else:
+        shapes |= {"tell_w": (3, width), "tell_b": (width,), "norm2_scale": (width,), "norm2_shift": (width,)}
+    shapes |= {"conv2_w": (size, size, width, width), "conv2_b": (width,), "short_w": (1, 1, fan_in, width), "short_b": (width,)}
+    return {key: numbers(shape, 100 * seed + i) / (2 if len(shape) > 1 else 1) for i, (key, shape) in enumerate(shapes.items())}
+
+
+def _errors() -> Iterator[Case]:
+    x, b = numbers((1, 4, 4, 2)), numbers((2,))
+    for shape, stride in (((2, 2, 2, 2), 1), ((3, 1, 2, 2), 1), ((3, 3, 3, 2), 1), ((3, 3, 2, 2), 3), ((3, 3, 2, 2), 0)):
+        yield Case("conv", {"x": x, "w": numbers(shape), "b": b, "stride": stride}, "should", error=True, minimal=True)
+    for size in ((3, 4), (4, 3), (5, 5)):
+        yield Case("pool", {"x": numbers((1, *size, 2))}, "should", error=True, minimal=True)
+    for name in ("block_by_scale", "block_by_shift"):
+        inputs = {"x": numbers((1, 2, 2, 4)), "emb": numbers((1, 3)), "groups": 3, **_block(name, 4, 4, 1, 0)}
+        yield Case(name, inputs, "should", error=True, minimal=True)

@@ -1,0 +1,135 @@
+"""Samplers: every step between neighbours and over leaps, eta 0, 1/2 and 1, clip on and off, and whole trajectories on every kind of grid."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ..formulas.schedules import grid
+from . import Case, Table, numbers, steps, tables
+from .schedules import DIFFUSION
+
+VARIANCES = ("posterior", "beta")
+GRIDS = ("linspace", "leading", "trailing", "quadratic")
+
+
+def cases() -> Iterator[Case]:
+    for name in DIFFUSION:
+        for number, (t, s) in enumerate(steps(len(tables()[name]))):
+            yield from _steps(Table(name), t, s, number, name in ("three", "two"))
+    yield from _special_steps()
+    yield from _trajectories()
+    yield from _odes()
+    yield from _mixtures()
+    yield from _errors()
+
+
+def _steps(betas: Table, t: int, s: int, number: int, small: bool) -> Iterator[Case]:
+    shape = ((2, 2), (1, 1), (2, 2, 2, 1))[number % 3]
+    p, x, noise = (numbers(shape, seed + number) for seed in (11, 31, 51))
+    for kind in ("eps", "x0", "v"):
+        inputs = {"prediction": p, "x_t": x, "t": t, "s": s, "betas": betas, "noise": noise, "kind": kind}
+        for variance in VARIANCES if kind == "eps" else VARIANCES[:1]:
+            yield Case("ddpm_step", inputs | {"variance": variance}, minimal=small)
+        for eta in (0.0, 0.5, 1.0) if kind == "eps" else (0.0,):
+            yield Case("ddim_step", inputs | {"eta": eta}, minimal=small)
+    if s > 0:
+        inputs = {"prediction": p, "x_t": x, "t": t, "s": s, "betas": betas, "noise": noise, "kind": "eps"}
+        yield Case("ddpm_step", inputs | {"variance": "learned", "mix": (numbers(shape, 7) + 2) / 4}, minimal=small)
+        for kind in ("eps", "v"):
+            yield Case("ddim_inversion_step", {"prediction": p, "x_s": x, "s": s, "t": t, "betas": betas, "kind": kind}, minimal=small)
+
+
+def _special_steps() -> Iterator[Case]:
+    p, x, noise = (numbers((2, 3), seed) for seed in (1, 2, 3))
+    for kind, (t, s) in product(("eps", "x0", "v"), ((3, 2), (3, 1), (1, 0))):
+        inputs = {"prediction": p, "x_t": x, "t": t, "s": s, "betas": Table("three"), "noise": noise, "kind": kind, "clip": 0.75}
+        yield Case("ddpm_step", inputs | {"variance": "posterior"}, "should", minimal=True)
+        yield Case("ddim_step", inputs | {"eta": 0.0}, "should", minimal=True)
+        yield Case("ddim_step", inputs | {"eta": 0.5}, "should")
+    for kind in ("v", "x0"):  # no signal at T: where a step from zero terminal SNR begins
+        inputs = {"prediction": p, "x_t": x, "t": 5, "s": 4, "betas": Table("zero-terminal-5"), "noise": noise, "kind": kind}
+        yield Case("ddpm_step", inputs | {"variance": "posterior"}, minimal=True)
+        yield Case("ddim_step", inputs | {"eta": 0.0}, minimal=True)
+
+
+def _model(betas: Table, kind: str = "eps") -> dict[str, Any]:
+    return {"model": "gaussian", "mean": 0.75, "variance": 0.25, "kind": kind, "betas": betas}
+
+
+def _walk(betas: Table, kind: str, S: int, batch: int = 2, predicts: str = "eps") -> dict[str, Any]:
+    times = grid(kind, len(tables()[betas.name]), S)
+    noise = numbers((S, batch, 1), 5)
+    return {"model": _model(betas, predicts), "grid": times, "x": numbers((batch, 1), 4), "noise": noise, "betas": betas, "kind": predicts}
+
+
+def _trajectories() -> Iterator[Case]:
+    for name, kind, S in product(("cosine-20", "linear-1000"), GRIDS, (1, 3, 7, 10)):
+        inputs, small = _walk(Table(name), kind, S), name == "cosine-20" and S in (1, 3)
+        for eta in (0.0, 0.5, 1.0) if S != 7 else (0.0,):
+            yield Case("ddim_sample", inputs | {"eta": eta}, tolerance="long", minimal=small)
+        for variance in VARIANCES if S != 7 else VARIANCES[:1]:
+            yield Case("ddpm_sample", inputs | {"variance": variance}, tolerance="long", minimal=small)
+    for name, kind, S in (
+        ("linear-50", "trailing", 50),
+        ("cosine-20", "trailing", 20),
+        ("linear-1000", "trailing", 61),
+        ("one", "trailing", 1),
+    ):
+        inputs = _walk(Table(name), kind, S, 1)
+        yield Case("ddim_sample", inputs | {"eta": 0.0}, tolerance="long", minimal=name == "one")
+        yield Case("ddpm_sample", inputs | {"variance": "posterior"}, tolerance="long", minimal=name == "one")
+    for name, predicts in product(("cosine-20", "scaled-linear-1000"), ("x0", "v")):
+        inputs = _walk(Table(name), "trailing", 5, 2, predicts)
+        yield Case("ddim_sample", inputs | {"eta": 0.0}, tolerance="long", minimal=name == "cosine-20")
+        yield Case("ddpm_sample", inputs | {"variance": "beta"}, tolerance="long", minimal=name == "cosine-20")
+    for predicts in ("v", "x0"):
+        inputs = _walk(Table("zero-terminal-5"), "trailing", 5, 2, predicts)
+        yield Case("ddim_sample", inputs | {"eta": 0.0}, tolerance="long", minimal=True)
+    inputs = _walk(Table("cosine-20"), "trailing", 4)
+    yield Case("ddim_sample", inputs | {"eta": 0.0, "clip": 0.5}, "should", "long", minimal=True)
+    yield Case("ddpm_sample", inputs | {"variance": "posterior", "clip": 0.5}, "should", "long", minimal=True)
+    for name, S in (("cosine-20", 4), ("linear-1000", 10)):
+        inputs = _walk(Table(name), "trailing", S)
+        up = {"model": inputs["model"], "grid": inputs["grid"][-2::-1], "x": inputs["x"], "betas": inputs["betas"], "kind": "eps"}
+        yield Case("ddim_invert", up, tolerance="long", minimal=S == 4)
+
+
+def _odes() -> Iterator[Case]:
+    field = {"model": "field", "a": -0.75, "b": 0.5, "c": 0.25}
+    flow = {"model": "gaussian-flow", "mean": 0.75, "variance": 0.25}
+    x = numbers((2, 2), 6) / 2
+    for f, (t, s) in product((field, flow), ((0.0, 0.25), (0.5, 0.25), (0.75, 1.0), (0.125, 0.875))):
+        for operation in ("euler_step", "heun_step", "rk4_step"):
+            yield Case(operation, {"f": f, "x": x, "t": t, "s": s}, minimal=t < 0.6)
+    for method, n in product(("euler", "heun", "rk4"), (1, 2, 4, 8)):
+        times = np.arange(n + 1) / n
+        yield Case("ode_sample", {"f": flow, "method": method, "times": times, "x": x}, tolerance="long", minimal=n < 8)
+        yield Case("ode_sample", {"f": field, "method": method, "times": times[::-1].copy(), "x": x}, tolerance="long", minimal=n == 2)
+    uneven = np.array([0.0, 0.125, 0.5, 0.625, 1.0])
+    for method in ("euler", "heun", "rk4"):
+        yield Case("ode_sample", {"f": flow, "method": method, "times": uneven, "x": x}, tolerance="long", minimal=True)
+
+
+def _mixtures() -> Iterator[Case]:
+    for shape, weight in product(((2, 2), (1, 3), (2, 2, 2, 1)), (0.25, 0.5, 0.875)):
+        yield Case("slerp", {"a": numbers(shape, 1), "b": numbers(shape, 2), "weight": weight}, minimal=weight == 0.25)
+        inputs = {"x0_a": numbers(shape, 3), "x0_b": numbers(shape, 4), "weight": weight, "noise": numbers(shape, 5)}
+        yield Case("shared_noise_interpolation", inputs | {"t": 2, "betas": Table("three")}, minimal=weight == 0.25)
+        yield Case("shared_noise_interpolation", inputs | {"t": 700, "betas": Table("linear-1000")})
+
+
+def _errors() -> Iterator[Case]:
+    p, x, noise = (numbers((2, 2), seed) for seed in (1, 2, 3))
+    step = {"prediction": p, "x_t": x, "t": 3, "s": 2, "betas": Table("three"), "noise": noise, "kind": "eps"}
+    for eta in (-0.5, 1.5):
+        yield Case("ddim_step", step | {"eta": eta}, "should", error=True, minimal=True)
+    for t, s in ((3, 3), (2, 3), (4, 3), (1, -1)):
+        yield Case("ddim_step", step | {"t": t, "s": s, "eta": 0.0}, "should", error=True, minimal=True)
+        yield Case("ddpm_step", step | {"t": t, "s": s, "variance": "posterior"}, "should", error=True, minimal=True)
+    gone = {**step, "t": 5, "s": 4, "betas": Table("zero-terminal-5")}
+    yield Case("ddim_step", gone | {"eta": 0.0}, error=True, minimal=True)
+    yield Case("ddpm_step", gone | {"variance": "posterior"}, error=True, minimal=True)
+    yield Case("ddim_sample", _walk(Table("zero-terminal-5"), "trailing", 5) | {"eta": 0.0}, error=True, minimal=True)
+    yield Case("slerp", {"a": x, "b": -x, "weight": 0.5}, "should", error=True, minimal=True)

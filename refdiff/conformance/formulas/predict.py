@@ -1,0 +1,70 @@
+"""R6, C2: what a network may predict, and how one prediction is read as another."""
+
+import numpy as np
+
+from ..numbers import per_example, sqrt
+from .schedules import alpha_bar
+
+
+def weights(kind, signal, sigma):
+    """A prediction is a x0 + b eps: its a and b. The velocity is that of the straight path, data - noise."""
+    zero, one = 0 * signal, 1 + 0 * signal
+    if kind == "x0":
+        return one, zero
+    if kind == "eps":
+        return zero, one
+    if kind == "v":
+        return -sigma, signal
+    if kind == "score":
+        return zero, -1 / sigma
+    return one, -one
+
+
+def signal_sigma(t, x_t, betas):
+    """x_t = signal x0 + sigma eps: its two coefficients."""
+    ab = alpha_bar(betas)[per_example(t, x_t)]
+    return sqrt(ab), sqrt(1 - ab)
+
+
+def to_x0(prediction, x_t, t, betas, kind):
+    """R6 -> x0: the data that a prediction implies; kind is x0, eps, v, score or velocity."""
+    signal, sigma = signal_sigma(t, x_t, betas)
+    a, b = weights(kind, signal, sigma)
+    return (b * x_t - sigma * prediction) / (signal * b - sigma * a)
+
+
+def to_eps(prediction, x_t, t, betas, kind):
+    """R6 -> eps: the noise that a prediction implies."""
+    signal, sigma = signal_sigma(t, x_t, betas)
+    a, b = weights(kind, signal, sigma)
+    return (signal * prediction - a * x_t) / (signal * b - sigma * a)
+
+
+def convert(prediction, x_t, t, betas, source, to):
+    """R6 -> prediction: a prediction of one kind as another kind."""
+    a, b = weights(to, *signal_sigma(t, x_t, betas))
+    return a * to_x0(prediction, x_t, t, betas, source) + b * to_eps(prediction, x_t, t, betas, source)
+
+
+def target(kind, x0, noise, t, betas):
+    """R6, T1 -> target: what a perfect network of this kind would answer."""
+    a, b = weights(kind, *signal_sigma(t, x0, betas))
+    return a * x0 + b * noise
+
+
+def clip_x0(prediction, x_t, t, betas, kind, limit):
+    """R6 -> prediction: the same kind of prediction, made to imply an x0 within -limit..limit: clipped as x0, then read back."""
+    x0 = to_x0(prediction, x_t, t, betas, kind)
+    return convert(np.clip(x0, -limit, limit), x_t, t, betas, "x0", kind)
+
+
+def tweedie_mean(x_t, score, t, betas):
+    """C2 -> mean: E[x0 | x_t] = (x_t + sigma^2 score) / signal, score being that of x_t's marginal density."""
+    signal, sigma = signal_sigma(t, x_t, betas)
+    return (x_t + sigma**2 * score) / signal
+
+
+def tweedie_covariance(hessian, t, betas):
+    """C2 -> covariance: Cov[x0 | x_t] = sigma^2 / signal^2 (I + sigma^2 hessian), the Hessian (B, d, d) being that of log p_t."""
+    signal, sigma = signal_sigma(t, hessian, betas)
+    return sigma**2 / signal**2 * (np.eye(hessian.shape[-1], dtype=int) + sigma**2 * hessian)

@@ -1,0 +1,101 @@
+"""S1, S2, M1: the steps of samplers, and whole trajectories with a given model, grid and noise."""
+
+import numpy as np
+
+from ..numbers import arccos, per_example, sin, sqrt
+from .forward import model_variance, posterior, posterior_variance, q_sample
+from .predict import clip_x0, to_eps, to_x0
+from .schedules import alpha_bar
+
+
+def ddpm_step(prediction, x_t, t, s, betas, noise, kind, variance, mix=None, clip=None):
+    """S1, R4 -> x_s: a draw of the reverse kernel from t to s; its mean alone at s = 0. clip limits the implied x0; null is no limit."""
+    if clip is not None:
+        prediction = clip_x0(prediction, x_t, t, betas, kind, clip)
+    mean, _ = posterior(x_t, to_x0(prediction, x_t, t, betas, kind), t, s, betas)
+    if s == 0:
+        return mean
+    return mean + sqrt(model_variance(variance, x_t, t, s, betas, mix)) * noise
+
+
+def ddim_step(prediction, x_t, t, s, betas, noise, eta, kind, clip=None):
+    """S2 -> x_s: sqrt(alpha_bar_s) x0 + sqrt(1 - alpha_bar_s - var) eps + sqrt(var) noise, var = eta^2 beta-tilde; clip as in ddpm_step."""
+    if clip is not None:
+        prediction = clip_x0(prediction, x_t, t, betas, kind, clip)
+    ab, x0, eps = alpha_bar(betas), to_x0(prediction, x_t, t, betas, kind), to_eps(prediction, x_t, t, betas, kind)
+    var = eta**2 * posterior_variance(t, s, betas)
+    return sqrt(ab[s]) * x0 + sqrt(1 - ab[s] - var) * eps + sqrt(var) * noise
+
+
+def ddim_inversion_step(prediction, x_s, s, t, betas, kind):
+    """S2 -> x_t: the deterministic step towards noise, from s > 0 to t > s, with the prediction at (x_s, s)."""
+    x0, eps = to_x0(prediction, x_s, s, betas, kind), to_eps(prediction, x_s, s, betas, kind)
+    return q_sample(x0, t, betas, eps)
+
+
+def ddpm_sample(model, grid, x, noise, betas, kind, variance, clip=None):
+    """S1 -> states: all states along a grid, x first; model(x, t) gives predictions of the kind, noise[i] serves the step from grid[i]."""
+    states = [x]
+    for i in range(len(grid) - 1):
+        t, s = grid[i], grid[i + 1]
+        states.append(ddpm_step(model(states[-1], t), states[-1], t, s, betas, noise[i], kind, variance, None, clip))
+    return np.stack(states)
+
+
+def ddim_sample(model, grid, x, noise, betas, eta, kind, clip=None):
+    """S2 -> states: all states along a grid, x first; as ddpm_sample."""
+    states = [x]
+    for i in range(len(grid) - 1):
+        t, s = grid[i], grid[i + 1]
+        states.append(ddim_step(model(states[-1], t), states[-1], t, s, betas, noise[i], eta, kind, clip))
+    return np.stack(states)
+
+
+def ddim_invert(model, grid, x, betas, kind):
+    """S2 -> states: the deterministic sampler towards noise along an increasing grid that starts above 0, x first."""
+    states = [x]
+    for i in range(len(grid) - 1):
+        states.append(ddim_inversion_step(model(states[-1], grid[i]), states[-1], grid[i], grid[i + 1], betas, kind))
+    return np.stack(states)
+
+
+def euler_step(f, x, t, s):
+    """M1 -> x_s: x + (s - t) f(x, t), for the ODE dx/dt = f(x, t), forwards or backwards."""
+    return x + (s - t) * f(x, t)
+
+
+def heun_step(f, x, t, s):
+    """M1 -> x_s: the mean of the slopes at both ends, the far end reached by Euler."""
+    slope = f(x, t)
+    return x + (s - t) * (slope + f(x + (s - t) * slope, s)) / 2
+
+
+def rk4_step(f, x, t, s):
+    """M1 -> x_s: the classical Runge-Kutta step of order 4."""
+    h, middle = s - t, (t + s) / 2
+    k1 = f(x, t)
+    k2 = f(x + h / 2 * k1, middle)
+    k3 = f(x + h / 2 * k2, middle)
+    k4 = f(x + h * k3, s)
+    return x + h * (k1 + 2 * k2 + 2 * k3 + k4) / 6
+
+
+def ode_sample(f, method, times, x):
+    """M1 -> states: all states along the times, x first; method is euler, heun or rk4; f(x, t) is the velocity."""
+    step = {"euler": euler_step, "heun": heun_step, "rk4": rk4_step}[method]
+    states = [x]
+    for i in range(len(times) - 1):
+        states.append(step(f, states[-1], times[i], times[i + 1]))
+    return np.stack(states)
+
+
+def slerp(a, b, weight):
+    """S2 -> x: between two noises along the great circle, example by example: sin((1 - w) u) / sin(u) a + sin(w u) / sin(u) b, u the angle."""
+    dot, norms = (a * b).reshape(len(a), -1).sum(axis=1), (a**2).reshape(len(a), -1).sum(axis=1) * (b**2).reshape(len(b), -1).sum(axis=1)
+    u = per_example(arccos(dot / sqrt(norms)), a)
+    return sin((1 - weight) * u) / sin(u) * a + sin(weight * u) / sin(u) * b
+
+
+def shared_noise_interpolation(x0_a, x0_b, weight, t, betas, noise):
+    """S2 -> x_t: the mix (1 - w) x_t^a + w x_t^b of two data points noised by the same noise."""
+    return (1 - weight) * q_sample(x0_a, t, betas, noise) + weight * q_sample(x0_b, t, betas, noise)

@@ -1,0 +1,110 @@
+"""N1, T1: a small network of points, its loss and gradient, and its training from given data, noise, times and initial weights."""
+
+import numpy as np
+
+from ..numbers import like, sqrt
+from .layers import embedding, embedding_vjp, linear_layer, linear_layer_vjp, silu, silu_vjp, time_features
+from .optim import direction, moments
+from .predict import weights
+from .schedules import alpha_bar
+
+
+def mlp(x, t, w0, b0, w1, b1, w2, b2, table=None, labels=None):
+    """N1 -> y: three linear layers, silu between them, of x beside the time features of t, to which the labels' rows of the table are added.
+
+    x (B, in), t (B,) in 0..1000; there are as many features as w0 has rows more than x has columns.
+    """
+    return three_layers(network_input(x, t, w0, table, labels), w0, b0, w1, b1, w2, b2)
+
+
+def mlp_vjp(x, t, w0, b0, w1, b1, w2, b2, table, labels, dy):
+    """N1 -> dx, dw0, db0, dw1, db1, dw2, db2, dtable: last layer first."""
+    dh, *dweights = three_layers_vjp(network_input(x, t, w0, table, labels), w0, b0, w1, b1, w2, b2, dy)
+    dx, dtold = np.split(dh, [x.shape[1]], axis=1)
+    return dx, *dweights, embedding_vjp(labels, table, dtold)
+
+
+def network_input(x, t, w0, table=None, labels=None):
+    """x, and beside it what the network is told of time and label, added up."""
+    told = time_features(t, w0.shape[0] - x.shape[1])
+    if table is not None:
+        told = told + embedding(labels, table)
+    return np.concatenate([x, told], axis=1)
+
+
+def three_layers(h, w0, b0, w1, b1, w2, b2):
+    """Linear layers with silu in between."""
+    h = silu(linear_layer(h, w0, b0))
+    h = silu(linear_layer(h, w1, b1))
+    return linear_layer(h, w2, b2)
+
+
+def three_layers_vjp(h, w0, b0, w1, b1, w2, b2, dy):
+    """Their derivatives in what goes in and in the weights."""
+    a0 = linear_layer(h, w0, b0)
+    a1 = linear_layer(silu(a0), w1, b1)
+    dh, dw2, db2 = linear_layer_vjp(silu(a1), w2, b2, dy)
+    dh, dw1, db1 = linear_layer_vjp(silu(a0), w1, b1, silu_vjp(a1, dh))
+    dh, dw0, db0 = linear_layer_vjp(h, w0, b0, silu_vjp(a0, dh))
+    return dh, dw0, db0, dw1, db1, dw2, db2
+
+
+def mlp_loss(x, t, target, w0, b0, w1, b1, w2, b2, table, labels):
+    """T1 -> loss, dw0, db0, dw1, db1, dw2, db2, dtable: the squared error summed over event and batch, and its gradient."""
+    error = mlp(x, t, w0, b0, w1, b1, w2, b2, table, labels) - target
+    _, *gradient = mlp_vjp(x, t, w0, b0, w1, b1, w2, b2, table, labels, 2 * error)
+    return (error**2).sum(), *gradient
+
+
+def train_mlp(w0, b0, w1, b1, w2, b2, x0, t, noise, betas, kind, rate, beta1, beta2, eps, checkpoints):
+    """T1 -> params: the network without labels trained by Adam to predict kind (eps, x0, v); all its numbers after the steps in checkpoints.
+
+    A row of params holds w0, b0, w1, b1, w2, b2, each row by row. Step k sees all of x0 (B, 2), at the times t[i] (B,) and with noise[i],
+    i = (k - 1) mod R, R the number of rows of t and noise; it is told 1000 t / T. The loss is the squared error, summed over the event,
+    mean over the batch.
+    """
+    ab = alpha_bar(betas)[t][..., None]
+    signal, sigma = sqrt(ab), sqrt(1 - ab)
+    a, b = weights(kind, signal, sigma)
+    clock = like(1000, x0) * t / len(betas)
+    return trained([w0, b0, w1, b1, w2, b2], signal * x0 + sigma * noise, clock, a * x0 + b * noise, rate, beta1, beta2, eps, checkpoints)
+
+
+def train_mlp_flow(w0, b0, w1, b1, w2, b2, data, t, noise, rate, beta1, beta2, eps, checkpoints):
+    """M4 -> params: as train_mlp, at t data + (1 - t) noise for the velocity data - noise, t from 0 (noise) to 1 (data); it is told 1000 t."""
+    tau = t[..., None]
+    x_t = tau * data + (1 - tau) * noise
+    return trained([w0, b0, w1, b1, w2, b2], x_t, 1000 * t, data - noise, rate, beta1, beta2, eps, checkpoints)
+
+
+def trained(weights_0, x_t, clock, target, rate, beta1, beta2, eps, checkpoints):
+    """All numbers in a row after the steps in checkpoints, by Adam; step k uses row (k - 1) mod R of states, clock and target."""
+    inputs = [network_input(x, t, weights_0[0]) for x, t in zip(x_t, clock, strict=True)]
+    params, saved = flat(weights_0), []
+    m, second = 0 * params, 0 * params
+    for step in range(1, checkpoints[-1] + 1):
+        row = (step - 1) % len(inputs)
+        gradient = flat(loss_gradient(inputs[row], target[row], shaped(params, weights_0)))
+        m, second = moments(m, second, gradient, beta1, beta2)
+        params = params - rate * direction(m, second, step, beta1, beta2, eps)
+        if step in checkpoints:
+            saved.append(params)
+    return np.stack(saved)
+
+
+def loss_gradient(h, target, params):
+    """The gradient of the squared error, summed over the event, mean over the batch."""
+    error = three_layers(h, *params) - target
+    _, *gradient = three_layers_vjp(h, *params, 2 * error / len(h))
+    return gradient
+
+
+def flat(arrays):
+    """All numbers of these arrays, one array after another, each row by row."""
+    return np.concatenate([each.ravel() for each in arrays])
+
+
+def shaped(numbers_in_a_row, arrays):
+    """The numbers as arrays of these shapes again."""
+    ends = np.cumsum([each.size for each in arrays])
+    return [part.reshape(each.shape) for part, each in zip(np.split(numbers_in_a_row, ends[:-1]), arrays, strict=True)]

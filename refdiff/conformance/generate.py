@@ -1,0 +1,165 @@
+"""Makes the vectors: `python -m refdiff.conformance.generate` writes every file anew (or those of the areas named), at 50 digits, from `cases` and `formulas` alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import cases, judge, models, operations, vectors
+from .numbers import exact, rounded
+
+DECIMALS = 25
+
+
+def main(areas: Sequence[str] = (), folder: Path = vectors.FOLDER) -> None:
+    """Write the files of these areas, or of all."""
+    for name, text in files(areas).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def files(areas: Sequence[str] = ()) -> dict[str, str]:
+    """The text of every file of these areas, or of all, by its path in the folder of vectors."""
+    names = [name for name, operation in operations.operations().items() if not areas or operation.area in areas]
+    found = {"tables.json": tables_text()}
+    with ProcessPoolExecutor() as pool:
+        texts = pool.map(file, names)
+    return found | {f"{operations.operations()[name].area}/{name}.json": text for name, text in zip(names, texts, strict=True)}
+
+
+def tables_text() -> str:
+    """The text of the file of tables."""
+    return _text({name: vectors.encode(table) for name, table in cases.tables().items()})
+
+
+def file(name: str) -> str:
+    """The text of one operation's file."""
+    operation, asked = operations.operations()[name], [case for case in cases.all_cases() if case.operation == name]
+    entries = [_entry(operation, case, number) for number, case in enumerate(asked, 1)]
+    kills = [judge.killed(operation, case.inputs, expected, case.tolerance) for case, (_, expected) in zip(asked, entries, strict=True)]
+    mutants = sorted({name for names in kills for name in names})
+    numbers = {name: i for i, name in enumerate(mutants)}
+    listed = [{**entry, "kills": [numbers[name] for name in names]} for (entry, _), names in zip(entries, kills, strict=True)]
+    head = {
+        "format": vectors.FORMAT,
+        "operation": operation.name,
+        "area": operation.area,
+        "equations": operation.equations,
+        "outputs": operation.outputs,
+        "rule": operation.rule,
+        "mutants": mutants,
+    }
+    return _text({**head, "cases": listed})
+
+
+def _entry(operation: operations.Operation, case: cases.Case, number: int) -> tuple[dict[str, Any], Any]:
+    expected = None if case.error else answer(operation, case.inputs)
+    entry = {
+        "id": f"{operation.name}/{number}",
+        "level": case.level,
+        "tolerance": case.tolerance,
+        **({"minimal": True} if case.minimal else {}),
+        "tags": tags(case),
+        "inputs": {name: _encoded(value) for name, value in case.inputs.items()},
+        "expected": {"error": True} if expected is None else {name: _expected(value) for name, value in expected.items()},
+    }
+    return entry, None if expected is None else {name: rounded(np.asarray(value)) for name, value in expected.items()}
+
+
+def answer(operation: operations.Operation, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The outputs at 50 digits, with no float on the way."""
+    exact_inputs = prepared(inputs, exact)
+    with no_floats():
+        return operations.call(operation, exact_inputs)
+
+
+def prepared(inputs: dict[str, Any], to: Any = lambda value: value) -> dict[str, Any]:
+    """Inputs as a formula takes them: tables looked up, numbers converted, models built."""
+    found = {}
+    for name, value in inputs.items():
+        if isinstance(value, cases.Table):
+            value = _table(value.name) if to is exact else cases.tables()[value.name]
+        elif isinstance(value, dict):
+            value = models.build(prepared(value, to))
+        else:
+            value = to(value)
+        found[name] = value
+    return found
+
+
+@cache
+def _table(name: str) -> Any:
+    return exact(cases.tables()[name])
+
+
+@contextmanager
+def no_floats() -> Iterator[None]:
+    """Here a float that meets a number at 50 digits is an error: it would bring 16 digits among 50."""
+    from mpmath import ctx_mp_python
+
+    def refuse(*_: Any) -> Any:
+        raise TypeError("a float met a number at 50 digits")
+
+    before = ctx_mp_python.from_float
+    ctx_mp_python.from_float = refuse
+    try:
+        yield
+    finally:
+        ctx_mp_python.from_float = before
+
+
+def tags(case: cases.Case) -> dict[str, Any]:
+    """What a report groups by: schedule, times, kinds and sizes among the inputs."""
+    found: dict[str, Any] = {}
+    for name, value in case.inputs.items():
+        if isinstance(value, cases.Table):
+            found["schedule"] = value.name
+        elif isinstance(value, dict) and isinstance(value.get("kind"), str):
+            found["predicts"] = value["kind"]
+        elif isinstance(value, int | str):
+            found[name] = value
+    return found
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, cases.Table):
+        return {"table": value.name}
+    if isinstance(value, dict):
+        return {name: _encoded(entry) for name, entry in value.items()}
+    return vectors.encode(value)
+
+
+def _expected(value: Any) -> Any:
+    import mpmath
+
+    value = np.asarray(value)
+    if value.dtype.kind in "iu":
+        return vectors.encode(value)
+    near = rounded(value).astype(np.float64).ravel().tolist()
+    decimal = [mpmath.nstr(x, DECIMALS) for x in value.ravel().tolist()]
+    return {"shape": list(value.shape), "hex": [x.hex() for x in near], "decimal": decimal}
+
+
+def _text(value: Any) -> str:
+    """JSON with a line for every case and every other entry."""
+    lines = [f" {json.dumps(key)}: {_lines(entry)}" for key, entry in value.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _lines(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join("  " + json.dumps(entry, separators=(",", ":")) for entry in value) + "\n ]"
+    return json.dumps(value)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,237 @@
+"""Known departures in schedules, the forward process, samplers, flow and guidance: name, what it says, and the edits (or the departure).
+
+Edits are (formula, expression, what it becomes), every occurrence.
+"""
+
+from typing import Any
+
+from .. import departures
+
+Entry = tuple[str, Any]
+
+SCHEDULES: dict[str, Entry] = {
+    "linear-not-scaled": (
+        "the beta range of T = 1000 is used as it is for other T [D15]",
+        [
+            (
+                "linear",
+                "1000 * (beta_start + (t - 1) * (beta_end - beta_start) / max(T - 1, 1)) / T",
+                "beta_start + (t - 1) * (beta_end - beta_start) / max(T - 1, 1)",
+            )
+        ],
+    ),
+    "scaled-linear-not-scaled": (
+        "the beta range of T = 1000 is used as it is for other T [D15]",
+        [("quadratic", "1000 * root**2 / T", "root**2")],
+    ),
+    "linear-in-root": (
+        '"linear" is linear in the square root of beta [D17]',
+        [
+            (
+                "linear",
+                "beta_start + (t - 1) * (beta_end - beta_start) / max(T - 1, 1)",
+                "(sqrt(beta_start) + (t - 1) * (sqrt(beta_end) - sqrt(beta_start)) / max(T - 1, 1)) ** 2",
+            )
+        ],
+    ),
+    "cosine-not-clipped": (
+        "betas of the cosine schedule are not clipped [D18]",
+        [("cosine", "np.minimum(1 - f[1:] / f[:-1], beta_max)", "1 - f[1:] / f[:-1]")],
+    ),
+    "cosine-clipped-below": (
+        "betas of the cosine schedule are clipped to 0.01..0.99 [D18]",
+        [("cosine", "np.minimum(1 - f[1:] / f[:-1], beta_max)", "np.clip(1 - f[1:] / f[:-1], 0.01, 0.99)")],
+    ),
+    "root-of-alpha-bar": (
+        "sigmoid(log-SNR) is alpha_bar, but its square root is given [D16]",
+        [("from_log_snr", "sigmoid(log_snr)", "sqrt(sigmoid(log_snr))")],
+    ),
+    "half-log-snr": (
+        "the log-SNR is log(signal / sigma), half of log(signal^2 / sigma^2)",
+        [("log_snr", "log(snr(betas))", "log(snr(betas)) / 2")],
+    ),
+    "snr-of-amplitudes": ("the SNR is signal / sigma, not its square", [("snr", "ab / (1 - ab)", "sqrt(ab / (1 - ab))")]),
+    "grid-by-floats": (
+        "trailing times are counted down by a float stride, which for some S gives one too many [D2]",
+        ("grid", departures.grid_by_floats),
+    ),
+    "grid-rounded-to-even": ("halves are rounded to even, as numpy.round does", ("grid", departures.grid_rounded_to_even)),
+    "grid-from-index-0": (
+        "times are indices 0..T - 1 of tables without an entry for clean data",
+        [("grid", "np.append(times, 0)", "np.append(times - 1, 0)")],
+    ),
+}
+
+FORWARD: dict[str, Entry] = {
+    "q-sample-index": (
+        "alpha_bar of t - 1 is used at t [D40]",
+        [("q_sample", "alpha_bar(betas)[per_example(t, x0)]", "alpha_bar(betas)[per_example(t, x0) - 1]")],
+    ),
+    "q-sample-index-above": (
+        "alpha_bar of t + 1 is used at t",
+        [("q_sample", "alpha_bar(betas)[per_example(t, x0)]", "alpha_bar(betas)[per_example(t, x0) + 1]")],
+    ),
+    "q-sample-variance-for-deviation": (
+        "the noise is multiplied by its variance, not by its standard deviation",
+        [("q_sample", "sqrt(1 - ab)", "(1 - ab)")],
+    ),
+    "beta-for-beta-tilde": (
+        "the posterior variance is beta, not beta-tilde [D41]",
+        [("posterior_variance", "(1 - ab[s]) / (1 - ab[t]) * beta", "beta")],
+    ),
+    "beta-tilde-not-divided": (
+        "the posterior variance is not divided by 1 - alpha_bar_t [D41]",
+        [("posterior_variance", "(1 - ab[s]) / (1 - ab[t])", "1 - ab[s]")],
+    ),
+    "beta-tilde-floor": (
+        "on the last step beta-tilde is that of the step before, not 0",
+        ("model_variance", departures.model_variance_with_floor),
+    ),
+    "log-variance-for-variance": (
+        "the logarithm of the variance is given in place of the variance [D23, D25]",
+        [("model_variance", "tilde if variance == 'posterior' else beta", "log(tilde if variance == 'posterior' else beta)")],
+    ),
+    "log-beta-for-variance": (
+        'of "beta", the logarithm is given in place of the variance [D23]',
+        [("model_variance", "tilde if variance == 'posterior' else beta", "tilde if variance == 'posterior' else log(beta)")],
+    ),
+    "deviation-for-variance": (
+        "the standard deviation is given in place of the variance",
+        [("model_variance", "tilde if variance == 'posterior' else beta", "sqrt(tilde if variance == 'posterior' else beta)")],
+    ),
+    "variances-exchanged": (
+        "beta where beta-tilde is asked for, and the other way round",
+        [("model_variance", "tilde if variance == 'posterior' else beta", "beta if variance == 'posterior' else tilde")],
+    ),
+    "learned-as-variance": (
+        "the network's output is the variance itself [D25]",
+        [("model_variance", "exp(mix * log(beta) + (1 - mix) * log(tilde))", "mix")],
+    ),
+    "learned-as-log-variance": (
+        "the network's output is the logarithm of the variance [D25]",
+        [("model_variance", "exp(mix * log(beta) + (1 - mix) * log(tilde))", "exp(mix)")],
+    ),
+    "learned-not-in-log-space": (
+        "a learned variance is interpolated between variances, not between their logarithms",
+        [("model_variance", "exp(mix * log(beta) + (1 - mix) * log(tilde))", "mix * beta + (1 - mix) * tilde")],
+    ),
+    "learned-ends-exchanged": (
+        "mix = 1 gives beta-tilde, mix = 0 beta",
+        [("model_variance", "exp(mix * log(beta) + (1 - mix) * log(tilde))", "exp(mix * log(tilde) + (1 - mix) * log(beta))")],
+    ),
+    "neighbours-only": (
+        "alpha and beta of t are used for a leap to s < t - 1",
+        [("transition", "(ab[t] / ab[s], 1 - ab[t] / ab[s])", "(ab[t] / ab[t - 1], 1 - ab[t] / ab[t - 1])")],
+    ),
+}
+
+SAMPLERS: dict[str, Entry] = {
+    "ddim-by-stride": (
+        "the next time is t - T // S, not the next entry of the grid [D1]",
+        ("ddim_sample", departures.ddim_sample_by_stride),
+    ),
+    "ddpm-by-stride": (
+        "the next time is t - T // S, not the next entry of the grid [D1]",
+        ("ddpm_sample", departures.ddpm_sample_by_stride),
+    ),
+    "stops-at-alpha-bar-1": ("the last step stops at alpha_bar_1, not at 1 [D7]", ("ddim_step", departures.ddim_step_stopping_early)),
+    "last-alpha-bar-not-1": (
+        "alpha_bar_1 stands for alpha_bar_0 = 1 on the last step [D7]",
+        [("ddim_step", "ab[s]", "ab[max(s, 1)]"), ("posterior_variance", "ab[s]", "ab[np.maximum(s, 1)]")],
+    ),
+    "clip-keeps-eps": ("x0 is clipped, but eps stays that of before [D34]", ("ddim_step", departures.ddim_step_keeping_eps)),
+    "clip-ignored": ("x0 is not clipped", [("ddim_step", "clip is not None", "False"), ("ddpm_step", "clip is not None", "False")]),
+    "eps-sign": (
+        "the sign of eps is flipped [D35]",
+        [("ddim_step", "sqrt(ab[s]) * x0 + sqrt(1 - ab[s] - var) * eps", "sqrt(ab[s]) * x0 - sqrt(1 - ab[s] - var) * eps")],
+    ),
+    "eta-not-squared": (
+        "the variance is eta beta-tilde, not eta^2 beta-tilde",
+        [("ddim_step", "eta**2 * posterior_variance(t, s, betas)", "eta * posterior_variance(t, s, betas)")],
+    ),
+    "eta-of-beta": (
+        "the variance is eta^2 beta, not eta^2 beta-tilde",
+        [("ddim_step", "posterior_variance(t, s, betas)", "transition(t, s, betas)[1]")],
+    ),
+    "direction-without-variance": (
+        "eps is multiplied by sqrt(1 - alpha_bar_s), whatever eta",
+        [("ddim_step", "sqrt(1 - ab[s] - var)", "sqrt(1 - ab[s])")],
+    ),
+    "noise-on-the-last-step": ("noise is added on the last step, too", [("ddpm_step", "s == 0", "False")]),
+    "variance-for-deviation": (
+        "the noise is multiplied by the variance, not by its root",
+        [("ddpm_step", "sqrt(model_variance(variance, x_t, t, s, betas, mix))", "model_variance(variance, x_t, t, s, betas, mix)")],
+    ),
+    "v-sign": ("v is sigma x0 - signal eps, the other sign", [("weights", "(-sigma, signal)", "(sigma, -signal)")]),
+    "score-as-eps": ("the score is taken for eps, or not divided by sigma", [("weights", "(zero, -1 / sigma)", "(zero, -one)")]),
+    "velocity-sign": ("the velocity is noise - data", [("weights", "(one, -one)", "(-one, one)")]),
+    "heun-ends-in-euler": ("the last Heun step is an Euler step", ("heun_step", departures.heun_step_ending_in_euler)),
+    "steps-less-one": ("a step is 1 / (steps - 1) [D42]", ("ode_sample", departures.ode_sample_by_steps_less_one)),
+    "equal-steps": ("steps are equal, whatever the times", ("ode_sample", departures.ode_sample_of_equal_steps)),
+    "model-at-next-time": (
+        "the model is asked at the next time",
+        [("ddim_sample", "model(states[-1], t)", "model(states[-1], s)"), ("ddpm_sample", "model(states[-1], t)", "model(states[-1], s)")],
+    ),
+    "model-at-index": (
+        "the model is asked at t - 1, the index of a table from 0",
+        [
+            ("ddim_sample", "model(states[-1], t)", "model(states[-1], t - 1)"),
+            ("ddpm_sample", "model(states[-1], t)", "model(states[-1], t - 1)"),
+        ],
+    ),
+    "linear-interpolation": (
+        "noises are mixed linearly, which shortens them",
+        [("slerp", "sin((1 - weight) * u) / sin(u) * a + sin(weight * u) / sin(u) * b", "(1 - weight) * a + weight * b")],
+    ),
+}
+
+FLOW: dict[str, Entry] = {
+    "time-runs-to-noise": (
+        "flow time runs from data at 0 to noise at 1 [D42]",
+        [("path_weights", "(t, 1 - t, 1 + 0 * t, -1 + 0 * t)", "(1 - t, t, -1 + 0 * t, 1 + 0 * t)")],
+    ),
+    "flow-velocity-sign": (
+        "the velocity is noise - data [D42]",
+        [("path_weights", "(t, 1 - t, 1 + 0 * t, -1 + 0 * t)", "(t, 1 - t, -1 + 0 * t, 1 + 0 * t)")],
+    ),
+    "loss-averaged": (
+        "the loss is the mean over the event, not the sum",
+        [
+            (
+                "conditional_loss",
+                "event_sum((prediction - velocity(data, noise, t, path)) ** 2)",
+                "event_mean((prediction - velocity(data, noise, t, path)) ** 2)",
+            )
+        ],
+    ),
+    "snr-not-log-snr-halved": ("tau is sigmoid(log-SNR), not of half of it", [("flow_time", "log_snr / 2", "log_snr")]),
+}
+
+GUIDANCE: dict[str, Entry] = {
+    "scale-is-w": (
+        "the scale is w, gamma = 1 + w: 0 is the conditional model [D37]",
+        [("classifier_free", "(1 - gamma) * unconditional + gamma * conditional", "(1 + gamma) * conditional - gamma * unconditional")],
+    ),
+    "w-is-scale": (
+        "the scale is gamma, w = gamma - 1: 1 is the conditional model [D37]",
+        [("classifier_free_w", "(1 + w) * conditional - w * unconditional", "w * conditional + (1 - w) * unconditional")],
+    ),
+    "labels-exchanged": (
+        "the conditional and the unconditional answer are exchanged",
+        [("classifier_free", "(1 - gamma) * unconditional + gamma * conditional", "(1 - gamma) * conditional + gamma * unconditional")],
+    ),
+    "gradient-without-sigma": (
+        "the classifier's gradient is not multiplied by sigma",
+        [("classifier_eps", "per_example(gamma, eps) * sigma * gradient", "per_example(gamma, eps) * gradient")],
+    ),
+    "gradient-by-variance": (
+        "the classifier's gradient is multiplied by sigma^2",
+        [("classifier_eps", "sqrt(1 - alpha_bar(betas)[per_example(t, eps)])", "1 - alpha_bar(betas)[per_example(t, eps)]")],
+    ),
+    "keeps-where-it-drops": (
+        "labels are dropped with probability 1 - p",
+        [("drop_labels", "uniform < probability", "uniform >= probability")],
+    ),
+}
+
+KNOWN: dict[str, Entry] = SCHEDULES | FORWARD | SAMPLERS | FLOW | GUIDANCE

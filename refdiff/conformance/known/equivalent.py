@@ -1,0 +1,18 @@
+"""Composed mutants that no vector can tell from the specification, and why."""
+
+from .equivalent_elbo import EQUIVALENT as ELBO
+from .equivalent_layers import EQUIVALENT as LAYERS
+
+EQUIVALENT = (
+    ELBO
+    | LAYERS
+    | {
+        "trajectory_log_density: log_density(states[i], sqrt(alpha) * states[i + 1], beta) -> "
+        "log_density(sqrt(alpha) * states[i + 1], states[i], beta)": "a Gaussian's density is symmetric in value and mean",
+        "reverse_log_density: log_density(states[0], 0 * states[0], 1) -> "
+        "log_density(0 * states[0], states[0], 1)": "a Gaussian's density is symmetric in value and mean",
+        "target: x0 -> noise (2)": "only the shape of this argument counts",
+        "ddpm_step: x_t -> noise (4)": "only the shape of this argument counts",
+        "prior_kl: input betas reversed": "alpha_bar_T is a product, in any order",
+    }
+)

@@ -1,0 +1,63 @@
+"""The models that trajectories are made with: closed forms, exact at any precision, which the kit hands to an implementation as a callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .formulas.flow import path_weights
+from .formulas.predict import weights
+from .formulas.schedules import alpha_bar
+from .numbers import is_exact, sqrt
+
+Answer = Callable[[Any, Any], Any]
+
+
+def build(described: dict[str, Any]) -> Answer:
+    """The callable model(x, t) of a description, as it stands in a vector.
+
+    | model | prediction |
+    |---|---|
+    | gaussian | of the kind given, exact for data N(mean, variance), t in 0..T of the betas |
+    | gaussian-flow | the velocity of the straight path, exact for data N(mean, variance), t in [0, 1] |
+    | field | a x + b t x^2 + c |
+    """
+    makers: dict[str, Callable[..., Answer]] = {"gaussian": _gaussian, "gaussian-flow": _gaussian_flow, "field": _field}
+    return makers[described["model"]](**{name: value for name, value in described.items() if name != "model"})
+
+
+def _gaussian(mean: Any, variance: Any, kind: str, betas: Any) -> Answer:
+    table = alpha_bar(betas)
+
+    def model(x: Any, t: Any) -> Any:
+        signal, sigma = sqrt(table[t]), sqrt(1 - table[t])
+        x0, eps = _expected(x, signal, sigma, mean, variance)
+        a, b = weights(kind, signal, sigma)
+        return _like(a * x0 + b * eps, x)
+
+    return model
+
+
+def _gaussian_flow(mean: Any, variance: Any) -> Answer:
+    def model(x: Any, t: Any) -> Any:
+        data, noise = _expected(x, t, 1 - t, mean, variance)
+        _, _, signal_rate, sigma_rate = path_weights("straight", t)
+        return _like(signal_rate * data + sigma_rate * noise, x)
+
+    return model
+
+
+def _field(a: Any, b: Any, c: Any) -> Answer:
+    return lambda x, t: _like(a * x + b * t * x**2 + c, x)
+
+
+def _expected(x: Any, signal: Any, sigma: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
+    """E[x0 | x] and E[eps | x] for data N(mean, variance)."""
+    pull = (x - signal * mean) / (signal**2 * variance + sigma**2)
+    return mean + signal * variance * pull, sigma * pull
+
+
+def _like(value: Any, x: Any) -> Any:
+    return value if is_exact(value) else np.asarray(value, dtype=np.asarray(x).dtype)

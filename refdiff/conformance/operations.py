@@ -1,0 +1,77 @@
+"""What an implementation can be asked: one operation for each documented formula, with its equations, inputs and outputs."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import Any, NamedTuple
+
+AREAS = (
+    "schedules", "forward", "predict", "gaussian", "elbo", "latent", "samplers", "flow", "guidance",
+    "layers", "images", "attention", "unet", "optim", "training",
+)  # fmt: skip
+
+_HEAD = re.compile(r"((?:[A-Z]\d(?:, )?)+) -> ([\w, ]+): ", re.S)
+
+
+class Operation(NamedTuple):
+    """name, area, equation ids, names of inputs (those with a default may be absent) and outputs, the rule, and the function in `formulas`."""
+
+    name: str
+    area: str
+    equations: list[str]
+    inputs: list[str]
+    optional: list[str]
+    outputs: list[str]
+    rule: str
+    formula: Callable[..., Any]
+
+
+@cache
+def operations() -> dict[str, Operation]:
+    """Every operation by name, in the order of the areas."""
+    return {operation.name: operation for area in AREAS for function in functions(area) if (operation := _read(area, function)) is not None}
+
+
+def functions(area: str) -> list[Callable[..., Any]]:
+    """All functions of an area's formulas, operations and their helpers."""
+    module = formulas(area)
+    return [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
+
+
+def formulas(area: str) -> ModuleType:
+    """The module that holds an area's formulas."""
+    return importlib.import_module(f"refdiff.conformance.formulas.{area}")
+
+
+def _read(area: str, function: Callable[..., Any]) -> Operation | None:
+    text = inspect.getdoc(function) or ""
+    head = _HEAD.match(text)
+    if head is None:
+        return None
+    parameters = inspect.signature(function).parameters.values()
+    optional = [p.name for p in parameters if p.default is not inspect.Parameter.empty]
+    rule = " ".join(text[head.end() :].split())
+    return Operation(
+        function.__name__, area, head[1].split(", "), [p.name for p in parameters], optional, head[2].split(", "), rule, function
+    )
+
+
+def call(operation: Operation, inputs: dict[str, Any], function: Callable[..., Any] | None = None) -> dict[str, Any]:
+    """The outputs by name, of the formula or of another function that takes and gives the same."""
+    return named(operation, (function or operation.formula)(**inputs))
+
+
+def named(operation: Operation, answer: Any) -> dict[str, Any]:
+    """An answer as outputs by name: a mapping as it is, several outputs from a tuple, a lone one from anything."""
+    if isinstance(answer, dict):
+        return answer
+    if len(operation.outputs) == 1:
+        return {operation.outputs[0]: answer}
+    if not isinstance(answer, tuple | list) or len(answer) != len(operation.outputs):
+        raise TypeError(f"{operation.name} gave {type(answer).__name__}; allowed: a tuple ({', '.join(operation.outputs)}) or a dict")
+    return dict(zip(operation.outputs, answer, strict=True))

@@ -1,0 +1,27 @@
+"""refdiff's own adapter: its functions under the names and with the arguments of the operations, a module for each area."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+from ... import __version__
+from ..operations import AREAS, operations
+
+
+class Adapter:
+    """Every operation, answered by refdiff itself."""
+
+    name, version, precision = "refdiff", __version__, "float64"
+
+
+class Float32(Adapter):
+    """The same, given and answering float32."""
+
+    precision = "float32"
+
+
+for _area in AREAS:
+    for _name, _function in vars(importlib.import_module(f"{__name__}.{_area}")).items():
+        if inspect.isfunction(_function) and _name in operations():
+            setattr(Adapter, _name, staticmethod(_function))

@@ -1,0 +1,69 @@
+"""refdiff's answers: training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ... import flow, layers, optim, predict, schedules, training, tree
+from ...arrays import like
+from ...mlp import mlp as network
+
+
+def mlp(x: Any, t: Any, table: Any = None, labels: Any = None, **weights: Any) -> Any:
+    return network(_params(weights, table), x, t, labels)[0]
+
+
+def mlp_vjp(x: Any, t: Any, table: Any, labels: Any, dy: Any, **weights: Any) -> Any:
+    dp, dx = network(_params(weights, table), x, t, labels)[1](dy)
+    return {"dx": dx, **_named(dp)}
+
+
+def mlp_loss(x: Any, t: Any, target: Any, table: Any, labels: Any, **weights: Any) -> Any:
+    loss, dp = training.value_and_grad(network, _params(weights, table), training.Batch(x, t, labels, target))
+    return {"loss": loss, **_named(dp)}
+
+
+def train_mlp(x0: Any, t: Any, noise: Any, betas: Any, kind: str, **rest: Any) -> Any:
+    return _fitted(schedules.from_betas(betas), x0, t, noise, kind, **rest)
+
+
+def train_mlp_flow(data: Any, t: Any, noise: Any, **rest: Any) -> Any:
+    return _fitted(flow.straight, data, t, noise, "velocity", **rest)
+
+
+def _fitted(
+    path: Any, x0: Any, t: Any, noise: Any, kind: str, rate: Any, beta1: Any, beta2: Any, eps: Any, checkpoints: Any, **weights: Any
+) -> Any:
+    batches = [_batch(path, x0, t_i, noise_i, kind) for t_i, noise_i in zip(t, noise, strict=True)]
+    params = _params(weights)
+    state, saved = optim.init(params), []
+    for step in range(1, max(checkpoints) + 1):
+        _, grads = training.value_and_grad(network, params, batches[(step - 1) % len(batches)], layers)
+        grads = tree.map(lambda g: g / len(x0), grads)
+        params, state = optim.adam(params, grads, state, step, rate, beta1, beta2, eps)
+        if step in checkpoints:
+            saved.append(_flat(params))
+    return np.stack(saved)
+
+
+def _batch(path: Any, x0: Any, t: Any, noise: Any, kind: str) -> training.Batch:
+    signal, sigma = path.signal_sigma(t)
+    x_t = like(signal, x0) * x0 + like(sigma, x0) * noise
+    return training.Batch(x_t, path.clock(t), None, predict.target(kind, x0, noise, t, path))
+
+
+def _params(weights: dict[str, Any], table: Any = None) -> Any:
+    """w0, b0, w1, ... as refdiff's networks hold them."""
+    p: dict[str, Any] = {f"layer{i}": {"w": weights[f"w{i}"], "b": weights[f"b{i}"]} for i in range(len(weights) // 2)}
+    return p if table is None else p | {"label": {"table": table}}
+
+
+def _named(dp: Any) -> dict[str, Any]:
+    named = {f"d{part}{name.removeprefix('layer')}": d for name, of in dp.items() if name != "label" for part, d in of.items()}
+    return named | {"dtable": dp["label"]["table"]}
+
+
+def _flat(params: Any) -> Any:
+    return np.concatenate([params[name][part].ravel() for name in sorted(params) for part in ("w", "b")])

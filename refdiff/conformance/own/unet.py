@@ -1,0 +1,61 @@
+"""refdiff's answers: unet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ... import layers, tree
+from ...unet import unet as network
+from ...unet_init import Draw
+
+ORDER = (
+    "time1", "time2", "first", "down0_0", "half0", "down1_0", "middle0", "middle0_attention", "middle1",
+    "up1_0", "up1_1", "double1", "up0_0", "up0_1", "norm", "last",
+)  # fmt: skip
+PARTS = ("norm", "norm1", "conv1", "tell", "conv2", "short", "attention", "q", "k", "v", "out", "w", "b", "scale", "shift")
+
+
+def unet(params: Any, x: Any, t: Any, width: int, embedding: int, features: int, groups: int, heads: int) -> Any:
+    p = _arrays(params, _zero(x, width, embedding, features))
+    return network(p, x, t, None, layers, heads, groups)[0]
+
+
+def unet_vjp(params: Any, x: Any, t: Any, width: int, embedding: int, features: int, groups: int, heads: int, dy: Any) -> Any:
+    p = _arrays(params, _zero(x, width, embedding, features))
+    dp, dx = network(p, x, t, None, layers, heads, groups)[1](dy)
+    flat = tree.flatten(dp)
+    return {"dparams": np.concatenate([flat[path].ravel() for path in _paths(p)]), "dx": dx}
+
+
+def _zero(x: Any, width: int, embedding: int, features: int) -> Any:
+    """Parameters of the right shapes."""
+    draw, channels = Draw(0, embedding, "adaptive", x.dtype), x.shape[-1]
+    p = {"time1": draw.linear(features, embedding), "time2": draw.linear(embedding, embedding), "first": draw.conv(3, channels, width)}
+    p |= {"half0": draw.conv(3, width, width), "double1": draw.conv(3, width, width)}
+    for name in ("down0_0", "down1_0", "middle0", "middle1"):
+        p |= draw.block(name, width, width, attention=name == "middle0")
+    for name in ("up1_0", "up1_1", "up0_0", "up0_1"):
+        p |= draw.block(name, 2 * width, width, attention=False)
+    return p | {"norm": draw.norm(width), "last": draw.conv(3, width, channels)}
+
+
+def _arrays(params: Any, p: Any) -> Any:
+    """The row of numbers as refdiff's parameters, shaped like p."""
+    flat, start, found = tree.flatten(p), 0, {}
+    for path in _paths(p):
+        size = flat[path].size
+        found[path] = params[start : start + size].reshape(flat[path].shape).astype(flat[path].dtype)
+        start += size
+    return tree.unflatten(found)
+
+
+def _paths(p: Any) -> list[str]:
+    """The paths of all arrays in the order of the specification."""
+
+    def place(path: str) -> tuple[int, ...]:
+        first, *parts = path.split("/")
+        return ORDER.index(first), *(PARTS.index(part) for part in parts)
+
+    return sorted(tree.flatten(p), key=place)

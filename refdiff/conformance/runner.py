@@ -1,0 +1,86 @@
+"""Puts vectors to an implementation, and tells passed, failed, skipped and errored apart."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import compare, models
+from .adapter import Broken, Implementation, Skip
+from .operations import named, operations
+from .vectors import Vector, load
+
+STATUSES = ("passed", "failed", "errored", "skipped")
+
+
+class Result(NamedTuple):
+    """What became of a vector: its status, what was answered, where it differs, or what was raised."""
+
+    vector: Vector
+    status: str
+    got: dict[str, Any] | None = None
+    difference: compare.Difference | None = None
+    message: str = ""
+
+
+def run(implementation: Implementation, vectors: Iterable[Vector]) -> Iterator[Result]:
+    """The result of every vector, in their order."""
+    for vector in vectors:
+        yield check(implementation, vector)
+
+
+def chosen(minimal: bool = False, only: Iterable[str] = ()) -> list[Vector]:
+    """The vectors of the full or of the minimal set, of all areas and operations or of those named."""
+    wanted = set(only)
+    areas = {name: operation.area for name, operation in operations().items()}
+    for name in wanted - set(areas) - set(areas.values()):
+        raise ValueError(f"only = {name!r}; allowed: areas ({', '.join(dict.fromkeys(areas.values()))}) and operations")
+    return [v for v in load() if (v.minimal or not minimal) and (not wanted or wanted & {v.operation, areas[v.operation]})]
+
+
+def check(implementation: Implementation, vector: Vector) -> Result:
+    """The result of one vector."""
+    operation = operations()[vector.operation]
+    if not implementation.has(vector.operation):
+        return Result(vector, "skipped", message="not offered")
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            got = {
+                name: np.asarray(value)
+                for name, value in named(
+                    operation, implementation.answer(vector.operation, inputs(vector, implementation.precision))
+                ).items()
+            }
+    except (Skip, NotImplementedError) as reason:
+        return Result(vector, "skipped", message=str(reason))
+    except Broken as error:
+        return Result(vector, "errored", message=str(error))
+    except Exception as error:
+        if vector.expected is None:
+            return Result(vector, "passed", message=f"{type(error).__name__}: {error}")
+        return Result(vector, "errored", message=f"{type(error).__name__}: {error}")
+    if vector.expected is None:
+        return Result(vector, "failed", got, message="an answer, where only an error is right")
+    found = compare.difference(got, vector.expected, vector.tolerance, implementation.precision)
+    return Result(vector, "passed" if found is None else "failed", got, found)
+
+
+def inputs(vector: Vector, precision: str = "float64") -> dict[str, Any]:
+    """A vector's inputs as an implementation gets them: copies, in its precision, models as callables."""
+    return {name: _given(value, precision) for name, value in vector.inputs.items()}
+
+
+def _given(value: Any, precision: str) -> Any:
+    if isinstance(value, dict):
+        return _in_precision(models.build(value), precision)
+    if isinstance(value, np.ndarray):
+        return value.astype(precision) if value.dtype.kind == "f" and value.ndim > 1 else value.copy()
+    return value
+
+
+def _in_precision(model: models.Answer, precision: str) -> Callable[..., Any]:
+    return lambda x, t: np.asarray(model(np.asarray(x, dtype=np.float64), t)).astype(precision)
