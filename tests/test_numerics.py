@@ -24,9 +24,9 @@ def test_every_row_keeps_its_bound(name):
 def test_the_subtraction_loses_near_the_data():
     """1 - alpha_bar is lost at small t only, the DDIM root at large ones, and a logarithm near -10 costs the product's rival a few ulp."""
     naive, _ = accuracy.measure("lost").errors
-    assert naive[0] > 1000 and naive[-500:].max() < 8
+    assert naive[:10].max() > 1000 and naive[-500:].max() < 8
     root, _ = accuracy.measure("ddim_root").errors
-    assert root[-1] > 1e4 * root[:10].max()
+    assert root[-1] > 1e3 * root[:10].max()
     product, ours = accuracy.measure("kept").errors
     assert ours[:100].max() < 2 < ours[-100:].max() < 10 and product.max() < 64
 
