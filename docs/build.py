@@ -161,10 +161,16 @@ def turn(titles: dict[str, str], page: str) -> str:
 
 def searchable(page: str, title: str, body: str) -> list[dict[str, str]]:
     """The sections of a page: the anchor, the heading and the words up to the next heading."""
+    body = re.sub(r"<math.*?</math>", "", body, flags=re.S)
     found = list(HEADING.finditer(body))
     ends = [each.start() for each in found[1:]] + [len(body)]
     return [
-        {"at": f"{page}.html#{each[2]}", "page": title, "title": _plain(each[3]), "text": _plain(body[each.end() : end])[:1500]}
+        {
+            "at": f"{page}.html#{each[2]}",
+            "page": title,
+            "title": _plain(each[3].partition("<a ")[0]),
+            "text": _plain(f"{each[3]} {body[each.end() : end]}")[:1500],
+        }
         for each, end in zip(found, ends, strict=True)
     ]
 

@@ -86,6 +86,7 @@ CASES: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
         for two in KINDS
     },
     "predict.target": lambda rd, a: rd.predict.target("v", a["x"], a["noise"], a["t"], a["schedule"]),
+    "predict.clip_x0": lambda rd, a: rd.predict.clip_x0(a["p"], a["x"], a["t"], a["schedule"], "v", 0.5),
     "predict.tweedie_mean": lambda rd, a: rd.predict.tweedie_mean(a["x"], a["p"], a["t"], a["schedule"]),
     "predict.tweedie_covariance": lambda rd, a: rd.predict.tweedie_covariance(a["hessian"], 40, a["schedule"]),
     # reverse

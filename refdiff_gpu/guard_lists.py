@@ -68,6 +68,7 @@ array obj dtype copy order
 array_equal a1 a2
 asarray a dtype order
 broadcast_to array shape
+clip a a_min a_max out
 concatenate tup axis out
 copyto dst src casting where
 cumsum a axis dtype out

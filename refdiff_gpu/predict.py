@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import wraps
 from typing import Any
 
+import numpy as np
+
 from refdiff import predict as text
-from refdiff.arrays import Array, GaussianPath, Time, check_arrays, like
+from refdiff.arrays import Array, GaussianPath, Time, check_arrays, check_number, like
 from refdiff.predict import KINDS, row, target, tweedie_covariance
 
 from .launch import launch
 
-__all__ = ["KINDS", "convert", "row", "target", "to_eps", "to_x0", "tweedie_covariance", "tweedie_mean"]
+__all__ = ["KINDS", "clip_x0", "convert", "row", "target", "to_eps", "to_x0", "tweedie_covariance", "tweedie_mean"]
 
 
 @wraps(text.to_x0)
@@ -37,6 +39,13 @@ def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: 
     if not name:
         return prediction
     return launch("convert_score", prediction, *terms) if name == "_score" else launch("convert", x_t, prediction, *terms)
+
+
+@wraps(text.clip_x0)
+def clip_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps", limit: float = 1.0) -> Array:
+    check_number("limit", limit, 0, open_low=True)
+    clipped = np.clip(to_x0(prediction, x_t, t, path, kind), -limit, limit)
+    return convert(clipped, x_t, t, path, "x0", kind)
 
 
 @wraps(text.tweedie_mean)

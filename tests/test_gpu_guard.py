@@ -19,7 +19,9 @@ from .strategies import frozen
 from .tolerances import COMPLEX_STEP, IDENTITY, TRAINED_ELSEWHERE, relative
 
 # What looks at per-example times on the device to choose its formula, or moves an identity matrix there; all of it openly.
-OPEN = {"predict.tweedie_covariance", "samplers.ddpm_step"} | {name for name in CASES if name.startswith("latent.LinearGaussian")}
+OPEN = {"predict.clip_x0", "predict.tweedie_covariance", "samplers.ddpm_step"} | {
+    name for name in CASES if name.startswith("latent.LinearGaussian")
+}
 OPEN |= {name for name in CASES if name.startswith(("predict.to_eps", "predict.convert"))}
 OPEN -= {"latent.LinearGaussian.log_likelihood", "predict.to_eps from eps", *(f"predict.convert {k} to {k}" for k in refdiff.predict.KINDS)}
 
@@ -239,6 +241,7 @@ WRONG = {
     "to_eps from x0 at 0": lambda rd, a: rd.predict.to_eps(a["p"], a["x"], 0, a["schedule"], "x0"),
     "to_x0 without signal": lambda rd, a: rd.predict.to_x0(a["p"], a["x"], 100, rd.schedules.zero_terminal_snr(a["schedule"])),
     "convert": lambda rd, a: rd.predict.convert(a["p"], a["x"], 0, a["schedule"], "eps", "score"),
+    "clip_x0": lambda rd, a: rd.predict.clip_x0(a["p"], a["x"], 3, a["schedule"], limit=0.0),
     "tweedie_mean": lambda rd, a: rd.predict.tweedie_mean(a["x"], a["p"][:, :1], 3, a["schedule"]),
     "ddim_step, eta": lambda rd, a: rd.ddim_step(a["p"], a["x"], 5, 3, a["schedule"], eta=1.5),
     "ddim_step, etas": lambda rd, a: rd.ddim_step(a["p"], a["x"], 5, 3, a["schedule"], eta=np.array([0.5])),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refdiff import flow, forward, oracles, schedules
-from refdiff.predict import KINDS, convert, row, target, to_eps, to_x0, tweedie_covariance, tweedie_mean
+from refdiff.predict import KINDS, clip_x0, convert, row, target, to_eps, to_x0, tweedie_covariance, tweedie_mean
 
 from .strategies import DTYPES, PATHS, Case, arrays, case, covariance, each, mixture, shapes
 from .tolerances import IDENTITY, TWEEDIE, in_eps
@@ -352,3 +352,29 @@ def test_wrong_arguments_are_named(call, error, message):
     """R6, C2: unknown kinds, NaN, shapes, precisions, and times without signal."""
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_clipped_predictions_imply_a_clipped_x0(kind):
+    """R6: x0 is clipped, eps is the one that makes x_t with it, and what implies an x0 within the limit stays as it is."""
+    x_t = SIGNAL * X0 + SIGMA * EPS
+    clipped = clip_x0(BY_HAND[kind], x_t, 3, TABLE, kind, limit=1.5)
+    x0, eps = to_x0(clipped, x_t, 3, TABLE, kind), to_eps(clipped, x_t, 3, TABLE, kind)
+    np.testing.assert_allclose(x0, [[1.0, -1.5], [0.5, 1.5]], rtol=1e-12)
+    np.testing.assert_allclose(eps, (x_t - SIGNAL * x0) / SIGMA, rtol=1e-12)
+    np.testing.assert_allclose(clip_x0(BY_HAND[kind], x_t, 3, TABLE, kind, limit=3.0), BY_HAND[kind], rtol=1e-12)
+
+
+def test_clipping_keeps_precision_and_inputs():
+    """Float32 stays float32, the limit is 1 by default, and nothing is changed in place."""
+    x_t, eps = (SIGNAL * X0 + SIGMA * EPS).astype(np.float32), EPS.astype(np.float32)
+    before = eps.copy()
+    clipped = clip_x0(eps, x_t, 3, TABLE)
+    assert clipped.dtype == np.float32 and abs(to_x0(clipped, x_t, 3, TABLE)).max() <= 1 + 1e-6
+    np.testing.assert_array_equal(eps, before)
+
+
+@pytest.mark.parametrize("limit", [0, -1.0, np.nan])
+def test_limits_that_clip_nothing_sensible_are_refused(limit):
+    with pytest.raises(ValueError, match="limit = "):
+        clip_x0(EPS, X0, 3, TABLE, limit=limit)

@@ -48,8 +48,15 @@ class Adapter:
         return callable(getattr(self.target, operation, None))
 
     def answer(self, operation: str, inputs: dict[str, Any]) -> Any:
-        """What the object's method answers."""
-        return getattr(self.target, operation)(**inputs)
+        """What the object's method answers. Raises `Broken` if it does not take these inputs by name."""
+        method = getattr(self.target, operation)
+        try:
+            inspect.signature(method).bind(**inputs)
+        except TypeError as error:
+            raise Broken(f"{operation}: {error}; allowed: {', '.join(inputs)} as names of inputs") from None
+        except ValueError:  # a builtin that does not tell
+            pass
+        return method(**inputs)
 
 
 def find(name: str) -> Adapter:

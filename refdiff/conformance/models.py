@@ -32,6 +32,8 @@ def _gaussian(mean: Any, variance: Any, kind: str, betas: Any) -> Answer:
     table = alpha_bar(betas)
 
     def model(x: Any, t: Any) -> Any:
+        if not 0 <= t < len(table):
+            raise ValueError(f"model asked at t = {t!r}; allowed: 0..{len(table) - 1}")
         signal, sigma = sqrt(table[t]), sqrt(1 - table[t])
         x0, eps = _expected(x, signal, sigma, mean, variance)
         a, b = weights(kind, signal, sigma)

@@ -13,6 +13,9 @@ from .adapter import Broken, Implementation, Skip
 from .operations import named, operations
 from .vectors import Vector, load
 
+WIDE = {  # tables and coefficients are float64 whatever the precision of data
+    "betas", "log_snr", "tau", "t", "times", "signal", "sigma", "gamma", "uniform", "variance1", "variance2",
+}  # fmt: skip
 STATUSES = ("passed", "failed", "errored", "skipped")
 
 
@@ -38,7 +41,7 @@ def chosen(minimal: bool = False, only: Iterable[str] = ()) -> list[Vector]:
     areas = {name: operation.area for name, operation in operations().items()}
     for name in wanted - set(areas) - set(areas.values()):
         raise ValueError(f"only = {name!r}; allowed: areas ({', '.join(dict.fromkeys(areas.values()))}) and operations")
-    return [v for v in load() if (v.minimal or not minimal) and (not wanted or wanted & {v.operation, areas[v.operation]})]
+    return [v for v in load(minimal) if not wanted or wanted & {v.operation, areas[v.operation]}]
 
 
 def check(implementation: Implementation, vector: Vector) -> Result:
@@ -71,14 +74,14 @@ def check(implementation: Implementation, vector: Vector) -> Result:
 
 def inputs(vector: Vector, precision: str = "float64") -> dict[str, Any]:
     """A vector's inputs as an implementation gets them: copies, in its precision, models as callables."""
-    return {name: _given(value, precision) for name, value in vector.inputs.items()}
+    return {name: _given(value, "float64" if name in WIDE else precision) for name, value in vector.inputs.items()}
 
 
 def _given(value: Any, precision: str) -> Any:
     if isinstance(value, dict):
         return _in_precision(models.build(value), precision)
     if isinstance(value, np.ndarray):
-        return value.astype(precision) if value.dtype.kind == "f" and value.ndim > 1 else value.copy()
+        return value.astype(precision if value.dtype.kind == "f" else value.dtype)
     return value
 
 

@@ -30,15 +30,15 @@ class Vector(NamedTuple):
 
 
 @cache
-def load(folder: Path = FOLDER) -> tuple[Vector, ...]:
-    """All vectors of a folder, in the order of the areas and of the files."""
+def load(minimal: bool = False, folder: Path = FOLDER) -> tuple[Vector, ...]:
+    """All vectors of a folder, or the minimal set, in the order of the areas and of the files."""
     tables = {name: decode(value) for name, value in json.loads((folder / "tables.json").read_text()).items()}
     found: list[Vector] = []
     for path in sorted(folder.glob("*/*.json")):
         file = json.loads(path.read_text())
         if file["format"] != FORMAT:
             raise ValueError(f"{path} has format {file['format']!r}; allowed: {FORMAT}")
-        found += [_vector(file, case, tables) for case in file["cases"]]
+        found += [_vector(file, case, tables) for case in file["cases"] if case.get("minimal") or not minimal]
     return tuple(found)
 
 

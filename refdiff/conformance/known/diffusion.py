@@ -11,7 +11,7 @@ Entry = tuple[str, Any]
 
 SCHEDULES: dict[str, Entry] = {
     "linear-not-scaled": (
-        "the beta range of T = 1000 is used as it is for other T [D15]",
+        "the beta range of T = 1000 is used as it is for other T",
         [
             (
                 "linear",
@@ -21,11 +21,11 @@ SCHEDULES: dict[str, Entry] = {
         ],
     ),
     "scaled-linear-not-scaled": (
-        "the beta range of T = 1000 is used as it is for other T [D15]",
+        "the beta range of T = 1000 is used as it is for other T",
         [("quadratic", "1000 * root**2 / T", "root**2")],
     ),
     "linear-in-root": (
-        '"linear" is linear in the square root of beta [D17]',
+        '"linear" is linear in the square root of beta',
         [
             (
                 "linear",
@@ -35,15 +35,15 @@ SCHEDULES: dict[str, Entry] = {
         ],
     ),
     "cosine-not-clipped": (
-        "betas of the cosine schedule are not clipped [D18]",
+        "betas of the cosine schedule are not clipped",
         [("cosine", "np.minimum(1 - f[1:] / f[:-1], beta_max)", "1 - f[1:] / f[:-1]")],
     ),
     "cosine-clipped-below": (
-        "betas of the cosine schedule are clipped to 0.01..0.99 [D18]",
+        "betas of the cosine schedule are clipped to 0.01..0.99",
         [("cosine", "np.minimum(1 - f[1:] / f[:-1], beta_max)", "np.clip(1 - f[1:] / f[:-1], 0.01, 0.99)")],
     ),
     "root-of-alpha-bar": (
-        "sigmoid(log-SNR) is alpha_bar, but its square root is given [D16]",
+        "sigmoid(log-SNR) is alpha_bar, but its square root is given",
         [("from_log_snr", "sigmoid(log_snr)", "sqrt(sigmoid(log_snr))")],
     ),
     "half-log-snr": (
@@ -52,7 +52,7 @@ SCHEDULES: dict[str, Entry] = {
     ),
     "snr-of-amplitudes": ("the SNR is signal / sigma, not its square", [("snr", "ab / (1 - ab)", "sqrt(ab / (1 - ab))")]),
     "grid-by-floats": (
-        "trailing times are counted down by a float stride, which for some S gives one too many [D2]",
+        "trailing times are counted down by a float stride, which for some S gives one too many",
         ("grid", departures.grid_by_floats),
     ),
     "grid-rounded-to-even": ("halves are rounded to even, as numpy.round does", ("grid", departures.grid_rounded_to_even)),
@@ -64,7 +64,7 @@ SCHEDULES: dict[str, Entry] = {
 
 FORWARD: dict[str, Entry] = {
     "q-sample-index": (
-        "alpha_bar of t - 1 is used at t [D40]",
+        "alpha_bar of t - 1 is used at t",
         [("q_sample", "alpha_bar(betas)[per_example(t, x0)]", "alpha_bar(betas)[per_example(t, x0) - 1]")],
     ),
     "q-sample-index-above": (
@@ -76,11 +76,11 @@ FORWARD: dict[str, Entry] = {
         [("q_sample", "sqrt(1 - ab)", "(1 - ab)")],
     ),
     "beta-for-beta-tilde": (
-        "the posterior variance is beta, not beta-tilde [D41]",
+        "the posterior variance is beta, not beta-tilde",
         [("posterior_variance", "(1 - ab[s]) / (1 - ab[t]) * beta", "beta")],
     ),
     "beta-tilde-not-divided": (
-        "the posterior variance is not divided by 1 - alpha_bar_t [D41]",
+        "the posterior variance is not divided by 1 - alpha_bar_t",
         [("posterior_variance", "(1 - ab[s]) / (1 - ab[t])", "1 - ab[s]")],
     ),
     "beta-tilde-floor": (
@@ -88,11 +88,11 @@ FORWARD: dict[str, Entry] = {
         ("model_variance", departures.model_variance_with_floor),
     ),
     "log-variance-for-variance": (
-        "the logarithm of the variance is given in place of the variance [D23, D25]",
+        "the logarithm of the variance is given in place of the variance",
         [("model_variance", "tilde if variance == 'posterior' else beta", "log(tilde if variance == 'posterior' else beta)")],
     ),
     "log-beta-for-variance": (
-        'of "beta", the logarithm is given in place of the variance [D23]',
+        'of "beta", the logarithm is given in place of the variance',
         [("model_variance", "tilde if variance == 'posterior' else beta", "tilde if variance == 'posterior' else log(beta)")],
     ),
     "deviation-for-variance": (
@@ -104,11 +104,11 @@ FORWARD: dict[str, Entry] = {
         [("model_variance", "tilde if variance == 'posterior' else beta", "beta if variance == 'posterior' else tilde")],
     ),
     "learned-as-variance": (
-        "the network's output is the variance itself [D25]",
+        "the network's output is the variance itself",
         [("model_variance", "exp(mix * log(beta) + (1 - mix) * log(tilde))", "mix")],
     ),
     "learned-as-log-variance": (
-        "the network's output is the logarithm of the variance [D25]",
+        "the network's output is the logarithm of the variance",
         [("model_variance", "exp(mix * log(beta) + (1 - mix) * log(tilde))", "exp(mix)")],
     ),
     "learned-not-in-log-space": (
@@ -127,22 +127,22 @@ FORWARD: dict[str, Entry] = {
 
 SAMPLERS: dict[str, Entry] = {
     "ddim-by-stride": (
-        "the next time is t - T // S, not the next entry of the grid [D1]",
+        "the next time is t - T // S, not the next entry of the grid",
         ("ddim_sample", departures.ddim_sample_by_stride),
     ),
     "ddpm-by-stride": (
-        "the next time is t - T // S, not the next entry of the grid [D1]",
+        "the next time is t - T // S, not the next entry of the grid",
         ("ddpm_sample", departures.ddpm_sample_by_stride),
     ),
-    "stops-at-alpha-bar-1": ("the last step stops at alpha_bar_1, not at 1 [D7]", ("ddim_step", departures.ddim_step_stopping_early)),
+    "stops-at-alpha-bar-1": ("the last step stops at alpha_bar_1, not at 1", ("ddim_step", departures.ddim_step_stopping_early)),
     "last-alpha-bar-not-1": (
-        "alpha_bar_1 stands for alpha_bar_0 = 1 on the last step [D7]",
+        "alpha_bar_1 stands for alpha_bar_0 = 1 on the last step",
         [("ddim_step", "ab[s]", "ab[max(s, 1)]"), ("posterior_variance", "ab[s]", "ab[np.maximum(s, 1)]")],
     ),
-    "clip-keeps-eps": ("x0 is clipped, but eps stays that of before [D34]", ("ddim_step", departures.ddim_step_keeping_eps)),
+    "clip-keeps-eps": ("x0 is clipped, but eps stays that of before", ("ddim_step", departures.ddim_step_keeping_eps)),
     "clip-ignored": ("x0 is not clipped", [("ddim_step", "clip is not None", "False"), ("ddpm_step", "clip is not None", "False")]),
     "eps-sign": (
-        "the sign of eps is flipped [D35]",
+        "the sign of eps is flipped",
         [("ddim_step", "sqrt(ab[s]) * x0 + sqrt(1 - ab[s] - var) * eps", "sqrt(ab[s]) * x0 - sqrt(1 - ab[s] - var) * eps")],
     ),
     "eta-not-squared": (
@@ -166,7 +166,7 @@ SAMPLERS: dict[str, Entry] = {
     "score-as-eps": ("the score is taken for eps, or not divided by sigma", [("weights", "(zero, -1 / sigma)", "(zero, -one)")]),
     "velocity-sign": ("the velocity is noise - data", [("weights", "(one, -one)", "(-one, one)")]),
     "heun-ends-in-euler": ("the last Heun step is an Euler step", ("heun_step", departures.heun_step_ending_in_euler)),
-    "steps-less-one": ("a step is 1 / (steps - 1) [D42]", ("ode_sample", departures.ode_sample_by_steps_less_one)),
+    "steps-less-one": ("a step is 1 / (steps - 1)", ("ode_sample", departures.ode_sample_by_steps_less_one)),
     "equal-steps": ("steps are equal, whatever the times", ("ode_sample", departures.ode_sample_of_equal_steps)),
     "model-at-next-time": (
         "the model is asked at the next time",
@@ -187,11 +187,11 @@ SAMPLERS: dict[str, Entry] = {
 
 FLOW: dict[str, Entry] = {
     "time-runs-to-noise": (
-        "flow time runs from data at 0 to noise at 1 [D42]",
+        "flow time runs from data at 0 to noise at 1",
         [("path_weights", "(t, 1 - t, 1 + 0 * t, -1 + 0 * t)", "(1 - t, t, -1 + 0 * t, 1 + 0 * t)")],
     ),
     "flow-velocity-sign": (
-        "the velocity is noise - data [D42]",
+        "the velocity is noise - data",
         [("path_weights", "(t, 1 - t, 1 + 0 * t, -1 + 0 * t)", "(t, 1 - t, -1 + 0 * t, 1 + 0 * t)")],
     ),
     "loss-averaged": (
@@ -209,11 +209,11 @@ FLOW: dict[str, Entry] = {
 
 GUIDANCE: dict[str, Entry] = {
     "scale-is-w": (
-        "the scale is w, gamma = 1 + w: 0 is the conditional model [D37]",
+        "the scale is w, gamma = 1 + w: 0 is the conditional model",
         [("classifier_free", "(1 - gamma) * unconditional + gamma * conditional", "(1 + gamma) * conditional - gamma * unconditional")],
     ),
     "w-is-scale": (
-        "the scale is gamma, w = gamma - 1: 1 is the conditional model [D37]",
+        "the scale is gamma, w = gamma - 1: 1 is the conditional model",
         [("classifier_free_w", "(1 + w) * conditional - w * unconditional", "w * conditional + (1 - w) * unconditional")],
     ),
     "labels-exchanged": (

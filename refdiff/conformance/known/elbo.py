@@ -19,8 +19,8 @@ CLAMP = ("discretized_log_likelihood", LIK, "event_sum(log(np.maximum(np.where(x
 Known = tuple[list[tuple[str, str, str]], str]
 
 KNOWN: list[Known] = [  # (edits, text)
-    (TANH, "the normal CDF is its tanh approximation (D28), unclamped"),
-    (TANH + [CLAMP], "the normal CDF is its tanh approximation, probabilities held above 1e-12 (D28)"),
+    (TANH, "the normal CDF is its tanh approximation, unclamped"),
+    (TANH + [CLAMP], "the normal CDF is its tanh approximation, probabilities held above 1e-12"),
     ([CLAMP], "probabilities of pixels are held above 1e-12"),
     ([("discretized_log_likelihood", LIK, "event_sum(log(inner))")], "the bins of -1 and 1 do not reach to infinity"),
     (
@@ -101,10 +101,10 @@ KNOWN: list[Known] = [  # (edits, text)
         "L_0 is left out",
     ),
     ([("elbo_step", "variance if s > 0 else 'beta'", "'beta'")], "the variance is always beta"),
-    ([("hybrid", "vlb / 1000", "vlb")], "hybrid loss with weight 1 (D27)"),
+    ([("hybrid", "vlb / 1000", "vlb")], "hybrid loss with weight 1"),
     (
         [("hybrid", "vlb / 1000", "vlb / (1000 * log(2))"), ("hybrid", "weight * vlb", "weight * vlb / log(2)")],
-        "hybrid loss with the bound in bits (D27)",
+        "hybrid loss with the bound in bits",
     ),
     ([("bits_per_dim", "dimensions * log(0 * nats + 2)", "dimensions")], "nats per dimension, not bits"),
     ([("bits_per_dim", "dimensions * log(0 * nats + 2)", "log(0 * nats + 2)")], "bits of the whole example, not per dimension"),
