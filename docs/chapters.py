@@ -19,6 +19,15 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "unet": ["residual", "unet", "unet_init"],
     },
     "Practice": {"training": ["optim", "training", "tree"], "rng": ["rng"], "metrics": ["metrics"], "io": ["io"]},
-    "About": {"numerics": [], "gallery": [], "gpu": [], "mutation": [], "contributing": [], "errata": [], "references": []},
+    "About": {
+        "numerics": [],
+        "gallery": [],
+        "gpu": [],
+        "mutation": [],
+        "contributing": [],
+        "departures": [],
+        "errata": [],
+        "references": [],
+    },
 }
 PAGES = {page: modules for part in PARTS.values() for page, modules in part.items()}

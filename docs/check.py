@@ -38,7 +38,7 @@ def problems(site: Path) -> list[str]:
 def _broken(link: str, path: Path, pages: dict[Path, Page]) -> str:
     address, _, anchor = link.partition("#")
     if re.match(r"https?:|data:|mailto:", address):
-        return "" if address.startswith(("https://arxiv.org/", "data:,")) else f"{link} needs a network"
+        return "" if address.startswith(("https://arxiv.org/", "https://github.com/", "data:,")) else f"{link} needs a network"
     target = (path.parent / address).resolve() if address else path
     if not target.is_file():
         return f"{link} does not exist"

@@ -36,7 +36,7 @@ def test_the_site_is_whole(tmp_path, monkeypatch):
     assert all(f'href="{page}.html' in html["index"] for page in PAGES)
     assert all(f'id="{headline}"' in html[PLACES[headline].rstrip("/")] for _, headline in EQUATIONS.values())
     assert not re.search(
-        r"(?:src|href)=\"(?:https?:)?//(?!arxiv)|@import|url\(", "".join(html.values()) + (tmp_path / "style.css").read_text()
+        r"(?:src|href)=\"(?:https?:)?//(?!arxiv|github)|@import|url\(", "".join(html.values()) + (tmp_path / "style.css").read_text()
     )
     assert {path.stem.rpartition("-")[0] for path in (tmp_path / "pictures").iterdir()} == set(pictures.PICTURES)
     assert all(f"docs.pictures {name}<" in html["gallery"] and pictures.parser().parse_args([name]) for name in pictures.PICTURES)

@@ -1,6 +1,7 @@
-"""W6: what lecture slides print of likelihoods, bounds and losses, beside the right forms; docs/errata.md has a row for each.
+"""W6: what lecture slides print of likelihoods, bounds and losses, beside the right forms; docs/errata.md has a row for each test that names W6.
 
-A formula that is wrong as printed comes out as another number: every test computes both forms.
+A formula that is wrong as printed comes out as another number: every test computes both forms. A test that does not name W6 shows what a claim
+in words leaves out.
 """
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_constant_of_the_unit_variance_decoder():
 
 
 def test_variance_of_the_last_step_is_not_1():
-    """E7, W6: the first term of the loss weighs by 1 / (2 variance): with beta_1 = 1e-4 it counts 10^4 times as much as with 1."""
+    """E7: the first term of the loss weighs by 1 / (2 variance): with beta_1 = 1e-4 it counts 10^4 times as much as with 1."""
     variance = schedules.linear().beta[1]
     gaps = [gaussian.log_density(X0, X0, v) - gaussian.log_density(X0, X1, v) for v in (variance, np.float64(1))]
     assert same(variance * gaps[0], gaps[1], gaussian.log_density(X0, X1, np.float64(1)))
@@ -209,7 +210,7 @@ LINEAR = latent.LinearGaussian(np.array([[0.8], [-0.5], [0.3], [1.1]]), np.array
 
 
 def test_the_log_of_a_monte_carlo_mean_is_biased():
-    """E2, W6: E log p(x | z) < log p(x): the logarithm of the estimate is too low on average, for one draw and for two."""
+    """E2: E log p(x | z) < log p(x): the logarithm of the estimate is too low on average, for one draw and for two."""
     log_likelihood = LINEAR.log_likelihood(np.repeat(X0, len(NODES), axis=0), NODES[:, None])
     one = WEIGHTS @ log_likelihood
     pairs = np.stack(np.meshgrid(log_likelihood, log_likelihood))
@@ -239,7 +240,7 @@ def test_step_two_raises_the_bound():
 
 
 def test_a_code_may_be_as_large_as_the_data():
-    """E4, W6: nothing in the bound asks for fewer latent dimensions than data has."""
+    """E4: nothing in the bound asks for fewer latent dimensions than data has."""
     for k in (1, 4, 6):
         model = latent.LinearGaussian(np.arange(4 * k).reshape(4, k) / 10, LINEAR.bias, 0.5)
         assert relative(model.elbo(X0, *model.posterior(X0)), model.log_marginal(X0)) <= QUADRATURE

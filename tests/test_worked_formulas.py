@@ -1,6 +1,7 @@
 """W6: formulas of processes, scores, guidance and flows that lecture slides print wrongly, loosely or with a symbol lost, beside the right ones.
 
-A formula that is wrong as printed comes out as another number: every test computes both forms. docs/errata.md has a row for each.
+A formula that is wrong as printed comes out as another number: every test computes both forms. docs/errata.md has a row for each test that
+names W6; the others show what a claim in words leaves out.
 """
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_jump_without_noise():
 
 
 def test_noising_shrinks_as_well_as_adds():
-    """F1, W6: data of variance 1 keeps it, because each step also shrinks; adding alone would make it 1 + 0.1 + 0.2 + 0.3."""
+    """F1: data of variance 1 keeps it, because each step also shrinks; adding alone would make it 1 + 0.1 + 0.2 + 0.3."""
     signal, sigma = EXAMPLE.signal_sigma(3)
     assert same(signal**2 + sigma**2, 1.0)
     assert differ(1 + BETA[1:].sum(), 1.0)
@@ -119,7 +120,7 @@ def test_variance_with_and_without_x0():
 
 
 def test_not_everything_stays_gaussian():
-    """C1, W6: x_t is Gaussian given x0; its own density, and the true x_{t-1} given x_t, have two peaks for data of two points."""
+    """C1: x_t is Gaussian given x0; its own density, and the true x_{t-1} given x_t, have two peaks for data of two points."""
     oracle = oracles.data_set([[-1.0], [1.0]])
     x = np.array([[-0.949], [0.0], [0.949]])
     log_p = oracle.log_density(x, *EXAMPLE.signal_sigma(1))
@@ -140,7 +141,7 @@ def test_norm_is_kept_only_on_average_and_for_unit_data():
 
 
 def test_alpha_bar_counts_signal():
-    """F5, W6: alpha_bar falls from 1: it is what is left of the data, and 1 - alpha_bar the accumulated noise."""
+    """F5: alpha_bar falls from 1: it is what is left of the data, and 1 - alpha_bar the accumulated noise."""
     assert np.all(np.diff(ALPHA_BAR) < 0) and ALPHA_BAR[0] == 1
     assert differ(ALPHA_BAR[1:], EXAMPLE.one_minus_alpha_bar[1:])
 
@@ -250,7 +251,7 @@ def test_mean_with_alpha_for_alpha_bar():
 
 
 def test_the_residual_is_not_the_noise():
-    """R3, W6: the noise is the residual of the mean only up to scales: x_t - sqrt(alpha) mean = beta / sqrt(1 - alpha_bar) eps."""
+    """R3: the noise is the residual of the mean only up to scales: x_t - sqrt(alpha) mean = beta / sqrt(1 - alpha_bar) eps."""
     mean = reverse.mean_from_eps(NOISE[2], X3, 3, 2, EXAMPLE)
     assert differ(X3 - mean, NOISE[2]) and differ(X3 - X0, NOISE[2])
     assert same(X3 - np.sqrt(ALPHA[3]) * mean, BETA[3] / np.sqrt(1 - ALPHA_BAR[3]) * NOISE[2], X3)
@@ -264,7 +265,7 @@ def test_jump_without_signal():
 
 
 def test_few_steps_do_not_reach_the_data():
-    """S1, W6: samplers end near p_data, given many steps and a right model: one step turns N(0, I) into almost a point."""
+    """S1: samplers end near p_data, given many steps and a right model: one step turns N(0, I) into almost a point."""
     schedule = schedules.linear()
     x_T = np.array([[0.0], [1.0]])
     x0 = samplers.ddpm_step(WIDE.eps(x_T, *schedule.signal_sigma(1000)), x_T, 1000, 0, schedule)
@@ -324,7 +325,7 @@ def test_guidance_with_the_empty_label_twice():
 
 
 def test_two_meanings_of_w():
-    """G3, W6: u + w (c - u) calls w what refdiff calls gamma; the paper's w, in (1 + w) c - w u, is one less."""
+    """G3: u + w (c - u) calls w what refdiff calls gamma; the paper's w, in (1 + w) c - w u, is one less."""
     u, c, w = NOISE[0], NOISE[1], 2.0
     assert same(u + w * (c - u), guidance.classifier_free(u, c, w), w * c)
     paper = (1 + w) * c - w * u
@@ -332,11 +333,13 @@ def test_two_meanings_of_w():
 
 
 def test_v_is_not_the_velocity():
-    """R6, W6: v = signal eps - sigma x0 is neither the noise nor the velocity data - noise of flow matching."""
+    """R6, W6: v = signal eps - sigma x0 is a velocity in the angle of (signal, sigma), neither the noise nor data - noise of flow matching."""
     targets = {kind: predict.target(kind, X0, NOISE[1], 2, EXAMPLE) for kind in ("v", "velocity", "eps")}
     assert same(np.sqrt(ALPHA_BAR[2]) * NOISE[1] - np.sqrt(1 - ALPHA_BAR[2]) * X0, targets["v"], X0) and same(
         X0 - NOISE[1], targets["velocity"]
     )
+    angle = np.arctan2(*EXAMPLE.signal_sigma(2)[::-1]) + 1e-30j
+    assert same((np.cos(angle) * X0 + np.sin(angle) * NOISE[1]).imag / 1e-30, targets["v"], X0)
     assert differ(targets["v"], targets["velocity"]) and differ(-targets["v"], targets["velocity"]) and differ(targets["v"], targets["eps"])
 
 
@@ -358,7 +361,7 @@ def test_width_of_the_conditional_path():
 
 
 def test_paths_of_the_flow_are_curved():
-    """M2, M4, W6: conditional paths are straight; the flow of the marginal velocity, which sampling follows, is not."""
+    """M2, M4: conditional paths are straight; the flow of the marginal velocity, which sampling follows, is not."""
     oracle, x = oracles.gaussian([0.7], [[0.25]]), np.array([[1.5]])
     middle, end = (oracles.transport(oracle, x, 0, t, flow.straight) for t in (0.5, 1))
     assert same(end, 0.7 + 0.5 * 1.5) and same(middle, 0.5 * 0.7 + np.sqrt(0.25 * 0.25 + 0.25) * 1.5)
@@ -383,21 +386,21 @@ def test_the_field_depends_on_time():
 
 
 def test_the_difference_quotient_is_approximate():
-    """M1, W6: (x(t + h) - x(t)) / h is f(x(t), t) up to order h: for dx/dt = x and h = 1/2 it is 1.30 against 1."""
+    """M1: (x(t + h) - x(t)) / h is f(x(t), t) up to order h: for dx/dt = x and h = 1/2 it is 1.30 against 1."""
     x = np.array([1.0])
     step = samplers.euler_step(lambda x, t: x, x, 0.0, 0.5)
     assert same(step, 1.5) and differ(step, np.exp(0.5)) and two_places((np.exp(0.5) - 1) / 0.5) == ["1.30"]
 
 
 def test_flow_matching_does_not_transport_optimally():
-    """M4, W6: independent pairs are longer than optimal ones; optimal transport is a choice of coupling, and not flow matching itself."""
+    """M4: independent pairs are longer than optimal ones; optimal transport is a choice of coupling, and not flow matching itself."""
     data, noise = np.array([[-1.0, 0.5], [2.0, 1.0], [0.3, -0.7]]), np.array([[1.2, 0.1], [0.2, -1.0], [-0.4, 0.6]])
     order = flow.couple_optimally(data, noise)
     assert ((data[order] - noise) ** 2).sum() < 0.9 * ((data - noise) ** 2).sum()
 
 
 def test_ddim_is_a_family():
-    """S2, W6: DDIM is deterministic for eta = 0 only; with eta = 1 it adds the noise of DDPM."""
+    """S2: DDIM is deterministic for eta = 0 only; with eta = 1 it adds the noise of DDPM."""
     zero, one = (samplers.ddim_step(NOISE[0], X3, 3, 2, EXAMPLE, NOISE[1], eta) for eta in (0.0, 1.0))
     assert differ(zero, one) and np.array_equal(zero, samplers.ddim_step(NOISE[0], X3, 3, 2, EXAMPLE))
 

@@ -50,7 +50,7 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
     known = {node.id for node in nodes if isinstance(node, ast.Name)} | {node.arg for node in nodes if isinstance(node, ast.arg)}
     skipped = {id(node) for outer in nodes if _is_shape(outer) for node in ast.walk(outer)}
     skipped |= {id(node) for outer in nodes if isinstance(outer, ast.arguments | ast.Dict) for node in ast.walk(outer)}
-    skipped |= {id(node) for outer in nodes if ast.unparse(outer).startswith("like(") for node in _precision(outer)}
+    skipped |= {id(node) for outer in nodes if ast.unparse(outer).startswith(("like(", "full(")) for node in _precision(outer)}
     for place, node in enumerate(nodes):
         if isinstance(node, ast.expr) and id(node) not in skipped and not isinstance(getattr(node, "ctx", None), ast.Store):
             old = ast.unparse(node)
@@ -71,7 +71,7 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
 
 
 def _precision(node: ast.AST) -> Iterator[ast.AST]:
-    """Of like(number, x), x: it says only how precise the number is."""
+    """Of like(number, x) and full(number, x), x: it says only how precise the number is, or its shape."""
     return ast.walk(node.args[1]) if isinstance(node, ast.Call) else iter(())
 
 

@@ -86,5 +86,5 @@ def allowed(want: Any, tolerance: str, precision: str) -> Any:
         return 0.0
     if kind == "each element":
         floor = FLOOR if precision == "float64" else 1e-6
-        return np.where(np.isfinite(want), rates[precision] * abs(want) + floor * largest + TINY, 0)
+        return np.where(np.isfinite(want), rates[precision] * abs(want) + floor * largest + (TINY if tolerance == "each" else 0), 0)
     return rates[precision] * max(largest, 1e-3)

@@ -75,3 +75,18 @@ def ode_sample_of_equal_steps(f, method, times, x):
     """ode_sample: equal steps, whatever the times."""
     n = len(times) - 1
     return ode_sample(f, method, times[0] + (times[-1] - times[0]) * np.arange(n + 1) / n, x)
+
+
+def ddim_sample_log_linear(model, grid, x, noise, betas, eta, kind, clip=None):
+    """ddim_sample: noise levels in equal steps of log sigma from T to 1, not those of the grid's times, at which the model is asked."""
+    ab, n, states = alpha_bar(betas), len(grid) - 1, [x]
+    first, last = (log((1 - ab[t]) / ab[t]) / 2 for t in (len(betas), 1))
+    levels = 1 / (1 + exp(2 * (first + np.arange(n + 1) * (last - first) / n)))
+    for i in range(n):
+        signal, sigma = sqrt(levels[i]), sqrt(1 - levels[i])
+        a, b = weights(kind, signal, sigma)
+        prediction = model(states[-1], grid[i])
+        x0 = (b * states[-1] - sigma * prediction) / (signal * b - sigma * a)
+        eps = (signal * prediction - a * states[-1]) / (signal * b - sigma * a)
+        states.append(sqrt(levels[i + 1]) * x0 + sqrt(1 - levels[i + 1]) * eps)
+    return np.stack(states)

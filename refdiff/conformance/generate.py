@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -41,14 +41,14 @@ def tables_text() -> str:
     return _text({name: vectors.encode(table) for name, table in cases.tables().items()})
 
 
-def file(name: str) -> str:
-    """The text of one operation's file."""
+def file(name: str, kills: Callable[..., list[str]] = judge.killed) -> str:
+    """The text of one operation's file; `kills` says which mutants a case kills."""
     operation, asked = operations.operations()[name], [case for case in cases.all_cases() if case.operation == name]
     entries = [_entry(operation, case, number) for number, case in enumerate(asked, 1)]
-    kills = [judge.killed(operation, case.inputs, expected, case.tolerance) for case, (_, expected) in zip(asked, entries, strict=True)]
-    mutants = sorted({name for names in kills for name in names})
+    killed = [kills(operation, case.inputs, expected, case.tolerance) for case, (_, expected) in zip(asked, entries, strict=True)]
+    mutants = sorted({name for names in killed for name in names})
     numbers = {name: i for i, name in enumerate(mutants)}
-    listed = [{**entry, "kills": [numbers[name] for name in names]} for (entry, _), names in zip(entries, kills, strict=True)]
+    listed = [{**entry, "kills": [numbers[name] for name in names]} for (entry, _), names in zip(entries, killed, strict=True)]
     head = {
         "format": vectors.FORMAT,
         "operation": operation.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Any
 
@@ -29,7 +30,8 @@ def hunted(operation: str) -> tuple[Mutant, ...]:
 def outcome(operation: operations.Operation, mutant: Mutant | None, inputs: dict[str, Any]) -> dict[str, Any] | None:
     """What a mutant answers, None for an error of any kind; in float64, or at 50 digits where such inputs go in."""
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             answers = operations.call(operation, inputs, mutants.formula(operation.name, mutant))
             return {name: rounded(np.asarray(value)) for name, value in answers.items()}
     except Exception:

@@ -44,6 +44,10 @@ def _batches() -> Iterator[Case]:
         betas, t, s = Table(name), np.array(times), np.array(earlier)
         yield Case("q_sample", {"x0": x, "t": t, "betas": betas, "noise": noise}, minimal=True)
         yield Case("q_step", {"x": x, "t": t, "betas": betas, "noise": noise}, minimal=True)
+        yield Case("q_marginal", {"x0": x, "t": t, "betas": betas}, minimal=True)
+        kernel = {"prediction": noise, "x_t": x, "t": t, "s": s, "betas": betas, "kind": "eps"}
+        for variance in ("posterior", "beta"):
+            yield Case("reverse_kernel", kernel | {"variance": variance}, minimal=True)
         yield Case("posterior", {"x_t": x, "x0": y, "t": t, "s": s, "betas": betas}, minimal=True)
         yield Case("mean_from_eps", {"eps": noise, "x_t": x, "t": t, "s": s, "betas": betas}, minimal=True)
     yield Case("q_sample", {"x0": x, "t": 0, "betas": Table("three"), "noise": noise}, minimal=True)

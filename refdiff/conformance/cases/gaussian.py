@@ -64,7 +64,7 @@ def _isotropic() -> Iterator[Case]:
     for delta in (*NEAR, 1e-3, 1e-9):
         inputs = {"mean1": numbers((2, 3)), "variance1": 1 + delta, "mean2": numbers((2, 3)), "variance2": 1.0}
         yield Case("kl_isotropic", inputs, "should", "sharp", minimal=True)
-    yield Case("kl_isotropic", {"mean1": numbers((2, 3)), "variance1": 0.7, "mean2": numbers((2, 3)), "variance2": 0.7}, tolerance="exact")
+    yield Case("kl_isotropic", {"mean1": numbers((2, 3)), "variance1": 0.7, "mean2": numbers((2, 3)), "variance2": 0.7})
 
 
 def _diagonal() -> Iterator[Case]:
@@ -112,7 +112,8 @@ def _products() -> Iterator[Case]:
         yield Case("quotient", {"mean1": a, "variance1": one, "mean2": b, "variance2": one + two}, minimal=True)
     a, b = numbers((2, 2)), numbers((2, 2), 1)
     for one, two in (*SPREADS, (0.0, 2.0), (2.0, 0.0)):
-        yield Case("product", {"mean1": a, "variance1": one, "mean2": b, "variance2": two}, minimal=two in (0.0, 0.5, 4.0))
+        level = "must" if one and two else "should"
+        yield Case("product", {"mean1": a, "variance1": one, "mean2": b, "variance2": two}, level, minimal=two in (0.0, 0.5, 4.0))
         if 0 < one < two:
             yield Case("quotient", {"mean1": a, "variance1": one, "mean2": b, "variance2": two}, minimal=two == 4)
 
@@ -120,11 +121,11 @@ def _products() -> Iterator[Case]:
 def _pixels() -> Iterator[Case]:
     for number, shape in enumerate(((2, 3), (1, 2), (2, 2, 2, 1))):
         x, mean, std = pixels(shape, number), numbers(shape, 5) / 2, single(positive(shape, 6) / 8)
-        yield Case("discretized_log_likelihood", {"x": x, "mean": mean, "std": std, "levels": 256}, minimal=True)
+        yield Case("discretized_log_likelihood", {"x": x, "mean": mean, "std": std, "levels": 256}, "should", minimal=True)
         for spread in (0.5 / 255, 0.02, 0.3, 10.0, 1e4):
             near = single(x + numbers(shape, 7) * 4 * min(spread, 1.0))
             inputs = {"x": x, "mean": near, "std": spread, "levels": 256}
-            yield Case("discretized_log_likelihood", inputs, minimal=spread in (0.02, 0.3) or shape == (1, 2))
+            yield Case("discretized_log_likelihood", inputs, "should", minimal=spread in (0.02, 0.3) or shape == (1, 2))
     for levels in (2, 3, 16, 65536):
         x = pixels((2, 4), levels, levels)
         inputs = {"x": x, "mean": numbers((2, 4), 3) / 2, "std": 0.25, "levels": levels}
@@ -138,7 +139,7 @@ def _tails() -> Iterator[Case]:
     for steps in (0.0, 1.0, 3.0, -3.0, 8.0):
         for x in (ends, middle):
             inputs = {"x": x, "mean": single(x + steps / 255), "std": 0.5 / 255, "levels": 256}
-            yield Case("discretized_log_likelihood", inputs, minimal=True)
+            yield Case("discretized_log_likelihood", inputs, "must" if abs(steps) < 8 else "should", minimal=True)
     for std in (0.03125, 0.0078125, 2.0**-10):
         for mean in (-0.75, 0.75):
             for x in (ends, middle):

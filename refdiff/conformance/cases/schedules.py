@@ -34,6 +34,9 @@ def cases() -> Iterator[Case]:
     yield Case("zero_terminal_snr", {"betas": Table("one")}, "should", error=True)
     yield Case("from_log_snr", {"log_snr": np.array([5.0, 2.5, 0.0, -1.5, -6.0])}, tolerance="each", minimal=True)
     yield Case("from_log_snr", {"log_snr": np.array([20.0, -20.0])}, tolerance="each", minimal=True)
+    u = np.arange(1, 21) / 20  # quantiles of a Laplace distribution of log-SNR, the last one kept finite
+    laplace = -np.copysign(0.5, 0.5 - u) * np.log(1 - 2 * abs(0.5 - u) + 1e-6)
+    yield Case("from_log_snr", {"log_snr": laplace}, tolerance="each", minimal=True)
     for name in ("linear-1000", "linear-50", "three", "one"):
         yield Case("prior_kl", {"x0": numbers((2, 3)), "betas": Table(name)}, minimal=len(tables()[name]) < 50)
     yield Case("prior_kl", {"x0": numbers((1, 2, 2, 1)), "betas": Table("cosine-20")})

@@ -21,7 +21,7 @@ def elbo_step(model, x_t, t, s, betas, variance):
 
 
 def elbo_joint(states, grid, betas, model, variance):
-    """E5 -> elbo: log p(x_{0:T}) - log q(x_{1:T} | x_0) of one chain in the order of its grid, which ends in 0; nats, (B,).
+    """E5 -> elbo: log p(x_{0:T}) - log q(x_{1:T} | x_0) of one chain in the order of its grid, which ends in 0; p(x_T) = N(0, I); nats, (B,).
 
     states (S + 1, B, ...). model(x, t) gives eps; variance is posterior or beta for s > 0, and the last step's is beta.
     """
@@ -34,7 +34,7 @@ def elbo_joint(states, grid, betas, model, variance):
 
 
 def elbo_bayes(states, grid, betas, model, variance):
-    """E5 -> elbo: the same number after Bayes: log p(x_T) / q(x_T | x_0) + sum log p(x_s | x_t) / q(x_s | x_t, x_0) + log p(x_0 | x_1)."""
+    """E5 -> elbo: the same number after Bayes: log N(x_T; 0, I) / q(x_T | x_0) + sum log p(x_s | x_t) / q(x_s | x_t, x_0) + log p(x_0 | x_1)."""
     x0 = states[-1]
     total = log_density(states[0], 0 * states[0], 1) - log_density(states[0], *q_marginal(x0, grid[0], betas))
     for i in range(len(grid) - 1):

@@ -16,19 +16,22 @@ def path_weights(path, t):
 
 
 def interpolate(data, noise, t, path):
-    """M2 -> x_t: the state on the path; t () or (B,) in [0, 1], 0 is noise and 1 is data."""
+    """M2 -> x_t: signal data + sigma noise at t () or (B,) in [0, 1]; 0 is noise and 1 is data.
+
+    path: straight, signal t and sigma 1 - t; or trigonometric, sin(pi t / 2) and cos(pi t / 2).
+    """
     signal, sigma, _, _ = path_weights(path, per_example(t, data))
     return signal * data + sigma * noise
 
 
 def velocity(data, noise, t, path):
-    """M2, M4 -> velocity: the time derivative of interpolate; data - noise on the straight path."""
+    """M2, M4 -> velocity: the time derivative of interpolate, paths as there; data - noise on the straight one."""
     _, _, signal_rate, sigma_rate = path_weights(path, per_example(t, data))
     return signal_rate * data + sigma_rate * noise
 
 
 def conditional_loss(prediction, data, noise, t, path):
-    """M3 -> loss: squared distance of the prediction to the pair's velocity, summed over the event, (B,)."""
+    """M3 -> loss: squared distance of the prediction to velocity(data, noise, t, path), summed over the event, (B,)."""
     return event_sum((prediction - velocity(data, noise, t, path)) ** 2)
 
 
@@ -38,7 +41,10 @@ def marginal_loss(prediction, marginal_velocity):
 
 
 def convert_on_path(prediction, x_t, t, path, source, to):
-    """R6 -> prediction: one kind read as another on a flow path, 0 < t < 1; kinds as in convert, the velocity being the path's own."""
+    """R6 -> prediction: one kind read as another on a flow path, 0 < t < 1; paths as in interpolate.
+
+    v = signal eps - sigma x0, score = -eps / sigma, the velocity is the path's own.
+    """
     signal, sigma, signal_rate, sigma_rate = path_weights(path, per_example(t, x_t))
     one = 1 + 0 * signal
     rows = {"x0": (one, 0 * one), "eps": (0 * one, one), "v": (-sigma, signal), "score": (0 * one, -1 / sigma)}
@@ -60,7 +66,7 @@ def flow_log_snr(tau):
 
 
 def to_flow(x_t, signal, sigma):
-    """M5 -> x_tau: a diffusion state on the straight path: x_t / (signal + sigma)."""
+    """M5 -> x_tau: a diffusion state on the straight path: x_t / (signal + sigma); an error where both are 0."""
     return x_t / (per_example(signal, x_t) + per_example(sigma, x_t))
 
 
@@ -71,7 +77,7 @@ def from_flow(x_tau, tau):
 
 
 def couple_optimally(data, noise):
-    """M4 -> order: the order of data that pairs it with noise at least total squared distance; (B,) integers."""
+    """M4 -> order: the order of data that pairs it with noise at least total squared distance; (B,) integers: data[order[i]] belongs to noise[i]."""
     distance = ((data[:, None] - noise[None]) ** 2).reshape(len(data), len(noise), -1).sum(axis=2)
     column = np.arange(len(noise))
     return np.array(min(permutations(range(len(data))), key=lambda order: distance[list(order), column].sum()))

@@ -1,6 +1,6 @@
 """F1-F4, R1-R5, C1: the forward process, the posterior, and the model's reverse step."""
 
-from ..numbers import event_sum, exp, log, per_example, pi, sqrt
+from ..numbers import event_sum, exp, full, log, per_example, pi, sqrt
 from .predict import to_x0
 from .schedules import alpha_bar, transition
 
@@ -24,18 +24,18 @@ def q_sample(x0, t, betas, noise):
 
 
 def q_marginal(x0, t, betas):
-    """F3 -> mean, variance: of q(x_t | x_0); the variance as one number, (B, 1, ...), or shaped like x0."""
+    """F3 -> mean, variance: of q(x_t | x_0); variances are shaped like x0, or broadcast to it."""
     ab = alpha_bar(betas)[per_example(t, x0)]
-    return sqrt(ab) * x0, 1 - ab
+    return sqrt(ab) * x0, full(1 - ab, x0)
 
 
 def posterior(x_t, x0, t, s, betas):
-    """R1, R2 -> mean, variance: of q(x_s | x_t, x_0) for any s < t; x0 and 0 at s = 0."""
+    """R1, R2 -> mean, variance: of q(x_s | x_t, x_0) for any s < t; x0 and 0 at s = 0; the variance broadcasts to x_t."""
     t, s, ab = per_example(t, x_t), per_example(s, x_t), alpha_bar(betas)
     alpha, beta = transition(t, s, betas)
     weight_x0 = sqrt(ab[s]) * beta / (1 - ab[t])
     weight_xt = sqrt(alpha) * (1 - ab[s]) / (1 - ab[t])
-    return weight_x0 * x0 + weight_xt * x_t, posterior_variance(t, s, betas)
+    return weight_x0 * x0 + weight_xt * x_t, full(posterior_variance(t, s, betas), x_t)
 
 
 def posterior_variance(t, s, betas):
@@ -46,7 +46,7 @@ def posterior_variance(t, s, betas):
 
 
 def mean_from_eps(eps, x_t, t, s, betas):
-    """R3 -> mean: of the posterior, by the noise: (x_t - beta / sqrt(1 - alpha_bar_t) eps) / sqrt(alpha)."""
+    """R3 -> mean: of the posterior, by the noise: (x_t - beta / sqrt(1 - alpha_bar_t) eps) / sqrt(alpha); an error at alpha_bar_t = 0."""
     t, s = per_example(t, x_t), per_example(s, x_t)
     alpha, beta = transition(t, s, betas)
     return (x_t - beta / sqrt(1 - alpha_bar(betas)[t]) * eps) / sqrt(alpha)
@@ -55,18 +55,18 @@ def mean_from_eps(eps, x_t, t, s, betas):
 def model_variance(variance, x_t, t, s, betas, mix=None):
     """R4 -> variance: of the reverse step: "posterior" beta-tilde, "beta" beta_{t|s}, "learned" exp(mix log beta + (1 - mix) log beta-tilde).
 
-    mix in [0, 1], shaped like x_t, and s > 0, for "learned" only.
+    mix in [0, 1], shaped like x_t, and s > 0, for "learned" only. The variance broadcasts to x_t.
     """
     t, s = per_example(t, x_t), per_example(s, x_t)
     _, beta = transition(t, s, betas)
     tilde = posterior_variance(t, s, betas)
     if variance == "learned":
         return exp(mix * log(beta) + (1 - mix) * log(tilde))
-    return tilde if variance == "posterior" else beta
+    return full(tilde if variance == "posterior" else beta, x_t)
 
 
 def reverse_kernel(prediction, x_t, t, s, betas, kind, variance, mix=None):
-    """R4 -> mean, variance: of p(x_s | x_t): the posterior at the x0 that the prediction implies, with a chosen variance."""
+    """R4 -> mean, variance: of p(x_s | x_t): the posterior at the x0 that the prediction implies, with a variance of model_variance."""
     mean, _ = posterior(x_t, to_x0(prediction, x_t, t, betas, kind), t, s, betas)
     return mean, model_variance(variance, x_t, t, s, betas, mix)
 
@@ -81,7 +81,10 @@ def trajectory_log_density(states, grid, betas):
 
 
 def reverse_log_density(states, grid, betas, model):
-    """R5 -> log_density: log p(x_{t_1}) + sum log p(x_s | x_t) of a chain in the order of its grid; model(x, t) gives eps; Sigma = beta."""
+    """R5 -> log_density: log N(x_{t_1}; 0, I) + sum log p(x_s | x_t) of a chain; model(x, t) gives eps.
+
+    states are in the order of the grid, which ends in 0; Sigma = beta_{t|s}, at s = 0 too; nats, (B,).
+    """
     total = log_density(states[0], 0 * states[0], 1)
     for i in range(len(grid) - 1):
         kernel = reverse_kernel(model(states[i], grid[i]), states[i], grid[i], grid[i + 1], betas, "eps", "beta")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..numbers import event_sum, log, log_det, normal_cdf, per_example, pi, solve, trace
+from ..numbers import event_sum, full, log, log_det, normal_cdf, per_example, pi, solve, trace
 
 
 def entropy(x, variance):
@@ -41,22 +41,22 @@ def kl_full(mean1, covariance1, mean2, covariance2):
 
 
 def product(mean1, variance1, mean2, variance2):
-    """R1 -> mean, variance: of the normalized product of two Gaussian densities of one variable."""
+    """R1 -> mean, variance: of the normalized product of two Gaussian densities of one variable; one variance may be 0; it broadcasts to mean1."""
     total = variance1 + variance2
-    return (variance2 * mean1 + variance1 * mean2) / total, variance1 * variance2 / total
+    return (variance2 * mean1 + variance1 * mean2) / total, full(variance1 * variance2 / total, mean1)
 
 
 def quotient(mean1, variance1, mean2, variance2):
     """R1 -> mean, variance: of the normalized quotient of two Gaussian densities, variance2 > variance1."""
     total = variance2 - variance1
-    return (variance2 * mean1 - variance1 * mean2) / total, variance1 * variance2 / total
+    return (variance2 * mean1 - variance1 * mean2) / total, full(variance1 * variance2 / total, mean1)
 
 
 def discretized_log_likelihood(x, mean, std, levels=256):
     """E7 -> log_likelihood: what a Gaussian gives to the bins of pixels x (B, ...) on equal levels from -1 to 1; nats, (B,).
 
     A bin reaches half a step, 1 / (levels - 1), to both sides; those of -1 and 1 reach to infinity. The normal CDF is the exact one;
-    inner bins are taken left of the mean, where it keeps its digits.
+    inner bins are taken left of the mean, where it keeps its digits, so that far tails are finite.
     """
     offset, unit = (levels - 1) * (x - mean), (levels - 1) * std
     first = normal_cdf((1 + offset) / unit)

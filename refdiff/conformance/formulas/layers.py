@@ -10,7 +10,7 @@ from ..numbers import cos, exp, like, log, sigmoid, sin, sqrt
 
 
 def time_features(t, features):
-    """N1 -> features: all sines, then all cosines of t w_i, w_i = 10000^(-i / (half - 1)), i = 0..half - 1, half = features / 2; t (B,)."""
+    """N1 -> features: all sines, then all cosines of t w_i, w_i = 10000^(-i / (half - 1)), i = 0..half - 1, half = features / 2; t (B,); features even, at least 4."""
     i = np.arange(features // 2)
     w = exp(-log(like(10000, t)) * i / (features // 2 - 1))
     angles = t[:, None] * w

@@ -50,14 +50,17 @@ def ema_debiased(params, decay):
 
 
 def clip_by_norm(grads_a, grads_b, limit):
-    """T1 -> clipped_a, clipped_b, norm: two tensors times min(1, limit / norm), norm that of both together before."""
+    """T1 -> clipped_a, clipped_b, norm: two tensors times min(1, limit / norm), norm that of both together before; times 1 where it is 0."""
     norm = sqrt((grads_a**2).sum() + (grads_b**2).sum())
     factor = limit / norm if norm > limit else norm**0
     return grads_a * factor, grads_b * factor, norm
 
 
 def learning_rate(step, peak, warmup, total, floor):
-    """T1 -> rate: peak k / warmup up to the step k = warmup, then floor + (peak - floor) (1 + cos(pi (k - warmup) / (total - warmup))) / 2."""
+    """T1 -> rate: peak k / warmup up to the step k = warmup, then floor + (peak - floor) (1 + cos(pi (k - warmup) / (total - warmup))) / 2.
+
+    From the step k = total on it is floor.
+    """
     if step <= warmup:
         return peak * step / warmup
     angle = pi(peak) * (min(step, total) - warmup) / (total - warmup)

@@ -27,27 +27,31 @@ def signal_sigma(t, x_t, betas):
 
 
 def to_x0(prediction, x_t, t, betas, kind):
-    """R6 -> x0: the data that a prediction implies; kind is x0, eps, v, score or velocity."""
+    """R6 -> x0: the data that a prediction implies; kind is x0, eps, v, score or velocity.
+
+    v = signal eps - sigma x0, score = -eps / sigma, velocity = x0 - eps, with signal = sqrt(alpha_bar_t), sigma = sqrt(1 - alpha_bar_t).
+    An error where it implies none: eps or score at alpha_bar_t = 0.
+    """
     signal, sigma = signal_sigma(t, x_t, betas)
     a, b = weights(kind, signal, sigma)
     return (b * x_t - sigma * prediction) / (signal * b - sigma * a)
 
 
 def to_eps(prediction, x_t, t, betas, kind):
-    """R6 -> eps: the noise that a prediction implies."""
+    """R6 -> eps: the noise that a prediction implies, kinds as in to_x0; an error where it implies none: x0 at t = 0."""
     signal, sigma = signal_sigma(t, x_t, betas)
     a, b = weights(kind, signal, sigma)
     return (signal * prediction - a * x_t) / (signal * b - sigma * a)
 
 
 def convert(prediction, x_t, t, betas, source, to):
-    """R6 -> prediction: a prediction of one kind as another kind."""
+    """R6 -> prediction: a prediction of one kind as another, kinds as in to_x0; an error where one says nothing of the other."""
     a, b = weights(to, *signal_sigma(t, x_t, betas))
     return a * to_x0(prediction, x_t, t, betas, source) + b * to_eps(prediction, x_t, t, betas, source)
 
 
 def target(kind, x0, noise, t, betas):
-    """R6, T1 -> target: what a perfect network of this kind would answer."""
+    """R6, T1 -> target: what a perfect network of this kind would answer, kinds as in to_x0."""
     a, b = weights(kind, *signal_sigma(t, x0, betas))
     return a * x0 + b * noise
 
@@ -59,7 +63,7 @@ def clip_x0(prediction, x_t, t, betas, kind, limit):
 
 
 def tweedie_mean(x_t, score, t, betas):
-    """C2 -> mean: E[x0 | x_t] = (x_t + sigma^2 score) / signal, score being that of x_t's marginal density."""
+    """C2 -> mean: E[x0 | x_t] = (x_t + sigma^2 score) / signal, score that of x_t's marginal density; an error without signal."""
     signal, sigma = signal_sigma(t, x_t, betas)
     return (x_t + sigma**2 * score) / signal
 

@@ -9,7 +9,10 @@ from .schedules import alpha_bar
 
 
 def ddpm_step(prediction, x_t, t, s, betas, noise, kind, variance, mix=None, clip=None):
-    """S1, R4 -> x_s: a draw of the reverse kernel from t to s; its mean alone at s = 0. clip limits the implied x0; null is no limit."""
+    """S1, R4 -> x_s: a draw of the reverse kernel from t to s; its mean alone at s = 0.
+
+    Kinds as in to_x0, variances as in model_variance. clip limits the implied x0 as clip_x0 does; null is no limit.
+    """
     if clip is not None:
         prediction = clip_x0(prediction, x_t, t, betas, kind, clip)
     mean, _ = posterior(x_t, to_x0(prediction, x_t, t, betas, kind), t, s, betas)
@@ -19,7 +22,10 @@ def ddpm_step(prediction, x_t, t, s, betas, noise, kind, variance, mix=None, cli
 
 
 def ddim_step(prediction, x_t, t, s, betas, noise, eta, kind, clip=None):
-    """S2 -> x_s: sqrt(alpha_bar_s) x0 + sqrt(1 - alpha_bar_s - var) eps + sqrt(var) noise, var = eta^2 beta-tilde; clip as in ddpm_step."""
+    """S2 -> x_s: sqrt(alpha_bar_s) x0 + sqrt(1 - alpha_bar_s - var) eps + sqrt(var) noise, var = eta^2 beta-tilde.
+
+    Kinds as in to_x0. With clip, prediction is that of clip_x0: eps is the one that the clipped x0 implies; null is no limit.
+    """
     if clip is not None:
         prediction = clip_x0(prediction, x_t, t, betas, kind, clip)
     ab, x0, eps = alpha_bar(betas), to_x0(prediction, x_t, t, betas, kind), to_eps(prediction, x_t, t, betas, kind)
@@ -90,7 +96,10 @@ def ode_sample(f, method, times, x):
 
 
 def slerp(a, b, weight):
-    """S2 -> x: between two noises along the great circle, example by example: sin((1 - w) u) / sin(u) a + sin(w u) / sin(u) b, u the angle."""
+    """S2 -> x: between two noises along the great circle, example by example: sin((1 - w) u) / sin(u) a + sin(w u) / sin(u) b.
+
+    u is the angle between them; an error where they are opposite.
+    """
     dot, norms = (a * b).reshape(len(a), -1).sum(axis=1), (a**2).reshape(len(a), -1).sum(axis=1) * (b**2).reshape(len(b), -1).sum(axis=1)
     u = per_example(arccos(dot / sqrt(norms)), a)
     return sin((1 - weight) * u) / sin(u) * a + sin(weight * u) / sin(u) * b

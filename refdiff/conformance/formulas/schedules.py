@@ -6,7 +6,7 @@ from ..numbers import after_one, cos, event_sum, log, pi, remembered, sigmoid, s
 
 
 def linear(T, beta_start, beta_end):
-    """F5 -> betas: beta_t = (1000 / T) (beta_start + (t - 1) / (T - 1) (beta_end - beta_start)); T = 1 takes beta_start."""
+    """F5 -> betas: beta_t = (1000 / T) (beta_start + (t - 1) / (T - 1) (beta_end - beta_start)); T = 1 takes beta_start; an error if one leaves (0, 1)."""
     t = np.arange(1, T + 1)
     return 1000 * (beta_start + (t - 1) * (beta_end - beta_start) / max(T - 1, 1)) / T
 
@@ -55,7 +55,7 @@ def from_log_snr(log_snr):
 
 
 def zero_terminal_snr(betas):
-    """F5 -> alpha_bar: sqrt(alpha_bar) shifted to 0 at T and scaled to stay at t = 1, then squared; 1 in front, (T + 1,)."""
+    """F5 -> alpha_bar: sqrt(alpha_bar) shifted to 0 at T and scaled to stay at t = 1, then squared; 1 in front, (T + 1,); T >= 2."""
     root = sqrt(alpha_bar(betas)[1:])
     moved = (root - root[-1]) * root[0] / (root[0] - root[-1])
     return after_one(moved**2)

@@ -14,7 +14,8 @@ def unet(params, x, t, width, embedding, features, groups, heads):
     half (conv, stride 2), down1, middle0 (blocks), attention (norm, q, k, v, out), middle1, up1_0, up1_1 (blocks), double (conv), up0_0,
     up0_1 (blocks), norm, last (conv). Convolutions are 3 x 3. A block holds norm1, conv1, tell, conv2 of block_by_scale, and short where
     it has 2 width channels to begin with: on the way up, where it gets what comes from below and, behind it, what was saved on the way
-    down, the last saved first: after first, down0, half and down1.
+    down, the last saved first: after first, down0, half and down1. Blocks are told emb = silu(time2(silu(time1(time_features(t))))); the
+    attention adds out(...) of group_norm(x) to x; double convolves the image made twice as large by `up`; silu comes before last.
     """
     p = unet_parameters(params, x, width, embedding, features)
     states = unet_states(p, x, unet_emb(p, t, features), groups, heads)

@@ -5,10 +5,11 @@ Edits are (formula, expression, what it becomes), every occurrence; where no edi
 
 from typing import Any
 
-from . import diffusion, elbo, layers
+from . import diffusion, elbo, layers, libraries
 
 KNOWN: dict[str, tuple[str, Any]] = (
     diffusion.KNOWN
+    | libraries.KNOWN
     | {f"{edits[0][0]}: {text}": (text, edits) for edits, text in elbo.KNOWN}
     | {f"{edits[0][0]}: {text}": (text, list(edits)) for text, edits in layers.KNOWN}
 )

@@ -135,10 +135,6 @@ SAMPLERS: dict[str, Entry] = {
         ("ddpm_sample", departures.ddpm_sample_by_stride),
     ),
     "stops-at-alpha-bar-1": ("the last step stops at alpha_bar_1, not at 1", ("ddim_step", departures.ddim_step_stopping_early)),
-    "last-alpha-bar-not-1": (
-        "alpha_bar_1 stands for alpha_bar_0 = 1 on the last step",
-        [("ddim_step", "ab[s]", "ab[max(s, 1)]"), ("posterior_variance", "ab[s]", "ab[np.maximum(s, 1)]")],
-    ),
     "clip-keeps-eps": ("x0 is clipped, but eps stays that of before", ("ddim_step", departures.ddim_step_keeping_eps)),
     "clip-ignored": ("x0 is not clipped", [("ddim_step", "clip is not None", "False"), ("ddpm_step", "clip is not None", "False")]),
     "eps-sign": (

@@ -1,0 +1,141 @@
+"""Sampling steps and whole trajectories."""
+
+import itertools
+import math
+
+from .door import array, between, choice, each, examples, like, number, numbers, shape_of
+from .forward import posterior, q_sample, reverse_kernel
+from .predict import clip_x0, to_eps, to_x0
+from .tables import grid_times, kept, pairs, tilde
+
+
+def _limited(prediction, x_t, t, betas, kind, clip):
+    return prediction if clip is None else clip_x0(prediction, x_t, t, betas, kind, clip)
+
+
+def ddpm_step(prediction, x_t, t, s, betas, noise, kind, variance, mix=None, clip=None):
+    choice("variance", variance, ("posterior", "beta", "learned"))
+    prediction = _limited(prediction, x_t, t, betas, kind, clip)
+    if s == 0:
+        return posterior(x_t, to_x0(prediction, x_t, t, betas, kind), t, s, betas)[0]
+    mean, spread = reverse_kernel(prediction, x_t, t, s, betas, kind, variance, mix)
+    return each(lambda m, v, e: m + math.sqrt(v) * e, {"mean": mean, "variance": like("variance", spread, mean), "noise": noise})
+
+
+def ddim_step(prediction, x_t, t, s, betas, noise, eta, kind, clip=None):
+    eta = between("eta", eta, 0, 1)
+    prediction = _limited(prediction, x_t, t, betas, kind, clip)
+    x0, eps = to_x0(prediction, x_t, t, betas, kind), to_eps(prediction, x_t, t, betas, kind)
+    constants = [(a_s, eta**2 * tilde(a_t, a_s)) for a_t, a_s in pairs(betas, t, s, x_t)]
+    return each(_ddim, {"x0": x0, "eps": eps, "noise": noise}, constants)
+
+
+def _ddim(x0, eps, noise, a_s, var):
+    return math.sqrt(a_s) * x0 + math.sqrt(max(0.0, 1 - a_s - var)) * eps + math.sqrt(var) * noise
+
+
+def ddim_inversion_step(prediction, x_s, s, t, betas, kind):
+    if s == 0:
+        raise ValueError("s = 0; allowed: above 0, for clean data has no noise to go along")
+    x0, eps = to_x0(prediction, x_s, s, betas, kind), to_eps(prediction, x_s, s, betas, kind)
+    levels = [(a_t,) for a_t, _ in pairs(betas, t, s, x_s)]
+    return each(lambda x, e, a: math.sqrt(a) * x + math.sqrt(1 - a) * e, {"x0": x0, "eps": eps}, levels)
+
+
+def ddpm_sample(model, grid, x, noise, betas, kind, variance, clip=None):
+    def step(x, t, s, z):
+        return ddpm_step(model(x, t), x, t, s, betas, z, kind, variance, clip=clip)
+
+    return _along(step, grid_times(grid, betas), x, noise)
+
+
+def ddim_sample(model, grid, x, noise, betas, eta, kind, clip=None):
+    def step(x, t, s, z):
+        return ddim_step(model(x, t), x, t, s, betas, z, eta, kind, clip)
+
+    return _along(step, grid_times(grid, betas), x, noise)
+
+
+def _along(step, times, x, noise):
+    if shape_of(noise) != (len(times) - 1, *shape_of(x)):
+        raise ValueError(f"noise has shape {shape_of(noise)}; allowed: {(len(times) - 1, *shape_of(x))}")
+    states = [x]
+    for i in range(len(times) - 1):
+        states.append(step(states[-1], times[i], times[i + 1], noise[i]))
+    return _stacked(states)
+
+
+def _stacked(states):
+    return array([examples("states", x) for x in states], (len(states), *shape_of(states[0])))
+
+
+def ddim_invert(model, grid, x, betas, kind):
+    times = [int(t) for t in grid]
+    if times[0] <= 0 or times[-1] >= len(kept(betas)) or any(a >= b for a, b in itertools.pairwise(times)):
+        raise ValueError(f"grid = {times}; allowed: strictly rising from above 0 to at most T")
+    states = [x]
+    for s, t in itertools.pairwise(times):
+        states.append(ddim_inversion_step(model(states[-1], s), states[-1], s, t, betas, kind))
+    return _stacked(states)
+
+
+def _moved(x, *slopes_and_weights):
+    """x plus the weighted slopes."""
+    slopes = {f"slope {i}": slope for i, (slope, _) in enumerate(slopes_and_weights)}
+    weights = [weight for _, weight in slopes_and_weights]
+    return each(lambda x, *k: x + sum(w * one for w, one in zip(weights, k, strict=True)), {"x": x, **slopes})
+
+
+def euler_step(f, x, t, s):
+    t, s = number("t", t), number("s", s)
+    return _moved(x, (f(x, t), s - t))
+
+
+def heun_step(f, x, t, s):
+    t, s = number("t", t), number("s", s)
+    first = f(x, t)
+    second = f(_moved(x, (first, s - t)), s)
+    return _moved(x, (first, (s - t) / 2), (second, (s - t) / 2))
+
+
+def rk4_step(f, x, t, s):
+    t, s = number("t", t), number("s", s)
+    h, middle = s - t, (t + s) / 2
+    k1 = f(x, t)
+    k2 = f(_moved(x, (k1, h / 2)), middle)
+    k3 = f(_moved(x, (k2, h / 2)), middle)
+    k4 = f(_moved(x, (k3, h)), s)
+    return _moved(x, (k1, h / 6), (k2, h / 3), (k3, h / 3), (k4, h / 6))
+
+
+def ode_sample(f, method, times, x):
+    step = {"euler": euler_step, "heun": heun_step, "rk4": rk4_step}[choice("method", method, ("euler", "heun", "rk4"))]
+    states, times = [x], numbers("times", times)
+    for t, s in itertools.pairwise(times):
+        states.append(step(f, states[-1], t, s))
+    return _stacked(states)
+
+
+def slerp(a, b, weight):
+    weight = number("weight", weight)
+    if shape_of(a) != shape_of(b):
+        raise ValueError(f"a and b have shapes {shape_of(a)} and {shape_of(b)}; allowed: one shape")
+    constants = [_arc(one, other, weight) for one, other in zip(examples("a", a), examples("b", b), strict=True)]
+    return each(lambda p, q, wa, wb: wa * p + wb * q, {"a": a, "b": b}, constants)
+
+
+def _arc(a, b, weight):
+    """The weights of two vectors on the great circle between them."""
+    dot, size = sum(p * q for p, q in zip(a, b, strict=True)), math.sqrt(sum(p * p for p in a) * sum(q * q for q in b))
+    if size == 0 or dot / size < -1 + 1e-12:
+        raise ValueError("a and b are opposite, or one is 0; allowed: two directions with one arc between them")
+    angle = math.acos(min(1.0, dot / size))
+    if angle == 0:
+        return 1 - weight, weight
+    return math.sin((1 - weight) * angle) / math.sin(angle), math.sin(weight * angle) / math.sin(angle)
+
+
+def shared_noise_interpolation(x0_a, x0_b, weight, t, betas, noise):
+    weight = number("weight", weight)
+    a, b = q_sample(x0_a, t, betas, noise), q_sample(x0_b, t, betas, noise)
+    return each(lambda p, q: (1 - weight) * p + weight * q, {"a": a, "b": b})
