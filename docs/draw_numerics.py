@@ -43,6 +43,7 @@ def cancellation() -> Any:
     for ax, (name, title), label in zip(axes, titles.items(), labels, strict=True):
         _lines(ax, measure(name), 10 if name == "cosine_betas" else 1)
         ax.set(title=title, xlabel=label, xscale="log" if name in ("divergence", "arc") else "linear")
+        ax.minorticks_off()
     for ax in axes[1:3]:
         ax.set_ylabel("")  # as on their left
     axes[1].axvline(8.3, color=NAIVE, linewidth=0.9, linestyle=":")
@@ -55,6 +56,7 @@ def _lines(ax: Any, found: Measured, width: int) -> None:
         ax.plot(found.x[::width], _largest(each, width), color=color, linewidth=1.2)
     ax.axhline(found.bound, color=INK, linewidth=0.8, linestyle="--")
     ax.set(yscale="log", ylabel=f"error, {found.unit}")
+    ax.minorticks_off()
 
 
 def _largest(values: Array, width: int) -> Array:
