@@ -30,11 +30,32 @@ def test_a_line_that_replaces_nothing_is_an_error(monkeypatch):
         program.program(flow=True)
 
 
-@pytest.mark.parametrize("flow", [False, True], ids=["diffusion", "flow"])
+def distances(printed):
+    """Those of fresh data, of noise, and of samples with guidance 0, 1 and 2."""
+    return list(map(float, re.findall(r": (0\.\d{4})$", printed, re.M)))
+
+
+BOTH = pytest.mark.parametrize("flow", [False, True], ids=["diffusion", "flow"])
+
+
+@BOTH
 def test_the_models_learn(flow):
     """T1, G3, S2: with guidance 1 samples are nearer to the floor than a tenth of the way to noise; with 0 the label does nothing; 2 overshoots."""
     printed, names = program.run(flow)
-    floor, noise, *found = map(float, re.findall(r": (0\.\d{4})$", printed, re.M))
+    floor, noise, *found = distances(printed)
     assert floor < found[1] < floor + (noise - floor) / 10
     assert found[0] > noise / 2 and found[2] > 3 * found[1]
     assert all(states[0] is names["noise"] and np.isfinite(states[-1]).all() for states in names["states"].values())
+
+
+@pytest.mark.long
+@BOTH
+def test_more_steps_come_nearer(flow, capsys):
+    """T1, S2: with the steps that the page's end names, the samples are nearer to fresh data, and not nearer than fresh data is."""
+    text = program.program(flow)
+    for few, many in (("steps=800", "steps=4000"), ("0, 1, 26", "0, 1, 101") if flow else ("S=25", "S=100")):
+        assert few in text
+        text = text.replace(few, many)
+    exec(compile(text, "tutorial.md", "exec"), {})
+    floor, _, _, longer, _ = distances(capsys.readouterr().out)
+    assert floor < longer < distances(program.run(flow).printed)[3]
