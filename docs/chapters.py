@@ -1,7 +1,7 @@
 """The order of the book: parts, their pages, and the modules whose every public function a page has to show."""
 
 PARTS: dict[str, dict[str, list[str]]] = {
-    "Start": {"index": [], "notation": [], "map": []},
+    "Start": {"index": [], "tutorial": [], "notation": [], "map": []},
     "Noise": {
         "schedules": ["tables", "schedules"],
         "gaussian": ["gaussian"],
@@ -19,6 +19,15 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "unet": ["residual", "unet", "unet_init"],
     },
     "Practice": {"training": ["optim", "training", "tree"], "rng": ["rng"], "metrics": ["metrics"], "io": ["io"]},
-    "About": {"gallery": [], "gpu": [], "mutation": [], "departures": [], "errata": [], "references": []},
+    "About": {
+        "numerics": [],
+        "gallery": [],
+        "gpu": [],
+        "mutation": [],
+        "contributing": [],
+        "departures": [],
+        "errata": [],
+        "references": [],
+    },
 }
 PAGES = {page: modules for part in PARTS.values() for page, modules in part.items()}

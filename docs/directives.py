@@ -8,7 +8,7 @@ from html import escape
 
 from refdiff.equations import EQUATIONS
 
-from . import pictures
+from . import accuracy, pictures, program
 from .chapters import PAGES
 from .markup import Markup, slug
 from .quotes import BookError, Quote, Test, proofs, proved, public, quote, tests, vectors, work
@@ -81,12 +81,31 @@ def coverage(markup: Markup) -> str:
     )
 
 
+def printed(markup: Markup, page: str, _: str = "") -> str:
+    """What the tutorial's program prints, as a diffusion and as a flow."""
+    runs = (("The diffusion prints", program.run()), ("The flow prints", program.run(flow=True)))
+    return "".join(f"<p>{name}</p>{markup.code(run.printed, '')}" for name, run in runs)
+
+
+def measured(markup: Markup, page: str, _: str = "") -> str:
+    """The table of accuracy, measured now: every quantity's largest error, as one would write it and as refdiff does."""
+    rows = []
+    for each in accuracy.table():
+        naive, ours = (f"{markup.inline(each.formulas[i])}<br>{escape(each.worst(i))}" for i in (0, 1))
+        cells = [f"{markup.inline(each.name)}<br><small>{escape(each.where)}</small>", naive, ours, escape(each.allowed)]
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    head = "".join(f"<th>{name}</th>" for name in ("quantity", "as one would write it", "as refdiff does", "allowed by the tests"))
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
 DIRECTIVES: dict[str, Callable[[Markup, str, str], str]] = {
     "function": function,
     "rest": rest,
     "picture": picture,
     "gallery": gallery,
     "map": map_,
+    "printed": printed,
+    "measured": measured,
 }
 
 

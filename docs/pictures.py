@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from . import draw_models, draw_noise, draw_sampling
+from . import draw_models, draw_noise, draw_numerics, draw_sampling, draw_tutorial
 from .canvas import DARK, STYLE, STYLE_OF_DARK
 
 PICTURES: dict[str, Callable[[], Any]] = {
@@ -29,6 +29,9 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "scores": draw_sampling.scores,
     "features": draw_models.features,
     "unet": draw_models.unet,
+    "tutorial": draw_tutorial.tutorial,
+    "errors": draw_numerics.errors,
+    "cancellation": draw_numerics.cancellation,
 }
 
 

@@ -15,6 +15,7 @@ import pytest
 from docs import build, check, directives, formulas, markup, pictures, quotes
 from docs.chapters import PAGES
 from refdiff import cli
+from refdiff.conformance import operations
 from refdiff.equations import EQUATIONS
 
 DOCS = Path(build.__file__).parent
@@ -209,7 +210,8 @@ def test_commands_exist(page, command, monkeypatch):
     if program == "refdiff":
         cli.parser().parse_args(rest)
     elif program.startswith("python") and rest[0] == "-m":
-        assert rest[1] == "venv" or ((DOCS.parent / f"{rest[1].replace('.', '/')}.py").is_file() and not rest[2:]), command
+        assert rest[1] == "venv" or (DOCS.parent / f"{rest[1].replace('.', '/')}.py").is_file(), command
+        assert rest[1] == "venv" or set(rest[2:]) <= {"refdiff.conformance.generate": set(operations.AREAS)}.get(rest[1], set()), command
     elif program.startswith("python"):
         monkeypatch.syspath_prepend(DOCS.parent / "toys")
         parser = script(rest[0]).get("parser")
@@ -218,7 +220,7 @@ def test_commands_exist(page, command, monkeypatch):
         extras = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert {extra for word in rest for extra in re.findall(r"\[(.*)\]", word)} <= set(extras)
     else:
-        assert program in ("pytest", "mutmut"), command
+        assert program in ("pytest", "mutmut", "ruff", "mypy") or (DOCS.parent / words[0]).is_file(), command
 
 
 @cache
