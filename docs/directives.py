@@ -56,14 +56,15 @@ def gallery(markup: Markup, page: str, _: str = "") -> str:
 
 
 def map_(markup: Markup, page: str, _: str = "") -> str:
-    """Every equation with its function, page, tests and vectors. Raises if one has no page or no test."""
+    """Every equation with its function, page, tests and vectors. Raises if one has no page, no test or no vectors."""
     rows = []
     for id, (name, headline) in EQUATIONS.items():
-        if headline not in markup.places or not proved()[id]:
-            raise BookError(f"equation {id} has {'no test' if headline in markup.places else f'no page that shows {headline}'}")
+        if headline not in markup.places or not proved()[id] or not vectors(id):
+            what = f"no page that shows {headline}" if headline not in markup.places else "no vectors" if proved()[id] else "no test"
+            raise BookError(f"equation {id} has {what}")
         place = markup.places[headline].rstrip("/")
         cells = [id, name, f'<a href="{place}.html#{headline}"><code>{headline}</code></a>', f'<a href="{place}.html">{place}</a>']
-        cells += [_tests(markup, [tests()[test] for test in proved()[id]], ""), _vectors(id) or "–"]
+        cells += [_tests(markup, [tests()[test] for test in proved()[id]], ""), _vectors(id)]
         rows.append(f'<tr id="{id}">' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = "".join(f"<th>{name}</th>" for name in ("id", "equation", "function", "page", "tests", "vectors"))
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div><p>{coverage(markup)}</p>'
@@ -148,8 +149,5 @@ def _name(test: Test) -> str:
 
 def _vectors(id: str) -> str:
     found = vectors(id)
-    return (
-        f"<details><summary>{id}: {len(found)} vectors</summary><ul>{''.join(f'<li>{each}</li>' for each in found)}</ul></details>"
-        if found
-        else ""
-    )
+    listed = "".join(f"<li><code>{name}</code>: {count}</li>" for name, count in found.items())
+    return f"<details><summary>{id}: {sum(found.values())} vectors</summary><ul>{listed}</ul></details>" if found else ""

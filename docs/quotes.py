@@ -12,6 +12,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import NamedTuple
 
+from refdiff.conformance.operations import operations
+from refdiff.conformance.vectors import FOLDER
 from refdiff.equations import EQUATIONS
 
 from .chapters import PAGES
@@ -154,8 +156,10 @@ def work(tag: str) -> str | None:
     return max((key for key in works() if tag == key or tag.startswith(f"{key} ")), key=len, default=None)
 
 
-def vectors(id: str) -> list[str]:
-    """Conformance vectors of an equation: none yet. The one place to fill in, for the map and for every function's box."""
+@cache
+def vectors(id: str) -> dict[str, int]:
+    """Conformance vectors of an equation: how many each operation has that states it. Raises for an unknown id."""
     if id not in EQUATIONS:
         raise BookError(f"there is no equation {id}")
-    return []
+    files = {o.name: FOLDER / o.area / f"{o.name}.json" for o in operations().values() if id in o.equations}
+    return {name: len(json.loads(path.read_text())["cases"]) for name, path in files.items()}

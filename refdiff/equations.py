@@ -122,12 +122,6 @@ def list_text() -> str:
     return "\n".join([*rows, "", "refdiff eq ID shows an equation, its function and where it is tested."])
 
 
-def markdown_table() -> str:
-    """The list as a Markdown table, for the README."""
-    rows = [f"| {id} | {name} | `{headline}` | {'; '.join(functions(id)[0].tags)} |" for id, (name, headline) in EQUATIONS.items()]
-    return "\n".join(["| id | equation | function | source |", "|---|---|---|---|", *rows])
-
-
 def show_text(id: str) -> str:
     """One equation: the formulas, the source of every function that states it, and the tests that prove it."""
     found = functions(id)

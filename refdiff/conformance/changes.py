@@ -123,7 +123,7 @@ def _calls(node: ast.Call) -> Iterator[str]:
         yield arguments[0]
     if isinstance(node.func, ast.Attribute) and node.func.attr in REDUCED and node.keywords:
         of, keywords = ast.unparse(node.func.value), ", ".join(ast.unparse(keyword) for keyword in node.keywords)
-        yield f"{of}.{REDUCED[node.func.attr]}({keywords})"
+        yield f"({of}).{REDUCED[node.func.attr]}({keywords})"
     if len(arguments) > 1 and name in trees() and arguments[0] != arguments[1]:
         yield f"{name}({', '.join([arguments[1], arguments[0], *arguments[2:]])})"
 

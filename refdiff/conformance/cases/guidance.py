@@ -36,3 +36,13 @@ def cases() -> Iterator[Case]:
         yield Case("drop_labels", inputs, tolerance="exact", minimal=True)
     inputs = {"y": np.array([0]), "uniform": np.array([0.5]), "probability": 1.5, "no_label": 4}
     yield Case("drop_labels", inputs, "should", error=True, minimal=True)
+    yield from _mixtures()
+
+
+def _mixtures() -> Iterator[Case]:
+    """Two, three and four Gaussians, from clear data to nearly pure noise."""
+    for K, d, (table, t) in product((2, 3, 4), (1, 2), (("three", 1), ("three", 3), ("linear-1000", 1), ("linear-1000", 400), ("one", 1))):
+        inputs = {"x": numbers((3, d), K), "t": t, "means": numbers((K, d), K + d), "variance": 0.25, "betas": Table(table)}
+        yield Case("mixture_score", inputs, minimal=d == 2)
+        yield Case("mixture_class_gradient", inputs | {"y": np.array([0, K - 1, 1])}, minimal=d == 2)
+    yield Case("mixture_class_gradient", inputs | {"y": np.array([0, 9, 1])}, error=True, minimal=True)

@@ -39,3 +39,27 @@ def classifier_gradient_linear(x, y, weight, bias):
 def drop_labels(y, uniform, probability, no_label):
     """G3 -> labels: y where uniform >= probability, else no_label; (B,)."""
     return np.where(uniform < probability, no_label, y)
+
+
+def mixture_score(x, t, means, variance, betas):
+    """C1, G4 -> score: of x_t, (B, d), for data of equally likely Gaussians N(means_k, variance I), means (K, d): sum_k p(k | x_t) score_k.
+
+    score_k = -(x_t - sqrt(alpha_bar_t) means_k) / width, width = alpha_bar_t variance + 1 - alpha_bar_t.
+    """
+    scores, chances = components(x, t, means, variance, betas)
+    return (chances[:, :, None] * scores).sum(axis=1)
+
+
+def mixture_class_gradient(x, t, y, means, variance, betas):
+    """G1, G4 -> gradient: of log p(y | x_t) in x_t, y (B,) the number of a Gaussian of mixture_score: score_y less the mixture's score."""
+    scores, _ = components(x, t, means, variance, betas)
+    return scores[np.arange(len(x)), y] - mixture_score(x, t, means, variance, betas)
+
+
+def components(x, t, means, variance, betas):
+    """Every Gaussian's score at every x, (B, K, d), and its chance given x, (B, K)."""
+    ab = alpha_bar(betas)[t]
+    width = ab * variance + 1 - ab
+    scores = -(x[:, None] - sqrt(ab) * means[None]) / width
+    weights_of_x = exp(-width * (scores**2).sum(axis=2) / 2)
+    return scores, weights_of_x / weights_of_x.sum(axis=1)[:, None]

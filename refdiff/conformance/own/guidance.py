@@ -1,7 +1,9 @@
 """refdiff's answers: guidance by a classifier and without one."""
 
+import numpy as np
+
 from ... import guidance as text
-from ... import layers
+from ... import layers, oracles
 from .schedules import schedule_of
 
 
@@ -28,3 +30,16 @@ def classifier_gradient_linear(x, y, weight, bias):
 
 def drop_labels(y, uniform, probability, no_label):
     return text.drop_labels(y, uniform, probability, no_label)
+
+
+def mixture_score(x, t, means, variance, betas):
+    return _mixture(means, variance).score(x, *schedule_of(betas).signal_sigma(t))
+
+
+def mixture_class_gradient(x, t, y, means, variance, betas):
+    return _mixture(means, variance).class_gradient(x, *schedule_of(betas).signal_sigma(t), y)
+
+
+def _mixture(means, variance):
+    K, d = means.shape
+    return oracles.mixture(means, [variance * np.eye(d)] * K, labels=np.arange(K))
