@@ -8,6 +8,7 @@ from html import escape
 from importlib import resources
 
 from . import phrases, words
+from .failures import Failure
 from .findings import Cause, Counts, Operation, Report, total
 from .runner import STATUSES
 from .vectors import LEVELS
@@ -111,7 +112,7 @@ def _operation(operation: Operation) -> str:
     head = f"<code>{escape(operation.name)}</code> <span>{escape(words.eqs(operation.equations))}</span>"
     return f"""<details><summary><span class="title">{head}</span><span class="number">{escape(phrases.failed(operation))}</span>
 {bar(operation.counts)}</summary><p class="rule">{_text(operation.rule)}</p><p>{_text(_capital(phrases.explanation(operation)))}.</p>
-{_failure(operation)}</details>
+{"".join(map(_failure, phrases.shown(operation)))}</details>
 """
 
 
@@ -119,10 +120,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _failure(operation: Operation) -> str:
-    failure = operation.first
-    if failure is None:
-        return ""
+def _failure(failure: Failure) -> str:
     rows = [("vector", f"{failure.id} ({failure.level})"), *failure.inputs.items()]
     body = "".join(f"<tr><th>{escape(name)}</th><td><code>{escape(text)}</code></td></tr>" for name, text in rows)
     found = [("it says", failure.message)] if failure.message else []
