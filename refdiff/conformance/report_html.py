@@ -87,7 +87,9 @@ def _bar_row(name: str, counts: Counts) -> str:
 
 def _unexplained(report: Report) -> str:
     left = sum(operation.unexplained for operation in report.operations)
-    return f"{phrases.causes(report)} {f'Of the other {left:,}, {phrases.NOTHING}.' if left and report.causes else ''}".strip()
+    return (
+        f"{phrases.causes(report)} {f'No known or composed mistake explains the other {left:,}.' if left and report.causes else ''}".strip()
+    )
 
 
 def _cause(number: int, cause: Cause) -> str:
@@ -118,6 +120,11 @@ def _operation(operation: Operation) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _failures(operation: Operation) -> str:
+    text = "" if operation.first is None else _failure(operation.first)
+    return text if operation.other is None else f"{text}<p>The first without an explanation:</p>{_failure(operation.other)}"
 
 
 def _failure(failure: Failure) -> str:
