@@ -68,11 +68,13 @@ def test_exit_codes(capsys, target, more, code):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "ADAPTER: neither of them; allowed: one of"),
+        ([], "ADAPTER: nothing to check; allowed: one of"),
         (["a", "--pipe", "b"], "allowed: one of ADAPTER and --pipe"),
         (["no_such_module_here"], "no module 'no_such_module_here'"),
         ([f"{ME}:Nobody"], "has no 'Nobody'"),
         ([f"{ME}:Right", "--only", "q_sampel"], "--only: 'q_sampel'; allowed: an area (schedules, "),
+        ([f"{ME}:Right", "--only", "q_step,sampler"], "(see --list); is samplers meant?"),
+        (["my_adapter.py"], "'my_adapter.py', which is a file; allowed: module or module:Class, such as my_adapter"),
         ([f"{ME}:Right", "--level", "may"], "invalid choice: 'may'"),
         ([f"{ME}:Right", "--only", "q_step", "--out", "no/such/folder/x"], "--out: 'no/such/folder/x'; allowed: a file"),
     ],
@@ -88,7 +90,41 @@ def test_a_module_that_fails_to_start_is_wrong_usage(capsys, tmp_path, monkeypat
     (tmp_path / "broken_adapter.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
     code, printed = said(capsys, "broken_adapter")
-    assert code == 2 and "gave ZeroDivisionError: division by zero; allowed: a module that can be imported" in printed.err
+    assert (
+        code == 2
+        and "gave ZeroDivisionError: division by zero (broken_adapter.py, line 1); allowed: a module that can be imported" in printed.err
+    )
+
+
+def test_what_an_implementation_prints_is_no_part_of_the_report(capsys, tmp_path, monkeypatch):
+    """It goes to standard error, so that JSON stays JSON; a script that ends the program as it is imported is wrong usage."""
+    (tmp_path / "talking.py").write_text("print('hello')\ndef alpha_bar(betas):\n    print('there')\n")
+    (tmp_path / "leaving.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, printed = said(capsys, "talking", "--only", "alpha_bar", "--format", "json")
+    found = json.loads(printed.out)
+    assert code == 1 and "hello" in printed.err and "there" in printed.err
+    assert found["operations"][0]["first"]["message"] == "alpha_bar is None; is a return missing?"
+    code, printed = said(capsys, "leaving")
+    assert code == 2 and "gave SystemExit: 3 (leaving.py, line 1)" in printed.err
+
+
+def test_a_failure_without_an_explanation_is_shown_beside_one_that_has_it():
+    """Where one cause explains the smallest failure, and nothing another."""
+    right = Right.alpha_bar
+    found = checked(planted(alpha_bar=lambda betas: right(betas)[1:] if len(betas) < 5 else 1 / 0), ["alpha_bar"])
+    (operation,) = found.operations
+    explained = {id for cause in found.causes for ids in cause.explained.values() for id in ids}
+    assert operation.unexplained and operation.first.id in explained and operation.other.id not in explained
+    for form in FORMATS:
+        assert operation.other.id in command.render(found, form)
+    assert checked(Wrong, ["q_sample"]).operations[0].other is None
+
+
+def test_areas_without_a_run_take_a_line():
+    """By name only where another operation of the area was run."""
+    text = command.render(checked(type("Few", (), {"q_step": staticmethod(Right.q_step)}), ["forward", "guidance"]), "text")
+    assert "nothing was run in guidance\n" in text and "classifier_free" not in text and "q_sample" in text
 
 
 def test_counts_add_up():

@@ -38,7 +38,8 @@ class Adapter:
         self.target = target() if inspect.isclass(target) else target
         described = type(self.target).__name__ if not inspect.ismodule(self.target) else self.target.__name__
         self.name = str(getattr(self.target, "name", described))
-        self.version = str(getattr(self.target, "version", getattr(self.target, "__version__", "")))
+        said = (getattr(self.target, each, None) for each in ("version", "__version__"))
+        self.version = next((str(each) for each in said if each is not None and not inspect.ismodule(each)), "")
         self.precision = getattr(self.target, "precision", "float64")
         if self.precision not in ("float64", "float32"):
             raise ValueError(f"precision = {self.precision!r}; allowed: float64, float32")
@@ -62,6 +63,9 @@ class Adapter:
 def find(name: str) -> Adapter:
     """The adapter of a dotted name: a module that holds operations or a class `Adapter`, or "module:Class"; looked for here, too."""
     module_name, _, attribute = name.partition(":")
+    if module_name.endswith(".py") or "/" in module_name:
+        stem = module_name.removesuffix(".py").rpartition("/")[2]
+        raise ValueError(f"adapter = {name!r}, which is a file; allowed: module or module:Class, such as {stem}, from the folder it is in")
     sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)

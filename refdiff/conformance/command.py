@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import difflib
 import importlib
 import json
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +27,7 @@ and which known or composed mistake or convention it answers like.
 
   refdiff check --template > my_adapter.py      a Python adapter to fill in
   refdiff check my_adapter                      what it has is checked, the rest is skipped
-  refdiff check my.module:MyClass --minimal     a class by name, with the vectors that take a second
+  refdiff check my.module:MyClass --minimal     a class by name, with a small set of vectors
   refdiff check --pipe './my_program --fast'    any language, by JSON lines
   refdiff check my_adapter --format html --out report.html
   refdiff check refdiff.conformance.own         refdiff itself
@@ -43,8 +46,14 @@ def add(commands: Any) -> None:
     )
     check.add_argument("adapter", nargs="?", metavar="ADAPTER", help="a Python module, or module:Class")
     check.add_argument("--pipe", metavar="COMMAND", help="a program that reads questions and writes answers, instead of ADAPTER")
-    check.add_argument("--minimal", action="store_true", help="the small set of vectors, which takes a second")
-    check.add_argument("--only", action="append", default=[], metavar="NAME", help="an area or an operation; may be repeated")
+    check.add_argument("--minimal", action="store_true", help="a small set of vectors, which takes a few seconds")
+    check.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an area or an operation, or several with commas between; may be repeated",
+    )
     check.add_argument(
         "--level", choices=LEVELS, default="must", help="what counts for the exit code, with what is stricter (default must)"
     )
@@ -57,18 +66,25 @@ def add(commands: Any) -> None:
 
 def work(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     """Run the command; its exit code."""
+    arguments.only = [name for given in arguments.only for name in given.split(",")]
     _check_only(command, arguments.only)
+    _check_out(command, arguments.out)
     if arguments.list or arguments.template:
         return _write(command, arguments.out, _listed(arguments) if arguments.list else template(arguments.only))
-    implementation = _implementation(command, arguments)
-    try:
-        found = run(implementation, runner.chosen(arguments.minimal, arguments.only), arguments)
-    finally:
-        getattr(implementation, "close", lambda: None)()
+    with contextlib.redirect_stdout(sys.stderr):  # what an implementation prints is no part of the report
+        found = _found(command, arguments)
     _write(command, arguments.out, render(found, arguments.format))
     if arguments.out is not None:
         print(found.summary)
     return 0 if found.passed else 1
+
+
+def _found(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> report.Report:
+    implementation = _implementation(command, arguments)
+    try:
+        return run(implementation, runner.chosen(arguments.minimal, arguments.only), arguments)
+    finally:
+        getattr(implementation, "close", lambda: None)()
 
 
 def run(implementation: adapter.Implementation, vectors: Sequence[Vector], arguments: argparse.Namespace) -> report.Report:
@@ -92,13 +108,21 @@ def _check_only(command: argparse.ArgumentParser, only: list[str]) -> None:
     areas = list(dict.fromkeys(operation.area for operation in operations().values()))
     for name in only:
         if name not in areas and name not in operations():
-            command.error(f"argument --only: {name!r}; allowed: an area ({', '.join(areas)}) or an operation (see --list)")
+            near = difflib.get_close_matches(name, [*areas, *operations()], 1)
+            meant = f"; is {near[0]} meant?" if near else ""
+            command.error(f"argument --only: {name!r}; allowed: an area ({', '.join(areas)}) or an operation (see --list){meant}")
+
+
+def _check_out(command: argparse.ArgumentParser, out: Path | None) -> None:
+    """Before the run, so that no report is lost."""
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        command.error(f"argument --out: {str(out)!r}; allowed: a file in a folder that exists")
 
 
 def _implementation(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> Any:
     if (arguments.adapter is None) == (arguments.pipe is None):
-        given = "neither of them" if arguments.adapter is None else f"{arguments.adapter!r} and --pipe {arguments.pipe!r}"
-        command.error(f"argument ADAPTER: {given}; allowed: one of ADAPTER and --pipe COMMAND")
+        given = "nothing to check" if arguments.adapter is None else f"{arguments.adapter!r} and --pipe {arguments.pipe!r}"
+        command.error(f"argument ADAPTER: {given}; allowed: one of ADAPTER and --pipe COMMAND (--template prints an adapter)")
     name, value = ("ADAPTER", arguments.adapter) if arguments.pipe is None else ("--pipe", arguments.pipe)
     try:
         if arguments.pipe is None:
@@ -106,9 +130,20 @@ def _implementation(command: argparse.ArgumentParser, arguments: argparse.Namesp
         return importlib.import_module(f"{__package__}.pipe").Pipe(shlex.split(arguments.pipe))
     except ValueError as error:
         command.error(f"argument {name}: {error}")
-    except Exception as error:  # whatever a foreign module or program does when it starts
-        allowed = "a module that can be imported" if arguments.pipe is None else "a program that starts and answers"
-        command.error(f"argument {name}: {value!r} gave {type(error).__name__}: {error}; allowed: {allowed}")
+    except (Exception, SystemExit) as error:  # whatever a foreign module or program does when it starts
+        allowed = "a program that starts and answers"
+        if arguments.pipe is None:
+            allowed = "a module that can be imported, and a class to be called without arguments"
+        allowed = "" if "; allowed: " in str(error) else f"; allowed: {allowed}"
+        command.error(f"argument {name}: {value!r} gave {type(error).__name__}: {error}{_place(error)}{allowed}")
+
+
+def _place(error: BaseException) -> str:
+    """The line that raised an error, if it is not of refdiff or of Python's import; a syntax error says its own."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<")]
+    if isinstance(error, SyntaxError) or not frames or Path(frames[-1].filename).parent == Path(__file__).parent:
+        return ""
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
 
 
 def _write(command: argparse.ArgumentParser, out: Path | None, text: str) -> int:

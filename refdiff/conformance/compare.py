@@ -60,6 +60,8 @@ def _inside(got: Any, right: Any, most: Any) -> bool:
 
 
 def _array(name: str, got: Any, want: Any, tolerance: str, precision: str) -> Difference | None:
+    if got.dtype == object and got.ndim == 0 and got.item() is None:
+        return Difference(name, (), np.nan, np.nan, np.inf, np.inf, f"{name} is None; is a return missing?")
     if got.dtype.kind not in "biuf":
         return Difference(name, (), np.nan, np.nan, np.inf, np.inf, f"{name} has dtype {got.dtype}, not numbers")
     try:

@@ -33,7 +33,8 @@ class Cause:
 class Operation:
     """One operation: its counts, its first failure, and how many failures which of the causes (by number) explain.
 
-    `look_at` are operations that its formula uses, and that differ without an explanation, too.
+    `look_at` are operations that its formula uses, and that differ without an explanation, too. `other` is the first failure
+    without an explanation, where `first` has one.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Operation:
     causes: dict[int, int] = field(default_factory=dict)
     unexplained: int = 0
     look_at: list[str] = field(default_factory=list)
+    other: Failure | None = None
 
 
 @dataclass

@@ -9,20 +9,22 @@ from .failures import Failure, Step
 from .findings import Cause, Operation, Report, total
 
 NOTHING = "no known or composed mistake explains it"
+RAN = ("passed", "failed", "errored")
 
 
 def header(report: Report) -> str:
     """With what was measured."""
     areas = f", only {', '.join(report.only)}" if report.only else ""
     of = f"{report.set} set of vectors, format {report.vectors_format}{areas}"
-    return f"refdiff {report.refdiff}, {of}; {report.precision}; {words.count(total(report.counts), 'vector')} in {report.seconds:.1f} s"
+    ran = f"{total(report.counts, *RAN):,} of {words.count(total(report.counts), 'vector')} run in {report.seconds:.1f} s"
+    return f"refdiff {report.refdiff}, {of}; {report.precision}; {ran}"
 
 
 def verdict(report: Report) -> str:
     """Passed or not, and by which level."""
     if report.passed:
         return f"PASSED: nothing at level {report.level} differs."
-    if not total(report.counts, "passed", "failed", "errored"):
+    if not total(report.counts, *RAN):
         return "NOT PASSED: nothing was run."
     return f"NOT PASSED: at level {report.level}, something differs or ends in an error."
 
@@ -53,7 +55,7 @@ def reach(cause: Cause) -> str:
     if cause.common:
         text += f", all with {', '.join(f'{name} = {value}' for name, value in cause.common.items())}"
     if cause.contradicted:
-        text += f"; but {words.count(cause.contradicted, 'vector')} that it would change passed"
+        text += f"; but it would also change {words.count(cause.contradicted, 'vector')} that passed"
     return text
 
 
@@ -85,7 +87,7 @@ def explanation(operation: Operation) -> str:
 
 
 def difference(failure: Failure) -> str:
-    """Where the first failing vector differs."""
+    """Where a failing vector differs."""
     if failure.got is None:
         return failure.message
     if failure.message:
@@ -99,6 +101,11 @@ def step(found: Step) -> str:
     pair = "at the start" if found.start is None else f"from t = {found.start:g} to {found.end:g}"
     place = f"{found.tensor}{found.index}" if found.index else found.tensor
     return f"first diverging step: {found.number}, {pair}; {place}: {apart(found)}"
+
+
+def shown(operation: Operation) -> list[Failure]:
+    """The first failure, and the first without an explanation if that is another."""
+    return [failure for failure in (operation.first, operation.other) if failure is not None]
 
 
 def inputs(failure: Failure) -> str:

@@ -70,6 +70,8 @@ def _operation(name: str, results: list[Result], causes: list[diagnosis.Cause], 
         (r for r in results if r.status in ("failed", "errored")), key=lambda r: (r.status == "errored", r.vector.expected is None, size(r))
     )
     shares = {number: len(cause.explained[name]) for number, cause in enumerate(causes) if name in cause.explained}
+    explained = {id for cause in causes for id in cause.explained.get(name, ())}
+    others = [r for r in wrong if r.vector.id not in explained] if wrong and wrong[0].vector.id in explained else []
     return Operation(
         name,
         said.area,
@@ -79,6 +81,7 @@ def _operation(name: str, results: list[Result], causes: list[diagnosis.Cause], 
         failure(wrong[0], precision) if wrong else None,
         shares,
         len(wrong) - sum(shares.values()),
+        other=failure(others[0], precision) if others else None,
     )
 
 

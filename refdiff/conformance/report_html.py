@@ -8,6 +8,7 @@ from html import escape
 from importlib import resources
 
 from . import phrases, words
+from .failures import Failure
 from .findings import Cause, Counts, Operation, Report, total
 from .runner import STATUSES
 from .vectors import LEVELS
@@ -86,7 +87,9 @@ def _bar_row(name: str, counts: Counts) -> str:
 
 def _unexplained(report: Report) -> str:
     left = sum(operation.unexplained for operation in report.operations)
-    return f"{phrases.causes(report)} {f'Of the other {left:,}, {phrases.NOTHING}.' if left and report.causes else ''}".strip()
+    return (
+        f"{phrases.causes(report)} {f'No known or composed mistake explains the other {left:,}.' if left and report.causes else ''}".strip()
+    )
 
 
 def _cause(number: int, cause: Cause) -> str:
@@ -111,7 +114,7 @@ def _operation(operation: Operation) -> str:
     head = f"<code>{escape(operation.name)}</code> <span>{escape(words.eqs(operation.equations))}</span>"
     return f"""<details><summary><span class="title">{head}</span><span class="number">{escape(phrases.failed(operation))}</span>
 {bar(operation.counts)}</summary><p class="rule">{_text(operation.rule)}</p><p>{_text(_capital(phrases.explanation(operation)))}.</p>
-{_failure(operation)}</details>
+{"".join(map(_failure, phrases.shown(operation)))}</details>
 """
 
 
@@ -119,10 +122,12 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _failure(operation: Operation) -> str:
-    failure = operation.first
-    if failure is None:
-        return ""
+def _failures(operation: Operation) -> str:
+    text = "" if operation.first is None else _failure(operation.first)
+    return text if operation.other is None else f"{text}<p>The first without an explanation:</p>{_failure(operation.other)}"
+
+
+def _failure(failure: Failure) -> str:
     rows = [("vector", f"{failure.id} ({failure.level})"), *failure.inputs.items()]
     body = "".join(f"<tr><th>{escape(name)}</th><td><code>{escape(text)}</code></td></tr>" for name, text in rows)
     found = [("it says", failure.message)] if failure.message else []

@@ -91,9 +91,9 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
 def _operation(operation: Operation) -> Iterator[str]:
     yield from ["", f"### `{operation.name}` differs from {words.eqs(operation.equations)}", ""]
     yield f"{phrases.failed(operation)}; {plain(phrases.explanation(operation))}. The rule: {plain(operation.rule)}"
-    failure = operation.first
-    if failure is not None:
-        yield from ["", f"- first failing case {code(failure.id)} ({failure.level}): {code(phrases.inputs(failure))}"]
+    for failure in phrases.shown(operation):
+        which = "first failing case" if failure is operation.first else "first without an explanation"
+        yield from ["", f"- {which} {code(failure.id)} ({failure.level}): {code(phrases.inputs(failure))}"]
         yield f"- {code(phrases.difference(failure))}"
         if failure.step is not None:
             yield f"- {code(phrases.step(failure.step))}"

@@ -33,7 +33,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _operation(operation)
     yield from _coverage(report)
     yield from _names("all that was run passed", right)
-    yield from _names("nothing was run", silent)
+    yield from _silent(report, silent)
     for warning in report.warnings:
         yield from ["", *_wrapped(f"warning: {warning}", "  ")]
     yield from ["", *_wrapped(phrases.verdict(report))]
@@ -87,9 +87,9 @@ def _operation(operation: Operation) -> Iterator[str]:
     yield from _wrapped(f"{operation.name} differs from {phrases.words.eqs(operation.equations)}: {phrases.failed(operation)}", "  ", "")
     yield from _wrapped(operation.rule, "    ")
     yield from _wrapped(phrases.explanation(operation), "    ")
-    if operation.first is not None:
-        failure = operation.first
-        yield from _wrapped(f"{failure.id} ({failure.level}): {phrases.inputs(failure)}", "      ", "    ")
+    for failure in phrases.shown(operation):
+        which = "without an explanation: " if failure is operation.other else ""
+        yield from _wrapped(f"{which}{failure.id} ({failure.level}): {phrases.inputs(failure)}", "      ", "    ")
         yield from _wrapped(phrases.difference(failure), "      ", "    ")
         if failure.step is not None:
             yield from _wrapped(phrases.step(failure.step), "      ", "    ")
@@ -129,6 +129,15 @@ def _names(text: str, listed: list[Operation]) -> Iterator[str]:
         if names:
             yield from ["", f"{text}:"] if area == listed[0].area else []
             yield from _wrapped(", ".join(names), " " * 15, f"  {area:<13}")
+
+
+def _silent(report: Report, listed: list[Operation]) -> Iterator[str]:
+    """What was not run: by name where something else of the area was run, and whole areas."""
+    ran = {operation.area for operation in report.operations if operation not in listed}
+    yield from _names("nothing was run", [operation for operation in listed if operation.area in ran])
+    whole = dict.fromkeys(operation.area for operation in listed if operation.area not in ran)
+    if whole:
+        yield from ["", *_wrapped(f"nothing was run in {', '.join(whole)}", "  ", "")]
 
 
 def listing(only: list[str]) -> str:

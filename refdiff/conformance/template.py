@@ -44,4 +44,5 @@ def _method(operation: Operation) -> str:
     text = f'"""{", ".join(operation.equations)} -> {", ".join(operation.outputs)}: {rule}"""'
     lines = textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False)
     body = "\n".join(f"        {line}" for line in [*lines, "raise NotImplementedError"])
-    return f"    def {operation.name}({given}):\n{body}\n"
+    head = textwrap.wrap(f"    def {operation.name}({given}):", 130, subsequent_indent=" " * 8)
+    return "\n".join([*head, body, ""])
