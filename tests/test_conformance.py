@@ -99,7 +99,7 @@ for vector in VECTORS:
 KNOWN = [mutant for mutant in catalogue.everything().values() if mutant.text]
 
 
-@pytest.mark.parametrize("mutant", KNOWN, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", [pytest.param(m, id=m.name, marks=[pytest.mark.long] if i % 8 else []) for i, m in enumerate(KNOWN)])
 def test_known_mistakes_are_named(mutant):
     """Put into an implementation, a known mistake is found, and named, alone or among those it cannot be told from."""
     name = min(HUNTERS[mutant.name], key=lambda name: (name not in mutant.functions, len(mutants.closure(name))))
