@@ -52,7 +52,9 @@ def reach(cause: Cause) -> str:
     text = f"explains {of}{words.count(cause.failures if of else explained, 'failure')} in {where}"
     if cause.common:
         text += f", all with {', '.join(f'{name} = {value}' for name, value in cause.common.items())}"
-    if cause.contradicted:
+    if cause.where:
+        text += f"; only where {cause.where}: elsewhere, {words.count(cause.contradicted, 'vector')} that it would change passed"
+    elif cause.contradicted:
         text += f"; but {words.count(cause.contradicted, 'vector')} that it would change passed"
     return text
 
