@@ -10,6 +10,12 @@ import numpy as np
 from .operations import Operation, named
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+EACH = {  # operations that take a time or a scale for each example
+    "q_step", "q_between", "q_sample", "q_marginal", "posterior", "mean_from_eps", "model_variance", "reverse_kernel", "to_x0", "to_eps",
+    "convert", "target", "clip_x0", "tweedie_mean", "tweedie_covariance", "interpolate", "velocity", "conditional_loss", "to_flow",
+    "from_flow", "classifier_score", "classifier_eps", "classifier_free",
+}  # fmt: skip
+SERIES = ("states", "averages", "terms")  # outputs of a row for each step
 
 
 def around(operation: Operation) -> Iterator[tuple[str, Wrap]]:
@@ -27,6 +33,14 @@ def around(operation: Operation) -> Iterator[tuple[str, Wrap]]:
             yield f"input {name} reversed", _input(name, lambda x: x[::-1])
         if name == "t" and "path" in operation.inputs:
             yield "input t: 1 - t", _input(name, lambda t: 1 - t)
+        if name in ("t", "tau", "gamma", "signal") and operation.name in EACH:
+            yield f"input {name}: that of the first example", _input(name, _first)
+        if name == "noise" and ("model" in operation.inputs or "checkpoints" in operation.inputs):
+            yield "input noise reversed", _input(name, lambda x: x[::-1])
+            yield "input noise: the first for every step", _input(name, lambda x: np.stack([x[0]] * len(x)))
+            yield "input noise: that of the next step", _input(name, lambda x: np.roll(x, -1, axis=0))
+        if name == "limit":
+            yield "input limit: always 1", _input(name, lambda x: x**0)
     spreads = [
         name for name in operation.inputs if name in ("variance", "variance1", "variance2", "std") and "betas" not in operation.inputs
     ]
@@ -40,6 +54,13 @@ def around(operation: Operation) -> Iterator[tuple[str, Wrap]]:
             yield f"output {name} without its first entry", _output(operation, name, lambda x: x[1:])
             yield f"output {name} without its last entry", _output(operation, name, lambda x: x[:-1])
             yield f"output {name}, each one place later", _output(operation, name, lambda x: np.roll(x, 1, axis=0))
+        if name in SERIES:
+            yield f"output {name}: every row the last", _output(operation, name, lambda x: np.stack([x[-1]] * len(x)))
+            yield f"output {name}: each one place later, after a 0", _output(operation, name, lambda x: np.concatenate([0 * x[:1], x[:-1]]))
+        if name in ("terms", "averages"):
+            yield f"output {name} reversed", _output(operation, name, lambda x: x[::-1])
+        if "dy" in operation.inputs and len(operation.outputs) > 1:
+            yield f"output {name}: 0", _output(operation, name, lambda x: 0 * x)
         yield f"output {name} negated", _output(operation, name, lambda x: -x)
         yield f"output {name} doubled", _output(operation, name, lambda x: 2 * x)
         yield f"output {name} halved", _output(operation, name, lambda x: x / 2)
@@ -47,6 +68,10 @@ def around(operation: Operation) -> Iterator[tuple[str, Wrap]]:
         yield f"output {name}: its logarithm", _output(operation, name, _logarithm)
         yield f"output {name}: the batch's mean", _output(operation, name, lambda x: np.mean(x, axis=0))
         yield f"output {name}: in bits", _output(operation, name, lambda x: x / np.log(2))
+
+
+def _first(x: Any) -> Any:
+    return x.ravel()[0] if getattr(x, "ndim", 0) else x
 
 
 def _logarithm(x: Any) -> Any:

@@ -47,6 +47,12 @@ def composed() -> dict[str, Mutant]:
 def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit, ...], str]]:
     copy = ast.parse(ast.unparse(tree)).body[0]
     nodes = list(ast.walk(copy))
+    for place, node in enumerate(nodes):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "range" and ast.unparse(node.args[-1]).endswith(" - 1"):
+            old = ast.unparse(node)
+            for new in (f"{old[:-1]} - 1)", f"range(1, {ast.unparse(node.args[-1])})") if len(node.args) == 1 else ():
+                new = ast.unparse(ast.parse(new, mode="eval"))
+                yield (Edit(name, place, old, new),), f"{old} -> {new}"
     known = {node.id for node in nodes if isinstance(node, ast.Name)} | {node.arg for node in nodes if isinstance(node, ast.arg)}
     skipped = {id(node) for outer in nodes if _is_shape(outer) for node in ast.walk(outer)}
     skipped |= {id(node) for outer in nodes if isinstance(outer, ast.arguments | ast.Dict) for node in ast.walk(outer)}
@@ -78,7 +84,9 @@ def _precision(node: ast.AST) -> Iterator[ast.AST]:
 def _is_shape(node: ast.AST) -> bool:
     """What only shapes an array, such as 0 * signal or len(x): no mistake of interest is made there."""
     text = ast.unparse(node) if isinstance(node, ast.expr) else ""
-    return text.startswith(("0 * ", "1 + 0 * ", "-1 + 0 * ", "range(", "len(", "per_example(", "pi(")) or (
+    if isinstance(node, ast.Call) and text.startswith(("range(", "len(", "per_example(", "pi(")):
+        return True
+    return text.startswith(("0 * ", "1 + 0 * ", "-1 + 0 * ")) or (
         isinstance(node, ast.Attribute | ast.Call)
         and (".reshape(" in text or ".shape" in text)
         and not text.startswith(("event", "sqrt", "exp"))
@@ -148,7 +156,7 @@ def _names(name: str, known: set[str]) -> Iterator[str]:
     for first, second in TWINS:
         if name in (first, second) and {first, second} <= known:
             yield second if name == first else first
-    if name in ("t", "s"):
+    if name in ("t", "s", "step"):
         yield from (f"{name} - 1", f"{name} + 1")
     if name in SCALES:
         yield from (f"sqrt({name})", f"{name} ** 2", f"(1 - {name})")

@@ -15,7 +15,10 @@ Counts = dict[str, dict[str, int]]  # level -> status -> number
 
 @dataclass
 class Cause:
-    """Why vectors failed: sentences that fit equally well (the first SHOWN of `total`), what they explain, and how many passed in spite."""
+    """Why vectors failed: sentences that fit equally well (the first SHOWN of `total`), what they explain, and how many passed in spite.
+
+    `where` is the condition that tells those it explains from those that passed, if there is one.
+    """
 
     sentences: list[str]
     known: bool
@@ -24,6 +27,7 @@ class Cause:
     failures: int
     explained: dict[str, list[str]]
     contradicted: int
+    where: str
     common: dict[str, Any]
     lines: list[tuple[str, str, str]]
     mutants: list[str]

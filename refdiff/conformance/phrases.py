@@ -54,7 +54,9 @@ def reach(cause: Cause) -> str:
     text = f"explains {of}{words.count(cause.failures if of else explained, 'failure')} in {where}"
     if cause.common:
         text += f", all with {', '.join(f'{name} = {value}' for name, value in cause.common.items())}"
-    if cause.contradicted:
+    if cause.where:
+        text += f"; only where {cause.where}: elsewhere, {words.count(cause.contradicted, 'vector')} that it would change passed"
+    elif cause.contradicted:
         text += f"; but it would also change {words.count(cause.contradicted, 'vector')} that passed"
     return text
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import __version__
-from . import diagnosis, mutants, vectors, words
+from . import conditions, diagnosis, mutants, vectors, words
 from .failures import failure, size
 from .findings import Cause, Coverage, Operation, Report, counts, total
 from .operations import AREAS, operations
@@ -31,7 +31,7 @@ def build(implementation: Any, results: Sequence[Result], **header: Any) -> Repo
     listed = [_operation(name, by_operation[name], found, precision) for name in operations() if name in by_operation]
     for operation in listed:
         operation.look_at = _upstream(operation, listed)
-    causes = [_cause(cause, by_operation) for cause in found]
+    causes = [_cause(cause, by_operation, precision) for cause in found]
     ok = passed(results, level)
     return Report(
         format=FORMAT,
@@ -48,7 +48,7 @@ def build(implementation: Any, results: Sequence[Result], **header: Any) -> Repo
         operations=listed,
         causes=causes,
         coverage=_coverage(results),
-        warnings=misspelled(getattr(implementation, "target", None)),
+        warnings=misspelled(getattr(implementation, "target", None)) + overwriting(results),
         vectors=[_vector(result) for result in results],
     )
 
@@ -92,21 +92,24 @@ def _upstream(operation: Operation, listed: list[Operation]) -> list[str]:
     return [each.name for each in listed if operation.unexplained and each.name in used[operation.name] and not used[each.name]]
 
 
-def _cause(cause: diagnosis.Cause, results: dict[str, list[Result]]) -> Cause:
+def _cause(cause: diagnosis.Cause, results: dict[str, list[Result]], precision: str) -> Cause:
     names = list(cause.explained)
     first = names[0]
     ids = {id for each in cause.explained.values() for id in each}
     wrong = [r for name in names for r in results[name] if r.status in ("failed", "errored")]
     shown = cause.mutants[:SHOWN]
+    everything = [r for name in names for r in results[name]]
+    explained = [r for r in everything if r.vector.id in ids]
     return Cause(
         sentences=list(dict.fromkeys(words.sentence(mutant, first if len(names) == 1 else "") for mutant in shown)),
-        known=bool(shown[0].text) and not shown[0].name.startswith("unchecked: "),
+        known=bool(shown[0].text) and not shown[0].name.startswith(("unchecked: ", "rounded: ")),
         total=len(cause.mutants),
         equations=words.equations([name for name in shown[0].functions if name in operations()] or names),
         failures=len(wrong),
         explained=cause.explained,
         contradicted=cause.contradicted,
-        common=_common([r for r in wrong if r.vector.id in ids], [r for name in names for r in results[name]]),
+        where=conditions.where(shown[0], explained, everything, precision) if cause.contradicted else "",
+        common=_common([r for r in wrong if r.vector.id in ids], everything),
         lines=words.lines(shown[0]),
         mutants=[mutant.name for mutant in cause.mutants],
     )
@@ -164,6 +167,18 @@ def misspelled(target: Any) -> list[str]:
         if near:
             found.append(f"{name} is no operation and was not run; is {near[0]} meant?")
     return found
+
+
+def overwriting(results: Sequence[Result]) -> list[str]:
+    """Operations that write into what they are given, right as their answers may be."""
+    found: dict[str, list[str]] = {}
+    for result in results:
+        found.setdefault(result.vector.operation, []).extend(result.overwritten)
+    return [
+        f"{name} writes into its input {', '.join(dict.fromkeys(inputs))}: a caller would go on with other numbers"
+        for name, inputs in found.items()
+        if inputs
+    ]
 
 
 def _its_own(target: Any, name: str) -> bool:

@@ -20,13 +20,14 @@ STATUSES = ("passed", "failed", "errored", "skipped")
 
 
 class Result(NamedTuple):
-    """What became of a vector: its status, what was answered, where it differs, or what was raised."""
+    """What became of a vector: its status, what was answered, where it differs, what was raised, and inputs that were written into."""
 
     vector: Vector
     status: str
     got: dict[str, Any] | None = None
     difference: compare.Difference | None = None
     message: str = ""
+    overwritten: tuple[str, ...] = ()
 
 
 def run(implementation: Implementation, vectors: Iterable[Vector]) -> Iterator[Result]:
@@ -46,18 +47,21 @@ def chosen(minimal: bool = False, only: Iterable[str] = ()) -> list[Vector]:
 
 def check(implementation: Implementation, vector: Vector) -> Result:
     """The result of one vector."""
+    given = inputs(vector, implementation.precision)
+    before = {name: value.copy() for name, value in given.items() if isinstance(value, np.ndarray)}
+    result = _judged(implementation, vector, given)
+    changed = (name for name, value in before.items() if not np.array_equal(value, given[name], equal_nan=value.dtype.kind == "f"))
+    return result._replace(overwritten=tuple(changed))
+
+
+def _judged(implementation: Implementation, vector: Vector, given: dict[str, Any]) -> Result:
     operation = operations()[vector.operation]
     if not implementation.has(vector.operation):
         return Result(vector, "skipped", message="not offered")
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            got = {
-                name: np.asarray(value)
-                for name, value in named(
-                    operation, implementation.answer(vector.operation, inputs(vector, implementation.precision))
-                ).items()
-            }
+            got = {name: np.asarray(value) for name, value in named(operation, implementation.answer(vector.operation, given)).items()}
     except (Skip, NotImplementedError) as reason:
         return Result(vector, "skipped", message=str(reason))
     except Broken as error:

@@ -35,6 +35,8 @@ def _around(mutant: Mutant) -> str:
     change = mutant.name.partition(": ")[2]
     if found := _INPUT.fullmatch(change):
         name, change = found.groups()
+        if mutant.name.partition(": ")[2].startswith(f"input {name}: ") and change != "1 - t":
+            return f"the input `{name}` were {change}"
         return f"the input `{name}` were " + (
             change if change in ("negated", "reversed") else f"`{name} {change}`".replace(f"{name} 1 -", "1 -")
         )

@@ -21,6 +21,10 @@ def cases() -> Iterator[Case]:
         pair = {"data": numbers((3, 2), 4), "noise": numbers((3, 2), 5), "t": np.array([0.0, 0.25, 1.0]), "path": path}
         for operation in ("interpolate", "velocity"):
             yield Case(operation, pair, minimal=True)
+        images = {"data": numbers((3, 2, 2, 1), 4), "noise": numbers((3, 2, 2, 1), 5), "t": np.array([0.125, 0.75, 0.5]), "path": path}
+        for operation in ("interpolate", "velocity"):
+            yield Case(operation, images, minimal=True)
+        yield Case("conditional_loss", {"prediction": numbers((3, 2, 2, 1), 3), **images}, minimal=True)
         for source, to, t in product(KINDS, KINDS, (0.25, 0.875)):
             inputs = {"prediction": numbers((2, 2), 6), "x_t": numbers((2, 2), 7), "t": t, "path": path, "source": source, "to": to}
             yield Case("convert_on_path", inputs, minimal=path == "straight" and t == 0.25)

@@ -1,6 +1,7 @@
 """The forward process and the posterior: every pair of ends of every table, scalar and per-example times, batches 1 and 2."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,9 @@ def cases() -> Iterator[Case]:
 def _batches() -> Iterator[Case]:
     """A time for each example."""
     x, y, noise = numbers((3, 2), 1), numbers((3, 2), 2), numbers((3, 2), 3)
+    images = [numbers((3, 2, 2, 1), seed) for seed in (4, 5, 6)]
+    yield from _each(images, "three", [3, 1, 2], [1, 0, 1])
+    yield from _each(images, "linear-1000", [1, 1000, 500], [0, 999, 20])
     for name, times, earlier in (("linear-1000", [1, 500, 1000], [0, 499, 20]), ("three", [3, 1, 2], [0, 0, 1])):
         betas, t, s = Table(name), np.array(times), np.array(earlier)
         yield Case("q_sample", {"x0": x, "t": t, "betas": betas, "noise": noise}, minimal=True)
@@ -52,6 +56,21 @@ def _batches() -> Iterator[Case]:
         yield Case("mean_from_eps", {"eps": noise, "x_t": x, "t": t, "s": s, "betas": betas}, minimal=True)
     yield Case("q_sample", {"x0": x, "t": 0, "betas": Table("three"), "noise": noise}, minimal=True)
     yield Case("q_sample", {"x0": x, "t": 5, "betas": Table("zero-terminal-5"), "noise": noise}, minimal=True)
+
+
+def _each(images: list[Any], name: str, times: list[int], earlier: list[int]) -> Iterator[Case]:
+    """A time for each image."""
+    (x, y, noise), betas, t, s = images, Table(name), np.array(times), np.array(earlier)
+    yield Case("q_sample", {"x0": x, "t": t, "betas": betas, "noise": noise}, minimal=True)
+    yield Case("q_step", {"x": x, "t": t, "betas": betas, "noise": noise}, minimal=True)
+    yield Case("q_between", {"x_s": x, "t": t, "s": s, "betas": betas, "noise": noise}, minimal=True)
+    yield Case("q_marginal", {"x0": x, "t": t, "betas": betas}, minimal=True)
+    pair = {"x_t": x, "t": t, "s": s, "betas": betas}
+    yield Case("posterior", {"x0": y, **pair}, minimal=True)
+    yield Case("mean_from_eps", {"eps": noise, **pair}, minimal=True)
+    yield Case("model_variance", {"variance": "beta", **pair}, minimal=True)
+    yield Case("model_variance", {"variance": "posterior", **pair}, minimal=True)
+    yield Case("reverse_kernel", {"prediction": noise, **pair, "kind": "v", "variance": "beta"}, minimal=True)
 
 
 def _chains() -> Iterator[Case]:

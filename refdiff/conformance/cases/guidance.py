@@ -26,6 +26,10 @@ def cases() -> Iterator[Case]:
     yield Case("classifier_score", {"score": a, "gradient": b, "gamma": each}, minimal=True)
     inputs = {"eps": a, "gradient": b, "gamma": each, "t": np.array([3, 1, 2]), "betas": Table("three")}
     yield Case("classifier_eps", inputs, minimal=True)
+    a, b = numbers((3, 2, 2, 1), 5), numbers((3, 2, 2, 1), 6)
+    yield Case("classifier_free", {"unconditional": a, "conditional": b, "gamma": each[::-1].copy()}, minimal=True)
+    yield Case("classifier_score", {"score": a, "gradient": b, "gamma": each[::-1].copy()}, minimal=True)
+    yield Case("classifier_eps", inputs | {"eps": a, "gradient": b}, minimal=True)
     for K in (2, 3, 5):
         x, weight, bias = numbers((3, 2), K), numbers((2, K), K + 1), numbers((K,), K + 2)
         yield Case("classifier_gradient_linear", {"x": x, "y": np.array([0, K - 1, 1]), "weight": weight, "bias": bias}, minimal=True)

@@ -38,6 +38,15 @@ def _batches() -> Iterator[Case]:
     for source, to in (("eps", "x0"), ("v", "eps"), ("x0", "v"), ("velocity", "score")):
         inputs = {"prediction": p, "x_t": x, "t": t, "betas": Table("three"), "source": source, "to": to}
         yield Case("convert", inputs, minimal=True)
+    given = {"x_t": x, "t": t, "betas": Table("three")}
+    for kind in KINDS:
+        yield Case("to_x0", {"prediction": p, **given, "kind": kind}, minimal=True)
+        yield Case("to_eps", {"prediction": p, **given, "kind": kind}, minimal=True)
+        yield Case("target", {"kind": kind, "x0": x, "noise": p, "t": t, "betas": Table("three")}, minimal=True)
+    for kind in ("eps", "v"):
+        yield Case("clip_x0", {"prediction": p, **given, "kind": kind, "limit": 0.5}, minimal=True)
+    yield Case("tweedie_mean", {"score": p, **given}, minimal=True)
+    yield Case("tweedie_covariance", {"hessian": -(numbers((3, 2, 2), 5) ** 2), "t": t, "betas": Table("three")}, minimal=True)
 
 
 def _clipped() -> Iterator[Case]:

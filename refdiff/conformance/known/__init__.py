@@ -5,11 +5,12 @@ Edits are (formula, expression, what it becomes), every occurrence; where no edi
 
 from typing import Any
 
-from . import diffusion, elbo, layers, libraries
+from . import diffusion, elbo, layers, libraries, practice
 
 KNOWN: dict[str, tuple[str, Any]] = (
     diffusion.KNOWN
     | libraries.KNOWN
+    | practice.KNOWN
     | {f"{edits[0][0]}: {text}": (text, edits) for edits, text in elbo.KNOWN}
     | {f"{edits[0][0]}: {text}": (text, list(edits)) for text, edits in layers.KNOWN}
 )

@@ -1,0 +1,98 @@
+"""Known departures that code in practice shows, beyond the small changes: name, what it says, and the edits (or the departure)."""
+
+from typing import Any
+
+from .. import departures_practice as departures
+
+_STRAIGHT = "(t, 1 - t, 1 + 0 * t, -1 + 0 * t)"
+_KL = "event_sum(ratio - 1 - log(ratio) + (mean1 - mean2) ** 2 / variance2)"
+
+KNOWN: dict[str, tuple[str, Any]] = {
+    "trailing-rounded-down": ("trailing times are rounded down", ("grid", departures.grid_trailing_by_floor)),
+    "quadratic-of-ddim": (
+        "quadratic times are squares of equal steps up to sqrt(0.8 T), 1 added, as in DDIM's code",
+        ("grid", departures.grid_quadratic_of_ddim),
+    ),
+    "table-in-float32": (
+        "the table of alpha_bar is computed in float32",
+        [("alpha_bar", "np.cumprod(1 - betas)", "np.cumprod(1 - betas.astype(np.float32)).astype(np.float64)")],
+    ),
+    "index-held-in-the-table": (
+        "a table that is one entry short: at t = T, alpha_bar of T - 1 is used",
+        [("q_sample", "alpha_bar(betas)[per_example(t, x0)]", "alpha_bar(betas)[np.minimum(per_example(t, x0), len(betas) - 1)]")],
+    ),
+    "posterior-variance-floor": (
+        "on the last step beta-tilde is that of the step from 2 to 1, not 0",
+        ("posterior_variance", departures.posterior_variance_with_floor),
+    ),
+    "no-noise-to-1": ("no noise is added on the step to t = 1 either", [("ddpm_step", "s == 0", "s <= 1")]),
+    "eta-not-squared-in-direction": (
+        "eps is multiplied by sqrt(1 - alpha_bar_s - eta beta-tilde), eta not squared there",
+        [("ddim_step", "sqrt(1 - ab[s] - var)", "sqrt(1 - ab[s] - eta * posterior_variance(t, s, betas))")],
+    ),
+    "clipped-as-it-comes": ("the prediction itself is clipped, not the x0 that it implies", ("clip_x0", departures.clipped_as_it_comes)),
+    "dynamic-threshold": (
+        "x0 is divided by its largest value where that is beyond the limit (dynamic thresholding), not clipped",
+        ("clip_x0", departures.thresholded_dynamically),
+    ),
+    "slerp-of-the-batch": ("one angle for the whole batch", ("slerp", departures.slerp_of_the_batch)),
+    "slerp-without-norms": ("the angle's cosine is not divided by the norms", ("slerp", departures.slerp_without_norms)),
+    "slerp-threshold": ("noises whose cosine is beyond 0.95 are mixed linearly", ("slerp", departures.slerp_with_threshold)),
+    "three-eighths-weights": (
+        "the weights 1, 3, 3, 1 of the 3/8 rule, with the classical steps",
+        [("rk4_step", "h * (k1 + 2 * k2 + 2 * k3 + k4) / 6", "h * (k1 + 3 * k2 + 3 * k3 + k4) / 8")],
+    ),
+    "far-slope-only": (
+        "the slope at the far end alone, not the mean of both",
+        [("heun_step", "(s - t) * (slope + f(x + (s - t) * slope, s)) / 2", "(s - t) * f(x + (s - t) * slope, s)")],
+    ),
+    "steps-without-sign": ("backwards, a step goes the wrong way: its length has no sign", ("ode_sample", departures.ode_sample_by_length)),
+    "sigma-min": (
+        "a rest of 1e-4 of the noise stays at t = 1 (sigma_min)",
+        [("path_weights", _STRAIGHT, "(t, 1 - (1 - 1e-4) * t, 1 + 0 * t, -(1 - 1e-4) + 0 * t)")],
+    ),
+    "trigonometric-rate": (
+        "the trigonometric path's velocity lacks its factor pi / 2",
+        [
+            (
+                "path_weights",
+                "(sin(angle), cos(angle), pi(t) / 2 * cos(angle), -pi(t) / 2 * sin(angle))",
+                "(sin(angle), cos(angle), cos(angle), -sin(angle))",
+            )
+        ],
+    ),
+    "coupling-by-distance": ("the total distance is least, not that of squares", ("couple_optimally", departures.couple_by_distance)),
+    "coupling-greedy": ("every noise takes the nearest data point that is left", ("couple_optimally", departures.couple_greedily)),
+    "guidance-rescaled": (
+        "0.7 of the guided answer is scaled to the deviation of the conditional one (guidance rescale)",
+        ("classifier_free", departures.guidance_rescaled),
+    ),
+    "one-logarithm": (
+        "the divergence has the logarithm of one dimension only",
+        [("kl_isotropic", _KL, "(event_sum(ratio - 1 + (mean1 - mean2) ** 2 / variance2) - event_mean(log(ratio)))")],
+    ),
+    "hybrid-mixed": (
+        "hybrid loss (1 - weight) simple + weight vlb",
+        [("hybrid", "simple + (vlb / 1000 if weight is None else weight * vlb)", "simple + (vlb - simple) * (1e-3 if weight is None else weight)")],
+    ),
+    "period-1000": ("the longest period is 1000, not 10000", [("time_features", "like(10000, t)", "like(1000, t)")]),
+    "labels-once": (
+        "of examples with one label, the last alone counts",
+        ("embedding_vjp", departures.embedding_vjp_without_repeats),
+    ),
+    "causal": ("no place listens to later ones (a causal mask)", ("scaled_dot_product", departures.attention_causal)),
+    "bilinear": ("pixels between are interpolated, not repeated", ("up", departures.up_bilinear)),
+    "padding-behind": ("at stride 2 all zeros go behind the image", ("conv", departures.conv_padded_after)),
+    "norm-after-clipping": (
+        "the norm after clipping is given, not that before",
+        [("clip_by_norm", "(grads_a * factor, grads_b * factor, norm)", "(grads_a * factor, grads_b * factor, norm * factor)")],
+    ),
+    "loss-mean-gradient-sum": (
+        "the loss is a mean over the batch, its gradient that of the sum",
+        [("mlp_loss", "(error ** 2).sum()", "(error ** 2).sum() / len(error)")],
+    ),
+    "warmup-from-1": (
+        "the warm-up is one step ahead: peak (k + 1) / warmup",
+        [("learning_rate", "peak * step / warmup", "peak * min(step + 1, warmup) / warmup")],
+    ),
+}  # fmt: skip
