@@ -20,6 +20,8 @@ SERIES = ("states", "averages", "terms")  # outputs of a row for each step
 
 def around(operation: Operation) -> Iterator[tuple[str, Wrap]]:
     """Changes of an operation's inputs and outputs."""
+    if {"t", "s"} <= set(operation.inputs):
+        yield "s taken as t - 1, whatever it is", lambda formula: lambda **inputs: formula(**{**inputs, "s": inputs["t"] - 1})
     for name in operation.inputs:
         if name in ("t", "s"):
             yield f"input {name} - 1", _input(name, lambda t: t - 1)
