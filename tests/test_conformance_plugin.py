@@ -196,6 +196,7 @@ def test_a_program(run, pytester):
     result.stdout.fnmatch_lines(["*exited with status 4 when it was sent*"])
 
 
+@pytest.mark.long
 def test_in_a_process_of_its_own_under_xdist(run, pytester):
     """The outcomes are the same with workers, whose options and settings are those of the project."""
     pytester.makeini("[pytest]\naddopts = --refdiff-xfails xfails.txt --refdiff-only snr --refdiff-only alpha_bar\nfilterwarnings = error")

@@ -27,6 +27,7 @@ def offline(*args, **kwargs):
     raise AssertionError("the build asked for a network")
 
 
+@pytest.mark.long
 def test_the_site_is_whole(tmp_path, monkeypatch):
     """Every page, link, anchor, picture and formula is there, with no network; and what is taken away afterwards is missed."""
     monkeypatch.setattr(socket, "socket", offline)
@@ -205,10 +206,12 @@ SHELL = [
 @pytest.mark.parametrize(("page", "command"), SHELL)
 def test_commands_exist(page, command, monkeypatch):
     """Every command of a page is one that exists, and takes these arguments; none is run."""
-    words = [word for word in shlex.split(command) if not re.fullmatch(r"[A-Z_]+=\S+", word)]
+    words = [word for word in shlex.split(command.partition(" > ")[0], comments=True) if not re.fullmatch(r"[A-Z_]+=\S+", word)]
     program, *rest = Path(words[0]).name, *words[1:]
     if program == "refdiff":
         cli.parser().parse_args(rest)
+    elif program == "cc":
+        assert all((DOCS.parent / word).is_file() for word in rest if word.endswith(".c")), command
     elif program.startswith("python") and rest[0] == "-m":
         assert rest[1] == "venv" or (DOCS.parent / f"{rest[1].replace('.', '/')}.py").is_file(), command
         assert rest[1] == "venv" or set(rest[2:]) <= {"refdiff.conformance.generate": set(operations.AREAS)}.get(rest[1], set()), command

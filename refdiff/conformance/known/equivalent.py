@@ -13,7 +13,6 @@ EQUIVALENT = (
         "log_density(0 * states[0], states[0], 1)": "a Gaussian's density is symmetric in value and mean",
         "target: x0 -> noise (2)": "only the shape of this argument counts",
         "ddpm_step: x_t -> noise (4)": "only the shape of this argument counts",
-        "learning_rate: step -> step + 1": "at the end of the warm-up both branches give the peak",
         "prior_kl: input betas reversed": "alpha_bar_T is a product, in any order",
     }
 )
