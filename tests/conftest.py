@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("dev", max_examples=40, **common)
-settings.register_profile("ci", max_examples=40, derandomize=True, print_blob=True, **common)
+settings.register_profile("ci", max_examples=30, derandomize=True, print_blob=True, **common)
 settings.register_profile("nightly", max_examples=3000, **common)
 settings.register_profile("mutation", max_examples=12, derandomize=True, phases=[Phase.explicit, Phase.generate], database=None, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

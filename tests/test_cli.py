@@ -76,7 +76,7 @@ def test_options_reach_the_demo(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no command; allowed: demo, eq"),
+        ([], "no command; allowed: demo, check, eq, dialects"),
         (["paint"], "invalid choice: 'paint'"),
         (["demo", "--dataset", "moons"], "argument --dataset: 'moons'; allowed: two_moons, swiss_roll"),
         (["demo", "--steps", "-3"], "argument --steps: '-3'; allowed: an integer, 1..10000000"),

@@ -15,7 +15,9 @@ VECTORS = vectors.load()
 FORMULAS = Path(operations.formulas("schedules").__file__).parent
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.long] if i % 3 or n.startswith("train") else []) for i, n in enumerate(OPERATIONS)]
+)
 def test_answers_are_those_that_are_made(name):
     """What is committed are the cases' questions, and their answers at 50 digits."""
     committed = json.loads((vectors.FOLDER / OPERATIONS[name].area / f"{name}.json").read_text())
@@ -108,6 +110,7 @@ def test_known_mistakes_are_named(mutant):
     assert mutant.name in {found.name for diagnosed in diagnosis.diagnose(results) for found in diagnosed.mutants}
 
 
+@pytest.mark.long
 def test_two_mistakes_at_once_are_named():
     """Two small changes together are found as such, where no single change explains them."""
     edits = catalogue.edits_of("ddim_step", "sqrt(1 - ab[s] - var)", "sqrt(1 - ab[s])") + catalogue.edits_of("ddim_step", "eta**2", "eta")

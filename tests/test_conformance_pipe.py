@@ -174,6 +174,7 @@ DEAD = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("name", DEAD)
 def test_a_dead_or_silent_program_ends_the_run_in_time(program, name):

@@ -221,6 +221,8 @@ def test_costs_nothing_where_it_is_not_used(tmp_path):
         "-m",
         "pytest",
         "-p",
+        "no:refdiff",  # that of an installed refdiff
+        "-p",
         "refdiff_pytest",
         "-p",
         "no:hypothesispytest",

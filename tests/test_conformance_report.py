@@ -221,6 +221,7 @@ def test_markdown_is_escaped():
     assert "<script" not in text and "&lt;script&gt;" in text and r"\*co\*" in text and "such</b> / 'thing'" in text
 
 
+@pytest.mark.long
 def test_text_fits_a_terminal():
     """No line is longer than 100 columns."""
     text = command.render(checked(Wrong), "text")
@@ -286,6 +287,7 @@ def test_progress_only_for_those_who_watch(capsys, monkeypatch):
     assert list(command.progress(chosen, "x")) == chosen and f"20 of {len(chosen)}" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_every_mutant_has_a_sentence():
     """Words for all of them, changes around a formula too, and lines that differ for all edits."""
     for mutant in everything().values():

@@ -205,6 +205,7 @@ def small_classifier(dtype=np.float64):
     return tree.map(lambda leaf, z: leaf + np.asarray(0.3, dtype) * z, p, noise), rng.normal(2, 2, (3, 4, 2), dtype=dtype)
 
 
+@pytest.mark.long
 def test_classifier_derivative():
     """G2: every number of the gradient in x and in all parameters equals its complex step."""
     p, x = small_classifier()
@@ -316,6 +317,7 @@ def test_wrong_classifiers():
             classifier.init(0, **wrong)
 
 
+@pytest.mark.long
 def test_bound_of_a_model_that_answers_zero():
     r"""E5, E6: with x0 = 0 for an answer the divergences, one time of each, sum to $\tfrac12 (SNR(1) - SNR(T)) \|x_0\|^2$."""
     images, labels = draw_digits(30, 2)

@@ -129,7 +129,7 @@ def test_derivative_along_directions(case, seed):
     check_direction(f, arguments, dtree, normals(arguments, seed))
 
 
-@pytest.mark.parametrize("case", CASES[:4])
+@pytest.mark.parametrize("case", [CASES[0], *(pytest.param(case, marks=pytest.mark.long) for case in CASES[1:4])])
 def test_derivative_array_by_array(case):
     """N5: equal to the complex step along a direction in each array of parameters alone, and in x; no gradient is zero."""
     arguments, f, dtree = gradient(case)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -139,14 +140,26 @@ def _encoded(value: Any) -> Any:
 
 
 def _expected(value: Any) -> Any:
-    import mpmath
-
     value = np.asarray(value)
     if value.dtype.kind in "iu":
         return vectors.encode(value)
     near = rounded(value).astype(np.float64).ravel().tolist()
-    decimal = [mpmath.nstr(x, DECIMALS) for x in value.ravel().tolist()]
+    decimal = [_decimal(x) for x in value.ravel().tolist()]
     return {"shape": list(value.shape), "hex": [x.hex() for x in near], "decimal": decimal}
+
+
+def _decimal(x: Any) -> str:
+    """A number at 50 digits in DECIMALS of them, halves up: mpmath's own rounding of halves depends on its version."""
+    import mpmath
+
+    sign, mantissa, exponent, _ = getattr(x, "_mpf_", mpmath.mpf(x)._mpf_)
+    if not mantissa:
+        return mpmath.nstr(x, DECIMALS)
+    with localcontext(prec=2000):
+        exactly = Decimal(int(mantissa)) * Decimal(2) ** int(exponent)
+    with localcontext(prec=DECIMALS, rounding=ROUND_HALF_UP):
+        near = -exactly if sign else +exactly
+    return mpmath.nstr(mpmath.mpf(str(near)), DECIMALS)
 
 
 def _text(value: Any) -> str:
