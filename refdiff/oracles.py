@@ -83,9 +83,10 @@ class Mixture:
             signal, sigma = path.signal_sigma(t)
             if kind == "score":
                 return self.score(x, signal, sigma, y)
-            a, b = predict.row(kind, t, path)
-            x0, eps = self.x0(x, signal, sigma, y), self.eps(x, signal, sigma, y)
-            return like(a, x) * x0 + like(b, x) * eps
+            pull, _, scaled = self._pull(x, signal, sigma, y)
+            signal, sigma, a, b = (like(weight, scaled) for weight in (signal, sigma, *predict.row(kind, t, path)))
+            parts = a * self.means + self._unrotate((a * signal * self.spreads + b * sigma) * scaled)
+            return self._mean(pull, parts, x)  # a E[x0 | x_t] + b E[eps | x_t]
 
         return model
 

@@ -9,9 +9,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from importlib import util
-from itertools import product
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -37,7 +34,6 @@ from .tolerances import (
 seeds = st.integers(0, 10**6)
 dtypes = st.sampled_from([np.float32, np.float64])
 workers_ = pytest.mark.parametrize("workers", [1, 2, 3, 4, 16, None])
-BENCH = Path(__file__).parent / "bench" / "mlp_step.py"
 
 
 def numbers(seed, shape, step=0, dtype=np.float64):
@@ -221,9 +217,8 @@ def test_repeated_gradient_is_the_text(workers, labelled, dtype):
     p = network(0, dtype, classes=0 if labelled is None else 2)
     bound = COMPLEX_STEP if dtype == np.float64 else float32_gradient(6, 33) * np.finfo(dtype).eps
     adopted = fast.adopt(training.start(p)).params
-    for batch, offset in product((0, 1, 7, 33), (0, 1)):
-        one = drawn(batch, dtype)._replace(target=drawn(batch, dtype).target + dtype(offset))
-        one = one if labelled else one._replace(y=None)
+    for batch in (0, 1, 7, 7, 33):  # the second 7 finds what the first has left
+        one = drawn(batch, dtype) if labelled else drawn(batch, dtype)._replace(y=None)
         loss, grads = fast.value_and_grad(mlp.mlp, adopted, one, fast, workers)
         then, (text_loss, text_grads) = tree.pack(grads)[0], training.value_and_grad(mlp.mlp, p, one)
         fast.value_and_grad(mlp.mlp, adopted, one._replace(target=one.target + 1), fast, workers)
@@ -616,33 +611,3 @@ def test_a_yielded_state_can_be_the_start_of_another_run():
     assert [state.step for state in states] == [4, 5, 6]
     final = [state for state, _ in first][-1]
     assert same(final, states[-1])
-
-
-# The benchmark
-
-
-def test_bench_without_pytorch():
-    """The benchmark runs where PyTorch is not installed, says so, and prints our times for the sizes asked."""
-    code = f"import runpy, sys; sys.modules['torch'] = None; sys.argv = ['x', '--steps', '1', '--repeats', '1', '--sizes', '8x16', '16x8']; runpy.run_path({str(BENCH)!r}, run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and "PyTorch is not installed" in done.stdout and "ratio" not in done.stdout
-    assert done.stdout.count("agree") == 2 and done.stdout.count(" ms\n") == 4
-
-
-def test_bench_fails_on_a_wrong_gradient(monkeypatch, capsys):
-    """The benchmark's exit status is 1 if one number of the gradient is off by a thousandth of the largest."""
-    spec = util.spec_from_file_location("mlp_step", BENCH)
-    bench = util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    spec.loader.exec_module(bench)
-    right = fast.value_and_grad
-
-    def wrong(*arguments):
-        loss, grads = right(*arguments)
-        grads["layer1"]["w"][0, 0] += 1e-3 * np.abs(grads["layer1"]["w"]).max()
-        return loss, grads
-
-    arguments = ["--steps", "1", "--repeats", "1", "--sizes", "8x16"]
-    assert bench.main(arguments) == 0
-    monkeypatch.setattr(fast, "value_and_grad", wrong)
-    assert bench.main(arguments) == 1 and "DISAGREE" in capsys.readouterr().out

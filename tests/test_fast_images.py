@@ -1,9 +1,5 @@
 """The fast layers of images against the tests of the text's, and against the text at the sizes of a real network."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -133,11 +129,3 @@ def test_rooms_are_one_for_each_role():
     assert np.shares_memory(first, scratch.room("a", (2, 2), np.float32))
     assert not np.shares_memory(first, scratch.room("b", (3, 4), np.float32))
     assert scratch.room("a", (30, 40), np.float32).shape == (30, 40)
-
-
-def test_bench_without_pytorch():
-    """The benchmark of the U-Net runs where PyTorch is not installed: losses and gradients agree, and it prints our times."""
-    bench = Path(__file__).parent / "bench" / "unet_step.py"
-    code = f"import runpy, sys; sys.modules['torch'] = None; sys.argv = ['x', '--base', '8', '--rows', '2', '--repeats', '1', '--steps', '1']; runpy.run_path({str(bench)!r}, run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and "  agree" in done.stdout and "speed-up" in done.stdout and "ratio" not in done.stdout, done.stderr

@@ -77,7 +77,7 @@ def assert_same(a, b):
 def test_resumed_run_is_the_uninterrupted_one(data, tmp_path, capfd, monkeypatch):
     """Ctrl-C during a step lets it finish and saves; the command that is printed goes on, to the same bits."""
     whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"
-    assert train(data, whole, steps=5) == 0
+    assert train(data, whole, steps=3) == 0
     out, err = capfd.readouterr()
     assert f"60 digits to train on and 20 to test on, from the IDX files in {data}" in out and "loss" in err and "steps/s" in err
     value_and_grad, calls = training.value_and_grad, []
@@ -89,7 +89,7 @@ def test_resumed_run_is_the_uninterrupted_one(data, tmp_path, capfd, monkeypatch
         return value_and_grad(*arguments)
 
     monkeypatch.setattr(training, "value_and_grad", interrupted)
-    assert train(data, parts, steps=5) == 130
+    assert train(data, parts, steps=3) == 130
     monkeypatch.undo()
     assert io.load_state(parts)[0].step == 2
     command = shlex.split(capfd.readouterr().err.strip().splitlines()[-1])
@@ -115,7 +115,7 @@ def test_interrupt_within_a_step_leaves_the_last_checkpoint(data, tmp_path, capf
 
 def test_minutes_become_steps_that_fit(data, tmp_path):
     """--minutes measures the speed, and stores a number of steps, with which the learning rate comes down to 0."""
-    assert toy.main(["train", "--data", str(data), "--base", "8", "--minutes", "0.03", "--out", str(tmp_path / "run")]) == 0
+    assert toy.main(["train", "--data", str(data), "--base", "8", "--minutes", "0.01", "--out", str(tmp_path / "run")]) == 0
     state, config, extra = io.load_state(tmp_path / "run")
     assert state.step == config.steps >= 2 and training.rate(config.steps, config) < 1e-6
     assert extra["model"] == "unet" and config.kind == "eps" and (config.batch, config.ema, config.clip) == (64, 0.995, 1.0)
@@ -126,9 +126,9 @@ def test_minutes_become_steps_that_fit(data, tmp_path):
     [
         ("eps", ["--sampler", "ddpm", "--guidance", "2"]),
         ("eps", ["--classifier", "classifier", "--scale", "2"]),
-        ("eps", ["--classifier", "classifier", "--guidance", "2"]),
-        ("v", ["--sampler", "heun"]),
-        ("velocity", ["--guidance", "2"]),
+        pytest.param("eps", ["--classifier", "classifier", "--guidance", "2"], marks=pytest.mark.long),
+        pytest.param("v", ["--sampler", "heun"], marks=pytest.mark.long),
+        pytest.param("velocity", ["--guidance", "2"], marks=pytest.mark.long),
     ],
 )
 def test_sample_and_animate_write_pictures(run, more, runs, tmp_path, capfd):

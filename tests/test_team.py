@@ -89,7 +89,8 @@ def test_workers_end_with_their_team():
 @forked
 def test_workers_end_with_their_parent():
     """T1: the processes end when their parent is killed."""
-    code = "from tests.test_team import *; t = Team([squared] * 2, 1); print(t(1, [1, 2])[1][0], flush=True); time.sleep(60)"
+    work = "lambda given, part: os.getpid()"
+    code = f"import os, time; from refdiff.team import Team; t = Team([{work}] * 2, 1); print(t(1, [1, 2])[1], flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         pid = int(parent.stdout.readline())
         parent.kill()

@@ -207,6 +207,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=64, help="images in a batch (default: %(default)s)")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if torch is None and not options.alone:
+        print("PyTorch is not installed: only our own times.")
     p, batch = problem(options.rows, options.base)
     sides = {"refdiff": lambda: our_step(unet.unet, p, batch, fast, options.workers)}
     if torch is not None:
