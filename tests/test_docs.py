@@ -1,21 +1,15 @@
 """The book: it builds whole and without a network, shows every equation, and fails if anything it names is missing."""
 
 import re
-import runpy
-import shlex
 import socket
 import subprocess
 import sys
-import tomllib
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from docs import build, check, directives, formulas, markup, pictures, quotes
 from docs.chapters import PAGES
-from refdiff import cli
-from refdiff.conformance import operations
 from refdiff.equations import EQUATIONS
 
 DOCS = Path(build.__file__).parent
@@ -192,40 +186,3 @@ def test_python_of_the_device_runs():
     """The code of the page on GPUs, with what it says is at hand, on an emulated device."""
     done = subprocess.run([sys.executable, "-c", DEVICE + "".join(PYTHON["gpu"])], cwd=DOCS.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-SHELL = [
-    (page, command)
-    for page, text in {**TEXTS, "README": (DOCS.parent / "README.md").read_text()}.items()
-    for line in "".join(blocks(text, "sh")).splitlines()
-    for command in map(str.strip, re.sub(r"(^|\s)#.*", "", line).split("&&"))
-    if command
-]
-
-
-@pytest.mark.parametrize(("page", "command"), SHELL)
-def test_commands_exist(page, command, monkeypatch):
-    """Every command of a page is one that exists, and takes these arguments; none is run."""
-    words = [word for word in shlex.split(command.partition(" > ")[0], comments=True) if not re.fullmatch(r"[A-Z_]+=\S+", word)]
-    program, *rest = Path(words[0]).name, *words[1:]
-    if program == "refdiff":
-        cli.parser().parse_args(rest)
-    elif program == "cc":
-        assert all((DOCS.parent / word).is_file() for word in rest if word.endswith(".c")), command
-    elif program.startswith("python") and rest[0] == "-m":
-        assert rest[1] == "venv" or (DOCS.parent / f"{rest[1].replace('.', '/')}.py").is_file(), command
-        assert rest[1] == "venv" or set(rest[2:]) <= {"refdiff.conformance.generate": set(operations.AREAS)}.get(rest[1], set()), command
-    elif program.startswith("python"):
-        monkeypatch.syspath_prepend(DOCS.parent / "toys")
-        parser = script(rest[0]).get("parser")
-        assert not rest[1:] or parser().parse_args(rest[1:])
-    elif program == "pip":
-        extras = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-        assert {extra for word in rest for extra in re.findall(r"\[(.*)\]", word)} <= set(extras)
-    else:
-        assert program in ("pytest", "mutmut", "ruff", "mypy") or (DOCS.parent / words[0]).is_file(), command
-
-
-@cache
-def script(path):
-    return runpy.run_path(str(DOCS.parent / path))

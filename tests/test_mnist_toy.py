@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import signal
-import struct
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from PIL import Image
 
 from refdiff import classifier, fast, guidance, io, layers, rng, schedules, training, tree
 
+from . import digits
 from .strategies import frozen, tree_gradient
 from .tolerances import FLOAT32_FIELD, UNET, relative
 
@@ -26,28 +26,10 @@ import digits_train  # noqa: E402
 import mnist as toy  # noqa: E402
 
 
-def draw_digits(n, seed):
-    """Bars, whose thickness tells the class, with a little noise: a stand-in for digits."""
-    labels = np.arange(n) % 10
-    images = (20 * rng.uniform(seed, n, 784)).reshape(n, 28, 28)
-    for image, y in zip(images, labels, strict=True):
-        image[4 : 6 + 2 * y, 4:24] += 200
-    return images.astype(np.uint8), labels.astype(np.uint8)
-
-
-def idx(array):
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A folder with the four IDX files of 60 digits to train on and 20 held out."""
-    folder = tmp_path_factory.mktemp("digits")
-    for part, n in ("train", 60), ("t10k", 20):
-        images, labels = draw_digits(n, n)
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(images))
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
-    return folder
+    return digits.write(tmp_path_factory.mktemp("digits"))
 
 
 def train(data, out, *more, steps=3):
@@ -190,10 +172,7 @@ def test_wrong_options(words, message, runs, capsys, monkeypatch, tmp_path):
 
 def test_a_run_goes_on_with_its_own_data_only(runs, tmp_path, capsys):
     """Other digits are refused, by their digest."""
-    for part, n in ("train", 30), ("t10k", 20):
-        images, labels = draw_digits(n, n)
-        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx(images))
-        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+    digits.write(tmp_path, train=30)
     assert toy.main(["train", "--data", str(tmp_path), "--resume", str(runs / "eps")]) == 2
     assert "allowed: those that the run began with" in capsys.readouterr().err
 
@@ -259,7 +238,7 @@ def test_classifier_loss_is_differentiated_right():
 
 def test_classifier_learns_bars(data):
     """G2: from log 10 nats, cross-entropy falls below half of it on clean bars."""
-    images, labels = draw_digits(60, 60)
+    images, labels = digits.draw(60, 60)
     config = training.Config("x0", 40, batch=30, rate=1e-2, warmup=5, label_dropout=0.0, classes=10)
     start = training.start(classifier.init(0, base=8))
     x = toy.digits_train.mnist.to_model(images)
@@ -285,7 +264,7 @@ def test_steering_gradient_is_that_of_guidance():
 
 def test_nearest_finds_copies():
     """A copy has distance 0; a picture one pixel off has that pixel's distance, a whole turn from paper to ink being 1."""
-    known = digits_train.mnist.to_model(draw_digits(30, 1)[0])
+    known = digits_train.mnist.to_model(digits.draw(30, 1)[0])
     asked = known[[4, 7]].copy()
     asked[1, 0, 0, 0] += 2
     np.testing.assert_allclose(digits_eval.nearest(asked, known), [0, 1], atol=1e-6)
@@ -320,11 +299,11 @@ def test_wrong_classifiers():
 @pytest.mark.long
 def test_bound_of_a_model_that_answers_zero():
     r"""E5, E6: with x0 = 0 for an answer the divergences, one time of each, sum to $\tfrac12 (SNR(1) - SNR(T)) \|x_0\|^2$."""
-    images, labels = draw_digits(30, 2)
-    digits = toy.digits_train.mnist.Digits(images, labels.astype(int), images, labels.astype(int), "")
+    images, labels = digits.draw(30, 2)
+    known = toy.digits_train.mnist.Digits(images, labels.astype(int), images, labels.astype(int), "")
     spec = toy.Spec("unet", "x0", "cosine", 8, 1, "")
     schedule, x0 = spec.path(), digits_train.mnist.to_model(images[:: len(images) // 3], np.float64)
-    rows = dict(digits_eval.bound(lambda x, t, y: np.zeros_like(x), spec, digits, 3, 999, 0))
+    rows = dict(digits_eval.bound(lambda x, t, y: np.zeros_like(x), spec, known, 3, 999, 0))
     expected = (schedule.snr[1] - schedule.snr[1000]) / 2 * (x0**2).sum(axis=(1, 2, 3)) / (784 * np.log(2))
     found = rows["sum of the divergences"]
     assert relative(found.mean, expected.mean()) < 1e-9 and relative(found.error, expected.std(ddof=1) / 3**0.5) < 1e-9
