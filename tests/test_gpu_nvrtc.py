@@ -65,6 +65,7 @@ def test_table():
 
 
 @needs_nvrtc
+@pytest.mark.long
 @pytest.mark.parametrize("architecture", [each for each in nvrtc.ARCHITECTURES if each != "sm_90"])
 def test_compiles(architecture):
     """Every kernel becomes machine code, in both precisions."""

@@ -32,6 +32,7 @@ def test_promise_is_kept_at_0_and_1_only():
     assert STORY["fidelity"](points[3.0].guided) >= STORY["fidelity"](points[3.0].promised)
 
 
+@pytest.mark.long
 def test_command(tmp_path, capsys):
     """The command prints a row for every scale and writes the picture; wrong numbers are wrong usage."""
     assert STORY["main"](["--points", "60", "--steps", "5", "--out", str(tmp_path)]) == 0

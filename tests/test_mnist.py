@@ -17,15 +17,12 @@ import pytest
 from refdiff import mnist, rng
 from refdiff.mnist import load, read_idx, to_model, to_pixels
 
+from .digits import idx
+
 NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
 DIGITS = [(np.arange(n * 784) * 7 % 256).astype(np.uint8).reshape(n, 28, 28) for n in (12, 5)]
 LABELS = [np.arange(n, dtype=np.uint8) % 10 for n in (12, 5)]
 ARRAYS = dict(zip(NAMES, [DIGITS[0], LABELS[0], DIGITS[1], LABELS[1]], strict=True))
-
-
-def idx(array):
-    """The bytes of an array of uint8 in the IDX format."""
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
 def zipped(data):
