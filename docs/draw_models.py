@@ -77,7 +77,7 @@ def features() -> Any:
 
 
 def unet() -> Any:
-    """Every step of `unet.plan` as a box: a level lower for half the size, and an arrow for every shortcut."""
+    """Every step of `unet.plan` as a box: a level lower for half the size, and an arrow for every bridge."""
     params = net.init(0, multipliers=(1, 2, 2), attention=(2,))
     figure, (ax,) = panels(1, width=9.4, height=3.5)
     x, level, saved, width = 0.0, 0, [], 0

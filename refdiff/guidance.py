@@ -51,7 +51,7 @@ def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Arra
 def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> Array:
     r"""The two answers of one network, with and without the label, extrapolated.
 
-    $$p_\gamma = (1 - \gamma)\, p_{unconditional} + \gamma\, p_{conditional}$$
+    $$guided = (1 - \gamma)\, unconditional + \gamma\, conditional$$
 
     True of scores, and of every prediction that is affine in the score: eps, x0, v, velocity. gamma () or (B,); 0 and 1 give
     back the arguments bit for bit. Source: G3 [Ho & Salimans eq. 6].

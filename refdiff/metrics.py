@@ -1,4 +1,4 @@
-"""How far samples are from data: distances between two sets of points, and between two Gaussians. Larger is worse, 0 is equal.
+"""How far samples are from data: distances between two sets of points, and between two Gaussians. Larger is worse, but for coverage.
 
 Sets are x (N, ...) and y (M, ...), N and M free, flattened to points of d numbers; results are float64. Nothing here is random.
 """
@@ -24,7 +24,7 @@ class Coverage(NamedTuple):
 
 
 def energy_distance(x: Array, y: Array, unbiased: bool = False) -> float:
-    r"""Energy distance between two sets of points, 0 only where the distributions are equal.
+    r"""Squared energy distance between two sets of points, 0 only where the distributions are equal.
 
     $$D^2 = 2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$$
 

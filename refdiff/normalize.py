@@ -60,7 +60,9 @@ def film(p: Params, x: Array, scale: Array, shift: Array) -> tuple[Array, Callab
 def group_norm(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
     r"""`normalize`, and for every channel a scale and a shift that are learned: $y = scale\, \hat x + shift$.
 
-    x (B, ..., C); p["scale"] and p["shift"] (C,). Source: N2 [GroupNorm sec. 3.1].
+    $$dscale = \textstyle\sum \hat x\, dy, \qquad dshift = \textstyle\sum dy, \qquad d\hat x = scale\, dy$$
+
+    x (B, ..., C); p["scale"] and p["shift"] (C,); sums over all examples and places. Source: N2 [GroupNorm sec. 3.1].
     """
     normal, normal_vjp = normalize({}, x, groups)
     y = p["scale"] * normal + p["shift"]
@@ -77,7 +79,10 @@ def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[A
 
     $$y = (1 + scale)\, \hat x + shift, \qquad [scale, shift] = emb\, W + b$$
 
-    x (B, ..., C), emb (B, E), p["w"] (E, 2C), p["b"] (2C,). vjp(dy) gives (dp, dx, demb). Source: N3 [Dhariwal & Nichol sec. 3].
+    $$dW = emb^T [dscale, dshift], \qquad db = \textstyle\sum_B [dscale, dshift], \qquad demb = [dscale, dshift]\, W^T$$
+
+    x (B, ..., C), emb (B, E), p["w"] (E, 2C), p["b"] (2C,). vjp(dy) gives (dp, dx, demb), with dscale, dshift and $d\hat x$ from `film`.
+    Source: N3 [Dhariwal & Nichol sec. 3].
     """
     told = emb @ p["w"] + p["b"]
     channels = x.shape[-1]

@@ -7,6 +7,7 @@ from scipy.integrate import solve_ivp
 
 from . import predict
 from .arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, like
+from .tables import Schedule
 
 
 def euler_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
@@ -24,7 +25,7 @@ def heun_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array
 
     $$x_s = x_t + \tfrac h2 (k_1 + k_2), \qquad k_1 = f(x_t, t), \quad k_2 = f(x_t + h k_1, s)$$
 
-    Source: M1 [EDM alg. 1].
+    f is asked at s as well, so it has to exist there. Source: M1 [EDM alg. 1].
     """
     h = _h(x, t, s)
     k1 = _slope(f, x, t)
@@ -37,7 +38,7 @@ def rk4_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
 
     $$x_s = x_t + \tfrac h6 (k_1 + 2 k_2 + 2 k_3 + k_4)$$
 
-    with slopes at the start, twice at the middle, and at the end. Source: M1 [Hairer et al. sec. II.1].
+    with slopes at the start, twice at the middle, and at the end: f is asked at s as well. Source: M1 [Hairer et al. sec. II.1].
     """
     h, middle = _h(x, t, s), (t + s) / 2
     k1 = _slope(f, x, t)
@@ -67,7 +68,13 @@ def solve_adaptive(f: Model, x: Array, t: float, s: float, rtol: float = 1e-6, a
 
 
 def velocity_field(model: Model, path: GaussianPath, kind: str) -> Model:
-    """A model of any kind as the right-hand side of its path's ODE, velocity(x, t). Source: R6, M1."""
+    """A model of any kind as the right-hand side of the ODE of a flow's path, velocity(x, t). Source: R6, M1.
+
+    Raises for a `Schedule`. There the velocity is that of x_t / (signal + sigma) in the time tau of `flow.flow_time`, not dx_t / dt:
+    move the state by `flow.to_flow` and walk in tau, or use `ddim_step`.
+    """
+    if isinstance(path, Schedule):
+        raise TypeError(f"path is a Schedule, T = {path.T}; allowed: a flow's path. Move states by flow.to_flow, or use ddim_step")
     return lambda x, t: predict.convert(model(x, t), x, t, path, kind, "velocity")
 
 

@@ -33,7 +33,7 @@ def adam(
       \theta \leftarrow \theta - rate \Bigl(\frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \epsilon} + decay\, \theta\Bigr)$$
 
     The divisors undo the start from zero; decay acts on the parameters, not through the gradient,
-    and is multiplied by the rate: the paper's lambda is rate times decay. Source: T1 [Adam alg. 1], [AdamW alg. 2].
+    and is multiplied by the rate: the paper's lambda is decay times the peak rate. Source: T1 [Adam alg. 1], [AdamW alg. 2].
     """
     check_number("step", step, 1)
     check_number("1 - beta1", 1 - beta1, 0, 1, open_low=True)

@@ -66,7 +66,7 @@ def uniform(seed: int, samples: Any, elements: int = 1, step: Any = 0, stream: i
 
 
 def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, stream: int = NOISE, dtype: Any = np.float64) -> Array:
-    r"""Standard normals (B, *shape): pairs of uniform numbers bent onto a circle.
+    r"""Standard normals (B, *shape), made in pairs from pairs of uniform numbers: one for the radius, one for the angle.
 
     $$z_0 = \sqrt{-2 \log u_0} \cos 2\pi u_1, \qquad z_1 = \sqrt{-2 \log u_0} \sin 2\pi u_1$$
 

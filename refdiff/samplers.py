@@ -103,7 +103,7 @@ def ddim_step(
 ) -> Array:
     r"""The non-Markovian step with a free amount of noise; eta = 0 is deterministic, eta = 1 is DDPM with beta-tilde.
 
-    $$x_s = \sqrt{\bar\alpha_s}\, x_0^\theta + \sqrt{1 - \bar\alpha_s - \sigma^2}\, \epsilon_\theta + \sigma z, \qquad \sigma^2 = \eta^2 \tilde\beta_{t|s}$$
+    $$x_s = \sqrt{\bar\alpha_s}\, x_0^\theta + \sqrt{1 - \bar\alpha_s - \sigma_\eta^2}\, \epsilon_\theta + \sigma_\eta z, \qquad \sigma_\eta^2 = \eta^2 \tilde\beta_{t|s}$$
 
     The root is taken of $(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))$, in which nothing cancels.
     Raises for eta outside [0, 1]. noise may be None for eta = 0 or s = 0. Source: S2 [DDIM eq. 12, 16].
@@ -142,7 +142,7 @@ def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: Number, t: Time
 
     $$x_t = (1 - w)\, x_t^a + w\, x_t^b = \sqrt{\bar\alpha_t} ((1 - w) x_0^a + w\, x_0^b) + \sqrt{1 - \bar\alpha_t}\, \epsilon$$
 
-    weight in [0, 1]. Sharing the noise keeps its variance; separate noises would shrink it. Source: S2 [DDPM sec. 4.4].
+    weight in [0, 1]. One noise for both keeps its variance; separate noises would shrink it. Source: S2 [DDPM sec. 4.4].
     """
     check_number("weight", weight, 0, 1)
     check_arrays(x0_a=x0_a, x0_b=x0_b, noise=noise)
@@ -151,7 +151,7 @@ def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: Number, t: Time
 
 
 def slerp(a: Array, b: Array, weight: float) -> Array:
-    r"""Between two noises along the great circle, example by example, so that the length of noise is kept.
+    r"""Between two noises along the great circle, example by example; noises of equal length give one of the same.
 
     $$\frac{\sin((1 - w)\theta)}{\sin\theta} a + \frac{\sin(w\theta)}{\sin\theta} b, \qquad \cos\theta = \frac{a \cdot b}{\|a\| \|b\|}$$
 

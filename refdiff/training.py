@@ -111,7 +111,7 @@ def value_and_grad(
 ) -> tuple[float, Params]:
     r"""The batch's summed loss and its gradient in the parameters, a slice of the batch on each of `workers` threads.
 
-    $$L = \sum_B \|p_\theta(x_t, t) - target\|^2, \qquad d out = 2 (p_\theta - target)$$
+    $$L = \sum_B \|f_\theta(x_t, t) - target\|^2, \qquad df_\theta = 2 (f_\theta - target)$$
 
     Whatever the workers, the answer is the same up to the order of the sum, which is taken by all_reduce; None leaves their
     number to `parallel.default_workers`. Source: T1 [DDPM alg. 1].

@@ -1,4 +1,4 @@
-"""The network for images: residual blocks at several resolutions, with shortcuts from the way down to the way up, composed from an op set L."""
+"""The network for images: residual blocks at several resolutions, with bridges from the way down to the way up, composed from an op set L."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ CASES: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "samplers.euler_step": lambda rd, a: rd.samplers.euler_step(lambda x, t: -x, a["x"], 0.1, 0.3),
     "samplers.heun_step": lambda rd, a: rd.samplers.heun_step(lambda x, t: -x * t, a["x"], 0.1, 0.3),
     "samplers.rk4_step": lambda rd, a: rd.samplers.rk4_step(lambda x, t: -x * t, a["x"], 0.1, 0.3),
-    "samplers.velocity_field": lambda rd, a: rd.samplers.velocity_field(lambda x, t: -x, a["schedule"], "eps")(a["x"], 40),
+    "samplers.velocity_field": lambda rd, a: rd.samplers.velocity_field(lambda x, t: -x, rd.flow.straight, "eps")(a["x"], 0.4),
     # guidance
     "guidance.classifier_score": lambda rd, a: rd.guidance.classifier_score(a["x"], a["p"], a["tau"]),
     "guidance.classifier_eps": lambda rd, a: rd.guidance.classifier_eps(a["x"], a["p"], 2.0, a["t"], a["schedule"]),

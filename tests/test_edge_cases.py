@@ -294,6 +294,7 @@ ERRORS = [
     ("slope of another shape", lambda: samplers.euler_step(fixed(X[:1]), X, 0.0, 0.5), VALUE, r"f\(x, t\) has shape \(1, 2\); allowed: \(2, 2\)"),
     ("slope of NaN", lambda: samplers.heun_step(fixed(NAN), X, 0.0, 0.5), VALUE, r"f\(x, t\) holds NaN"),
     ("slope of another precision", lambda: samplers.rk4_step(fixed(X32), X, 0.0, 0.5), TYPE, r"f\(x, t\) has dtype float32; allowed: float64"),
+    ("ODE of a schedule", lambda: samplers.velocity_field(fixed(X), LINEAR, "eps"), TYPE, "path is a Schedule, T = 100; allowed: a flow's path"),
     ("ODE from a list", lambda: samplers.euler_step(fixed(X), [0.5], 0.0, 0.5), TYPE, r"x is \[0.5\]; allowed: a floating-point array"),
     ("ODE to NaN", lambda: samplers.euler_step(fixed(X), X, 0.0, np.nan), VALUE, "s = nan; allowed: finite"),
     ("ODE from NaN", lambda: samplers.heun_step(fixed(X), X, np.nan, 0.5), VALUE, "t = nan; allowed: finite"),

@@ -575,3 +575,10 @@ def test_velocity_field_refuses_an_unknown_kind():
     """R6: the kind is one of predict.KINDS."""
     with pytest.raises(ValueError, match=r"^kind = 'flow'; allowed: x0"):
         samplers.velocity_field(lambda x, t: x, flow.straight, "flow")(X, 0.5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_velocity_field_refuses_a_schedule(kind):
+    """R6, M1: a Schedule's velocity is not dx_t / dt, so a walk along its times would go astray."""
+    with pytest.raises(TypeError, match=r"^path is a Schedule, T = \d+; allowed: a flow's path"):
+        samplers.velocity_field(lambda x, t: x, ROOM, kind)
