@@ -21,7 +21,7 @@ def schedules() -> Any:
         t = np.arange(schedule.T + 1)
         left.plot(t, schedule.alpha_bar, color=color, label=name)
         right.plot(t[1:], schedule.log_snr[1:], color=color)
-    left.set(title=r"signal left, $\bar\alpha_t$", xlabel="t")
+    left.set(title=r"data left, $\bar\alpha_t$", xlabel="t")
     right.set(title=r"$\log\,\mathrm{SNR}(t)$", xlabel="t", ylim=(-14, 11))
     right.axhline(0, color=FAINT, linewidth=0.8)
     left.legend()

@@ -19,7 +19,8 @@ def elbo_joint(states: Sequence[Array], grid: Array, schedule: Schedule, model: 
 
     $$\log p_\theta(x_0) \ge E_q \log \frac{p_\theta(x_{0:T})}{q(x_{1:T} | x_0)}$$
 
-    Its mean over chains is the ELBO; with exact reverse kernels every single chain gives log p(x_0). Source: E5 [DDPM eq. 3].
+    Its mean over chains is the ELBO. With exact reverse kernels every single chain gives $\log p(x_0) + \log \mathcal N(x_T; 0, I) / q(x_T)$,
+    which is log p(x_0) where nothing of the data is left at T. Source: E5 [DDPM eq. 3].
     """
     return reverse.trajectory_log_density(states, grid, model) - forward.trajectory_log_density(states, grid, schedule)
 
@@ -48,8 +49,9 @@ def elbo_terms(
 
     $$-\mathrm{ELBO} = L_T + \sum_{t \ge 2} E_q D(q(x_{t-1} | x_t, x_0) \| p_\theta(x_{t-1} | x_t)) - E_q \log p_\theta(x_0 | x_1)$$
 
-    noise[i], of x0's shape, makes x_t at grid[i]; the mean over noise is exact term by term. The grid starts at T.
-    `decoder(x0, mean, variance)` is log p(x_0 | x_1), by default the reverse kernel's own density. Source: E5 [DDPM eq. 5].
+    noise[i], of x0's shape, makes x_t at grid[i]; averaged over noise, each term is exactly its expectation. The grid starts at T.
+    `decoder(x0, mean, variance)` is log p(x_0 | x_1), by default the reverse kernel's own density, which raises if its variance is 0.
+    Source: E5 [DDPM eq. 5].
     """
     grid = check_chain(noise, grid, schedule.T, "noise")
     if grid[0] != schedule.T:
@@ -137,7 +139,11 @@ def l_simple(target: Array, prediction: Array) -> Array:
 
 
 def hybrid(simple: Array, vlb: Array, weight: float = 0.001) -> Array:
-    r"""Loss that trains a learned variance as well: $L_{simple} + \lambda L_{vlb}$, L_vlb in nats. Source: E8 [Improved DDPM eq. 16]."""
+    r"""Loss that trains a learned variance as well: $L_{simple} + \lambda L_{vlb}$, with L_vlb the negative ELBO in nats.
+
+    In the paper L_vlb is the whole bound, or T times a term at a random t, and its gradient goes to the variance alone: the mean
+    in it is held fixed. Source: E8 [Improved DDPM eq. 16].
+    """
     check_number("simple", simple)
     check_number("vlb", vlb)
     check_number("weight", weight, 0)

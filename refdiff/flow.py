@@ -17,7 +17,7 @@ class Path:
 
     $$x_t = signal(t)\, data + \sigma(t)\, noise, \qquad velocity = signal'(t)\, data + \sigma'(t)\, noise$$
 
-    Noise at t = 0, data at t = 1. Source: M2 [Flow Matching eq. 10, 11], [Stochastic Interpolants eq. 4.1].
+    A prime is a derivative in t. Noise at t = 0, data at t = 1. Source: M2 [Flow Matching eq. 10, 11], [Stochastic Interpolants eq. 4.1].
     """
 
     name: str

@@ -88,7 +88,7 @@ def posterior_variance(t: Time, s: Time, schedule: Schedule) -> Array:
 
 
 def posterior_by_bayes(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Array]:
-    r"""The posterior as the product and quotient it is; equals `posterior`.
+    r"""The posterior as the product it is, up to a constant; equals `posterior`.
 
     $$q(x_s | x_t, x_0) = \frac{q(x_t | x_s)\, q(x_s | x_0)}{q(x_t | x_0)}$$
 

@@ -1,9 +1,9 @@
 r"""What a network may predict, and how to read one prediction as another.
 
-Every prediction is a row $p = a\, x_0 + b\, \epsilon$, and so is the noised state, $x_t = signal\, x_0 + \sigma\, \epsilon$. Together they are
+Every prediction is a row $f = a\, x_0 + b\, \epsilon$, and so is the noised state, $x_t = signal\, x_0 + \sigma\, \epsilon$. Together they are
 one 2x2 linear system, solved once:
 
-$$x_0 = \frac{b\, x_t - \sigma\, p}{D}, \qquad \epsilon = \frac{signal\, p - a\, x_t}{D}, \qquad D = signal\, b - \sigma\, a$$
+$$x_0 = \frac{b\, x_t - \sigma f}{D}, \qquad \epsilon = \frac{signal\, f - a\, x_t}{D}, \qquad D = signal\, b - \sigma\, a$$
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ KINDS = ("x0", "eps", "v", "score", "velocity")
 
 
 def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
-    r"""The coefficients (a, b) that make a prediction out of data and noise, $p = a\, x_0 + b\, \epsilon$.
+    r"""The coefficients (a, b) that make a prediction out of data and noise, $f = a\, x_0 + b\, \epsilon$.
 
     | kind | a | b |
     |---|---|---|
@@ -26,7 +26,7 @@ def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
     | score | 0 | -1 / sigma |
     | velocity | signal' | sigma' |
 
-    The rates of a `Schedule` are those of its straight flow path (M5). Raises for the score where sigma = 0.
+    A prime is a derivative in time; for a `Schedule` (signal', sigma') is (1, -1), that of its straight flow path (M5). Raises for the score where sigma = 0.
     Source: R6 [Salimans & Ho app. D], [JiT].
     """
     check_choice("kind", kind, KINDS)
@@ -48,7 +48,7 @@ def target(kind: str, x0: Array, noise: Array, t: Time, path: GaussianPath) -> A
 
 
 def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
-    r"""The data that a prediction implies, $x_0 = (b\, x_t - \sigma\, p) / D$.
+    r"""The data that a prediction implies, $x_0 = (b\, x_t - \sigma f) / D$.
 
     Raises where it is not determined: an eps-prediction where signal = 0. Source: R6 [DDPM eq. 15].
     """
@@ -62,7 +62,7 @@ def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str 
 
 
 def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
-    r"""The noise that a prediction implies, $\epsilon = (signal\, p - a\, x_t) / D$.
+    r"""The noise that a prediction implies, $\epsilon = (signal\, f - a\, x_t) / D$.
 
     Raises where it is not determined: an x0-prediction where sigma = 0. Source: R6 [VDM eq. 29].
     """
@@ -80,7 +80,7 @@ def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str
 def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: str, to: str) -> Array:
     r"""A prediction of one kind read as another: solve for x0 and eps, then mix them by the other kind's row.
 
-    $$p' = a' x_0 + b' \epsilon = \frac{a' b - a\, b'}{D} x_t + \frac{signal\, b' - \sigma\, a'}{D} p$$
+    $$f_{to} = a_{to}\, x_0 + b_{to}\, \epsilon = \frac{a_{to}\, b - a\, b_{to}}{D} x_t + \frac{signal\, b_{to} - \sigma\, a_{to}}{D} f$$
 
     Raises where the source does not determine the result. Source: R6 [Salimans & Ho app. D].
     """

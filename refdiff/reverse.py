@@ -16,9 +16,9 @@ Reverse = Callable[[Array, Time, Time], tuple[Array, Array]]  # (x_t, t, s) -> m
 
 
 def mean_from_eps(eps: Array, x_t: Array, t: Time, s: Time, schedule: Schedule) -> Array:
-    r"""The posterior mean with the data replaced by what x_t and the noise say of it.
+    r"""The posterior mean with the data replaced by what x_t and the noise say of it: the model's mean if eps is a network's.
 
-    $$\tilde\mu = \frac1{\sqrt{\alpha_{t|s}}} \Bigl(x_t - \frac{\beta_{t|s}}{\sqrt{1 - \bar\alpha_t}} \epsilon\Bigr)$$
+    $$\mu_\theta = \frac1{\sqrt{\alpha_{t|s}}} \Bigl(x_t - \frac{\beta_{t|s}}{\sqrt{1 - \bar\alpha_t}} \epsilon_\theta\Bigr)$$
 
     Raises where alpha_bar_t = 0. Source: R3 [DDPM eq. 11].
     """
@@ -43,7 +43,7 @@ def kernel(
 
     $$p_\theta(x_s | x_t) = \mathcal N(\tilde\mu(x_t, x_0^\theta), \Sigma_\theta)$$
 
-    where $x_0^\theta$ is the data that the prediction implies. `variance` is one of `model_variance`. Source: R4 [DDPM eq. 1, sec. 3.2].
+    with $\tilde\mu$ the posterior's mean and $x_0^\theta$ the data that the prediction implies. `variance` is one of `model_variance`. Source: R4 [DDPM eq. 1, sec. 3.2].
     """
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
     mean, _ = posterior(x_t, x0, t, s, schedule)
@@ -80,7 +80,7 @@ def trajectory_log_density(states: Sequence[Array], grid: Array, reverse: Revers
 
     $$\log p_\theta(x_{0:T}) = \log \mathcal N(x_T; 0, I) + \sum_t \log p_\theta(x_{t-1} | x_t)$$
 
-    `reverse(x_t, t, s)` gives mean and variance. Source: R5 [DDPM eq. 1].
+    `reverse(x_t, t, s)` gives mean and variance; a variance of 0, such as beta-tilde at s = 0, raises. Source: R5 [DDPM eq. 1].
     """
     grid = check_chain(states, grid)
     start = gaussian.log_density(states[0], np.zeros_like(states[0]), np.ones_like(states[0]))

@@ -65,7 +65,12 @@ def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> S
 
 
 def quadratic(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-    r"""Square roots of betas in equal steps: $\beta_t \propto (\sqrt{\beta_{start}} + \ldots)^2$, scaled by 1000/T. Source: F5 [DDPM app. B]."""
+    r"""Square roots of betas in equal steps, the range scaled as in `linear`.
+
+    $$\beta_t = \frac{1000}{T}\Bigl(\sqrt{\beta_{start}} + \frac{t - 1}{T - 1}(\sqrt{\beta_{end}} - \sqrt{\beta_{start}})\Bigr)^2$$
+
+    Source: F5 [DDPM app. B].
+    """
     _check_range(beta_start, beta_end)
     return from_betas(np.linspace(np.sqrt(beta_start), np.sqrt(beta_end), check_steps(T)) ** 2 * (1000 / T))
 
@@ -76,13 +81,13 @@ def scaled_linear(T: int = 1000, beta_start: float = 0.00085, beta_end: float = 
 
 
 def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Schedule:
-    r"""Signal that falls like a squared cosine.
+    r"""$\bar\alpha$ that falls like a squared cosine.
 
     $$\bar\alpha_t = \frac{\cos^2 \theta_t}{\cos^2 \theta_0}, \quad \theta_t = \frac{t/T + offset}{1 + offset} \frac\pi2, \quad
       \beta_t = \min\Bigl(1 - \frac{\bar\alpha_t}{\bar\alpha_{t-1}}, \beta_{max}\Bigr)$$
 
-    The difference of squared cosines is taken as $\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1})$, which does not
-    cancel. Source: F5 [Improved DDPM eq. 17].
+    The table holds the product of the clipped $1 - \beta_t$, which is not 0 at T unless beta_max is 1. The difference of squared
+    cosines is taken as $\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1})$, which does not cancel. Source: F5 [Improved DDPM eq. 17].
     """
     check_number("offset", offset, 0)
     check_number("beta_max", beta_max, 0, 1, open_low=True)
@@ -93,11 +98,11 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
 
 
 def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, beta_max: float = 0.999) -> Schedule:
-    r"""Signal that falls like a logistic curve.
+    r"""$\bar\alpha$ that falls like a logistic curve.
 
     $$\bar\alpha_t = \frac{\varsigma(end/\tau) - \varsigma(u_t/\tau)}{\varsigma(end/\tau) - \varsigma(start/\tau)}, \quad u_t = start + \frac tT (end - start)$$
 
-    with the logistic function $\varsigma(2h) = (1 + \tanh h) / 2$, and betas clipped to beta_max. Differences are taken as
+    with the logistic function $\varsigma(2h) = (1 + \tanh h) / 2$, and betas clipped to beta_max as in `cosine`. Differences are taken as
     $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, which does not cancel. Source: F5 [Jabri et al. fig. 8], [Chen 2023].
     """
     check_number("tau", tau, 0, open_low=True)

@@ -40,7 +40,7 @@ class Schedule:
 
     @cached_property
     def alpha_bar(self) -> Array:
-        r"""$\bar\alpha_t$, t = 0..T: the fraction of variance that is signal."""
+        r"""$\bar\alpha_t$, t = 0..T: the fraction of variance that is still data."""
         return np.exp(self.log_alpha_bar)
 
     @cached_property
@@ -85,7 +85,7 @@ class Schedule:
         return (self.log_alpha_bar[t] - self.log_alpha_bar[s]) + (self.remainder[t] - self.remainder[s])
 
     def transition(self, t: Time, s: Time) -> tuple[Array, Array]:
-        r"""Signal kept and noise added between s and t.
+        r"""Fraction of the variance that is kept, and variance of the noise that is added, between s and t.
 
         $$\alpha_{t|s} = \bar\alpha_t / \bar\alpha_s, \qquad \beta_{t|s} = 1 - \alpha_{t|s}$$
 
