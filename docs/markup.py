@@ -21,6 +21,13 @@ FILE = re.compile(r"((?:tests|refdiff|refdiff_gpu|toys|docs)/[\w/]+\.py)(?:::(te
 INLINE = r'(<span class="math inline"><math(?:(?!</span>).)*</span>)([.,;:?!)]+)'  # a formula, and what must not begin the next line
 
 
+def breakable(word: str) -> str:
+    """A word of code in HTML, which a line may break within if it is long, and not after the hyphens of an option."""
+    if word.startswith("-"):
+        return f'<span class="keep">{escape(word)}</span>'
+    return "<wbr>".join(map(escape, re.split(r"(?<=[_.:/])(?=\w)", word))) if len(word) > 24 else escape(word)
+
+
 class Markup:
     """Renders the Markdown of one site; `places` says on which page a function is shown, `pictures` where a picture is;
     `files` collects the sources linked to."""
@@ -55,8 +62,8 @@ class Markup:
 
     def _code_inline(self, tokens: Any, i: int) -> str:
         text, inside = tokens[i].content, any(token.type == "link_open" for token in tokens[max(0, i - 1) : i])
-        shown = escape(text.partition("::")[2].replace("_", "_\0") if FILE.fullmatch(text) and "::" in text else text)
-        body = f"<code>{shown.replace(chr(0), '<wbr>')}</code>"
+        shown = text.partition("::")[2] if FILE.fullmatch(text) and "::" in text else text
+        body = f"<code>{' '.join(map(breakable, shown.split(' ')))}</code>"
         return body if inside or not (address := self.address(text)) else f'<a href="{address}">{body}</a>'
 
     def address(self, text: str) -> str:
