@@ -17,7 +17,7 @@ BENCH = Path(__file__).parent / "bench"
     ("script", "options", "agree"),
     [
         ("mlp_step.py", ["--steps", "1", "--sizes", "8x16", "16x8"], 2),
-        ("unet_step.py", ["--steps", "1", "--base", "8", "--rows", "2"], 1),
+        pytest.param("unet_step.py", ["--steps", "1", "--base", "8", "--rows", "2"], 1, marks=pytest.mark.long),
     ],
 )
 def test_runs_without_pytorch(script, options, agree):

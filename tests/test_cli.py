@@ -40,6 +40,7 @@ def test_demo_from_end_to_end(tmp_path, capfd):
     assert "loss" in err and "steps/s" in err and "DDPM, 100 steps" in err
 
 
+@pytest.mark.long
 def test_exact_demo_from_end_to_end(tmp_path, capfd):
     """`refdiff demo --oracle --quick` prints every row and every sampler's order, and writes pictures; guidance 1 is allowed."""
     assert cli.main(["demo", "--quick", "--oracle", "--guidance", "1", "--seed", "7", "--out", str(tmp_path)]) == 0

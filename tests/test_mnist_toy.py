@@ -95,6 +95,7 @@ def test_interrupt_within_a_step_leaves_the_last_checkpoint(data, tmp_path, capf
     assert io.load_state(tmp_path / "run")[0].step == 2
 
 
+@pytest.mark.long
 def test_minutes_become_steps_that_fit(data, tmp_path):
     """--minutes measures the speed, and stores a number of steps, with which the learning rate comes down to 0."""
     assert toy.main(["train", "--data", str(data), "--base", "8", "--minutes", "0.01", "--out", str(tmp_path / "run")]) == 0
@@ -107,7 +108,7 @@ def test_minutes_become_steps_that_fit(data, tmp_path):
     "run, more",
     [
         ("eps", ["--sampler", "ddpm", "--guidance", "2"]),
-        ("eps", ["--classifier", "classifier", "--scale", "2"]),
+        pytest.param("eps", ["--classifier", "classifier", "--scale", "2"], marks=pytest.mark.long),
         pytest.param("eps", ["--classifier", "classifier", "--guidance", "2"], marks=pytest.mark.long),
         pytest.param("v", ["--sampler", "heun"], marks=pytest.mark.long),
         pytest.param("velocity", ["--guidance", "2"], marks=pytest.mark.long),
