@@ -15,6 +15,19 @@ VECTORS = vectors.load()
 FORMULAS = Path(operations.formulas("schedules").__file__).parent
 
 
+@pytest.mark.parametrize("error", ["KeyError('x')", "SystemExit('bye')", "math.sqrt(-1)"])
+def test_an_error_names_the_line_of_the_adapter(error):
+    """Whatever an operation raises is that vector's error, told with the line of the adapter that came to it; the run goes on."""
+    namespace = {}
+    code = f"import math\n\ndef snr(self, betas):\n    raise {error}\n"
+    exec(compile(code, "/home/mine.py", "exec"), namespace)
+    probe = adapter.Adapter(type("Mine", (), {"snr": namespace["snr"]})())
+    first, *_, last = runner.run(probe, [vector for vector in VECTORS if vector.operation == "snr"])
+    assert first.status == last.status == "errored" and first.message == last.message
+    assert first.message.startswith(error.partition("(")[0] if "math" not in error else "ValueError")
+    assert first.message.endswith(" (mine.py, line 4)")
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.long] if i % 3 or n.startswith("train") else []) for i, n in enumerate(OPERATIONS)]
 )

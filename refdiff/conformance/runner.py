@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,14 +68,21 @@ def _judged(implementation: Implementation, vector: Vector, given: dict[str, Any
         return Result(vector, "skipped", message=str(reason))
     except Broken as error:
         return Result(vector, "errored", message=str(error))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if vector.expected is None:
             return Result(vector, "passed", message=f"{type(error).__name__}: {error}")
-        return Result(vector, "errored", message=f"{type(error).__name__}: {error}")
+        return Result(vector, "errored", message=f"{type(error).__name__}: {error}{_place(error)}")
     if vector.expected is None:
         return Result(vector, "failed", got, message="an answer, where only an error is right")
     found = compare.difference(got, vector.expected, vector.tolerance, implementation.precision)
     return Result(vector, "passed" if found is None else "failed", got, found)
+
+
+def _place(error: BaseException) -> str:
+    """The line of the adapter in which an error came up: the first one of the traceback that is not of this package."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = (frame for frame in frames if Path(frame.filename).parent != Path(__file__).parent)
+    return next((f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in theirs), "")
 
 
 def inputs(vector: Vector, precision: str = "float64") -> dict[str, Any]:
