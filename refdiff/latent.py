@@ -74,9 +74,9 @@ class LinearGaussian:
     def elbo(self, x: Array, mean: Array, covariance: Array) -> Array:
         r"""The bound for q(z | x) = N(mean, covariance), mean (B, k), covariance (k, k); (B,) nats.
 
-            $$\mathrm{ELBO} = E_q \log p(x | z) - D(q(z | x) \| p(z)) = \log p(x) - D(q(z | x) \| p(z | x))$$
+        $$\mathrm{ELBO} = E_q \log p(x | z) - D(q(z | x) \| p(z)) = \log p(x) - D(q(z | x) \| p(z | x))$$
 
-            The spread of z costs $E \|W (z - mean)\|^2 / (2\, noise) = \mathrm{tr}(W C W^T) / (2\, noise)$ in the first term, with C the
+        The spread of z costs $E \|W (z - mean)\|^2 / (2\, noise) = \mathrm{tr}(W C W^T) / (2\, noise)$ in the first term, with C the
         covariance of q. Source: E3, E4 [VAE eq. 3].
         """
         spread = np.trace(self.weights @ covariance @ self.weights.T) / (2 * self.noise)
