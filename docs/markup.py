@@ -34,7 +34,9 @@ class Markup:
 
     def __init__(self, places: dict[str, str]) -> None:
         self.places, self.files, self.pictures = places, dict[str, set[int]](), dict[str, str]()
-        self.md = MarkdownIt("commonmark", {"html": True, "highlight": self.code}).enable("table").disable("code")  # what is indented is text, too
+        self.md = (
+            MarkdownIt("commonmark", {"html": True, "highlight": self.code}).enable("table").disable("code")
+        )  # what is indented is text, too
         self.md.use(dollarmath_plugin, double_inline=True, renderer=formula)
         self.md.use(anchors_plugin, max_level=3, slug_func=slug)
         rules: dict[str, Any] = {"code_inline": self._code_inline, "link_open": self._link, "image": self._image}

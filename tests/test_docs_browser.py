@@ -17,7 +17,9 @@ from docs.chapters import PAGES
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PROBE = """<!doctype html><meta charset="utf-8"><body><pre id="found"></pre><script>
 const pages = %s, found = {};
-async function look(page, width) {
+const bright = (colour) => colour.match(/[0-9.]+/g).slice(0, 3).reduce((sum, each) => sum + Number(each), 0) / 765;
+async function look(page, width, theme) {
+  localStorage.setItem("theme", theme);
   const frame = document.createElement("iframe");
   frame.style = `width: ${width}px; height: 900px; border: 0`;
   frame.src = page;
@@ -32,6 +34,14 @@ async function look(page, width) {
   const result = { over: inside.documentElement.scrollWidth - width, formulas: inside.querySelectorAll("math").length, flat: flat.length,
     errors: inside.querySelectorAll("merror").length, pictures: shown.length, broken: shown.filter((each) => !each.naturalWidth).length,
     wide: [...inside.querySelectorAll("main *")].filter((each) => each.getBoundingClientRect().right > width + 1 && !each.closest(".wide, pre, figure, .math.block, .long")).map((each) => each.outerHTML.slice(0, 80)).slice(0, 3) };
+  const style = frame.contentWindow.getComputedStyle(inside.body), menu = inside.getElementById("menu"), nav = inside.querySelector("nav");
+  const open = () => frame.contentWindow.getComputedStyle(nav).display !== "none";
+  result.contrast = (bright(style.color) - bright(style.backgroundColor)) * (theme === "dark" ? 1 : -1);
+  result.other = shown.filter((each) => each.classList.contains(theme === "dark" ? "on-light" : "on-dark")).length;
+  result.menu = open();
+  menu.click();
+  result.opened = open();
+  menu.click();
   const box = inside.getElementById("search");
   box.value = "posterior";
   box.oninput();
@@ -40,7 +50,7 @@ async function look(page, width) {
   return result;
 }
 (async () => {
-  for (const page of pages) found[page] = [await look(page, 390), await look(page, 1300)];
+  for (const page of pages) found[page] = [await look(page, 390, "light"), await look(page, 1300, "light"), await look(page, 390, "dark")];
   document.getElementById("found").textContent = JSON.stringify(found);
   document.title = "done";
 })();
@@ -55,22 +65,27 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.mark.long
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome")
 def test_the_site_in_a_browser(tmp_path):
-    """Every page at phone and desk width: formulas and pictures have a size, search answers, nothing scrolls sideways, the console is silent."""
+    """Every page at phone and desk width, light and dark: formulas and pictures have a size, text stands out, the menu opens, search answers.
+
+    Nothing scrolls sideways, and the console is silent; the pages of the source are among them.
+    """
     build.build(tmp_path)
-    (tmp_path / "probe.html").write_text(PROBE % json.dumps([f"{page}.html" for page in PAGES]))
+    pages = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.html")]
+    (tmp_path / "probe.html").write_text(PROBE % json.dumps(pages))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=240000", "--dump-dom"]
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=900000", "--dump-dom"]
     address = f"http://127.0.0.1:{server.server_address[1]}/probe.html"
     done = subprocess.run([BROWSER, *flags, address], capture_output=True, text=True, timeout=300)
     server.shutdown()
     server.server_close()
-    found = json.loads(unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)[1]))
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
-    assert set(found) == {f"{page}.html" for page in PAGES}
+    found = json.loads(unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)[1]))
+    assert set(found) == set(pages) >= {f"{page}.html" for page in PAGES} and len(pages) > len(PAGES)
     for page, views in found.items():
         for view in views:
-            wrong = view["over"] > 0 or view["wide"] or view["flat"] + view["errors"] + view["broken"] or view["hits"] < 4
-            assert not wrong, f"{page}: {view}"
+            wrong = view["over"] > 0 or view["wide"] or view["flat"] + view["errors"] + view["broken"] + view["other"] or view["hits"] < 4
+            assert not wrong and view["contrast"] > 0.6 and view["opened"], f"{page}: {view}"
+        assert [view["menu"] for view in views] == [False, True, False], page
     assert sum(views[0]["formulas"] for views in found.values()) > 400
     assert sum(views[0]["pictures"] for views in found.values()) > 14
