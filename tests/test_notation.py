@@ -8,9 +8,10 @@ from scipy.special import expit
 
 from docs.build import HERE
 from refdiff import elbo, flow, forward, ode, oracles, predict, rng, samplers, schedules
+from refdiff.conformance.dialect_table import DIALECTS
 from refdiff.flow import Path, straight
 
-from .tolerances import IDENTITY, LOG_SNR, roundings
+from .tolerances import IDENTITY, LOG_SNR, relative, roundings
 
 PAGE = (HERE / "notation.md").read_text()
 T = 1000
@@ -38,6 +39,7 @@ def test_edm_and_ddpm():
     """sigma-tilde from alpha_bar and back, with the states."""
     same(np.sqrt(LINEAR.one_minus_alpha_bar[1:] / LINEAR.alpha_bar[1:]), RATIO)
     same(1 / (1 + RATIO**2), LINEAR.alpha_bar[1:])
+    same(1 / RATIO**2, LINEAR.alpha_bar[1:] / LINEAR.one_minus_alpha_bar[1:])
     same(X_EDM, X0 + column(RATIO) * EPS)
     same(X_EDM / np.sqrt(1 + column(RATIO) ** 2), X_T, X0)
 
@@ -149,6 +151,14 @@ def test_loss_weights(name):
     np.testing.assert_allclose(weight, WEIGHTS[name][1], rtol=1e-9)  # the missed answers are differences, of which up to six digits cancel
 
 
+@pytest.mark.parametrize("width", [0.5, 1.0])
+def test_edms_coefficients(width):
+    """c_in x, and what F answers for D = y, (y - c_skip x) / c_out, have variance 1 where the data has variance width^2."""
+    c_skip, c_out, c_in = width**2 / (RATIO**2 + width**2), RATIO * width / np.sqrt(RATIO**2 + width**2), 1 / np.sqrt(RATIO**2 + width**2)
+    same(c_in**2 * (width**2 + RATIO**2), 1.0)
+    same(((1 - c_skip) ** 2 * width**2 + c_skip**2 * RATIO**2) / c_out**2, 1.0)
+
+
 def test_edms_weight():
     """lambda(sigma) = SNR + 1 / sigma_d^2, whose error is that of D itself."""
     for width in (0.5, 1.0):
@@ -180,6 +190,52 @@ def test_one_step_in_three_notations():
         same(moved * (signal_s + sigma_s)[row], there[[row]], *terms)
 
 
+def edms_levels(count):
+    """[EDM eq. 5] as EDM prints it, and the 0 that ends it."""
+    return np.append((80 ** (1 / 7) + np.arange(count) / (count - 1) * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7, 0)
+
+
+def test_edms_grid_and_sampler():
+    """M1: EDM's levels have equal steps of sigma^(1/7); along them [EDM alg. 1], Heun and at last Euler, leads to the data, at order 2."""
+    same(edms_levels(18)[:-1] ** (1 / 7), np.linspace(80 ** (1 / 7), 0.002 ** (1 / 7), 18))
+    assert "rho = 7, sigma from 80 to 0.002, then 0" in DIALECTS["edm"].note
+    mean, width, start = np.array([0.5, 0, -1]), 0.5, 80 * EPS[:5]
+    end, errors = mean + width / np.hypot(80, width) * (start - mean), []  # deviations shrink as the width of p(x; sigma) does
+
+    def slope(x, sigma):
+        return (x - oracles.gaussian(mean, width**2 * np.eye(3)).x0(x, np.float64(1), np.float64(sigma))) / sigma
+
+    for count in (18, 36):
+        x = start
+        for t, s in pairwise(edms_levels(count)):
+            there = x + (s - t) * slope(x, t)
+            if s > 0:
+                there = x + (s - t) * (slope(x, t) + slope(there, s)) / 2
+            same((ode.heun_step if s > 0 else ode.euler_step)(slope, x, t, s), there, x)
+            x = there
+        errors.append(relative(x, end))
+    assert errors[0] < 0.05 and 3.5 < errors[0] / errors[1] < 6  # 4 in the limit
+
+
+def test_sd3_time():
+    """M2: SD3's z_t = (1 - t) x0 + t eps, with velocity eps - x0, is the path here with t = 1 - tau, walked the other way."""
+    t = column(1 - TAU)
+    same((1 - t) * X0 + t * EPS, X_TAU, X0)
+    same(EPS - X0, -predict.target("velocity", X0, EPS, TAU, straight))
+    same(ode.euler_step(lambda x, t: EPS - X0, X_TAU, 0.6, 0.2), ode.euler_step(lambda x, t: X0 - EPS, X_TAU, 0.4, 0.8), X0)
+
+
+def test_flow_matching_keeps_a_width():
+    """M2: [Flow Matching eq. 22]'s noise level falls from 1 to sigma_min."""
+    same(flow.optimal_transport(0.1).signal_sigma(TAU)[1], 1 - (1 - 0.1) * TAU)
+
+
+def test_training_draws_uniform_times():
+    """T1: the last column of the row "drawn": equal parts of [0, 1) become 1..T, each as often, or stay as they are."""
+    parts = (np.arange(3 * T) + 0.5) / (3 * T)
+    assert np.all(np.bincount(LINEAR.draw_time(parts))[1:] == 3) and np.array_equal(straight.draw_time(parts), parts)
+
+
 def test_vdms_ancestral_step_is_ddpms():
     """S1: sqrt(alpha_s^2 / alpha_t^2) (z - sigma_t c eps) and variance sigma_s^2 c, with c = -expm1(gamma_s - gamma_t)."""
     t, s = ALL[1:], ALL[:-1]
@@ -192,5 +248,13 @@ def test_vdms_ancestral_step_is_ddpms():
 
 def test_every_row_has_its_formula():
     """The page still holds what is tested here."""
-    for formula in (r"1 / (1 + \tilde\sigma^2)", r"1 / (1 + e^{\gamma_t})", r"(1 + \sqrt{\mathrm{SNR}})^2", "$F = -v$", r"0.1 + 19.9\, t"):
+    for formula in (
+        r"1 / (1 + \tilde\sigma^2)",
+        r"1 / (1 + e^{\gamma_t})",
+        r"(1 + \sqrt{\mathrm{SNR}})^2",
+        "$F = -v$",
+        r"0.1 + 19.9\, t",
+        "from 80 to 0.002",
+        "t = 1 - \\tau",
+    ):
         assert formula in PAGE

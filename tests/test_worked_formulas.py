@@ -6,6 +6,7 @@ names W6; the others show what a claim in words leaves out.
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from refdiff import flow, forward, gaussian, guidance, oracles, predict, reverse, samplers, schedules, training
 from refdiff.arrays import sum_event
@@ -120,7 +121,7 @@ def test_variance_with_and_without_x0():
 
 
 def test_not_everything_stays_gaussian():
-    """C1: x_t is Gaussian given x0; its own density, and the true x_{t-1} given x_t, have two peaks for data of two points."""
+    """C1, W6: x_t is Gaussian given x0; its own density, and the true x_{t-1} given x_t, have two peaks for data of two points."""
     oracle = oracles.data_set([[-1.0], [1.0]])
     x = np.array([[-0.949], [0.0], [0.949]])
     log_p = oracle.log_density(x, *EXAMPLE.signal_sigma(1))
@@ -155,6 +156,18 @@ def test_cosine_keeps_more_signal_than_linear():
     signal, sigma = linear.signal_sigma(500)
     pooled_sigma = np.sqrt(np.sum((np.full(4, 0.25) * sigma) ** 2))  # of the mean of four pixels
     assert same(blocks.reshape(2, 2, 2, 2).mean(axis=(1, 3)), X0.reshape(2, 2)) and same((signal / pooled_sigma) ** 2, 4 * linear.snr[500])
+
+
+def test_edms_levels_are_not_exponential():
+    """W6: EDM samples in equal steps of sigma^(1/7), and trains on normal log sigma; an exponential ladder is neither, and too low in the middle."""
+    i = np.arange(18) / 17
+    printed = 80 * (0.002 / 80) ** i
+    right = (80 ** (1 / 7) + i * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+    roots, logs = np.diff(right ** (1 / 7)), np.diff(np.log(right))
+    assert same(roots, np.full(17, roots.mean()), right[0] ** (1 / 7)) and differ(np.diff(np.log(printed)), logs)
+    assert two_places([right[9], printed[9]]) == ["1.92", "0.29"]
+    trained = -1.2 + 1.2 * ndtri([0.1, 0.3, 0.5, 0.7, 0.9])  # log sigma of levels that are equally likely: no equal steps
+    assert differ(np.full(4, np.ptp(trained) / 4), np.diff(trained))
 
 
 def test_times_are_whole_numbers():
@@ -204,6 +217,17 @@ def test_the_mean_takes_the_noise_of_its_own_x_t():
     assert differ(reverse.mean_from_eps(NOISE[2], X3, 3, 2, EXAMPLE), mean)
 
 
+def test_the_noise_is_known_in_training_and_not_in_sampling():
+    """R3, T1, W6: a training batch holds the noise, and so the whole true mean; of x_t alone two noises and two true means may be right."""
+    batch = training.draw(1, X0, None, EXAMPLE, training.Config())
+    t, x0 = np.rint(batch.clock * 3 / 1000).astype(int), np.repeat(X0, len(batch.x), axis=0)
+    assert same(reverse.mean_from_eps(batch.target, batch.x, t, t - 1, EXAMPLE), forward.posterior(batch.x, x0, t, t - 1, EXAMPLE)[0], X0)
+    x_t, (signal, sigma) = np.array([[0.4]]), EXAMPLE.signal_sigma(3)
+    noises = *((x_t - signal * point) / sigma for point in (-1.0, 2.0)), TWO_POINTS.eps(x_t, signal, sigma)
+    one, other, answer = (reverse.mean_from_eps(noise, x_t, 3, 2, EXAMPLE) for noise in noises)
+    assert differ(one, other) and differ(answer, one) and differ(answer, other)
+
+
 def test_the_reverse_kernel_is_not_the_posterior():
     """R4, W6: p(x_{t-1} | x_t) is q(x_{t-1} | x_t, x0) averaged over x0: it is wider by what x_t leaves open about x0."""
     x_t = np.array([[0.4]])
@@ -232,6 +256,17 @@ def test_noise_on_the_last_step():
     assert np.array_equal(samplers.ddpm_step(NOISE[0], x_1, 1, 0, EXAMPLE, NOISE[1], variance="beta"), mean)
     assert differ(mean + np.sqrt(beta) * NOISE[1], mean)
     assert forward.posterior_variance(1, 0, EXAMPLE) == 0
+
+
+def test_a_reverse_step_draws_fresh_noise():
+    """S1, W6: a reverse step adds noise of its own; with that of step t, or of the jump, once more, N(0, 1) comes back too wide."""
+    standard, (signal, sigma) = oracles.gaussian([0.0], [[1.0]]), EXAMPLE.signal_sigma(3)
+    for kept, noise in ((np.sqrt(ALPHA[3]), np.sqrt(BETA[3])), (signal, sigma)):
+        x_t = np.array([[kept], [noise], [0.0]])  # coefficients of a state of variance 1, of the noise that made x_t, and of a fresh one
+        answer = standard.eps(x_t, signal, sigma)
+        steps = [samplers.ddpm_step(answer, x_t, 3, 2, EXAMPLE, np.eye(3)[:, [i]], variance="beta") for i in (1, 2)]
+        again, fresh = (np.sum(step**2) for step in steps)
+        assert same(fresh, 1.0) and same(again, 1 + 2 * np.sqrt(ALPHA[3] * BETA[3]) * noise) and differ(again, fresh)
 
 
 def test_misplaced_parenthesis_of_the_mean():
@@ -393,7 +428,7 @@ def test_the_difference_quotient_is_approximate():
 
 
 def test_flow_matching_does_not_transport_optimally():
-    """M4: independent pairs are longer than optimal ones; optimal transport is a choice of coupling, and not flow matching itself."""
+    """M4, W6: independent pairs are longer than optimal ones; optimal transport is a choice of coupling, and not flow matching itself."""
     data, noise = np.array([[-1.0, 0.5], [2.0, 1.0], [0.3, -0.7]]), np.array([[1.2, 0.1], [0.2, -1.0], [-0.4, 0.6]])
     order = flow.couple_optimally(data, noise)
     assert ((data[order] - noise) ** 2).sum() < 0.9 * ((data - noise) ** 2).sum()

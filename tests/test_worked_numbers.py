@@ -138,6 +138,23 @@ def test_ddim_grid_of_the_example():
     assert f"{schedule.sigma[grid[-2]]:.2f}" == "0.01"  # the noise left in for good where a run stops at t = 1
 
 
+def test_a_run_of_fifty_steps():
+    """S2, W5: 50 steps, half the fewest of the comparison with GANs, bring back 97 % of the data's width, and 100 bring 98 %."""
+    schedule, x = schedules.linear(), np.array([[0.0], [1.0]])
+    widths = {}
+    for count in (50, 100, 1000):
+        calls = []
+
+        def model(x, t, calls=calls):
+            calls.append(t)
+            return WIDE.eps(x, *schedule.signal_sigma(t))
+
+        step = samplers.stepper(samplers.ddim_step, schedule)
+        low, high = samplers.last(samplers.sample(model, step, schedules.grid("trailing", 1000, count), x)).ravel()
+        widths[len(calls)] = f"{(high - low) / 2:.2f}"  # of N(0, 1) carried along, against the data's 2
+    assert widths == {50: "0.97", 100: "0.98", 1000: "1.00"}
+
+
 def test_ddim_steps_to_its_grid_and_not_to_the_time_before():
     """S2, W5: on a grid with gaps the update takes alpha_bar of the next entry; t - 1 is right only where the gap is 1."""
     schedule, noise = schedules.linear(), NOISE[0]
