@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from html import escape, unescape
+from importlib import import_module
+from operator import attrgetter
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -13,12 +15,21 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from .formulas import mathml
 from .highlight import LANGUAGES, highlight
-from .quotes import ROOT, BookError, tests, work
+from .quotes import PLACE, ROOT, BookError, tests, work, works
 
 FILE = re.compile(r"((?:tests|refdiff|refdiff_gpu|toys|docs)/[\w/]+\.py)(?:::(test_\w+))?(?:\[.*\])?")
-
-
+PATH = re.compile(r"(?:tests|refdiff|refdiff_gpu|toys|docs)/[\w/.]+")
+NAME = re.compile(r"(\w+)\.(?!json$|py$)(\w+(?:\.\w+)*)")
 INLINE = r'(<span class="math inline"><math(?:(?!</span>).)*</span>)([.,;:?!)]+)'  # a formula, and what must not begin the next line
+
+
+def defined(module: str, name: str) -> bool:
+    """Whether a module of refdiff has something of this name, such as "Mixture.score"."""
+    try:
+        attrgetter(name)(import_module(f"refdiff.{module}"))
+    except AttributeError:
+        return False
+    return True
 
 
 def breakable(word: str) -> str:
@@ -34,12 +45,15 @@ class Markup:
 
     def __init__(self, places: dict[str, str]) -> None:
         self.places, self.files, self.pictures = places, dict[str, set[int]](), dict[str, str]()
-        self.md = (
-            MarkdownIt("commonmark", {"html": True, "highlight": self.code}).enable("table").disable("code")
-        )  # what is indented is text, too
+        self.md = MarkdownIt("commonmark", {"html": True, "highlight": self.code}).enable("table")
         self.md.use(dollarmath_plugin, double_inline=True, renderer=formula)
         self.md.use(anchors_plugin, max_level=3, slug_func=slug)
-        rules: dict[str, Any] = {"code_inline": self._code_inline, "link_open": self._link, "image": self._image}
+        rules: dict[str, Any] = {
+            "code_inline": self._code_inline,
+            "code_block": self._indented,
+            "link_open": self._link,
+            "image": self._image,
+        }
         rules |= {"table_open": lambda *_: '<div class="wide"><table>', "table_close": lambda *_: "</table></div>"}
         for name, rule in rules.items():
             self.md.add_render_rule(name, lambda _, tokens, i, options, env, rule=rule: rule(tokens, i))
@@ -68,13 +82,20 @@ class Markup:
         body = f"<code>{' '.join(map(breakable, shown.split(' ')))}</code>"
         return body if inside or not (address := self.address(text)) else f'<a href="{address}">{body}</a>'
 
+    def _indented(self, tokens: Any, i: int) -> str:
+        raise BookError(f"an indented line, {tokens[i].content.splitlines()[0]!r}; code stands between fences that name its language")
+
     def address(self, text: str) -> str:
         """Where a function, a file or a test has its place in the book, "" for anything else."""
         if found := FILE.fullmatch(text):
             if found[2] and f"{found[1]}::{found[2]}" not in tests():
                 raise BookError(f"there is no test {text}")
             return self.file(found[1], tests()[f"{found[1]}::{found[2]}"].line if found[2] else 0)
+        if PATH.fullmatch(text) and not (ROOT / text).exists():
+            raise BookError(f"there is no file {text}")
         name = text.removeprefix("refdiff.")
+        if (found := NAME.fullmatch(name)) and (ROOT / f"refdiff/{found[1]}.py").is_file() and not defined(*found.groups()):
+            raise BookError(f"there is no {found[2]} in refdiff/{found[1]}.py")
         return f"{self.places[name].rstrip(chr(47))}.html#{name}" if name in self.places else ""
 
     def _link(self, tokens: Any, i: int) -> str:
@@ -125,7 +146,11 @@ def cited(text: str) -> str:
     """The same with [DDPM eq. 7] as a link to the list of works."""
 
     def link(found: re.Match[str]) -> str:
-        key = work(" ".join(found[1].split()))
-        return f"[{found[1]}](references.md#{slug(key)})" if key else found[0]
+        tag = " ".join(found[1].split())
+        if key := work(tag):
+            return f"[{found[1]}](references.md#{slug(key)})"
+        if re.search(PLACE, tag) or re.fullmatch(r"[A-Z]\w{2,}", tag) or tag.startswith(tuple(f"{key} " for key in works())):
+            raise BookError(f"{found[0]} cites nothing in references.md")
+        return found[0]
 
     return re.sub(r"(?<!!)\[([A-Z][^\]\[`$]*)\](?![(\[`])", link, text)

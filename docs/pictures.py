@@ -65,8 +65,10 @@ def main() -> None:
     from matplotlib import rc_context
 
     asked = parser().parse_args()
+    out = asked.out or f"{asked.name}.png"
     with rc_context(STYLE):
-        PICTURES[asked.name]().savefig(asked.out or f"{asked.name}.png", dpi=150, facecolor="white")
+        PICTURES[asked.name]().savefig(out, dpi=150, facecolor="white")
+    print(f"Written: {out}")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ class Test(NamedTuple):
     text: str
 
 
+PLACE, NUMBER = r"(?:(?:eq|sec|alg|app|fig|thm|ex)\.|table) ", r"[A-Z\d]+(?:\.\d+)*"
+PLACES = re.compile(f"{PLACE}{NUMBER}(?:, (?:{PLACE})?{NUMBER})*")
+
+
 @cache
 def parsed(path: str) -> tuple[list[str], ast.Module]:
     text = (ROOT / path).read_text(encoding="utf-8")
@@ -152,8 +156,9 @@ def works() -> list[str]:
 
 
 def work(tag: str) -> str | None:
-    """The work that a tag such as "DDPM eq. 7" cites, or None."""
-    return max((key for key in works() if tag == key or tag.startswith(f"{key} ")), key=len, default=None)
+    """The work that a tag such as "DDPM eq. 1, sec. 3.2" cites, or None if there is none or what follows is no place in it."""
+    key = max((key for key in works() if tag == key or tag.startswith(f"{key} ")), key=len, default=None)
+    return key if tag == key or (key and PLACES.fullmatch(tag, len(key) + 1)) else None
 
 
 @cache

@@ -41,6 +41,14 @@ def test_demo_from_end_to_end(tmp_path, capfd):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_demo_keeps_its_promise(tmp_path, capfd, seed):
+    """The whole demo, with other seeds than that of the README's command: every judged sampler is within three times the floor."""
+    assert cli.main(["demo", "--seed", seed, "--no-gif", "--out", str(tmp_path)]) == 0
+    assert capfd.readouterr().out.count("PASS, allowed 3") == 4
+
+
+@pytest.mark.long
 def test_exact_demo_from_end_to_end(tmp_path, capfd):
     """`refdiff demo --oracle --quick` prints every row and every sampler's order, and writes pictures; guidance 1 is allowed."""
     assert cli.main(["demo", "--quick", "--oracle", "--guidance", "1", "--seed", "7", "--out", str(tmp_path)]) == 0

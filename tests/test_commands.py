@@ -79,7 +79,7 @@ LESS = {  # words that leave a command less to do; of an option given twice the 
     r"python tests/bench/mlp_step\.py": "--steps 1 --repeats 1 --sizes 8x16",
     r"python -m refdiff\.conformance\.generate": "flow",
     r"HYPOTHESIS_PROFILE=nightly pytest": "-n 0 tests/test_guidance.py -k two_conventions",
-    r"pytest --refdiff-impl .*": "-n 0 user",  # else those of the project run beside the vectors
+    r"pytest --refdiff-(impl|pipe) .*": "-n 0 user",  # else those of the project run beside the vectors
 }
 STATUS = {  # the template answers nothing, the page's own adapter has a mistake, and without a card the GPU's demo says what to install
     ("README", "refdiff check my_adapter"): 1,

@@ -61,6 +61,12 @@ def test_the_site_is_whole(tmp_path, monkeypatch):
         ("[text](../refdiff/nothing.py)", "there is no file refdiff/nothing.py"),
         ("An $\\unknown{x}$.", r"\unknown is not known, in the formula"),
         ("A\n\n$$\\frac{1}{2$$", "} is missing, in the formula"),
+        ("See `docs/nothing.md`.", "there is no file docs/nothing.md"),
+        ("See `forward.posteriour`.", "there is no posteriour in refdiff/forward.py"),
+        ("See `refdiff.oracles.Mixture.scores`.", "there is no Mixture.scores in refdiff/oracles.py"),
+        ("As in [DDPMM eq. 6].", "[DDPMM eq. 6] cites nothing in references.md"),
+        ("As in [DDPM equation 6].", "[DDPM equation 6] cites nothing in references.md"),
+        ("A list:\n\n    ls -l", "an indented line, 'ls -l'"),
         ("```klingon\nQapla\n```", "'klingon', which is not known"),
     ],
 )
@@ -78,6 +84,17 @@ def test_missing_things_fail_the_build(tmp_path, monkeypatch, capsys):
     assert build.main() == 1 and not (tmp_path / "site").exists()
     error = capsys.readouterr().err
     assert "docs/map.md: ::: map: lost" in error and "docs/pictures.py: no page shows unused" in error
+
+
+def test_a_picture_by_its_name(tmp_path, monkeypatch, capsys):
+    """The gallery's command writes the picture, light, where it is told to; a name that is not there is refused with those that are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["docs.pictures", "unet"])
+    pictures.main()
+    assert (tmp_path / "unet.png").read_bytes().startswith(b"\x89PNG") and "unet.png" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        pictures.parser().parse_args(["sunset"])
+    assert "forward" in capsys.readouterr().err
 
 
 def test_equations_and_functions_without_a_page_are_named():

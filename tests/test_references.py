@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.quotes import work
+
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "refdiff").glob("*.py"))
 EQUATION_MODULES = ["schedules", "tables", "gaussian", "forward", "reverse", "predict", "elbo", "latent", "flow"]
@@ -17,20 +19,12 @@ ROWS = [
     if line.startswith("|")
 ][2:]
 KEYS = [row[0] for row in ROWS]
-PLACE, NUMBER = r"(?:(?:eq|sec|alg|app|fig|thm|ex)\.|table) ", r"[A-Z\d]+(?:\.\d+)*"
-PLACES = re.compile(f"{PLACE}{NUMBER}(?:, (?:{PLACE})?{NUMBER})*")
 
 
 def tags(text):
     """The bracketed tags that follow each "Source:" of a docstring, whatever its line breaks."""
     listed = re.findall(r"Source: (?:[A-Z]\d,? )*((?:\[[^\]]+\],? ?)+)", " ".join(text.split()))
     return [tag for group in listed for tag in re.findall(r"\[([^\]]+)\]", group)]
-
-
-def resolve(tag):
-    """The longest key that starts the tag, if nothing but places follows: "eq. 6, 7", "app. A", "eq. 1, sec. 3.2"; else None."""
-    key = max((key for key in KEYS if tag == key or tag.startswith(f"{key} ")), key=len, default=None)
-    return key if tag == key or (key and PLACES.fullmatch(tag, len(key) + 1)) else None
 
 
 def docstrings():
@@ -56,7 +50,7 @@ def test_every_tag_resolves():
     """No docstring cites a work that the list does not hold, or a place in it that is not named as one."""
     found = [(where, tag) for where, text in docstrings() for tag in tags(text)]
     assert len(found) > 100
-    assert [(where, tag) for where, tag in found if resolve(tag) is None] == []
+    assert [(where, tag) for where, tag in found if work(tag) is None] == []
 
 
 def test_every_source_line_is_read():
@@ -64,13 +58,13 @@ def test_every_source_line_is_read():
     for where, text in docstrings():
         flat = " ".join(text.split())
         assert len(re.findall("Source:", text)) == len(re.findall(r"Source: (?:[A-Z]\d\b|\[)", flat)), where
-        cited = [tag for tag in re.findall(r"\[([^\]]+)\]", flat) if resolve(tag)]
-        assert cited == [tag for tag in tags(text) if resolve(tag)], where
+        cited = [tag for tag in re.findall(r"\[([^\]]+)\]", flat) if work(tag)]
+        assert cited == [tag for tag in tags(text) if work(tag)], where
 
 
 def test_every_row_is_cited():
     """The list holds no work that no docstring cites."""
-    cited = {resolve(tag) for _, text in docstrings() for tag in tags(text)}
+    cited = {work(tag) for _, text in docstrings() for tag in tags(text)}
     assert [key for key in KEYS if key not in cited] == []
 
 
@@ -114,7 +108,7 @@ def test_every_equation_names_its_source(module):
 )
 def test_resolving_a_tag(tag, key):
     """The longest key wins; an unknown work, a misspelt one or an unnamed place does not resolve."""
-    assert resolve(tag) == key
+    assert work(tag) == key
 
 
 def test_tags_are_read_across_lines():
