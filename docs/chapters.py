@@ -18,7 +18,13 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "mlp": ["mlp"],
         "unet": ["residual", "unet", "unet_init"],
     },
-    "Practice": {"training": ["optim", "training", "tree"], "rng": ["rng"], "metrics": ["metrics"], "io": ["io"]},
+    "Practice": {
+        "data": ["data", "mnist"],
+        "training": ["optim", "training", "tree"],
+        "rng": ["rng"],
+        "metrics": ["metrics"],
+        "io": ["io"],
+    },
     "Check your code": {"validate": [], "vectors": [], "report": [], "pipe": [], "departures": []},
     "About": {
         "numerics": [],
