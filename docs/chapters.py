@@ -17,6 +17,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "attention": ["attention"],
         "mlp": ["mlp"],
         "unet": ["residual", "unet", "unet_init"],
+        "fast": ["fast", "fast_images", "fast_norm", "winograd", "winograd_up", "products"],
     },
     "Practice": {
         "data": ["data", "mnist"],
