@@ -70,7 +70,7 @@ def checkerboard(count: int, seed: int = 0) -> Points:
 def pinwheel(count: int, seed: int = 0) -> Points:
     r"""Five arms, each a stretched Gaussian turned the further the longer its radius; the label is the arm.
 
-    $$r = 1 + 0.3 z_0, \quad w = 0.1 z_1, \quad (r, w) \text{ turned by } \tfrac{2\pi}5 label + \tfrac14 e^{r}$$
+    $$r = 1 + 0.3 z_0, \quad w = 0.1 z_1, \quad (r, w) \text{ turned by } \tfrac{2\pi}5\, label + \tfrac14 e^{r}$$
     """
     u, z = _draws(count, seed, 1)
     label = (5 * u[:, 0]).astype(int)
