@@ -17,8 +17,15 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "attention": ["attention"],
         "mlp": ["mlp"],
         "unet": ["residual", "unet", "unet_init"],
+        "fast": ["fast", "fast_images", "fast_norm", "winograd", "winograd_up", "products"],
     },
-    "Practice": {"training": ["optim", "training", "tree"], "rng": ["rng"], "metrics": ["metrics"], "io": ["io"]},
+    "Practice": {
+        "data": ["data", "mnist"],
+        "training": ["optim", "training", "tree"],
+        "rng": ["rng"],
+        "metrics": ["metrics"],
+        "io": ["io"],
+    },
     "Check your code": {"validate": [], "vectors": [], "report": [], "pipe": [], "departures": []},
     "About": {
         "numerics": [],

@@ -51,6 +51,16 @@ def forward() -> Any:
     return figure
 
 
+def datasets() -> Any:
+    """The six sets of the plane, a colour for each label."""
+    figure, axes = panels(3, rows=2, height=6.2)
+    for ax, name in zip(axes.flat, data.DATASETS, strict=True):
+        points, labels = data.load(name, 2000)
+        ax.scatter(*points.T, s=4, c=colors(labels), linewidths=0, alpha=0.8, rasterized=True)
+        bare(ax, 2.9, name)
+    return figure
+
+
 def posterior() -> Any:
     schedule, t, s, x = make.linear(), 200, 150, np.linspace(-1.9, 2.9, 400)
     x0, x_t = np.full((400, 1), 1.3), np.full((400, 1), -0.2)

@@ -27,6 +27,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "convergence": draw_sampling.convergence,
     "guidance": draw_sampling.guidance,
     "scores": draw_sampling.scores,
+    "datasets": draw_noise.datasets,
     "features": draw_models.features,
     "unet": draw_models.unet,
     "tutorial": draw_tutorial.tutorial,

@@ -143,6 +143,8 @@ def proofs(quoted: Quote) -> list[Test]:
     module, *_, last = quoted.name.split(".")
     of_ids = [tests()[name] for id in quoted.ids for name in proved()[id] if name in tests()]
     page = next((modules for modules in PAGES.values() if module in modules), [module])
+    if sum(f"{each}.{last}" in public(each) for each in page) > 1:  # a name of two modules
+        page = [module]
     own = [test for name, test in tests().items() if name.startswith(tuple(f"tests/test_{each}.py" for each in page))]
     near = list(dict.fromkeys([*(test for test in own if test in of_ids), *of_ids, *own]))
     return [test for test in near if re.search(rf"\b{last}\b", test.text)] or list(dict.fromkeys(of_ids))

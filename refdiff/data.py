@@ -44,7 +44,10 @@ def swiss_roll(count: int, seed: int = 0) -> Points:
 
 
 def eight_gaussians(count: int, seed: int = 0) -> Points:
-    r"""Eight Gaussians of width 0.1 on the unit circle; the label counts them from the right, against the clock."""
+    r"""Eight Gaussians of width 0.1 on the unit circle; the label counts them from the right, against the clock.
+
+    $$(\cos a, \sin a), \quad a = \tfrac{\pi}4\, label, \quad \text{plus } 0.1\, \mathcal N(0, I)$$
+    """
     u, z = _draws(count, seed, 1)
     label = (8 * u[:, 0]).astype(int)
     a = np.pi / 4 * label
@@ -53,7 +56,10 @@ def eight_gaussians(count: int, seed: int = 0) -> Points:
 
 
 def checkerboard(count: int, seed: int = 0) -> Points:
-    r"""The dark squares of a 4 x 4 board, filled evenly; the label is the row, 0 the lowest."""
+    r"""The dark squares of a 4 x 4 board, filled evenly; the label is the row, 0 the lowest.
+
+    $$(column + u, \; label + v) - (2, 2), \quad column \in \{0, 2\} + label \;\mathrm{mod}\; 2, \quad u, v \sim U(0, 1)$$
+    """
     u, _ = _draws(count, seed, 4)
     row, half = (4 * u[:, 0]).astype(int), (2 * u[:, 1]).astype(int)
     column = 2 * half + row % 2
@@ -64,7 +70,7 @@ def checkerboard(count: int, seed: int = 0) -> Points:
 def pinwheel(count: int, seed: int = 0) -> Points:
     r"""Five arms, each a stretched Gaussian turned the further the longer its radius; the label is the arm.
 
-    $$r = 1 + 0.3 z_0, \quad w = 0.1 z_1, \quad (r, w) \text{ turned by } \tfrac{2\pi}5 label + \tfrac14 e^{r}$$
+    $$r = 1 + 0.3 z_0, \quad w = 0.1 z_1, \quad (r, w) \text{ turned by } \tfrac{2\pi}5\, label + \tfrac14 e^{r}$$
     """
     u, z = _draws(count, seed, 1)
     label = (5 * u[:, 0]).astype(int)

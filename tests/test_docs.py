@@ -167,6 +167,13 @@ def test_formulas_that_are_not_whole(latex):
         formulas.mathml(latex)
 
 
+def test_a_name_of_two_modules_has_its_own_tests():
+    """`load` of one module is not proved by the tests of the other's on the same page."""
+    for module in "data", "mnist":
+        found = quotes.proofs(quotes.quote(f"{module}.load"))
+        assert found and all(test.name.startswith(f"tests/test_{module}") for test in found)
+
+
 def test_formulas_are_cut_at_wide_spaces():
     """At the top only: not inside braces, brackets or a table."""
     assert markup.parted(r"a, \quad b(c \quad d), \qquad \text{e \quad f}") == ["a, ", r" b(c \quad d), ", r" \text{e \quad f}"]

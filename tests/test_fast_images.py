@@ -48,7 +48,7 @@ def drawn(seed, shape, dtype):
 @example(0, 2, 7, 7, 8, 16)
 @example(1, 1, 4, 8, 5, 6)
 def test_convolutions_in_float32(seed, batch, height, width, fan_in, fan_out):
-    """N2: in float32 every way of convolving is within its rounding of the text's in float64, value and derivatives.
+    """N2: in float32 every way of convolving, conv3 among them, is within its rounding of the text's in float64, value and derivatives.
 
     The text, given absolute values, tells the sizes of what is summed.
     """
