@@ -146,7 +146,7 @@ class Parser:
             return f'<mo form="postfix" {fence} lspace="0" rspace="0">{CLOSING[token]}</mo>'
         if token in ("|", "\\|", "\\mid"):
             space = 0.22 if spaced or token == "\\mid" else 0.12 if token == "|" else 0
-            self.before = "open"
+            self.before = "open" if space == 0.22 or before == "open" else ""  # after the second bar of a norm, a sign is between terms
             return f'<mo {fence} lspace="{space}em" rspace="{space}em">{OPERATORS[token]}</mo>'
         sign = token in "+-\\pm" and before == "open"
         self.before = "" if token == "!" else "open"

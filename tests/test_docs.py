@@ -150,6 +150,8 @@ def test_every_function_of_a_page_has_a_test(page):
         (r"a \mathrel{+}= b", "<mo>+=</mo>"),
         (r"(-x)", '<mo form="prefix" lspace="0" rspace="0">−</mo>'),
         ("0.25 x", "<mn>0.25</mn>"),
+        (r"\|a\|^2 - b", "<mo>−</mo><mi>b</mi>"),
+        (r"\|-a\|", '<mo form="prefix" lspace="0" rspace="0">−</mo>'),
     ],
 )
 def test_formulas(latex, part):
