@@ -100,7 +100,8 @@ def clip_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: st
 
     $$x_0' = \min(\max(x_0, -limit), limit), \qquad \epsilon' = (x_t - signal\, x_0') / \sigma$$
 
-    A sampler that clips x0 but keeps the eps of before mixes two predictions that x_t does not agree with. Source: R6 [DDPM sec. 3.3].
+    A sampler that clips x0 but keeps the eps of before mixes two predictions that x_t does not agree with. The paper scales
+    images to [-1, 1] and does not speak of clipping, which is in its code. Source: R6 [DDPM sec. 3.3].
     """
     check_number("limit", limit, 0, open_low=True)
     clipped = np.clip(to_x0(prediction, x_t, t, path, kind), -limit, limit)
