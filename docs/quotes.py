@@ -139,7 +139,10 @@ def proved() -> dict[str, list[str]]:
 
 
 def proofs(quoted: Quote) -> list[Test]:
-    """Tests of its equations, or of the test files of its page's modules, that speak of it; if none does by name, all of its equations'."""
+    """Tests of its equations, or of the test files of its page's modules, that speak of it; if none does, those that give its full name.
+
+    If there are none of these either, all of its equations'.
+    """
     module, *_, last = quoted.name.split(".")
     of_ids = [tests()[name] for id in quoted.ids for name in proved()[id] if name in tests()]
     page = next((modules for modules in PAGES.values() if module in modules), [module])
@@ -147,7 +150,8 @@ def proofs(quoted: Quote) -> list[Test]:
         page = [module]
     own = [test for name, test in tests().items() if name.startswith(tuple(f"tests/test_{each}.py" for each in page))]
     near = list(dict.fromkeys([*(test for test in own if test in of_ids), *of_ids, *own]))
-    return [test for test in near if re.search(rf"\b{last}\b", test.text)] or list(dict.fromkeys(of_ids))
+    found = [test for test in near if re.search(rf"\b{last}\b", test.text)]
+    return found or [test for test in tests().values() if f"{module}.{last}(" in test.text] or list(dict.fromkeys(of_ids))
 
 
 @cache

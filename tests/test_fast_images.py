@@ -129,3 +129,12 @@ def test_rooms_are_one_for_each_role():
     assert np.shares_memory(first, scratch.room("a", (2, 2), np.float32))
     assert not np.shares_memory(first, scratch.room("b", (3, 4), np.float32))
     assert scratch.room("a", (30, 40), np.float32).shape == (30, 40)
+
+
+def test_products_and_sums_of_the_matrix_library():
+    """N2: `winograd.multiply` is a stack of matrix products, in memory that its role keeps; `winograd.sum_rows` sums all but the last axis."""
+    a, b = drawn(1, (3, 4, 5), np.float64), drawn(2, (3, 5, 2), np.float64)
+    product = winograd.multiply("role", a, b)
+    np.testing.assert_allclose(product, np.einsum("kij,kjl->kil", a, b), rtol=0, atol=1e-14)
+    assert np.shares_memory(product, winograd.multiply("role", b.swapaxes(1, 2), a.swapaxes(1, 2)))
+    np.testing.assert_allclose(winograd.sum_rows(a), a.sum(axis=(0, 1)), rtol=0, atol=1e-14)

@@ -310,3 +310,13 @@ def test_bound_of_a_model_that_answers_zero():
     assert relative(found.mean, expected.mean()) < 1e-9 and relative(found.error, expected.std(ddof=1) / 3**0.5) < 1e-9
     assert sum(part.mean for name, part in rows.items() if name != "negative ELBO") == pytest.approx(rows["negative ELBO"].mean)
     assert rows["L_0, the discretized decoder"].mean > 0
+
+
+def test_a_classifier_of_clean_data_meets_no_noise():
+    """G2: the path `Clean` leaves data as it is at every time, stands still, and tells the network t = 0; `as_network` is not told the label."""
+    clean, t = classifier.Clean(), np.array([0.2, 0.9])
+    for found, right in zip((*clean.signal_sigma(t), *clean.rates(t), clean.draw_time(t), clean.clock(t)), (1, 0, 0, 0, 0, 0), strict=True):
+        np.testing.assert_array_equal(found, np.full(2, float(right)))
+    p, x = classifier.init(1, base=8, dtype=np.float64), rng.normal(2, 2, (28, 28, 1))
+    for y in None, np.array([3, 7]):
+        np.testing.assert_array_equal(classifier.as_network(p, x, t, y)[0], classifier.classifier(p, x, t)[0])

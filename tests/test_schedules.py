@@ -511,3 +511,23 @@ def test_check_grid_accepts_hand_made_grids():
     """S2: a list, two entries, and a start below T are fine."""
     assert schedules.check_grid([3, 1, 0], 5).tolist() == [3, 1, 0]
     assert schedules.check_grid((1, 0), 1).tolist() == [1, 0]
+
+
+def test_chains_have_a_state_for_each_time_and_a_noise_for_each_step():
+    """S2, F4: `check_chain` gives the grid back for S + 1 states or S noises, whatever has no length passes, and other numbers are named."""
+    states, noise = np.zeros((4, 2)), np.zeros((3, 2))
+    assert schedules.check_chain(states, [9, 5, 2, 0], 9).tolist() == [9, 5, 2, 0]
+    assert schedules.check_chain(noise, [9, 5, 2, 0], 9, "noise").tolist() == [9, 5, 2, 0]
+    assert schedules.check_chain(iter(noise), [9, 5, 2, 0], 9, "noise").tolist() == [9, 5, 2, 0]
+    with pytest.raises(ValueError, match=r"^states has 3 entries; allowed: 4, one for each time of the grid$"):
+        schedules.check_chain(noise, [9, 5, 2, 0], 9)
+    with pytest.raises(ValueError, match=r"^noise has 4 entries; allowed: 3, one for each step of the grid$"):
+        schedules.check_chain(states, [9, 5, 2, 0], 9, "noise")
+
+
+@pytest.mark.parametrize(("T", "error"), [(0, ValueError), (-3, ValueError), (10**7 + 1, ValueError), (2.0, TypeError), (True, TypeError)])
+def test_numbers_of_steps(T, error):
+    """F5: `check_steps` gives integers from 1 to ten million back as int, of NumPy's kinds too, and refuses all else by name."""
+    assert [type(schedules.check_steps(right)) for right in (1, np.int32(7), 10**7)] == [int] * 3
+    with pytest.raises(error, match=f"^T = {T}; allowed: "):
+        schedules.check_steps(T)

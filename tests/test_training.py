@@ -281,3 +281,12 @@ def test_a_run_that_diverges_stops(size):
     start = training.start(tree.map(lambda leaf: leaf * size, network(0)))
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=r"^loss = (nan|inf) in step 1; allowed: finite"):
         next(training.train(start, *problem(), flow.straight, Config(kind="velocity", steps=5, batch=4)))
+
+
+def test_losses_are_finite_or_an_error():
+    """T1: `check_loss` lets finite numbers pass and names step and rate otherwise."""
+    config = Config("eps", 5, rate=0.25)
+    training.check_loss(1e308, 3, config)
+    for loss in (np.nan, np.inf, -np.inf):
+        with pytest.raises(FloatingPointError, match=f"^loss = {loss} in step 3; allowed: finite. A smaller rate, 0.25 now, may help"):
+            training.check_loss(loss, 3, config)
