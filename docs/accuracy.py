@@ -92,7 +92,10 @@ def weight() -> Measured:
     snr = product[1:] / (1 - product[1:])
     expected = (true[t - 1] / (1 - true[t - 1]) - true[t] / (1 - true[t])) / 2
     errors = relative((snr[t - 2] - snr[t - 1]) / 2, expected), relative(elbo.weight_x0(t, t - 1, ours), expected)
-    formulas = r"$\tfrac12 (\mathrm{SNR}(s) - \mathrm{SNR}(t))$", r"$\bar\alpha_s \beta_{t|s} / 2 (1 - \bar\alpha_s)(1 - \bar\alpha_t)$"
+    formulas = (
+        r"$\tfrac12 (\mathrm{SNR}(s) - \mathrm{SNR}(t))$",
+        r"$\frac{\bar\alpha_s \beta_{t|s}}{2 (1 - \bar\alpha_s)(1 - \bar\alpha_t)}$",
+    )
     bound = 64 * EPS
     return Measured("the ELBO's weight of $x_0$", formulas, t, errors, "relative", bound, "t = 2 to 1000, s = t − 1")
 
@@ -108,7 +111,7 @@ def ddim_root() -> Measured:
     zero = np.zeros((len(t), 1))
     step = samplers.ddim_step(zero, ours.sigma[t][:, None], t, np.ones_like(t), ours, zero, eta=1.0, kind="x0")[:, 0]
     formulas = (
-        r"$\sqrt{1 - \bar\alpha_s - \sigma^2}$",
+        r"$\sqrt{1 - \bar\alpha_s - \sigma_\eta^2}$",
         r"$\sqrt{(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))}$",
     )
     return Measured(

@@ -26,7 +26,8 @@ def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
     | score | 0 | -1 / sigma |
     | velocity | signal' | sigma' |
 
-    A prime is a derivative in time; for a `Schedule` (signal', sigma') is (1, -1), that of its straight flow path (M5). Raises for the score where sigma = 0.
+    A prime is a derivative in time; for a `Schedule` (signal', sigma') is (1, -1), that of its straight flow path (M5).
+    Raises for the score where sigma = 0.
     Source: R6 [Salimans & Ho app. D], [JiT].
     """
     check_choice("kind", kind, KINDS)

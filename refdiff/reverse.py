@@ -43,7 +43,8 @@ def kernel(
 
     $$p_\theta(x_s | x_t) = \mathcal N(\tilde\mu(x_t, x_0^\theta), \Sigma_\theta)$$
 
-    with $\tilde\mu$ the posterior's mean and $x_0^\theta$ the data that the prediction implies. `variance` is one of `model_variance`. Source: R4 [DDPM eq. 1, sec. 3.2].
+    with $\tilde\mu$ the posterior's mean and $x_0^\theta$ the data that the prediction implies. `variance` is one of `model_variance`.
+    Source: R4 [DDPM eq. 1, sec. 3.2].
     """
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
     mean, _ = posterior(x_t, x0, t, s, schedule)

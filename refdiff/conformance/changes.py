@@ -48,10 +48,9 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
     copy = ast.parse(ast.unparse(tree)).body[0]
     nodes = list(ast.walk(copy))
     for place, node in enumerate(nodes):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "range" and ast.unparse(node.args[-1]).endswith(" - 1"):
-            old = ast.unparse(node)
-            for new in (f"{old[:-1]} - 1)", f"range(1, {ast.unparse(node.args[-1])})") if len(node.args) == 1 else ():
-                new = ast.unparse(ast.parse(new, mode="eval"))
+        old = ast.unparse(node) if isinstance(node, ast.Call) and len(node.args) == 1 else ""
+        if old.startswith("range(") and old.endswith(" - 1)"):
+            for new in (f"{old[:-1]} - 1)", f"range(1, {old.removeprefix('range(')}"):
                 yield (Edit(name, place, old, new),), f"{old} -> {new}"
     known = {node.id for node in nodes if isinstance(node, ast.Name)} | {node.arg for node in nodes if isinstance(node, ast.arg)}
     skipped = {id(node) for outer in nodes if _is_shape(outer) for node in ast.walk(outer)}
