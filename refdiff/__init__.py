@@ -8,28 +8,24 @@ The contract:
 - every docstring gives the equation and its source.
 """
 
-from . import (
-    elbo,
-    flow,
-    forward,
-    gaussian,
-    guidance,
-    latent,
-    layers,
-    mlp,
-    optim,
-    oracles,
-    predict,
-    reverse,
-    rng,
-    samplers,
-    schedules,
-    training,
-    tree,
-)
-from .forward import posterior, q_sample
-from .samplers import ddim_step, ddpm_step, sample
-from .schedules import Schedule
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import rng, training, tree
+from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
+from .objectives import elbo, flow, latent
+from .process import forward, gaussian, predict, reverse, schedules, tables
+from .process.forward import posterior, q_sample
+from .process.schedules import Schedule
+from .sampling import guidance, ode, oracles, samplers
+from .sampling.samplers import ddim_step, ddpm_step, sample
+from .training import optim, parallel
+
+if TYPE_CHECKING:
+    from . import conformance, data, demo, equations, fast
+    from .data import metrics, mnist
+    from .demo import plots
+    from .training import checkpoint
 
 __version__ = "0.1.0"
 
@@ -58,3 +54,26 @@ __all__ = [
     "training",
     "tree",
 ]
+
+_LAZY = {  # modules that are loaded when first used
+    "checkpoint": "training.checkpoint",
+    "conformance": "conformance",
+    "data": "data",
+    "demo": "demo",
+    "equations": "equations",
+    "fast": "fast",
+    "io": "training.checkpoint",
+    "metrics": "data.metrics",
+    "mnist": "data.mnist",
+    "plots": "demo.plots",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.{_LAZY[name]}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -95,7 +95,7 @@ def _add_demo(commands: Any) -> None:
 
 
 def _add_check(commands: Any) -> None:
-    from .conformance import command
+    from .conformance.run import command
 
     command.add(commands)
 
@@ -125,8 +125,8 @@ def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     if where is None:
         return 2
     check_folder(command, arguments.out)
-    from .contest import QUICK, Settings
-    from .demo import run, run_oracle
+    from .demo.experiment import QUICK, Settings
+    from .demo.run import run, run_oracle
 
     chosen = {"dataset": arguments.dataset, "seed": arguments.seed, "guidance": arguments.guidance}
     steps = {} if arguments.steps is None else {"steps": arguments.steps}
@@ -139,12 +139,12 @@ def _on_gpu(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     if arguments.oracle:
         command.error("argument --backend: gpu with --oracle; allowed: cpu, for exact models need no network")
     import refdiff_gpu
-    import refdiff_gpu.contest
+    from refdiff_gpu.demo import experiment
 
     if not refdiff_gpu.available():
         print(f"refdiff demo: {refdiff_gpu.missing()}", file=sys.stderr)
         return None
-    return {"where": refdiff_gpu.contest, "place": refdiff_gpu.place()}
+    return {"where": experiment, "place": refdiff_gpu.place()}
 
 
 def _eq(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
@@ -158,7 +158,7 @@ def _eq(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
 
 def _dialects(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
-    from .conformance import dialect_page
+    from .conformance.dialects import page as dialect_page
 
     try:
         print(dialect_page.list_text() if arguments.name is None else dialect_page.show_text(arguments.name))
@@ -178,7 +178,7 @@ def check_folder(command: argparse.ArgumentParser, folder: Path) -> None:
 
 
 def _datasets() -> tuple[str, ...]:
-    from .data import DATASETS
+    from .data.toy2d import DATASETS
 
     return tuple(DATASETS)
 

@@ -52,30 +52,14 @@ EQUATIONS = {  # id: its name, and the function that states it first
     "N5": ("the U-Net", "unet.unet"),
 }
 
-MODULES = [
-    "tables",
-    "schedules",
-    "forward",
-    "reverse",
-    "predict",
-    "gaussian",
-    "elbo",
-    "latent",
-    "flow",
-    "ode",
-    "samplers",
-    "guidance",
-    "oracles",
-    "layers",
-    "convolution",
-    "normalize",
-    "attention",
-    "mlp",
-    "residual",
-    "unet",
-    "optim",
-    "training",
-]
+MODULES = {  # the public name of every module that states equations, and where it stands
+    **{name: f"process.{name}" for name in ("tables", "schedules", "forward", "reverse", "predict", "gaussian")},
+    **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow")},
+    **{name: f"sampling.{name}" for name in ("ode", "samplers", "guidance", "oracles")},
+    **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},
+    "optim": "training.optim",
+    "training": "training.loop",
+}
 
 _SOURCE = re.compile(r"Source:\s+((?:[A-Z]\d(?:,\s+)?)+)?\s*((?:\[[^\]]+\](?:,\s+)?)*)")
 
@@ -92,8 +76,8 @@ class Entry(NamedTuple):
 def entries() -> list[Entry]:
     """Every public function and method of the equation modules whose docstring names an equation."""
     found = []
-    for module in MODULES:
-        for name, item in _public(importlib.import_module(f"refdiff.{module}"), module):
+    for module, path in MODULES.items():
+        for name, item in _public(importlib.import_module(f"refdiff.{path}"), module):
             match = _SOURCE.search(inspect.getdoc(item) or "")
             if match and match[1]:
                 found.append(Entry(name, item, re.findall(r"[A-Z]\d", match[1]), re.findall(r"\[([^\]]+)\]", match[2])))

@@ -5,19 +5,30 @@ Everything has the name, the arguments, the errors and the documentation that it
 wait for it. Without a device the import works, and the first use raises `NoDevice`: nothing falls back to the CPU.
 """
 
-from refdiff import __version__, data, elbo, gaussian, io, latent, reverse, tree
+from refdiff import __version__, tree
+from refdiff.objectives import elbo, latent
+from refdiff.process import gaussian, reverse
+from refdiff.training import checkpoint
+from refdiff.training import checkpoint as io
 
-from . import classifier, flow, forward, guidance, layers, metrics, mlp, optim, oracles, predict, rng, samplers, schedules, training, unet
+from . import data, rng, training
+from .data import metrics
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
-from .forward import posterior, q_sample
-from .samplers import ddim_step, ddpm_step, sample
-from .schedules import Schedule
+from .networks import classifier, layers, mlp, unet
+from .objectives import flow
+from .process import forward, predict, schedules
+from .process.forward import posterior, q_sample
+from .process.schedules import Schedule
+from .sampling import guidance, oracles, samplers
+from .sampling.samplers import ddim_step, ddpm_step, sample
+from .training import optim
 
 __all__ = [
     "NoDevice",
     "Schedule",
     "__version__",
     "available",
+    "checkpoint",
     "classifier",
     "data",
     "ddim_step",

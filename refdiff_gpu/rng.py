@@ -12,8 +12,8 @@ from refdiff import rng as text
 from refdiff.arrays import Array, as_array, check_integer, on_device
 from refdiff.rng import BATCH, DATA, INIT, LABEL, NOISE, START, TIME, philox
 
-from .device import arange, empty, moved
-from .launch import launch
+from .device.arrays import arange, empty, moved
+from .device.launch import launch
 
 __all__ = ["BATCH", "DATA", "INIT", "LABEL", "NOISE", "START", "TIME", "Normals", "bits", "integers", "normal", "philox", "uniform"]
 

@@ -26,10 +26,10 @@ from refdiff import (
     schedules,
     training,
 )
-from refdiff.flow import interpolate, straight
-from refdiff.forward import posterior, q_sample
-from refdiff.samplers import ddim_step, ddpm_step
-from refdiff.schedules import check_grid, from_alpha_bars, from_betas, from_log_snr, grid
+from refdiff.objectives.flow import interpolate, straight
+from refdiff.process.forward import posterior, q_sample
+from refdiff.process.schedules import check_grid, from_alpha_bars, from_betas, from_log_snr, grid
+from refdiff.sampling.samplers import ddim_step, ddpm_step
 
 from .tolerances import IDENTITY, roundings
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.chapters import PAGES
-from docs.quotes import vectors
+from docs.build.chapters import PAGES
+from docs.build.quotes import vectors
 from refdiff import equations
 
 TESTS = Path(__file__).parent
@@ -20,12 +20,12 @@ TESTED = TESTS.parent / "refdiff" / "tested.json"
 def collected():
     """Equation id -> tests whose docstring starts with it, as in '''R1, R2: ...'''."""
     found = {id: [] for id in equations.EQUATIONS}
-    for path in sorted(TESTS.glob("test_*.py")):
+    for path in sorted(TESTS.glob("**/test_*.py")):
         for node in ast.parse(path.read_text()).body:
             match = re.match(r"((?:[A-Z]\d(?:, )?)+):", ast.get_docstring(node) or "") if isinstance(node, ast.FunctionDef) else None
             for id in re.findall(r"[A-Z]\d", match[1]) if match and node.name.startswith("test_") else []:
                 if id in found:
-                    found[id].append(f"tests/{path.name}::{node.name}")
+                    found[id].append(f"tests/{path.relative_to(TESTS)}::{node.name}")
     return found
 
 

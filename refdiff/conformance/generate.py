@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from decimal import ROUND_HALF_UP, Decimal, localcontext
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import cases, judge, models, operations, vectors
+from . import cases, operations
+from .diagnosis import kills as judge
 from .numbers import exact, rounded
+from .vectors import files as vectors
 
 DECIMALS = 25
 
@@ -78,28 +79,9 @@ def _entry(operation: operations.Operation, case: cases.Case, number: int) -> tu
 
 def answer(operation: operations.Operation, inputs: dict[str, Any]) -> dict[str, Any]:
     """The outputs at 50 digits, with no float on the way."""
-    exact_inputs = prepared(inputs, exact)
+    exact_inputs = cases.prepared(inputs, exact)
     with no_floats():
         return operations.call(operation, exact_inputs)
-
-
-def prepared(inputs: dict[str, Any], to: Any = lambda value: value) -> dict[str, Any]:
-    """Inputs as a formula takes them: tables looked up, numbers converted, models built."""
-    found = {}
-    for name, value in inputs.items():
-        if isinstance(value, cases.Table):
-            value = _table(value.name) if to is exact else cases.tables()[value.name]
-        elif isinstance(value, dict):
-            value = models.build(prepared(value, to))
-        else:
-            value = to(value)
-        found[name] = value
-    return found
-
-
-@cache
-def _table(name: str) -> Any:
-    return exact(cases.tables()[name])
 
 
 @contextmanager

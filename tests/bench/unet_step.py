@@ -20,13 +20,11 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-sys.path.insert(0, str(Path(__file__).parents[2] / "toys"))
-
-from digits_sample import on_all_cores
 
 from refdiff import fast, layers, rng, training, tree, unet
 from tests.bench.mlp_step import Step, our_step, race, ratio
 from tests.tolerances import UNET_FLOAT32
+from toys.digits.generate import on_all_cores
 
 try:
     import torch

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import models
 from ..formulas.schedules import cosine, linear, quadratic
 from ..numbers import exact, rounded
 from ..operations import AREAS
@@ -95,3 +96,22 @@ def steps(T: int) -> list[tuple[int, int]]:
     """Pairs (t, s) that reach both ends of a table and its middle, neighbours and leaps."""
     pairs = [(1, 0), (2, 1), (2, 0), (T, T - 1), (T, 0), (T // 2 + 1, T // 2), (T // 2 + 1, 1), (T, T // 2), (T - 1, T // 3)]
     return sorted({(t, s) for t, s in pairs if 0 <= s < t <= T})
+
+
+def prepared(inputs: dict[str, Any], to: Any = lambda value: value) -> dict[str, Any]:
+    """Inputs as a formula takes them: tables looked up, numbers converted, models built."""
+    found = {}
+    for name, value in inputs.items():
+        if isinstance(value, Table):
+            value = _table(value.name) if to is exact else tables()[value.name]
+        elif isinstance(value, dict):
+            value = models.build(prepared(value, to))
+        else:
+            value = to(value)
+        found[name] = value
+    return found
+
+
+@cache
+def _table(name: str) -> Any:
+    return exact(tables()[name])

@@ -5,7 +5,7 @@ Edits are (formula, expression, what it becomes), every occurrence.
 
 from typing import Any
 
-from .. import departures
+from . import departures
 
 Entry = tuple[str, Any]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .. import departures
+from . import departures
 
 _LINSPACE = "1 + half_up((i - 1) * (T - 1), S - 1) if S > 1 else np.array([T])"
 _FIXED = "tilde if variance == 'posterior' else beta"

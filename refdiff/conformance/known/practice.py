@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .. import departures_practice as departures
+from . import departures_practice as departures
 
 _STRAIGHT = "(t, 1 - t, 1 + 0 * t, -1 + 0 * t)"
 _KL = "event_sum(ratio - 1 - log(ratio) + (mean1 - mean2) ** 2 / variance2)"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import layers
+from ...networks import layers
 from .images import together
 
 

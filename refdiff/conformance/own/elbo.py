@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import elbo, forward, gaussian, reverse
+from ...objectives import elbo
+from ...process import forward, gaussian, reverse
 from .schedules import schedule_of
 
 DECODERS = {"gaussian": gaussian.log_density, "squared": elbo.squared_decoder, "discretized": elbo.discretized_decoder}

@@ -1,7 +1,7 @@
 """refdiff's answers: flow paths, their losses, and the way to and from diffusion."""
 
-from ... import flow as text
-from ... import predict
+from ...objectives import flow as text
+from ...process import predict
 
 PATHS = {"straight": text.straight, "trigonometric": text.trigonometric}
 

@@ -1,7 +1,7 @@
 """refdiff's answers: the forward process, the posterior and the model's reverse step."""
 
-from ... import forward as text
-from ... import gaussian, reverse
+from ...process import forward as text
+from ...process import gaussian, reverse
 from .schedules import schedule_of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import gaussian
+from ...process import gaussian
 
 
 def entropy(x: Any, variance: Any) -> Any:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ... import guidance as text
-from ... import layers, oracles
+from ...networks import layers
+from ...sampling import guidance as text
+from ...sampling import oracles
 from .schedules import schedule_of
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import layers, residual
+from ...networks import layers, residual
 
 
 def conv(x: Any, w: Any, b: Any, stride: int) -> Any:

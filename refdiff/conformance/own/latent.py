@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import latent
+from ...objectives import latent
 
 
 def marginal_likelihood(log_likelihood: Any) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import layers
-from ... import normalize as norms
+from ...networks import layers
+from ...networks import normalize as norms
 
 
 def time_features(t: Any, features: int) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ... import optim
+from ...training import optim
 
 
 def adam(params: Any, grads: Any, rate: float, beta1: float, beta2: float, eps: float) -> Any:

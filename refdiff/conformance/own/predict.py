@@ -1,6 +1,6 @@
 """refdiff's answers: predictions read as one another."""
 
-from ... import predict as text
+from ...process import predict as text
 from .schedules import schedule_of
 
 

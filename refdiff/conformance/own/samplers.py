@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ... import predict
-from ... import samplers as text
+from ...process import predict
+from ...sampling import samplers as text
 from .schedules import schedule_of
 
 

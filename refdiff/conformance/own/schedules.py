@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ... import forward, schedules
+from ...process import forward, schedules
 
 
 def schedule_of(betas):

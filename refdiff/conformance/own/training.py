@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ... import flow, layers, optim, predict, schedules, training, tree
+from ... import tree
 from ...arrays import like
-from ...mlp import mlp as network
+from ...networks import layers
+from ...networks.mlp import mlp as network
+from ...objectives import flow
+from ...process import predict, schedules
+from ...training import loop as training
+from ...training import optim
 
 
 def mlp(x: Any, t: Any, table: Any = None, labels: Any = None, **weights: Any) -> Any:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ... import layers, tree
-from ...unet import unet as network
-from ...unet_init import Draw
+from ... import tree
+from ...networks import layers
+from ...networks.unet import unet as network
+from ...networks.unet_init import Draw
 
 ORDER = (
     "time1", "time2", "first", "down0_0", "half0", "down1_0", "middle0", "middle0_attention", "middle1",

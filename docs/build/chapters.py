@@ -1,0 +1,28 @@
+"""The order of the book: parts, their pages, and the modules whose every public function a page has to show."""
+
+PARTS: dict[str, dict[str, list[str]]] = {
+    "Start": {"index": [], "tutorial": [], "notation": [], "map": []},
+    "Process": {
+        "schedules": ["tables", "schedules"],
+        "gaussian": ["gaussian"],
+        "forward": ["forward"],
+        "reverse": ["reverse"],
+        "predict": ["predict"],
+    },
+    "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"]},
+    "Sampling": {"samplers": ["ode", "samplers"], "guidance": ["guidance"], "oracles": ["oracles"]},
+    "Networks": {
+        "layers": ["layers"],
+        "convolution": ["convolution", "normalize"],
+        "attention": ["attention"],
+        "mlp": ["mlp"],
+        "unet": ["residual", "unet", "unet_init", "classifier"],
+    },
+    "Training": {"training": ["optim", "training", "classification", "tree"], "rng": ["rng"], "io": ["checkpoint"]},
+    "Data": {"data": ["data", "mnist"], "metrics": ["metrics"]},
+    "Fast": {"fast": ["fast.layers", "fast.convolution", "fast.norm", "fast.winograd", "fast.winograd_up", "fast.matmul"]},
+    "Conformance": {"validate": [], "vectors": [], "report": [], "pipe": [], "departures": []},
+    "GPU": {"gpu": []},
+    "About": {"numerics": [], "gallery": [], "mutation": [], "contributing": [], "errata": [], "references": []},
+}
+PAGES = {page: modules for part in PARTS.values() for page, modules in part.items()}

@@ -1,0 +1,157 @@
+"""Markdown to HTML, with formulas, highlighted code, and links to whatever is named in `code` and is part of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+from html import escape, unescape
+from importlib import import_module
+from operator import attrgetter
+from typing import Any
+
+from markdown_it import MarkdownIt
+from mdit_py_plugins.anchors import anchors_plugin
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+from .formulas import mathml
+from .highlight import LANGUAGES, highlight
+from .quotes import PLACE, ROOT, BookError, modules, split, tests, work, works
+
+FILE = re.compile(r"((?:tests|refdiff|refdiff_gpu|toys|docs)/[\w/]+\.py)(?:::(test_\w+))?(?:\[.*\])?")
+PATH = re.compile(r"(?:tests|refdiff|refdiff_gpu|toys|docs)/[\w/.]+")
+NAME = re.compile(r"(\w+)\.(?!json$|py$)(\w+(?:\.\w+)*)")
+INLINE = r'(<span class="math inline"><math(?:(?!</span>).)*</span>)([.,;:?!)]+)'  # a formula, and what must not begin the next line
+
+
+def defined(module: str, name: str) -> bool:
+    """Whether a module of refdiff has something of this name, such as "Mixture.score"."""
+    try:
+        attrgetter(name)(import_module(modules()[module].removesuffix(".py").replace("/", ".")))
+    except AttributeError:
+        return False
+    return True
+
+
+def breakable(word: str) -> str:
+    """A word of code in HTML, which a line may break within if it is long, and not after the hyphens of an option."""
+    if word.startswith("-"):
+        return f'<span class="keep">{escape(word)}</span>'
+    return "<wbr>".join(map(escape, re.split(r"(?<=[_.:/])(?=\w)", word))) if len(word) > 24 else escape(word)
+
+
+class Markup:
+    """Renders the Markdown of one site; `places` says on which page a function is shown, `pictures` where a picture is;
+    `files` collects the sources linked to."""
+
+    def __init__(self, places: dict[str, str]) -> None:
+        self.places, self.files, self.pictures = places, dict[str, set[int]](), dict[str, str]()
+        self.md = MarkdownIt("commonmark", {"html": True, "highlight": self.code}).enable("table")
+        self.md.use(dollarmath_plugin, double_inline=True, renderer=formula)
+        self.md.use(anchors_plugin, max_level=3, slug_func=slug)
+        rules: dict[str, Any] = {
+            "code_inline": self._code_inline,
+            "code_block": self._indented,
+            "link_open": self._link,
+            "image": self._image,
+        }
+        rules |= {"table_open": lambda *_: '<div class="wide"><table>', "table_close": lambda *_: "</table></div>"}
+        for name, rule in rules.items():
+            self.md.add_render_rule(name, lambda _, tokens, i, options, env, rule=rule: rule(tokens, i))
+
+    def html(self, text: str) -> str:
+        return re.sub(INLINE, r'<span class="keep">\1\2</span>', self.md.render(cited(text)), flags=re.S)
+
+    def inline(self, text: str) -> str:
+        return self.md.renderInline(cited(text))
+
+    def code(self, text: str, language: str, _: str = "") -> str:
+        if language not in LANGUAGES:
+            raise BookError(f"a block of code is in {language!r}, which is not known; there are {', '.join(LANGUAGES)}")
+        return f'<pre class="code"><code>{highlight(text, language).rstrip()}</code></pre>'
+
+    def file(self, path: str, line: int = 0) -> str:
+        """The address of a source file's page; the file has to exist."""
+        if not (ROOT / path).is_file():
+            raise BookError(f"there is no file {path}")
+        self.files.setdefault(path, set()).add(line)
+        return f"source/{path}.html" + (f"#L-{line}" if line else "")
+
+    def _code_inline(self, tokens: Any, i: int) -> str:
+        text, inside = tokens[i].content, any(token.type == "link_open" for token in tokens[max(0, i - 1) : i])
+        shown = text.partition("::")[2] if FILE.fullmatch(text) and "::" in text else text
+        body = f"<code>{' '.join(map(breakable, shown.split(' ')))}</code>"
+        return body if inside or not (address := self.address(text)) else f'<a href="{address}">{body}</a>'
+
+    def _indented(self, tokens: Any, i: int) -> str:
+        raise BookError(f"an indented line, {tokens[i].content.splitlines()[0]!r}; code stands between fences that name its language")
+
+    def address(self, text: str) -> str:
+        """Where a function, a file or a test has its place in the book, "" for anything else."""
+        if found := FILE.fullmatch(text):
+            if found[2] and f"{found[1]}::{found[2]}" not in tests():
+                raise BookError(f"there is no test {text}")
+            return self.file(found[1], tests()[f"{found[1]}::{found[2]}"].line if found[2] else 0)
+        if PATH.fullmatch(text) and not (ROOT / text).exists():
+            raise BookError(f"there is no file {text}")
+        name = text.removeprefix("refdiff.")
+        module, inner = split(name) if NAME.fullmatch(name) else ("", [])
+        if inner and module in modules() and not defined(module, ".".join(inner)):
+            raise BookError(f"there is no {'.'.join(inner)} in {modules()[module]}")
+        return f"{self.places[name].rstrip(chr(47))}.html#{name}" if name in self.places else ""
+
+    def _link(self, tokens: Any, i: int) -> str:
+        token = tokens[i]
+        path, _, anchor = str(token.attrs["href"]).partition("#")
+        if re.match(r"https?:", path):
+            return self.md.renderer.renderToken(tokens, i, self.md.options, {})
+        if path.startswith("../"):
+            token.attrs["href"] = self.file(os.path.normpath(f"docs/{path}"))
+        elif path.endswith(".md"):
+            token.attrs["href"] = path.removesuffix(".md") + ".html" + (f"#{anchor}" if anchor else "")
+        return self.md.renderer.renderToken(tokens, i, self.md.options, {})
+
+    def _image(self, tokens: Any, i: int) -> str:
+        source = tokens[i].attrs["src"]
+        if not (ROOT / "docs" / source).is_file():
+            raise BookError(f"there is no picture docs/{source}")
+        self.files.setdefault(f"docs/{source}", set())
+        return f'<img src="{source}" alt="{escape(tokens[i].content)}">'
+
+
+def formula(latex: str, options: dict[str, Any]) -> str:
+    """A formula: one on lines of its own may break where a wide space parts it, a long one within text may scroll on a phone."""
+    latex = unescape(latex)
+    if options["display_mode"]:
+        return "".join(mathml(part, display=True) for part in parted(latex))
+    body = mathml(latex)
+    return body if len(latex) < 40 else f'<span class="long">{body}</span>'
+
+
+def parted(latex: str) -> list[str]:
+    """The formula in pieces: cut at every wide space that stands in no braces, brackets or table."""
+    pieces, depth, at = [], 0, 0
+    for found in re.finditer(r"\\q?quad|\\begin|\\end|\\[A-Za-z]+|\\.|[{}()\[\]]", latex):
+        depth += (found[0] in ("{", "(", "[", "\\begin")) - (found[0] in ("}", ")", "]", "\\end"))
+        if found[0] in ("\\quad", "\\qquad") and not depth:
+            pieces.append(latex[at : found.start()])
+            at = found.end()
+    return [*pieces, latex[at:]]
+
+
+def slug(text: str) -> str:
+    """A heading as an anchor."""
+    return re.sub(r"[^\w.]+", "-", unescape(text).lower()).strip("-")
+
+
+def cited(text: str) -> str:
+    """The same with [DDPM eq. 7] as a link to the list of works."""
+
+    def link(found: re.Match[str]) -> str:
+        tag = " ".join(found[1].split())
+        if key := work(tag):
+            return f"[{found[1]}](references.md#{slug(key)})"
+        if re.search(PLACE, tag) or re.fullmatch(r"[A-Z]\w{2,}", tag) or tag.startswith(tuple(f"{key} " for key in works())):
+            raise BookError(f"{found[0]} cites nothing in references.md")
+        return found[0]
+
+    return re.sub(r"(?<!!)\[([A-Z][^\]\[`$]*)\](?![(\[`])", link, text)

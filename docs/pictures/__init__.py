@@ -1,0 +1,1 @@
+"""The pictures of the book, drawn by matplotlib from what refdiff computes."""

@@ -1,0 +1,30 @@
+"""`python -m docs.pictures NAME`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .canvas import STYLE
+from .draw import PICTURES
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(prog="python -m docs.pictures", description="Write one of the book's pictures.")
+    options.add_argument("name", choices=sorted(PICTURES), metavar="NAME", help=", ".join(PICTURES))
+    options.add_argument("--out", type=Path, help="the file (default NAME.png)")
+    return options
+
+
+def main() -> None:
+    from matplotlib import rc_context
+
+    asked = parser().parse_args()
+    out = asked.out or f"{asked.name}.png"
+    with rc_context(STYLE):
+        PICTURES[asked.name]().savefig(out, dpi=150, facecolor="white")
+    print(f"Written: {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+"""Dialects: the conventions of other libraries, with converters to refdiff's and back."""
+
+from .dialect import CONVENTIONS, Dialect, Features
+from .table import DIALECTS
+
+__all__ = ["CONVENTIONS", "DIALECTS", "Dialect", "Features"]

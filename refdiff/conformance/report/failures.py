@@ -1,0 +1,106 @@
+"""One failing vector in short: what went in, where the answer first leaves its tolerance, and in which step of a trajectory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import compare
+from ..operations import operations
+from ..run.runner import Result
+
+SHORT = 6  # numbers of an input that are shown
+
+
+@dataclass
+class Step:
+    """The first state of a trajectory that departs: its number (0: the start), the times stepped from and to, and where it differs."""
+
+    number: int
+    start: float | None
+    end: float | None
+    tensor: str
+    index: list[int]
+    got: float | str
+    want: float | str
+    ulps: float | str
+
+
+@dataclass
+class Failure:
+    """A vector that failed or errored; numbers that are not finite are words."""
+
+    id: str
+    level: str
+    status: str
+    inputs: dict[str, str]
+    message: str = ""
+    output: str = ""
+    index: list[int] | None = None
+    got: float | str | None = None
+    want: float | str | None = None
+    ulps: float | str | None = None
+    error: float | str | None = None
+    tolerance: str = ""
+    step: Step | None = None
+
+
+def failure(result: Result, precision: str) -> Failure:
+    """A failing result in short."""
+    vector, different = result.vector, result.difference
+    found = Failure(vector.id, vector.level, result.status, {name: short(value) for name, value in vector.inputs.items()}, result.message)
+    if different is None:
+        return found
+    found.output, found.index, found.message = different.output, list(different.where), different.text
+    found.got, found.want, found.ulps, found.error = map(number, (different.got, different.want, different.ulps, different.error))
+    found.tolerance = _tolerance(vector.tolerance, precision)
+    found.step = _step(result, precision)
+    return found
+
+
+def _tolerance(name: str, precision: str) -> str:
+    kind, rates = compare.TOLERANCES[name]
+    return "exact" if kind == "nothing" else f"{rates[precision]:g} of {kind}"
+
+
+def _step(result: Result, precision: str) -> Step | None:
+    """The first state that leaves its tolerance, each measured by itself."""
+    vector, got, want = result.vector, result.got or {}, result.vector.expected or {}
+    if operations()[vector.operation].outputs != ["states"] or "states" not in got or got["states"].shape != want["states"].shape:
+        return None
+    times = vector.inputs.get("grid", vector.inputs.get("times"))
+    for k, (state, wanted) in enumerate(zip(got["states"], want["states"], strict=True)):
+        found = compare.difference({"states": state}, {"states": wanted}, vector.tolerance, precision)
+        if found is not None:
+            start, end = (None, None) if times is None or k == 0 else (float(times[k - 1]), float(times[k]))
+            mine, right, ulps = (number(value) for value in (found.got, found.want, found.ulps))
+            return Step(k, start, end, f"states[{k}]", list(found.where), mine, right, ulps)
+    return None
+
+
+def size(result: Result) -> int:
+    """How much there is to look at in a vector: all its numbers."""
+    return sum(np.size(value) for value in (*result.vector.inputs.values(), *(result.vector.expected or {}).values()))
+
+
+def short(value: Any) -> str:
+    """An input on one line."""
+    if isinstance(value, dict):
+        return f"{value.get('model', 'model')}({', '.join(f'{k}={short(v)}' for k, v in value.items() if k != 'model')})"
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        return short(value.item())
+    if isinstance(value, np.ndarray):
+        flat = value.ravel()
+        if flat.size > SHORT:
+            shown = ", ".join(short(x) for x in flat[:2]) + ", .., " + short(flat[-1])
+        else:
+            shown = ", ".join(short(x) for x in flat)
+        return f"[{shown}]" + (f" {value.shape}".replace(",)", ")") if value.ndim > 1 or flat.size > SHORT else "")
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def number(value: Any) -> Any:
+    """A number that JSON knows: those that are not finite as words."""
+    return float(value) if np.isfinite(value) else str(float(value))

@@ -1,0 +1,154 @@
+"""A report for the terminal, at most 100 columns wide."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from string import ascii_uppercase
+
+from ..operations import AREAS, operations
+from ..run.runner import STATUSES
+from ..vectors.files import LEVELS
+from . import wording as phrases
+from .findings import Cause, Counts, Operation, Report, total
+
+WIDTH, BAR, COLUMNS = 100, 30, 11
+
+
+def render(report: Report) -> str:
+    """The whole report."""
+    return "\n".join(line.rstrip() for line in _lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield from _wrapped(report.summary)
+    yield from _wrapped(phrases.causes(report))
+    yield from _wrapped(phrases.header(report))
+    yield ""
+    yield from _areas(report)
+    for number, cause in enumerate(report.causes, 1):
+        yield from _cause(number, cause)
+    wrong, right, silent = phrases.split(report.operations)
+    for operation in wrong:
+        yield from _operation(operation)
+    yield from _coverage(report)
+    yield from _names("all that was run passed", right)
+    yield from _silent(report, silent)
+    for warning in report.warnings:
+        yield from ["", *_wrapped(f"warning: {warning}", "  ")]
+    yield from ["", *_wrapped(phrases.verdict(report))]
+
+
+def _wrapped(text: str, indent: str = "", first: str | None = None) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent if first is None else first, subsequent_indent=indent)
+
+
+def _areas(report: Report) -> Iterator[str]:
+    yield f"{'area':<12} {'':<{BAR}} {'passed':>8} {'failed':>8} {'errored':>8} {'skipped':>8}"
+    for area, counts in report.areas.items():
+        yield f"{area:<12} {bar(counts)} {_numbers(counts)}"
+    yield f"{'all':<12} {bar(report.counts)} {_numbers(report.counts)}"
+    for level in LEVELS:
+        if sum(report.counts[level].values()):
+            yield f"{'  ' + level:<12} {bar({level: report.counts[level]})} {_numbers({level: report.counts[level]})}"
+    yield f"{'':<12} # passed, x failed or errored, - skipped"
+
+
+def _numbers(counts: Counts) -> str:
+    return " ".join(f"{total(counts, status) or '.':>8}" for status in STATUSES)
+
+
+def bar(counts: Counts) -> str:
+    """Passed, failed and skipped as a bar, in which one failure is always seen."""
+    every = max(total(counts), 1)
+    wrong, skipped = (total(counts, *statuses) for statuses in (("failed", "errored"), ("skipped",)))
+    bad, silent = (min(BAR - 1, max(1, round(BAR * part / every))) if part else 0 for part in (wrong, skipped))
+    bad, silent = (BAR if wrong == every else bad), (BAR if skipped == every else silent)
+    good = max(0, BAR - bad - silent)
+    return ("#" * good + "x" * bad + "-" * silent)[:BAR]
+
+
+def _cause(number: int, cause: Cause) -> Iterator[str]:
+    yield ""
+    yield from _wrapped(phrases.head(cause), "    ", f"{f'cause {number}':<8} {'(a known departure) ' if cause.known else ''}")
+    for sentence in cause.sentences[1:]:
+        yield from _wrapped(f"or {sentence}", "       ", "    ")
+    yield from _wrapped(phrases.reach(cause), "    ")
+    yield from _wrapped(phrases.others(cause), "    ")
+    for name, old, new in cause.lines:
+        yield from _wrapped(old, "         ", f"    {name}:" if len(name) > 30 else f"    {name}: ")
+        yield from _wrapped(new, "         ", " " * (len(name) - 4) + "becomes ")
+    if len(cause.explained) > 1:
+        yield from _wrapped(", ".join(f"{name} ({len(ids)})" for name, ids in cause.explained.items()), "       ", "    in ")
+
+
+def _operation(operation: Operation) -> Iterator[str]:
+    yield ""
+    yield from _wrapped(f"{operation.name} differs from {phrases.words.eqs(operation.equations)}: {phrases.failed(operation)}", "  ", "")
+    yield from _wrapped(operation.rule, "    ")
+    yield from _wrapped(phrases.explanation(operation), "    ")
+    for failure in phrases.shown(operation):
+        which = "without an explanation: " if failure is operation.other else ""
+        yield from _wrapped(f"{which}{failure.id} ({failure.level}): {phrases.inputs(failure)}", "      ", "    ")
+        yield from _wrapped(phrases.difference(failure), "      ", "    ")
+        if failure.step is not None:
+            yield from _wrapped(phrases.step(failure.step), "      ", "    ")
+
+
+def _coverage(report: Report) -> Iterator[str]:
+    schedules, rows = phrases.cells(report)
+    rows = {key: row for key, row in rows.items() if any(phrases.cell(counts) != "skip" for counts in row.values())}
+    if not rows:
+        return
+    yield from ["", "coverage: passed/run by sampler or step, parameterization and schedule"]
+    for start in range(0, len(schedules), COLUMNS):
+        yield from _grid(schedules[start : start + COLUMNS], rows)
+
+
+def _grid(schedules: list[str], rows: dict[tuple[str, str], dict[str, dict[str, int]]]) -> Iterator[str]:
+    named = [f"{letter}={name}" for letter, name in zip(ascii_uppercase, schedules, strict=False)]
+    yield from _wrapped("  ".join(named), "  ")
+    yield f"  {'':<31}" + "".join(f"{letter:>6}" for letter in ascii_uppercase[: len(schedules)])
+    last = ""
+    for (sampler, kind), row in rows.items():
+        if any(name in row for name in schedules):
+            yield f"  {sampler[:22] if sampler != last else '':<22} {kind:<8}" + "".join(f"{_cell(row.get(s)):>6}" for s in schedules)
+            last = sampler
+
+
+def _cell(counts: dict[str, int] | None) -> str:
+    text = phrases.cell(counts)
+    if counts is None or len(text) < 6:
+        return text
+    return f"{100 * counts['passed'] // (sum(counts.values()) - counts['skipped'])}%"
+
+
+def _names(text: str, listed: list[Operation]) -> Iterator[str]:
+    for area in AREAS:
+        names = [operation.name for operation in listed if operation.area == area]
+        if names:
+            yield from ["", f"{text}:"] if area == listed[0].area else []
+            yield from _wrapped(", ".join(names), " " * 15, f"  {area:<13}")
+
+
+def _silent(report: Report, listed: list[Operation]) -> Iterator[str]:
+    """What was not run: by name where something else of the area was run, and whole areas."""
+    ran = {operation.area for operation in report.operations if operation not in listed}
+    yield from _names("nothing was run", [operation for operation in listed if operation.area in ran])
+    whole = dict.fromkeys(operation.area for operation in listed if operation.area not in ran)
+    if whole:
+        yield from ["", *_wrapped(f"nothing was run in {', '.join(whole)}", "  ", "")]
+
+
+def listing(only: list[str]) -> str:
+    """All operations, or those of some areas or names: signature, outputs, equations, rule."""
+    text: list[str] = []
+    for area in AREAS:
+        mine = [o for o in operations().values() if o.area == area and (not only or {o.name, area} & set(only))]
+        if mine:
+            text += ["", area]
+        for each in mine:
+            given = ", ".join(f"{name}={'None'}" if name in each.optional else name for name in each.inputs)
+            text += _wrapped(f"{each.name}({given}) -> {', '.join(each.outputs)}", "      ", "  ")
+            text += _wrapped(f"{', '.join(each.equations)}: {each.rule}", "      ")
+    return "\n".join(text[1:]) + "\n"

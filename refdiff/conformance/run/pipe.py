@@ -1,0 +1,160 @@
+"""The way in for every language: a program that answers JSON lines, one for each request. docs/pipe.md describes it for its author."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from ..adapter import Broken, Skip
+from ..operations import operations
+from .subprocess import Child, Gone
+from .wire import pack, short, unpack
+
+VERSION = 1
+TIMEOUT = 60.0
+
+
+class ProgramError(Exception):
+    """What the program itself reported as an error, or an answer of it that no value can be read from."""
+
+
+class Pipe:
+    """An implementation in any language. `command` is the program and its arguments, `timeout` the seconds it has for each answer.
+
+    A wrong line costs the vector that it was sent for; a program that ends or is silent too long is `broken`, and every later answer fails.
+    """
+
+    def __init__(self, command: Sequence[str], timeout: float = TIMEOUT) -> None:
+        if isinstance(command, str) or not command:
+            raise ValueError(f"command = {command!r}; allowed: a list of a program and its arguments")
+        if not timeout > 0:
+            raise ValueError(f"timeout = {timeout!r}; allowed: a positive number of seconds")
+        self.command, self.timeout, self.broken = list(command), timeout, ""
+        self._number, self._open = 0, set[int]()  # requests asked, and those of them without an answer
+        self._child = Child(command)
+        try:
+            self._hello()
+        except BaseException:
+            self.close()
+            raise
+
+    def has(self, operation: str) -> bool:
+        """Whether the program said that it has this operation."""
+        return operation in self.offered
+
+    def answer(self, operation: str, inputs: dict[str, Any]) -> Any:
+        """The program's outputs by name. Raises Skip, ProgramError, or Broken where the two no longer understand each other."""
+        if self.broken:
+            raise Broken(f"not asked: the program {self.broken}")
+        self._number += 1
+        request = {"id": self._number, "operation": operation, "inputs": {name: pack(value, name) for name, value in inputs.items()}}
+        sent = json.dumps(request, allow_nan=False)
+        deadline = time.monotonic() + self.timeout
+        self._open.add(self._number)
+        self._child.send(sent)
+        return self._outputs(sent, inputs, deadline)
+
+    def _outputs(self, sent: str, inputs: dict[str, Any], deadline: float) -> dict[str, Any]:
+        """The answer to a request, after the calls that the program makes of the functions among the inputs."""
+        while True:
+            message = self._message(sent, deadline)
+            if "call" in message:
+                value = self._called(sent, message, inputs)
+                self._child.send(json.dumps({"id": self._number, "value": value}, allow_nan=False))
+                continue
+            self._open.discard(self._number)
+            if "skip" in message:
+                raise Skip(str(message["skip"]))
+            if "error" in message:
+                raise ProgramError(str(message["error"]))
+            if not isinstance(message.get("outputs"), dict):
+                self._misunderstood(sent, message, "allowed: an answer with outputs by name, error, skip or call")
+            try:
+                return {name: unpack(value, name) for name, value in message["outputs"].items()}
+            except ValueError as error:
+                self._misunderstood(sent, message, str(error))
+
+    def _called(self, sent: str, message: dict[str, Any], inputs: dict[str, Any]) -> Any:
+        """What a function among the inputs gives for the x and t of a call; its error goes to the program, too."""
+        function = inputs.get(message["call"]) if isinstance(message["call"], str) else None
+        if not callable(function):
+            names = ", ".join(key for key, value in inputs.items() if callable(value))
+            self._misunderstood(sent, message, f"allowed: a call of {names or 'nothing, since no input is a function'}")
+        try:
+            x, t = (_argument(message, key) for key in ("x", "t"))
+        except ValueError as error:
+            self._misunderstood(sent, message, str(error))
+        try:
+            return pack(function(x, t))
+        except Exception as error:
+            text = f"{message['call']} raised {type(error).__name__}: {error}, when called by {short(message)}"
+            self._child.send(json.dumps({"id": self._number, "error": text}))
+            raise ProgramError(text) from None
+
+    def _message(self, sent: str, deadline: float) -> dict[str, Any]:
+        """The next line as an object of this request; late answers to requests that failed before are passed over."""
+        while True:
+            line = self._line(sent, deadline)
+            try:
+                message = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                self._misunderstood(sent, line, f"which is not JSON ({error})")
+            if not isinstance(message, dict):
+                self._misunderstood(sent, line, "allowed: a JSON object")
+            number = message.get("id", 0 if self._number == 0 else None)
+            if type(number) is int and number == self._number:
+                return message
+            if type(number) is not int or number not in self._open:
+                self._misunderstood(sent, line, f"allowed: the id of the request, {self._number}")
+            if "call" not in message:
+                self._open.discard(number)
+
+    def _line(self, sent: str, deadline: float) -> bytes:
+        try:
+            return self._child.receive(deadline)
+        except Gone as gone:
+            limit = f" ({self.timeout:g} s)" if "in time" in str(gone) else ""
+            self.broken = f"{gone}{limit} when it was sent {short(sent)}"
+            raise Broken(f"the program {self.broken}") from None
+
+    def _misunderstood(self, sent: str, came: Any, why: str) -> NoReturn:
+        raise Broken(f"sent {short(sent)}, came {short(came)}; {why}")
+
+    def _hello(self) -> None:
+        sent = json.dumps({"refdiff": VERSION, "hello": True})
+        self._child.send(sent)
+        said = self._message(sent, time.monotonic() + self.timeout)
+        self.name, self.version = str(said.get("name", self.command[0])), str(said.get("version", ""))
+        self.precision, offered = said.get("precision", "float64"), said.get("operations")
+        if self.precision not in ("float64", "float32"):
+            self._misunderstood(sent, said, f"precision = {self.precision!r}; allowed: float64, float32")
+        if not isinstance(offered, list) or not all(isinstance(name, str) for name in offered):
+            self._misunderstood(sent, said, "allowed: operations as a list of names")
+        for name in offered:
+            if name not in operations():
+                near = difflib.get_close_matches(name, operations(), 3) or list(operations())
+                self._misunderstood(sent, said, f"operations has {name!r}, which refdiff does not know; near it: {', '.join(near)}")
+        self.offered = frozenset(offered)
+
+    def close(self) -> None:
+        """End the program."""
+        self._child.close(0 if self.broken else 2)
+        self.broken = self.broken or "was closed"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _argument(message: dict[str, Any], key: str) -> Any:
+    """The x or t of a call; a whole number is an integer, however the program prints it."""
+    if key not in message:
+        raise ValueError(f"a call without {key}; allowed: x and t")
+    value = unpack(message[key], key)
+    return int(value) if isinstance(value, float) and value.is_integer() else value

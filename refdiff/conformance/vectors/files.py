@@ -1,0 +1,86 @@
+"""The vectors as files: reading, writing, and the values they hold. docs/vectors.md describes the format for other languages."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+FORMAT = 1
+LEVELS = ("must", "should", "alternative")
+FOLDER = Path(str(resources.files(__package__)))
+
+
+class Vector(NamedTuple):
+    """One case: what goes in, what must come out (None: an error), how strictly, and the mutants that it tells from the specification."""
+
+    id: str
+    operation: str
+    level: str
+    tolerance: str
+    minimal: bool
+    tags: dict[str, Any]
+    inputs: dict[str, Any]
+    expected: dict[str, Any] | None
+    kills: list[str]
+
+
+@cache
+def load(minimal: bool = False, folder: Path = FOLDER) -> tuple[Vector, ...]:
+    """All vectors of a folder, or the minimal set, in the order of the areas and of the files."""
+    tables = {name: decode(value) for name, value in json.loads((folder / "tables.json").read_text()).items()}
+    found: list[Vector] = []
+    for path in sorted(folder.glob("*/*.json")):
+        file = json.loads(path.read_text())
+        if file["format"] != FORMAT:
+            raise ValueError(f"{path} has format {file['format']!r}; allowed: {FORMAT}")
+        found += [_vector(file, case, tables) for case in file["cases"] if case.get("minimal") or not minimal]
+    return tuple(found)
+
+
+def _vector(file: dict[str, Any], case: dict[str, Any], tables: dict[str, Any]) -> Vector:
+    inputs = {name: decode(value, tables) for name, value in case["inputs"].items()}
+    expected = None if case["expected"] == {"error": True} else {name: decode(value) for name, value in case["expected"].items()}
+    for value in (*inputs.values(), *(expected or {}).values()):
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+    kills = [file["mutants"][i] for i in case["kills"]]
+    return Vector(
+        case["id"], file["operation"], case["level"], case["tolerance"], case.get("minimal", False), case["tags"], inputs, expected, kills
+    )
+
+
+def encode(value: Any, digits: Any = None) -> Any:
+    """A value for a file: floats as hex and decimal, arrays flat with their shape; integers, words and null as they are."""
+    if isinstance(value, dict):
+        return {name: encode(entry) for name, entry in value.items()}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iu":
+        return {"shape": list(value.shape), "integers": value.ravel().tolist()}
+    if isinstance(value, np.ndarray):
+        flat = value.ravel().tolist()
+        decimal = [repr(x) for x in flat] if digits is None else [digits(x) for x in np.asarray(digits.source).ravel()]
+        return {"shape": list(value.shape), "hex": [x.hex() for x in flat], "decimal": decimal}
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return {"hex": float(value).hex(), "decimal": repr(float(value))}
+    return value
+
+
+def decode(value: Any, tables: dict[str, Any] | None = None) -> Any:
+    """The value that `encode` wrote; a table by its name."""
+    if not isinstance(value, dict):
+        return value
+    if "table" in value:
+        return (tables or {})[value["table"]]
+    if "integers" in value:
+        return np.array(value["integers"], dtype=np.int64).reshape(value["shape"])
+    if "shape" in value:
+        return np.array([float.fromhex(x) for x in value["hex"]]).reshape(value["shape"])
+    if "hex" in value:
+        return float.fromhex(value["hex"])
+    return {name: decode(entry, tables) for name, entry in value.items()}

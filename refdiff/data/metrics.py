@@ -1,0 +1,173 @@
+"""How far samples are from data: distances between two sets of points, and between two Gaussians. Larger is worse, but for coverage.
+
+Sets are x (N, ...) and y (M, ...), N and M free, flattened to points of d numbers; results are float64. Nothing here is random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.spatial.distance import cdist, pdist
+
+from ..arrays import Array, check_number
+
+_BLOCK = 2**20  # distances held at a time: 8 MiB
+
+
+class Coverage(NamedTuple):
+    """modes: fraction of the modes that a sample hit; samples: fraction of the samples that hit a mode."""
+
+    modes: float
+    samples: float
+
+
+def energy_distance(x: Array, y: Array, unbiased: bool = False) -> float:
+    r"""Squared energy distance between two sets of points, 0 only where the distributions are equal.
+
+    $$D^2 = 2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$$
+
+    By default the V-statistic: the exact distance between the two sets as distributions. It is never negative, and sets of one
+    source differ by about $E\|X - X'\| (1/N + 1/M)$: a floor to compare with, which is what demos print. `unbiased` is the U-statistic, which
+    leaves out the pairs of a point with itself, has no floor on average, and may be negative. Source: [Szekely & Rizzo 2013].
+    """
+    return _two_sample(x, y, lambda distance: -distance, unbiased)
+
+
+def mmd(x: Array, y: Array, bandwidth: float | None = None, unbiased: bool = False) -> float:
+    r"""Squared maximum mean discrepancy under a Gaussian kernel of width h.
+
+    $$\mathrm{MMD}^2 = E k(X, X') + E k(Y, Y') - 2 E k(X, Y), \qquad k(a, b) = e^{-\|a - b\|^2 / 2 h^2}$$
+
+    V-statistic, or with `unbiased` the U-statistic, as in `energy_distance`. Without a bandwidth, h is `median_distance(x, y)`.
+    Source: [Gretton et al. eq. 3, 5].
+    """
+    h = median_distance(x, y) if bandwidth is None else bandwidth
+    check_number("bandwidth", h, 0, open_low=True)
+    return _two_sample(x, y, lambda distance: np.exp(-((distance / h) ** 2) / 2), unbiased)
+
+
+def median_distance(x: Array, y: Array) -> float:
+    """The median distance between two different points of both sets together, of at most 1000 points of each, evenly spaced.
+
+    Source: [Gretton et al. sec. 8].
+    """
+    x, y = _points(x=x, y=y)
+    pool = np.concatenate([points[:: -(-len(points) // 1000)] for points in (x, y)])
+    return float(np.median(pdist(pool)))
+
+
+def sliced_wasserstein(x: Array, y: Array, directions: Array, order: float = 2.0) -> float:
+    r"""Wasserstein distance, averaged over projections onto lines; directions (K, d), brought to length 1 here.
+
+    $$SW_p^p = \frac1K \sum_k W_p^p(\theta_k \cdot X, \theta_k \cdot Y), \qquad W_p^p = \int_0^1 |F^{-1}(u) - G^{-1}(u)|^p du$$
+
+    On a line the best transport pairs quantiles, which is exact for unequal N and M too. Source: [Bonneel et al. 2015].
+    """
+    x, y, directions = _points(x=x, y=y, directions=directions)
+    check_number("order", order, 1)
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    check_number("length of directions", lengths, 0, open_low=True)
+    directions = directions / lengths
+    n, m = len(x), len(y)
+    ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # where either quantile function jumps, in units of 1/nm
+    x_sorted, y_sorted = np.sort(x @ directions.T, axis=0), np.sort(y @ directions.T, axis=0)
+    gaps = np.abs(x_sorted[(ends - 1) // m] - y_sorted[(ends - 1) // n])
+    costs = np.diff(ends, prepend=0) / (n * m) @ gaps**order
+    return float(costs.mean() ** (1 / order))
+
+
+def mode_coverage(x: Array, centers: Array, radius: float) -> Coverage:
+    """Whether samples x (N, ...) hit the modes (K, ...): a sample hits the center nearest to it if that lies within the radius.
+
+    Source: [VEEGAN sec. 4.1].
+    """
+    x, centers = _points(x=x, centers=centers)
+    check_number("radius", radius, 0)
+    hits = np.zeros(len(centers), dtype=int)
+    for block in _blocks(x, centers):
+        distances = cdist(block, centers)
+        nearest = distances.argmin(axis=1)
+        hits += np.bincount(nearest[distances.min(axis=1) <= radius], minlength=len(centers))
+    return Coverage(float((hits > 0).mean()), float(hits.sum() / len(x)))
+
+
+def sample_moments(x: Array) -> tuple[Array, Array]:
+    r"""Mean (d,) and covariance (d, d) of points x (N, ...), divided by N - 1, for `frechet_distance`; N >= 2. Source: [FID eq. 6]."""
+    (x,) = _points(x=x)
+    if len(x) < 2:
+        raise ValueError(f"x has {len(x)} point; allowed: 2 or more")
+    mean = x.mean(axis=0)
+    centered = x - mean
+    return mean, centered.T @ centered / (len(x) - 1)
+
+
+def frechet_distance(mean1: Array, cov1: Array, mean2: Array, cov2: Array) -> float:
+    r"""Squared Frechet (2-Wasserstein) distance between Gaussians; means (d,), covariances (d, d), which may be singular.
+
+    $$d^2 = \|\mu_1 - \mu_2\|^2 + \mathrm{tr}\bigl(C_1 + C_2 - 2 (L_1^T C_2 L_1)^{1/2}\bigr)
+          = \|\mu_1 - \mu_2\|^2 + \min_{Q^T Q = I} \|L_1 - L_2 Q\|^2, \qquad C_i = L_i L_i^T$$
+
+    The minimum, at Q = U V^T from the singular values $L_2^T L_1 = U S V^T$, is a sum of squares: it does not cancel where the
+    covariances are nearly equal, and needs no square root of a matrix that is not symmetric. Source: [Dowson & Landau 1982], [FID eq. 6].
+    """
+    mean1, mean2 = np.asarray(mean1, dtype=np.float64), np.asarray(mean2, dtype=np.float64)
+    check_number("mean1", mean1)
+    check_number("mean2", mean2)
+    if mean1.ndim != 1 or mean2.shape != mean1.shape:
+        raise ValueError(f"mean1, mean2 have shapes {mean1.shape}, {mean2.shape}; allowed: (d,) both")
+    root1, root2 = _root("cov1", cov1, len(mean1)), _root("cov2", cov2, len(mean1))
+    u, _, vt = np.linalg.svd(root2.T @ root1)
+    return float(((mean1 - mean2) ** 2).sum() + ((root1 - root2 @ (u @ vt)) ** 2).sum())
+
+
+def _two_sample(x: Array, y: Array, kernel: Callable[[Array], Array], unbiased: bool) -> float:
+    """E k(X, X') + E k(Y, Y') - 2 E k(X, Y), for a kernel that is a function of the distance."""
+    x, y = _points(x=x, y=y)
+    if unbiased and min(len(x), len(y)) < 2:
+        raise ValueError(f"x, y have {len(x)}, {len(y)} points; allowed: 2 or more each for the unbiased statistic")
+
+    def total(a: Array, b: Array) -> float:
+        return float(sum(kernel(cdist(block, b)).sum() for block in _blocks(a, b)))
+
+    def within(a: Array) -> float:
+        same = len(a) * float(kernel(np.zeros(()))) if unbiased else 0.0
+        return (total(a, a) - same) / (len(a) * (len(a) - unbiased))
+
+    return within(x) + within(y) - 2 * total(x, y) / (len(x) * len(y))
+
+
+def _blocks(x: Array, y: Array) -> list[Array]:
+    """x in pieces whose distances to all of y fit a block."""
+    rows = max(1, _BLOCK // len(y))
+    return [x[start : start + rows] for start in range(0, len(x), rows)]
+
+
+def _points(**named: Any) -> list[Array]:
+    """Each set as (N, d) float64, or an error unless all hold finite points of one dimension."""
+    sets = []
+    for name, values in named.items():
+        values = np.asarray(values)
+        if values.dtype.kind not in "iuf":
+            raise TypeError(f"{name} has dtype {values.dtype}; allowed: real numbers")
+        check_number(name, values)
+        if values.ndim == 0 or values.size == 0:
+            raise ValueError(f"{name} has shape {values.shape}; allowed: (N, ...), not empty")
+        sets.append(values.reshape(len(values), -1).astype(np.float64))
+        if sets[-1].shape[1] != sets[0].shape[1]:
+            raise ValueError(f"{name} has {sets[-1].shape[1]} numbers a point; allowed: {sets[0].shape[1]}, as {next(iter(named))} has")
+    return sets
+
+
+def _root(name: str, covariance: Any, d: int) -> Array:
+    """L with L L^T = C, from the eigenvectors: C may be singular, and eigenvalues below zero by rounding count as zero."""
+    C = np.asarray(covariance, dtype=np.float64)
+    check_number(name, C)
+    if C.shape != (d, d):
+        raise ValueError(f"{name} has shape {C.shape}; allowed: {(d, d)}")
+    slack = 1e-6 * np.abs(C).max(initial=0)  # what float32 covariances may miss
+    values, vectors = np.linalg.eigh((C + C.T) / 2)
+    if np.abs(C - C.T).max(initial=0) > slack or values.min(initial=0) < -slack:
+        raise ValueError(f"{name} = {C!r}; allowed: symmetric, without negative eigenvalues")
+    return vectors * np.sqrt(np.maximum(values, 0))

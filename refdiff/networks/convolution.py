@@ -1,0 +1,103 @@
+"""Layers of images (B, H, W, C), channels last: convolution, nearest upsampling, average pooling; each with its derivative below."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from ..arrays import Array
+from ..tree import Params, Vjp
+
+
+def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
+    r"""A weighted sum of each pixel's k x k neighbours, zero beyond the edge.
+
+    $$y_{ij} = b + \sum_{a,c=0}^{k-1} x_{si+a-r,\, sj+c-r}\, W_{ac}, \qquad r = (k - 1) / 2$$
+
+    $$dW_{ac} = \sum_{Bij} x_{si+a-r,\, sj+c-r}^T\, dy_{ij}, \qquad dx_{si+a-r,\, sj+c-r} \mathrel{+}= dy_{ij} W_{ac}^T, \qquad db = \sum_{Bij} dy_{ij}$$
+
+    x (B, H, W, in), p["w"] (k, k, in, out) with k odd, p["b"] (out,); y (B, ceil(H / s), ceil(W / s), out). Source: N2 [LeCun et al. sec. II].
+    """
+    w, r = p["w"], len(p["w"]) // 2
+    check_conv(w, x, stride)
+    padded = np.pad(x, ((0, 0), (r, r), (r, r), (0, 0)))
+    offsets = list(np.ndindex(w.shape[:2]))
+    seen = partial(seen_at, height=-(-x.shape[1] // stride), width=-(-x.shape[2] // stride), stride=stride)
+    y = sum(seen(padded, a, c) @ w[a, c] for a, c in offsets) + p["b"]
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        dw = [np.tensordot(seen(padded, a, c), dy, ([0, 1, 2], [0, 1, 2])) for a, c in offsets]
+        dpadded = np.zeros(padded.shape, np.result_type(dy, w), like=padded)
+        for a, c in offsets:
+            seen(dpadded, a, c)[...] += dy @ w[a, c].T
+        dx = dpadded[:, r : r + x.shape[1], r : r + x.shape[2]]
+        return {"w": np.stack(dw).reshape(w.shape), "b": dy.sum(axis=(0, 1, 2))}, dx
+
+    return y, vjp
+
+
+def seen_at(image: Array, a: int, c: int, height: int, width: int, stride: int = 1) -> Array:
+    """What height x width pixels see at the offset (a, c) of an image with its border; a view."""
+    return image[:, a : a + stride * (height - 1) + 1 : stride, c : c + stride * (width - 1) + 1 : stride]
+
+
+def up(p: Params, x: Array) -> tuple[Array, Vjp]:
+    r"""Every pixel four times, $y_{ij} = x_{\lfloor i/2 \rfloor \lfloor j/2 \rfloor}$; $dx$ is the sum of the four. No parameters.
+
+    x (B, H, W, C), y (B, 2H, 2W, C). Source: N2 [DDPM app. B].
+    """
+    _check_image(x)
+    y = x.repeat(2, axis=1).repeat(2, axis=2)
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        return {}, _quarters(dy).sum(axis=(2, 4))
+
+    return y, vjp
+
+
+def pool(p: Params, x: Array) -> tuple[Array, Vjp]:
+    r"""The mean of every 2 x 2 square, $y_{ij} = \frac14 \sum_{ac} x_{2i+a,\,2j+c}$; each gets a quarter of dy. No parameters.
+
+    x (B, H, W, C) with H and W even, y (B, H / 2, W / 2, C). Source: N2 [LeCun et al. sec. II].
+    """
+    _check_image(x)
+    if x.shape[1] % 2 or x.shape[2] % 2:
+        raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, C) with H and W even")
+    y = _quarters(x).mean(axis=(2, 4))
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        return {}, dy.repeat(2, axis=1).repeat(2, axis=2) / 4
+
+    return y, vjp
+
+
+def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
+    """A convolution of the image made twice as large, `conv` of `up`: how a U-Net goes up a level. Source: N2 [DDPM app. B]."""
+    larger, up_vjp = up({}, x)
+    y, conv_vjp = conv(p, larger)
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        dp, dlarger = conv_vjp(dy)
+        return dp, up_vjp(dlarger)[1]
+
+    return y, vjp
+
+
+def _quarters(x: Array) -> Array:
+    """(B, H, W, C) as (B, H / 2, 2, W / 2, 2, C)."""
+    return x.reshape(len(x), x.shape[1] // 2, 2, x.shape[2] // 2, 2, x.shape[3])
+
+
+def _check_image(x: Array) -> None:
+    if x.ndim != 4:
+        raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, C)")
+
+
+def check_conv(w: Array, x: Array, stride: int) -> None:
+    if w.ndim != 4 or w.shape[0] != w.shape[1] or w.shape[0] % 2 == 0:
+        raise ValueError(f"w has shape {w.shape}; allowed: (k, k, in, out) with k odd")
+    if x.ndim != 4 or x.shape[3] != w.shape[2]:
+        raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, {w.shape[2]})")
+    if stride not in (1, 2):
+        raise ValueError(f"stride = {stride!r}; allowed: 1, 2")

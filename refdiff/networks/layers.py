@@ -1,0 +1,141 @@
+"""The layers of a network, each with its derivative a few lines below: y, vjp = layer(p, x), then dp, dx = vjp(dy).
+
+Where y depends on x through the Jacobian J, vjp(dy) is J^T dy. Nothing is stored in a layer, so threads can share parameters,
+and every line is complex-analytic, so a complex step can check every derivative to the last digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, as_array, check_integer
+from ..tree import Params, Vjp
+from .attention import cross_attention, self_attention, softmax
+from .convolution import conv, conv_up, pool, up
+from .normalize import adaptive_group_norm, film, group_norm, normalize
+
+__all__ = [
+    "Params",
+    "Vjp",
+    "adaptive_group_norm",
+    "adaptive_group_norm_silu",
+    "conv",
+    "conv_up",
+    "cross_attention",
+    "cross_entropy",
+    "embedding",
+    "film",
+    "group_norm",
+    "group_norm_silu",
+    "linear",
+    "normalize",
+    "pool",
+    "self_attention",
+    "silu",
+    "softmax",
+    "time_features",
+    "up",
+]
+
+
+def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
+    r"""A matrix and a shift, $y = x W + b$; x (B, in), p["w"] (in, out), p["b"] (out,), y (B, out).
+
+    $$dW = x^T dy, \qquad db = \textstyle\sum_B dy, \qquad dx = dy\, W^T$$
+
+    Source: N1, N2 [Backprop].
+    """
+    y = x @ p["w"] + p["b"]
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        return {"w": x.T @ dy, "b": dy.sum(axis=0)}, dy @ p["w"].T
+
+    return y, vjp
+
+
+def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
+    r"""The smooth gate $y = x\, \varsigma(x)$ with $\varsigma(x) = 1 / (1 + e^{-x})$; any shape; no parameters.
+
+    $$dx = dy\, \varsigma(x) (1 + x (1 - \varsigma(x)))$$
+
+    since $\varsigma' = \varsigma (1 - \varsigma)$. Written by tanh, which does not overflow. Source: N1, N2 [SiLU].
+    """
+    gate = (1 + np.tanh(x / 2)) / 2
+    y = x * gate
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        return {}, dy * gate * (1 + x * (1 - gate))
+
+    return y, vjp
+
+
+def group_norm_silu(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
+    """`group_norm`, then `silu`. Source: N2 [GroupNorm sec. 3.1], [SiLU]."""
+    h, norm_vjp = group_norm(p, x, groups)
+    y, silu_vjp = silu({}, h)
+    return y, lambda dy: norm_vjp(silu_vjp(dy)[1])
+
+
+def adaptive_group_norm_silu(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
+    """`adaptive_group_norm`, then `silu`. Source: N3 [Dhariwal & Nichol sec. 3]."""
+    h, norm_vjp = adaptive_group_norm(p, x, emb, groups)
+    y, silu_vjp = silu({}, h)
+    return y, lambda dy: norm_vjp(silu_vjp(dy)[1])
+
+
+def embedding(p: Params, labels: Array) -> tuple[Array, Callable[[Array], Params]]:
+    r"""One row per label, $y_i = E_{label_i}$; labels (B,) integers, p["table"] (entries, out); labels have no derivative.
+
+    $$dE_k = \sum_{i: label_i = k} dy_i$$
+
+    Source: N1, G3 [Ho & Salimans alg. 1].
+    """
+    table = p["table"]
+    labels = np.asarray(check_integer("y", labels, 0, len(table) - 1), like=table)
+
+    def vjp(dy: Array) -> Params:
+        one_hot = (labels[:, None] == np.arange(len(table), like=table)).astype(dy.dtype)
+        return {"table": one_hot.T @ dy}
+
+    return table[labels], vjp
+
+
+def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
+    r"""Sines and cosines of time at geometric frequencies, $[\sin(t\omega_i), \cos(t\omega_i)]$; t (B,) -> (B, features).
+
+    $$\omega_i = 10000^{-i / (features/2 - 1)}, \qquad i = 0..features/2 - 1$$
+
+    All sines first, then all cosines; t in the units of 0..1000. features is even and at least 4. Source: N1 [Transformer sec. 3.5], [DDPM app. B].
+    """
+    if features % 2 or features < 4:
+        raise ValueError(f"features = {features}; allowed: even, 4 or more")
+    half = features // 2
+    t = as_array(t).astype(np.float64)
+    frequencies = np.exp(-np.log(10000.0) * np.arange(half, like=t) / (half - 1))
+    angles = t[:, None] * frequencies
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(dtype)
+
+
+def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array], Array]]:
+    r"""What a classifier's logits z (B, K) cost on the true labels (B,); (B,) nats.
+
+    $$L = \log \sum_k e^{z_k} - z_y, \qquad dz = dL\, (\mathrm{softmax}(z) - e_y)$$
+
+    Source: G2 [PRML eq. 4.108].
+    """
+    labels = np.asarray(check_integer("labels", labels, 0, logits.shape[1] - 1), like=logits)
+    if labels.shape != logits.shape[:1]:
+        raise ValueError(f"labels has shape {labels.shape}; allowed: {logits.shape[:1]}, one for each row of logits")
+    shifted = logits - logits.real.max(axis=1, keepdims=True)
+    total = np.exp(shifted).sum(axis=1)
+    rows = np.arange(len(logits), like=logits)
+
+    def vjp(dloss: Array) -> Array:
+        softmax = np.exp(shifted) / total[:, None]
+        softmax[rows, labels] -= 1
+        return dloss[:, None] * softmax
+
+    return np.log(total) - shifted[rows, labels], vjp

@@ -1,0 +1,96 @@
+"""The network for points: a multilayer perceptron of x, the time and the label."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import rng, tree
+from ..arrays import Array, Time
+from . import layers
+from .layers import Params, Vjp
+
+
+def init(
+    seed: int,
+    inputs: int = 2,
+    outputs: int | None = None,
+    width: int = 128,
+    depth: int = 3,
+    features: int = 32,
+    classes: int = 0,
+    dtype: Any = np.float32,
+) -> Params:
+    """Parameters: `depth` hidden layers of `width`, time features, and a label table with one entry more than classes, "no label".
+
+    Weights are N(0, 1 / fan-in), the last layer starts at zero, so that an untrained network answers 0. Source: N1.
+    """
+    if depth < 1 or width < 1:
+        raise ValueError(f"depth = {depth}, width = {width}; allowed: 1 or more")
+    if inputs < 1 or classes < 0:
+        raise ValueError(f"inputs = {inputs}, classes = {classes}; allowed: inputs 1 or more, classes 0 or more")
+    if features % 2 or features < 4:
+        raise ValueError(f"features = {features}; allowed: even, 4 or more")
+    sizes = [inputs + features] + [width] * depth + [inputs if outputs is None else outputs]
+    p: Params = {}
+    for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        scale = fan_in**-0.5 if i < depth else 0.0
+        w = scale * rng.normal(seed, fan_in, (fan_out,), step=i, stream=rng.INIT)
+        p[f"layer{i}"] = {"w": w.astype(dtype), "b": np.zeros(fan_out, dtype)}
+    if classes:
+        p["label"] = {"table": rng.normal(seed, classes + 1, (features,), step=depth + 1, stream=rng.INIT, dtype=dtype)}
+    return p
+
+
+def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = layers) -> tuple[Array, Vjp]:
+    r"""The network; x (B, inputs), t () or (B,) in units of 0..1000, y (B,) labels or None for "no label"; (B, outputs).
+
+    $$h_0 = [x, \mathrm{features}(t) + E_y], \qquad h_{i+1} = \mathrm{silu}(h_i W_i + b_i), \qquad out = h_n W_n + b_n$$
+
+    `vjp(dout)` gives the parameters' gradient, nested like p, and dx. Source: N1 [DDPM app. B].
+    """
+    context, label_vjp = _context(p, len(x), x, t, y, L)
+    tape = []
+    h = np.concatenate([x, context], axis=1)
+    last = sum(name.startswith("layer") for name in p) - 1
+    for i in range(last):
+        h, linear_vjp = L.linear(p[f"layer{i}"], h)
+        h, silu_vjp = L.silu({}, h)
+        tape.append((linear_vjp, silu_vjp))
+    out, out_vjp = L.linear(p[f"layer{last}"], h)
+
+    def vjp(dout: Array) -> tuple[Params, Array]:
+        dp: Params = {}
+        dp[f"layer{last}"], dh = out_vjp(dout)
+        for i in range(last - 1, -1, -1):
+            linear_vjp, silu_vjp = tape[i]
+            _, dh = silu_vjp(dh)
+            dp[f"layer{i}"], dh = linear_vjp(dh)
+        if label_vjp is not None:
+            dp["label"] = label_vjp(dh[:, x.shape[1] :])
+        return dp, dh[:, : x.shape[1]]
+
+    return out, vjp
+
+
+def conditions(p: Params, batch: int, features: int, t: Time, y: Array | None, dtype: Any, L: ModuleType) -> tuple[Array, Any, Any]:
+    """The time's features (B, features); the label's embedding (B, ...) and its vjp, or None and None for a network without labels."""
+    for name, value, shapes in ("t", t, ((), (batch,))), ("y", y, ((batch,),)):
+        if value is not None and np.shape(value) not in shapes:
+            raise ValueError(f"{name} has shape {np.shape(value)}; allowed: {' or '.join(str(shape) for shape in shapes)}")
+    where = tree.leaf(p)
+    told = L.time_features(np.asarray(t, like=where) if np.shape(t) else np.full_like(where, t, np.float64, shape=batch), features, dtype)
+    if "label" in p:
+        return told, *L.embedding(p["label"], np.full_like(where, len(p["label"]["table"]) - 1, np.int64, shape=batch) if y is None else y)
+    if y is not None:
+        raise ValueError("y is given, but the network has no label table; allowed: None")
+    return told, None, None
+
+
+def _context(p: Params, batch: int, x: Array, t: Time, y: Array | None, L: ModuleType) -> Any:
+    """Time features plus label embedding (B, features), and the embedding's vjp."""
+    features, label, vjp = conditions(p, batch, p["layer0"]["w"].shape[0] - x.shape[1], t, y, x.real.dtype, L)
+    return features if label is None else features + label, vjp

@@ -1,0 +1,107 @@
+"""The parameters of a U-Net, and with them its shape: `unet.unet` reads off them where to go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import rng
+from ..arrays import Array, check_choice
+from ..tree import Params
+
+MODES = ("adaptive", "add")
+
+
+def init(
+    seed: int,
+    channels: int = 1,
+    base: int = 32,
+    multipliers: tuple[int, ...] = (1, 2, 2),
+    blocks: int = 1,
+    attention: tuple[int, ...] = (),
+    embedding: int = 128,
+    classes: int = 0,
+    mode: str = "adaptive",
+    dtype: Any = np.float32,
+) -> Params:
+    """Level i has base * multipliers[i] channels, `blocks` residual blocks on the way down, and one more on the way up.
+
+    Attention follows every block of the levels named, and the first of the two in the middle. `mode` says how a block is told the
+    embedding: "adaptive", by scale and shift, or "add", by a shift. The label table has one entry more than classes, "no label".
+    Weights are N(0, 1 / fan-in); what ends a block, an attention and the network starts at zero, so that an untrained network
+    answers 0. Source: N5 [DDPM app. B].
+    """
+    _check(channels, base, multipliers, blocks, attention, embedding, classes, mode)
+    draw = Draw(seed, embedding, mode, dtype)
+    p = {"time1": draw.linear(base, embedding), "time2": draw.linear(embedding, embedding), "first": draw.conv(3, channels, base)}
+    width, saved = base, [base]
+    for i, multiplier in enumerate(multipliers):
+        for j in range(blocks):
+            p |= draw.block(f"down{i}_{j}", width, width := base * multiplier, i in attention)
+            saved.append(width)
+        if i + 1 < len(multipliers):
+            p[f"half{i}"] = draw.conv(3, width, width)
+            saved.append(width)
+    for j in range(2):
+        p |= draw.block(f"middle{j}", width, width, attention=j == 0)
+    for i, multiplier in reversed(list(enumerate(multipliers))):
+        for j in range(blocks + 1):
+            p |= draw.block(f"up{i}_{j}", width + saved.pop(), width := base * multiplier, i in attention)
+        if i:
+            p[f"double{i}"] = draw.conv(3, width, width)
+    p |= {"norm": draw.norm(width), "last": draw.conv(3, width, channels, zero=True)}
+    if classes:
+        p["label"] = {"table": draw.normal((classes + 1, embedding), 1)}
+    return p
+
+
+class Draw:
+    """Parameters of layers, each array from a step of the generator of its own."""
+
+    def __init__(self, seed: int, embedding: int, mode: str, dtype: Any) -> None:
+        self.seed, self.embedding, self.mode, self.dtype, self.step = seed, embedding, mode, dtype, 0
+
+    def normal(self, shape: tuple[int, ...], fan_in: int, zero: bool = False) -> Array:
+        self.step += 1
+        if zero:
+            return np.zeros(shape, self.dtype)
+        return (fan_in**-0.5 * rng.normal(self.seed, 1, shape, self.step, rng.INIT)[0]).astype(self.dtype)
+
+    def linear(self, fan_in: int, fan_out: int, zero: bool = False) -> Params:
+        return {"w": self.normal((fan_in, fan_out), fan_in, zero), "b": np.zeros(fan_out, self.dtype)}
+
+    def conv(self, k: int, fan_in: int, fan_out: int, zero: bool = False) -> Params:
+        return {"w": self.normal((k, k, fan_in, fan_out), k * k * fan_in, zero), "b": np.zeros(fan_out, self.dtype)}
+
+    def norm(self, width: int) -> Params:
+        return {"scale": np.ones(width, self.dtype), "shift": np.zeros(width, self.dtype)}
+
+    def block(self, name: str, fan_in: int, fan_out: int, attention: bool) -> Params:
+        """A residual block, and the attention after it if there is one, by their names."""
+        p = {"norm1": self.norm(fan_in), "conv1": self.conv(3, fan_in, fan_out), "conv2": self.conv(3, fan_out, fan_out, zero=True)}
+        if self.mode == "adaptive":
+            p["tell"] = self.linear(self.embedding, 2 * fan_out)
+        else:
+            p |= {"tell": self.linear(self.embedding, fan_out), "norm2": self.norm(fan_out)}
+        if fan_in != fan_out:
+            p["short"] = self.conv(1, fan_in, fan_out)
+        return {name: p} | ({f"{name}_attention": self.attention(fan_out)} if attention else {})
+
+    def attention(self, width: int) -> Params:
+        projections = {name: self.linear(width, width, zero=name == "out") for name in ("q", "k", "v", "out")}
+        return {"norm": self.norm(width), "attention": projections}
+
+
+def _check(
+    channels: int, base: int, multipliers: tuple[int, ...], blocks: int, attention: tuple[int, ...], embedding: int, classes: int, mode: str
+) -> None:
+    check_choice("mode", mode, MODES)
+    if channels < 1 or embedding < 1:
+        raise ValueError(f"channels = {channels}, embedding = {embedding}; allowed: 1 or more")
+    if base < 4 or base % 2 or not multipliers or min(multipliers) < 1:
+        raise ValueError(f"base = {base}, multipliers = {multipliers}; allowed: base even and 4 or more, multipliers 1 or more")
+    if blocks < 1 or classes < 0:
+        raise ValueError(f"blocks = {blocks}, classes = {classes}; allowed: blocks 1 or more, classes 0 or more")
+    if not set(attention) <= set(range(len(multipliers))):
+        raise ValueError(f"attention = {attention}; allowed: levels, 0..{len(multipliers) - 1}")

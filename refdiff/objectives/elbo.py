@@ -1,0 +1,186 @@
+"""The evidence lower bound of a diffusion model: its terms, its three forms, and the losses trained in its place. Nats per example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..arrays import Array, Time, as_array, check_arrays, check_choice, check_number, holds, like, sum_event
+from ..process import forward, gaussian, reverse
+from ..process.reverse import Reverse
+from ..process.schedules import Schedule, check_chain
+
+Decoder = Callable[[Array, Array, Array], Array]  # (x0, mean, variance) -> log-likelihood (B,)
+
+
+def elbo_joint(states: Sequence[Array], grid: Array, schedule: Schedule, model: Reverse) -> Array:
+    r"""The bound's integrand for one chain [x_T, ..., x_0] drawn from q: the raw ratio of joints; (B,) nats.
+
+    $$\log p_\theta(x_0) \ge E_q \log \frac{p_\theta(x_{0:T})}{q(x_{1:T} | x_0)}$$
+
+    Its mean over chains is the ELBO. With exact reverse kernels every single chain gives $\log p(x_0) + \log \mathcal N(x_T; 0, I) / q(x_T)$,
+    which is log p(x_0) where nothing of the data is left at T. Source: E5 [DDPM eq. 3].
+    """
+    return reverse.trajectory_log_density(states, grid, model) - forward.trajectory_log_density(states, grid, schedule)
+
+
+def elbo_bayes(states: Sequence[Array], grid: Array, schedule: Schedule, model: Reverse) -> Array:
+    r"""The same integrand after Bayes has turned every forward step around; equals `elbo_joint` chain by chain.
+
+    $$\log \frac{p(x_T)}{q(x_T | x_0)} + \sum_{t \ge 2} \log \frac{p_\theta(x_{t-1} | x_t)}{q(x_{t-1} | x_t, x_0)} + \log p_\theta(x_0 | x_1)$$
+
+    Source: E5 [DDPM app. A].
+    """
+    grid, x0 = check_chain(states, grid, schedule.T), states[-1]
+    prior = gaussian.log_density(states[0], np.zeros_like(x0), np.ones_like(x0))
+    total = prior - gaussian.log_density(states[0], *forward.q_marginal(x0, grid[0], schedule))
+    for t, s, x_t, x_s in zip(grid[:-1], grid[1:], states[:-1], states[1:], strict=True):
+        total = total + gaussian.log_density(x_s, *model(x_t, t, s))
+        if s > 0:
+            total = total - gaussian.log_density(x_s, *forward.posterior(x_t, x0, t, s, schedule))
+    return total
+
+
+def elbo_terms(
+    x0: Array, grid: Array, schedule: Schedule, model: Reverse, noise: Sequence[Array], decoder: Decoder = gaussian.log_density
+) -> Array:
+    r"""The terms [L_T, L_{T-1}, ..., L_1, L_0] of the negative ELBO, their expectations taken at one noise each; (S+1, B) nats.
+
+    $$-\mathrm{ELBO} = L_T + \sum_{t \ge 2} E_q D(q(x_{t-1} | x_t, x_0) \| p_\theta(x_{t-1} | x_t)) - E_q \log p_\theta(x_0 | x_1)$$
+
+    noise[i], of x0's shape, makes x_t at grid[i]; averaged over noise, each term is exactly its expectation. The grid starts at T.
+    `decoder(x0, mean, variance)` is log p(x_0 | x_1), by default the reverse kernel's own density, which raises if its variance is 0.
+    Source: E5 [DDPM eq. 5].
+    """
+    grid = check_chain(noise, grid, schedule.T, "noise")
+    if grid[0] != schedule.T:
+        raise ValueError(f"grid starts at {grid[0]}; allowed: T = {schedule.T}, where L_T compares with pure noise")
+    terms = [forward.prior_kl(x0, schedule)]
+    for t, s, eps in zip(grid[:-1], grid[1:], noise, strict=True):
+        x_t = forward.q_sample(x0, t, schedule, eps)
+        mean, variance = model(x_t, t, s)
+        if s > 0:
+            terms.append(gaussian.kl_diagonal(*forward.posterior(x_t, x0, t, s, schedule), mean, variance))
+        else:
+            terms.append(-decoder(x0, mean, variance))
+    return np.stack(terms)
+
+
+def weight_mean(t: Time, s: Time, schedule: Schedule) -> Array:
+    r"""Weight that makes the squared error of the mean the divergence, when both variances are beta-tilde; shaped like t.
+
+    $$L = \frac1{2 \tilde\beta_{t|s}} \|\tilde\mu - \mu_\theta\|^2$$
+
+    Raises for s = 0, where beta-tilde is 0 and the term is L_0. Source: E6 [DDPM eq. 8].
+    """
+    _inner_step(s)
+    return 1 / (2 * forward.posterior_variance(t, s, schedule))
+
+
+def weight_eps(t: Time, s: Time, schedule: Schedule) -> Array:
+    r"""The same weight for the squared error of eps, $\mu$ being $(x_t - \beta \epsilon / \sqrt{1 - \bar\alpha_t}) / \sqrt\alpha$.
+
+    $$L = \frac{\beta_{t|s}^2}{2 \tilde\beta_{t|s}\, \alpha_{t|s} (1 - \bar\alpha_t)} \|\epsilon - \epsilon_\theta\|^2$$
+
+    Raises for s = 0, and where alpha_bar_t = 0. Source: E6 [DDPM eq. 12].
+    """
+    alpha, beta = schedule.transition(t, s)
+    if not holds(alpha > 0):
+        raise ValueError(f"t = {t!r} has alpha_bar 0, where eps does not determine the mean; allowed: t with alpha_bar > 0")
+    return weight_mean(t, s, schedule) * beta**2 / (alpha * schedule.one_minus_alpha_bar[t])
+
+
+def weight_x0(t: Time, s: Time, schedule: Schedule) -> Array:
+    r"""The same weight for the squared error of x0: half of the signal-to-noise ratio lost on the way.
+
+    $$L = \tfrac12 (\mathrm{SNR}(s) - \mathrm{SNR}(t)) \|x_0 - x_0^\theta\|^2$$
+
+    The difference is written $\bar\alpha_s \beta_{t|s} / ((1 - \bar\alpha_s)(1 - \bar\alpha_t))$, which does not cancel.
+    Raises for s = 0. Source: E6 [VDM eq. 13].
+    """
+    _inner_step(s)
+    _, beta = schedule.transition(t, s)
+    return schedule.alpha_bar[s] * beta / (2 * schedule.one_minus_alpha_bar[s] * schedule.one_minus_alpha_bar[t])
+
+
+def squared_decoder(x0: Array, mean: Array, variance: Array) -> Array:
+    r"""log p(x_0 | x_1) of a unit-variance Gaussian, the squared loss up to a constant; a `decoder`; (B,) nats.
+
+    $$\log \mathcal N(x_0; \mu, I) = -\tfrac12 \|x_0 - \mu\|^2 - \tfrac d2 \log 2\pi$$
+
+    Source: E7 [DDPM sec. 3.4].
+    """
+    return gaussian.log_density(x0, mean, np.ones_like(variance)[()])
+
+
+def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:
+    r"""log p(x_0 | x_1) of 8-bit pixels scaled to [-1, 1], the Gaussian integrated over each pixel's bin; a `decoder`; (B,) nats.
+
+    $$\log \prod_i \int_{x_{0,i} - 1/255}^{x_{0,i} + 1/255} \mathcal N(x; \mu_i, \sigma^2)\, dx$$
+
+    where the bins of -1 and 1 reach to infinity.
+
+    Source: E7 [DDPM eq. 13].
+    """
+    check_number("variance", variance, 0, open_low=True)
+    return gaussian.discretized_log_likelihood(x0, mean, np.sqrt(variance))
+
+
+def l_simple(target: Array, prediction: Array) -> Array:
+    r"""The loss of DDPM training: the unweighted squared error, summed over the event; (B,).
+
+    $$L_{simple} = \|\epsilon - \epsilon_\theta\|^2$$
+
+    Source: E8, T1 [DDPM eq. 14].
+    """
+    check_arrays(target=target, prediction=prediction)
+    return sum_event((target - prediction) ** 2)
+
+
+def hybrid(simple: Array, vlb: Array, weight: float = 0.001) -> Array:
+    r"""Loss that trains a learned variance as well: $L_{simple} + \lambda L_{vlb}$, with L_vlb the negative ELBO in nats.
+
+    In the paper L_vlb is the whole bound, or T times a term at a random t, and its gradient goes to the variance alone: the mean
+    in it is held fixed. Source: E8 [Improved DDPM eq. 16].
+    """
+    check_number("simple", simple)
+    check_number("vlb", vlb)
+    check_number("weight", weight, 0)
+    return simple + weight * vlb
+
+
+def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "eps") -> Array:
+    r"""Weight of the squared error in one kind of prediction that amounts to min(SNR, gamma) in x0; shaped like t.
+
+    $$w_{x_0} = \min(\mathrm{SNR}, \gamma), \quad w_\epsilon = \frac{\min(\mathrm{SNR}, \gamma)}{\mathrm{SNR}}, \quad w_v = \frac{\min(\mathrm{SNR}, \gamma)}{\mathrm{SNR} + 1}$$
+
+    Source: E8 [Min-SNR sec. 3.4, 4.2].
+    """
+    check_choice("kind", kind, ("x0", "eps", "v"))
+    check_number("gamma", gamma, 0, open_low=True)
+    log_snr = schedule.log_snr[schedule.time(t)]
+    if kind == "x0":
+        return np.minimum(np.exp(log_snr), gamma)
+    if kind == "eps":
+        return np.minimum(1, gamma * np.exp(-log_snr))
+    return np.minimum(schedule.alpha_bar[t], gamma * schedule.one_minus_alpha_bar[t])
+
+
+def bits_per_dim(nats: Array, dimensions: int) -> Array:
+    r"""Nats per example to bits per dimension, $nats / (d \log 2)$. Source: E8 [DDPM sec. 4.3]."""
+    check_number("nats", nats)
+    check_number("dimensions", dimensions, 1)
+    return nats / (dimensions * np.log(2))
+
+
+def weighted(loss: Array, weight: Array) -> Array:
+    """A loss (B,) times a weight () or (B,), in the loss's precision."""
+    check_number("loss", loss)
+    check_number("weight", weight)
+    return like(weight, loss, "weight") * loss
+
+
+def _inner_step(s: Time) -> None:
+    if not holds(as_array(s) > 0):
+        raise ValueError(f"s = {s!r}; allowed: s > 0, since beta-tilde is 0 at s = 0 and that term is L_0")

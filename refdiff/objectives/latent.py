@@ -1,0 +1,90 @@
+"""Latent-variable models before diffusion: the marginal likelihood, its bound, and the linear VAE where every term is closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array, check_number
+from ..process import gaussian
+
+
+def log_mean_exp(values: Array) -> Array:
+    r"""$\log \frac1K \sum_k e^{v_k}$ over the first axis, without overflow; (K, B) -> (B,). Source: E2 [IWAE eq. 8]."""
+    peak = values.max(axis=0)
+    return peak + np.log(np.exp(values - peak).mean(axis=0))
+
+
+def marginal_likelihood(log_likelihood: Array) -> Array:
+    r"""Monte Carlo estimate of log p(x) from log p(x | z_k), z_k drawn from the prior; (K, B) -> (B,) nats.
+
+    $$p(x) = E_{p(z)} p(x | z) \approx \frac1K \sum_k p(x | z_k)$$
+
+    Source: E2 [VAE sec. 2.1].
+    """
+    return log_mean_exp(log_likelihood)
+
+
+def importance_weighted(log_joint: Array, log_q: Array) -> Array:
+    r"""Estimate of log p(x) from log p(x, z_k) and log q(z_k | x), z_k drawn from q; (K, B) -> (B,) nats.
+
+    $$\log p(x) \ge E \log \frac1K \sum_k \frac{p(x, z_k)}{q(z_k | x)}$$
+
+    K = 1 is the ELBO's integrand; with the exact posterior as q every single weight is p(x). Source: E2 [IWAE eq. 8].
+    """
+    return log_mean_exp(log_joint - log_q)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearGaussian:
+    r"""z ~ N(0, I) of k dimensions, x | z ~ N(W z + b, noise I) of d; weights W (d, k), bias b (d,), noise a variance.
+
+    Source: E3, E4 [PPCA], [PRML eq. 12.33].
+    """
+
+    weights: Array
+    bias: Array
+    noise: float
+
+    def __post_init__(self) -> None:
+        check_number("noise", self.noise, 0, open_low=True)
+
+    def log_likelihood(self, x: Array, z: Array) -> Array:
+        r"""$\log p(x | z)$; x (B, d), z (B, k) -> (B,) nats. Source: E3, E4 [PRML eq. 12.32]."""
+        return gaussian.log_density(x, z @ self.weights.T + self.bias, np.asarray(self.noise)[()])
+
+    def log_marginal(self, x: Array) -> Array:
+        r"""$\log p(x) = \log \mathcal N(x; b, W W^T + noise\, I)$; (B, d) -> (B,) nats. Source: E3 [PRML eq. 12.35, 12.36]."""
+        covariance = self.weights @ self.weights.T + self.noise * np.asarray(np.eye(len(self.bias)), like=self.weights)
+        return gaussian.log_density_full(x, self.bias, covariance)
+
+    def posterior(self, x: Array) -> tuple[Array, Array]:
+        r"""Means (B, k) and the common covariance (k, k) of z given x.
+
+        $$p(z | x) = \mathcal N(C W^T (x - b) / noise, C), \qquad C = (I + W^T W / noise)^{-1}$$
+
+        Source: E3 [PRML eq. 12.42].
+        """
+        covariance = np.linalg.inv(
+            np.asarray(np.eye(self.weights.shape[1]), like=self.weights) + self.weights.T @ self.weights / self.noise
+        )
+        return (x - self.bias) @ self.weights @ covariance / self.noise, covariance
+
+    def elbo(self, x: Array, mean: Array, covariance: Array) -> Array:
+        r"""The bound for q(z | x) = N(mean, covariance), mean (B, k), covariance (k, k); (B,) nats.
+
+        $$\mathrm{ELBO} = E_q \log p(x | z) - D(q(z | x) \| p(z)) = \log p(x) - D(q(z | x) \| p(z | x))$$
+
+        The spread of z costs $E \|W (z - mean)\|^2 / (2\, noise) = \mathrm{tr}(W C W^T) / (2\, noise)$ in the first term, with C the
+        covariance of q. Source: E3, E4 [VAE eq. 3].
+        """
+        spread = np.trace(self.weights @ covariance @ self.weights.T) / (2 * self.noise)
+        prior = np.zeros(len(covariance), like=covariance), np.asarray(np.eye(len(covariance)), like=covariance)
+        divergence = np.stack([gaussian.kl_full(m, covariance, *prior) for m in mean])
+        return self.log_likelihood(x, mean) - spread - divergence
+
+    def gap(self, x: Array, mean: Array, covariance: Array) -> Array:
+        r"""What the bound misses, $D(q(z | x) \| p(z | x)) = \log p(x) - \mathrm{ELBO}$; (B,) nats. Source: E3 [VAE eq. 1]."""
+        means, exact = self.posterior(x)
+        return np.stack([gaussian.kl_full(m, covariance, e, exact) for m, e in zip(mean, means, strict=True)])

@@ -1,0 +1,5 @@
+"""The forward process: noise schedules, q(x_t | x_0), the posterior, reverse kernels, and what a network may predict."""
+
+from . import forward, gaussian, predict, reverse, schedules, tables
+
+__all__ = ["forward", "gaussian", "predict", "reverse", "schedules", "tables"]

@@ -1,0 +1,153 @@
+"""The forward process: how data is noised, and what is known about an earlier state once x_t and x_0 are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..arrays import Array, Time, check_arrays, holds, like
+from . import gaussian
+from .schedules import Schedule, check_chain
+
+
+def q_step(x_s: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Array]:
+    r"""Mean and variance of x_t given an earlier x_s, s < t; for s = t - 1 the definition of the process.
+
+    $$q(x_t | x_s) = \mathcal N(\sqrt{\alpha_{t|s}}\, x_s, (1 - \alpha_{t|s}) I), \qquad \alpha_{t|s} = \bar\alpha_t / \bar\alpha_s$$
+
+    x_s (B, ...); t, s () or (B,). Source: F1, F2 [DDPM eq. 2].
+    """
+    check_arrays(x_s=x_s)
+    alpha, beta = schedule.transition(t, s)
+    return like(np.sqrt(alpha), x_s) * x_s, like(beta, x_s)
+
+
+def q_step_sample(x_s: Array, t: Time, s: Time, schedule: Schedule, noise: Array) -> Array:
+    r"""A draw of x_t given an earlier x_s; noise ~ N(0, I), of x_s's shape.
+
+    $$x_t = \sqrt{\alpha_{t|s}}\, x_s + \sqrt{1 - \alpha_{t|s}}\, \epsilon$$
+
+    Source: F1, F2 [DDPM eq. 2].
+    """
+    check_arrays(x_s=x_s, noise=noise)
+    alpha, beta = schedule.transition(t, s)
+    return like(np.sqrt(alpha), x_s) * x_s + like(np.sqrt(beta), x_s) * noise
+
+
+def q_marginal(x0: Array, t: Time, schedule: Schedule) -> tuple[Array, Array]:
+    r"""Mean and variance of x_t given the data.
+
+    $$q(x_t | x_0) = \mathcal N(\sqrt{\bar\alpha_t}\, x_0, (1 - \bar\alpha_t) I)$$
+
+    x0 (B, ...); t () or (B,), 0..T. Source: F3 [DDPM eq. 4].
+    """
+    check_arrays(x0=x0)
+    signal, _ = schedule.signal_sigma(t)
+    return like(signal, x0) * x0, like(schedule.one_minus_alpha_bar[t], x0)
+
+
+def q_sample(x0: Array, t: Time, schedule: Schedule, noise: Array) -> Array:
+    r"""A draw of x_t given the data, in one step; noise ~ N(0, I), of x0's shape.
+
+    $$x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon$$
+
+    x0 (B, ...); t () or (B,), 0..T; t = 0 gives x0 back. Source: F3 [DDPM eq. 4].
+    """
+    check_arrays(x0=x0, noise=noise)
+    signal, sigma = schedule.signal_sigma(t)
+    return like(signal, x0) * x0 + like(sigma, x0) * noise
+
+
+def posterior(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Array]:
+    r"""Mean and variance of an earlier x_s given x_t and the data, for any s < t.
+
+    $$q(x_s | x_t, x_0) = \mathcal N\Bigl(
+      \frac{\sqrt{\bar\alpha_s}\, \beta_{t|s}}{1 - \bar\alpha_t} x_0 + \frac{\sqrt{\alpha_{t|s}}\, (1 - \bar\alpha_s)}{1 - \bar\alpha_t} x_t,\;
+      \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} \beta_{t|s} I\Bigr)$$
+
+    At s = 0 the mean is x0 and the variance 0. Source: R2 [DDPM eq. 6, 7].
+    """
+    check_arrays(x_t=x_t, x0=x0)
+    alpha, beta = schedule.transition(t, s)
+    weight_x0 = schedule.signal[s] * beta / schedule.one_minus_alpha_bar[t]
+    weight_xt = np.sqrt(alpha) * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
+    mean = like(weight_x0, x0) * x0 + like(weight_xt, x_t) * x_t
+    return mean, like(posterior_variance(t, s, schedule), x_t)
+
+
+def posterior_variance(t: Time, s: Time, schedule: Schedule) -> Array:
+    r"""Variance of x_s given x_t and the data; float64, shaped like t.
+
+    $$\tilde\beta_{t|s} = \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} \beta_{t|s}$$
+
+    Source: R2 [DDPM eq. 7].
+    """
+    _, beta = schedule.transition(t, s)
+    return schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t] * beta
+
+
+def posterior_by_bayes(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Array]:
+    r"""The posterior as the product it is, up to a constant; equals `posterior`.
+
+    $$q(x_s | x_t, x_0) = \frac{q(x_t | x_s)\, q(x_s | x_0)}{q(x_t | x_0)}$$
+
+    Read in $x_s$, the first factor is $\mathcal N(x_s; x_t / \sqrt{\alpha_{t|s}}, \beta_{t|s} / \alpha_{t|s})$, and the denominator
+    a constant. Raises where alpha_bar_t = 0: x_t then says nothing of x_s. Source: R1 [DDPM eq. 6], [DDIM eq. 8].
+    """
+    check_arrays(x_t=x_t, x0=x0)
+    alpha, beta = schedule.transition(t, s)
+    if not holds(alpha > 0):
+        raise ValueError(f"t = {t!r} has alpha_bar 0, where x_t / sqrt(alpha) is undefined; allowed: t with alpha_bar > 0")
+    prior_mean, prior_variance = q_marginal(x0, s, schedule)
+    return gaussian.product(x_t / like(np.sqrt(alpha), x_t), like(beta / alpha, x_t), prior_mean, prior_variance)
+
+
+def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array]) -> list[Array]:
+    r"""A draw of the whole chain at the times of a grid, in the grid's order: [x_T, ..., x_0].
+
+    $$q(x_{1:T} | x_0) = \prod_{t=1}^T q(x_t | x_{t-1})$$
+
+    grid decreases strictly to 0; noise[i] ~ N(0, I), of x0's shape, makes the state at grid[i]. Source: F4 [DDPM eq. 2].
+    """
+    grid = check_chain(noise, grid, schedule.T, "noise")
+    states = [x0]
+    for i in range(len(grid) - 2, -1, -1):
+        states.append(q_step_sample(states[-1], grid[i], grid[i + 1], schedule, noise[i]))
+    return states[::-1]
+
+
+def trajectory_log_density(states: Sequence[Array], grid: Array, schedule: Schedule) -> Array:
+    r"""Log-density of a chain [x_T, ..., x_0] given its x_0, factorized forwards; (B,) nats.
+
+    $$\log q(x_{1:T} | x_0) = \sum_{t=1}^T \log q(x_t | x_{t-1})$$
+
+    Source: F4 [DDPM eq. 2].
+    """
+    grid = check_chain(states, grid, schedule.T)
+    pairs = zip(grid[:-1], grid[1:], states[:-1], states[1:], strict=True)
+    return np.sum(np.stack([gaussian.log_density(x_t, *q_step(x_s, t, s, schedule)) for t, s, x_t, x_s in pairs]), axis=0)
+
+
+def trajectory_log_density_reversed(states: Sequence[Array], grid: Array, schedule: Schedule) -> Array:
+    r"""The same log-density factorized backwards, by posteriors; equals `trajectory_log_density`.
+
+    $$\log q(x_{1:T} | x_0) = \log q(x_T | x_0) + \sum_{t=2}^T \log q(x_{t-1} | x_t, x_0)$$
+
+    Source: F4 [DDIM eq. 6].
+    """
+    grid, x0 = check_chain(states, grid, schedule.T), states[-1]
+    pairs = zip(grid[:-2], grid[1:-1], states[:-2], states[1:-1], strict=True)
+    start = gaussian.log_density(states[0], *q_marginal(x0, grid[0], schedule))
+    return start + sum(gaussian.log_density(x_s, *posterior(x_t, x0, t, s, schedule)) for t, s, x_t, x_s in pairs)
+
+
+def prior_kl(x0: Array, schedule: Schedule) -> Array:
+    r"""What noising leaves over at T: the divergence from pure noise; (B,) nats. It is the ELBO's L_T.
+
+    $$L_T = D(q(x_T | x_0) \| \mathcal N(0, I))$$
+
+    Source: F6, E5 [DDPM eq. 5].
+    """
+    mean, variance = q_marginal(x0, schedule.T, schedule)
+    return gaussian.kl_diagonal(mean, variance, np.zeros_like(mean), np.ones_like(variance)[()])

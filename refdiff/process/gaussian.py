@@ -1,0 +1,202 @@
+"""Gaussians: density, entropy, divergence, product, quotient, and the likelihood of a pixel. All in nats, summed over the event."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from ..arrays import Array, check_arrays, check_integer, check_number, event_size, holds, sum_event
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+def log_density(x: Array, mean: Array, variance: Array) -> Array:
+    r"""Log-density of a Gaussian with independent coordinates; x (B, ...), mean and variance broadcast to it; (B,) nats.
+
+    $$\log \mathcal N(x; \mu, \sigma^2) = -\tfrac12 \sum_i \Bigl(\frac{(x_i - \mu_i)^2}{\sigma_i^2} + \log 2\pi\sigma_i^2\Bigr)$$
+
+    Raises where a variance is not positive. Source: F1 [DDPM eq. 2].
+    """
+    _check_broadcast("x", x, mean=mean, variance=variance)
+    _check_variances(variance=variance)
+    return -sum_event((x - mean) ** 2 / variance + (np.log(variance) + LOG_2PI)) / 2
+
+
+def score(x: Array, mean: Array, variance: Array) -> Array:
+    r"""Gradient of the log-density in x, which points to the mean; shaped like x.
+
+    $$\nabla_x \log \mathcal N(x; \mu, \sigma^2) = -\frac{x - \mu}{\sigma^2} = -\frac\epsilon\sigma \quad \text{for } x = \mu + \sigma \epsilon$$
+
+    Source: C1 [PRML eq. 2.43].
+    """
+    _check_broadcast("x", x, mean=mean, variance=variance)
+    _check_variances(variance=variance)
+    return -(x - mean) / variance
+
+
+def log_density_full(x: Array, mean: Array, covariance: Array) -> Array:
+    r"""Log-density of a Gaussian with any covariance; x (B, d), mean (d,) or (B, d), covariance (d, d); (B,) nats.
+
+    $$\log \mathcal N(x; \mu, \Sigma) = -\tfrac12 (x - \mu)^T \Sigma^{-1} (x - \mu) - \tfrac12 \log\det 2\pi\Sigma$$
+
+    Raises where the covariance is not positive definite. Source: E1 [PRML eq. 2.43].
+    """
+    _check_broadcast("x", x, mean=mean)
+    root = _cholesky("covariance", covariance)
+    whitened = np.linalg.solve(root, (x - mean).T)
+    return -((whitened**2).sum(axis=0) / 2 + np.log(np.diag(root)).sum() + x.shape[1] * LOG_2PI / 2)
+
+
+def entropy(x: Array, variance: Array) -> Array:
+    r"""Entropy of a Gaussian over arrays like x (B, ...), whose values do not matter; (B,) nats.
+
+    $$H = \tfrac12 \sum_i \log 2\pi e \sigma_i^2$$
+
+    Source: E1 [PRML eq. B.41].
+    """
+    _check_variances(variance=variance)
+    return sum_event(np.broadcast_to(np.log(variance) + (LOG_2PI + 1), x.shape)) / 2
+
+
+def kl_isotropic(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> Array:
+    r"""Divergence between Gaussians of one variance each, variances () or (B,); (B,) nats.
+
+    $$D(\mathcal N(\mu_1, \sigma_1^2 I) \| \mathcal N(\mu_2, \sigma_2^2 I))
+      = \frac d2 \Bigl(\frac{\sigma_1^2}{\sigma_2^2} - 1 - \log\frac{\sigma_1^2}{\sigma_2^2}\Bigr) + \frac{\|\mu_1 - \mu_2\|^2}{2\sigma_2^2}$$
+
+    Source: E1 [PRML ex. 2.13].
+    """
+    _check_broadcast("mean1", mean1, mean2=mean2)
+    _check_variances(variance1=variance1, variance2=variance2)
+    for name, variance in (("variance1", variance1), ("variance2", variance2)):
+        if np.ndim(variance) > 1:
+            raise ValueError(f"{name} has shape {np.shape(variance)}; allowed: () or (B,), one variance for all coordinates")
+    spread = event_size(mean1) * _excess(variance1 / variance2, (variance1 - variance2) / variance2)
+    return spread / 2 + sum_event((mean1 - mean2) ** 2) / (2 * variance2)
+
+
+def kl_diagonal(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> Array:
+    r"""Divergence between Gaussians with independent coordinates; all four (B, ...) or broadcastable to mean1; (B,) nats.
+
+    $$D = \tfrac12 \sum_i \Bigl(\frac{\sigma_{1i}^2}{\sigma_{2i}^2} - 1 - \log\frac{\sigma_{1i}^2}{\sigma_{2i}^2}
+      + \frac{(\mu_{1i} - \mu_{2i})^2}{\sigma_{2i}^2}\Bigr)$$
+
+    Source: E1 [PRML ex. 2.13].
+    """
+    _check_broadcast("mean1", mean1, mean2=mean2, variance1=variance1, variance2=variance2)
+    _check_variances(variance1=variance1, variance2=variance2)
+    spread = _excess(variance1 / variance2, (variance1 - variance2) / variance2)
+    return sum_event(spread + (mean1 - mean2) ** 2 / variance2) / 2
+
+
+def kl_full(mean1: Array, covariance1: Array, mean2: Array, covariance2: Array) -> Array:
+    r"""Divergence between Gaussians with any covariance; means (d,), covariances (d, d); one number in nats.
+
+    $$D = \tfrac12 \sum_i (\delta_i - \log(1 + \delta_i)) + \tfrac12 (\mu_1 - \mu_2)^T \Sigma_2^{-1} (\mu_1 - \mu_2)$$
+
+    with $\delta_i$ the eigenvalues of $L^{-1} (\Sigma_1 - \Sigma_2) L^{-T}$ and $\Sigma_2 = L L^T$: the usual trace, dimension and
+    log-determinant, without their cancellation. Source: E1 [PRML ex. 2.13].
+    """
+    _check_broadcast("mean1", mean1, mean2=mean2)
+    _cholesky("covariance1", covariance1)
+    root = _cholesky("covariance2", covariance2)
+    ratio, delta = (np.linalg.eigvalsh(_whiten(root, matrix)) for matrix in (covariance1, covariance1 - covariance2))
+    return (_excess(ratio, delta).sum() + (np.linalg.solve(root, mean1 - mean2) ** 2).sum()) / 2
+
+
+def product(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> tuple[Array, Array]:
+    r"""Mean and variance of the normalized product of two Gaussian densities in the same variable; one variance may be 0.
+
+    $$\mathcal N(x; \mu_1, v_1)\, \mathcal N(x; \mu_2, v_2) \propto \mathcal N\Bigl(x; \frac{v_2 \mu_1 + v_1 \mu_2}{v_1 + v_2}, \frac{v_1 v_2}{v_1 + v_2}\Bigr)$$
+
+    Raises unless the variances are at least 0 and not both 0. Source: R1 [PRML eq. 2.116].
+    """
+    check_number("mean1", mean1)
+    check_number("mean2", mean2)
+    check_number("variance1", variance1, 0)
+    check_number("variance2", variance2, 0)
+    total = variance1 + variance2
+    check_number("variance1 + variance2", total, 0, open_low=True)
+    share1, share2 = variance2 / total, variance1 / total
+    return share1 * mean1 + share2 * mean2, share2 * variance2
+
+
+def quotient(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> tuple[Array, Array]:
+    r"""Mean and variance of the normalized quotient of two Gaussian densities, the second one wider.
+
+    $$\frac{\mathcal N(x; \mu_1, v_1)}{\mathcal N(x; \mu_2, v_2)} \propto \mathcal N\Bigl(x; \frac{v_2 \mu_1 - v_1 \mu_2}{v_2 - v_1}, \frac{v_1 v_2}{v_2 - v_1}\Bigr)$$
+
+    Raises unless variance2 > variance1. Undoes `product`. Source: R1 [PRML eq. 2.116].
+    """
+    check_number("mean1", mean1)
+    check_number("mean2", mean2)
+    check_number("variance2 - variance1", variance2 - variance1, 0, open_low=True)
+    share = variance1 / (variance2 - variance1)
+    return mean1 + share * (mean1 - mean2), share * variance2
+
+
+def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 256) -> Array:
+    r"""Log-probability that a Gaussian gives to pixels on the levels -1, ..., 1; x (B, ...); (B,) nats.
+
+    $$\log \prod_i \Bigl[\Phi\Bigl(\frac{x_i + h - \mu_i}{\sigma}\Bigr) - \Phi\Bigl(\frac{x_i - h - \mu_i}{\sigma}\Bigr)\Bigr], \quad h = \frac1{levels - 1}$$
+
+    where the first and the last bin reach to infinity, so that the probabilities of all levels sum to 1. Bins right of the
+    mean are mirrored to its left, where the normal CDF keeps its relative precision. Source: E7 [DDPM eq. 13].
+    """
+    _check_broadcast("x", x, mean=mean, std=std)
+    check_number("x", x, -1, 1)
+    check_number("std", std, 0, open_low=True)
+    check_integer("levels", levels, 2, 2**16)
+    half = 1 / (levels - 1)
+    offset = x.astype(np.float64) - mean
+    upper = np.where(x > 1 - half, np.inf, (offset + half) / std)
+    lower = np.where(x < -1 + half, -np.inf, (offset - half) / std)
+    right = upper + lower > 0
+    upper, lower = np.where(right, -lower, upper), np.where(right, -upper, lower)
+    log_upper, log_lower = log_ndtr(upper), log_ndtr(lower)
+    return sum_event(log_upper + np.log(-np.expm1(log_lower - log_upper))).astype(x.dtype)
+
+
+def _excess(ratio: Array, delta: Array) -> Array:
+    r"""$r - 1 - \log r = e^d - 1 - d$ with d = log r, from r and delta = r - 1: never negative, 0 only at r = 1.
+
+    The logarithm is taken of whichever of the two is accurate. For small d the difference cancels, so |d| < 0.1 sums the
+    Taylor series $d^2/2! + d^3/3! + \ldots$ up to $d^{12}/12!$.
+    """
+    near = abs(delta) < 0.5
+    d = np.where(near, np.log1p(np.where(near, delta, 0)), np.log(ratio))
+    series = np.zeros_like(d)
+    for k in range(12, 1, -1):
+        series = (series + 1) * d / k
+    return np.where(abs(d) < 0.1, series * d, delta - d)[()]
+
+
+def _whiten(root: Array, matrix: Array) -> Array:
+    return np.linalg.solve(root, np.linalg.solve(root, matrix).T)
+
+
+def _check_broadcast(like: str, x: Array, **named: Array) -> None:
+    """Raise unless x is a finite array, and all others are finite and broadcast to it."""
+    check_arrays(**{like: x})
+    for name, value in named.items():
+        check_number(name, value)
+        shape = np.shape(value)
+        if len(shape) > x.ndim or any(n not in (1, m) for n, m in zip(shape[::-1], x.shape[::-1], strict=False)):
+            raise ValueError(f"{name} has shape {shape}; allowed: one that broadcasts to {x.shape}, the shape of {like}")
+
+
+def _check_variances(**named: Array) -> None:
+    for name, variance in named.items():
+        check_number(name, variance, 0, open_low=True)
+
+
+def _cholesky(name: str, covariance: Array) -> Array:
+    try:
+        if not holds(abs(covariance - covariance.T) <= 1e-6 * abs(covariance).max()):
+            raise np.linalg.LinAlgError  # which numpy, reading one triangle only, would not see
+        root = np.linalg.cholesky(covariance)
+        if not holds(np.isfinite(root)):
+            raise np.linalg.LinAlgError  # which a device does not raise by itself
+        return root
+    except np.linalg.LinAlgError:
+        raise ValueError(f"{name} = {covariance!r}; allowed: symmetric positive definite") from None

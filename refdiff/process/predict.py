@@ -1,0 +1,146 @@
+r"""What a network may predict, and how to read one prediction as another.
+
+Every prediction is a row $f = a\, x_0 + b\, \epsilon$, and so is the noised state, $x_t = signal\, x_0 + \sigma\, \epsilon$. Together they are
+one 2x2 linear system, solved once:
+
+$$x_0 = \frac{b\, x_t - \sigma f}{D}, \qquad \epsilon = \frac{signal\, f - a\, x_t}{D}, \qquad D = signal\, b - \sigma\, a$$
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..arrays import Array, GaussianPath, Time, check_arrays, check_choice, check_number, everywhere, holds, like
+
+KINDS = ("x0", "eps", "v", "score", "velocity")
+
+
+def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
+    r"""The coefficients (a, b) that make a prediction out of data and noise, $f = a\, x_0 + b\, \epsilon$.
+
+    | kind | a | b |
+    |---|---|---|
+    | x0 | 1 | 0 |
+    | eps | 0 | 1 |
+    | v | -sigma | signal |
+    | score | 0 | -1 / sigma |
+    | velocity | signal' | sigma' |
+
+    A prime is a derivative in time; for a `Schedule` (signal', sigma') is (1, -1), that of its straight flow path (M5).
+    Raises for the score where sigma = 0.
+    Source: R6 [Salimans & Ho app. D], [JiT].
+    """
+    check_choice("kind", kind, KINDS)
+    signal, sigma = path.signal_sigma(t)
+    zero, one = np.zeros_like(signal), np.ones_like(signal)
+    if kind == "velocity":
+        return path.rates(t)
+    if kind == "score":
+        _nonzero(sigma, "the score at t = {!r}, where sigma is 0, does not exist", t)
+        return zero, -1 / sigma
+    return {"x0": (one, zero), "eps": (zero, one), "v": (-sigma, signal)}[kind]
+
+
+def target(kind: str, x0: Array, noise: Array, t: Time, path: GaussianPath) -> Array:
+    r"""What a perfect network of this kind would answer for this x0 and this noise, $a\, x_0 + b\, \epsilon$. Source: R6, T1."""
+    check_arrays(x0=x0, noise=noise)
+    a, b = row(kind, t, path)
+    return like(a, x0) * x0 + like(b, x0) * noise
+
+
+def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
+    r"""The data that a prediction implies, $x_0 = (b\, x_t - \sigma f) / D$.
+
+    Raises where it is not determined: an eps-prediction where signal = 0. Source: R6 [DDPM eq. 15].
+    """
+    check_arrays(x_t=x_t, prediction=prediction)
+    signal, sigma = path.signal_sigma(t)
+    if kind == "x0":
+        return prediction
+    a, b = row(kind, t, path)
+    D = _determinant(signal * b - sigma * a, "x0", kind, t)
+    return like(b / D, x_t) * x_t - like(sigma / D, x_t) * prediction
+
+
+def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
+    r"""The noise that a prediction implies, $\epsilon = (signal\, f - a\, x_t) / D$.
+
+    Raises where it is not determined: an x0-prediction where sigma = 0. Source: R6 [VDM eq. 29].
+    """
+    check_arrays(x_t=x_t, prediction=prediction)
+    signal, sigma = path.signal_sigma(t)
+    if kind == "eps":
+        return prediction
+    a, b = row(kind, t, path)
+    if everywhere(a == 0):  # a multiple of eps, which needs no x_t, even where signal = 0
+        return prediction / like(b, x_t)
+    D = _determinant(signal * b - sigma * a, "eps", kind, t)
+    return like(signal / D, x_t) * prediction - like(a / D, x_t) * x_t
+
+
+def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: str, to: str) -> Array:
+    r"""A prediction of one kind read as another: solve for x0 and eps, then mix them by the other kind's row.
+
+    $$f_{to} = a_{to}\, x_0 + b_{to}\, \epsilon = \frac{a_{to}\, b - a\, b_{to}}{D} x_t + \frac{signal\, b_{to} - \sigma\, a_{to}}{D} f$$
+
+    Raises where the source does not determine the result. Source: R6 [Salimans & Ho app. D].
+    """
+    check_arrays(x_t=x_t, prediction=prediction)
+    (a, b), (a_to, b_to) = row(source, t, path), row(to, t, path)
+    if source == to:
+        return prediction
+    if everywhere(a == 0) and everywhere(a_to == 0):  # multiples of eps
+        return prediction * like(b_to / b, x_t)
+    signal, sigma = path.signal_sigma(t)
+    D = _determinant(signal * b - sigma * a, to, source, t)
+    return like((a_to * b - a * b_to) / D, x_t) * x_t + like((signal * b_to - sigma * a_to) / D, x_t) * prediction
+
+
+def clip_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps", limit: float = 1.0) -> Array:
+    r"""The prediction of the same kind that implies the nearest x0 within -limit..limit: x0 is clipped, and all else follows it.
+
+    $$x_0' = \min(\max(x_0, -limit), limit), \qquad \epsilon' = (x_t - signal\, x_0') / \sigma$$
+
+    A sampler that clips x0 but keeps the eps of before mixes two predictions that x_t does not agree with. The paper scales
+    images to [-1, 1] and does not speak of clipping, which is in its code. Source: R6 [DDPM sec. 3.3].
+    """
+    check_number("limit", limit, 0, open_low=True)
+    clipped = np.clip(to_x0(prediction, x_t, t, path, kind), -limit, limit)
+    return convert(clipped, x_t, t, path, "x0", kind)
+
+
+def tweedie_mean(x_t: Array, score: Array, t: Time, path: GaussianPath) -> Array:
+    r"""The mean of the data given x_t, from the score of x_t's marginal density.
+
+    $$E[x_0 | x_t] = \frac{x_t + \sigma^2 \nabla \log p_t(x_t)}{signal}$$
+
+    Raises where signal = 0. Source: C2 [Efron 2011].
+    """
+    check_arrays(x_t=x_t, score=score)
+    signal, sigma = path.signal_sigma(t)
+    _nonzero(signal, "Tweedie's formula at t = {!r}, where signal is 0, is undefined", t)
+    return (x_t + like(sigma**2, x_t) * score) / like(signal, x_t)
+
+
+def tweedie_covariance(hessian: Array, t: Time, path: GaussianPath) -> Array:
+    r"""The covariance of the data given x_t, from the Hessian (B, d, d) of the log of x_t's marginal density.
+
+    $$\mathrm{Cov}[x_0 | x_t] = \frac{\sigma^2}{signal^2} (I + \sigma^2 \nabla^2 \log p_t(x_t))$$
+
+    Raises where signal = 0. Source: C2 [Efron 2011].
+    """
+    check_arrays(hessian=hessian)
+    signal, sigma = path.signal_sigma(t)
+    _nonzero(signal, "Tweedie's formula at t = {!r}, where signal is 0, is undefined", t)
+    identity = np.asarray(np.eye(hessian.shape[-1], dtype=hessian.dtype), like=hessian)
+    return like((sigma / signal) ** 2, hessian) * (identity + like(sigma**2, hessian) * hessian)
+
+
+def _determinant(D: Array, to: str, source: str, t: Time) -> Array:
+    _nonzero(D, f"{source}-prediction at t = {{!r}} does not determine {to}; allowed there: another kind, such as v", t)
+    return D
+
+
+def _nonzero(values: Array, message: str, t: Time) -> None:
+    if not holds(values != 0):
+        raise ValueError(message.format(t))

@@ -1,0 +1,105 @@
+"""Guidance: steering an unconditional model by a classifier, or by its own conditional twin. gamma = 0 ignores the label, 1 obeys it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..arrays import Array, GaussianPath, Model, Number, Time, as_array, check_arrays, check_integer, check_number, like
+
+
+def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
+    r"""Bayes for scores, the classifier's part scaled.
+
+    $$\nabla \log p_\gamma(x_t | y) = \nabla \log p(x_t) + \gamma \nabla \log p(y | x_t)$$
+
+    score, gradient (B, ...), both with respect to x_t; gamma () or (B,). Source: G1 [Song et al. eq. 14], [Dhariwal & Nichol sec. 4.3].
+    """
+    check_arrays(score=score, gradient=gradient)
+    check_number("gamma", gamma)
+    return score + like(gamma, score, "gamma") * gradient
+
+
+def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: GaussianPath) -> Array:
+    r"""The same in eps = -sigma score.
+
+    $$\epsilon_\gamma = \epsilon - \gamma \sigma_t \nabla \log p(y | x_t)$$
+
+    Source: G1 [Dhariwal & Nichol alg. 2].
+    """
+    check_arrays(eps=eps, gradient=gradient)
+    check_number("gamma", gamma)
+    _, sigma = path.signal_sigma(t)
+    return eps - like(gamma * sigma, eps) * gradient
+
+
+def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Array]], y: Array) -> Array:
+    r"""The gradient of log p(y | x_t) in x_t, from a classifier's logits (B, K) and its backward pass `vjp(dlogits)` -> (dp, dx).
+
+    $$\nabla_x \log \mathrm{softmax}(z)_y = \Bigl(\frac{\partial z}{\partial x}\Bigr)^T (e_y - \mathrm{softmax}(z))$$
+
+    y (B,) integer labels. Source: G2 [Dhariwal & Nichol sec. 4].
+    """
+    y = np.asarray(check_integer("y", as_array(y), 0, logits.shape[1] - 1), like=logits)
+    weights = np.exp(logits - logits.real.max(axis=1, keepdims=True))
+    one_hot = (np.arange(logits.shape[1], like=logits) == y[:, None]).astype(logits.dtype)
+    _, dx = vjp(one_hot - weights / weights.sum(axis=1, keepdims=True))
+    return dx
+
+
+def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> Array:
+    r"""The two answers of one network, with and without the label, extrapolated.
+
+    $$guided = (1 - \gamma)\, unconditional + \gamma\, conditional$$
+
+    True of scores, and of every prediction that is affine in the score: eps, x0, v, velocity. gamma () or (B,); 0 and 1 give
+    back the arguments bit for bit. Source: G3 [Ho & Salimans eq. 6].
+    """
+    check_arrays(unconditional=unconditional, conditional=conditional)
+    check_number("gamma", gamma)
+    scale = like(gamma, unconditional, "gamma")
+    return (1 - scale) * unconditional + scale * conditional
+
+
+def scale_from_w(w: float) -> float:
+    r"""gamma = 1 + w, for the other convention $(1 + w)\, conditional - w\, unconditional$.
+
+    w, with 0 for "plain conditional", is Ho & Salimans' own; gamma, with 1 for that, is Imagen's, GLIDE's and diffusers'.
+    Source: G3 [Ho & Salimans eq. 6], [GLIDE sec. 2.3].
+    """
+    check_number("w", w)
+    return 1 + w
+
+
+def w_from_scale(gamma: Number) -> float:
+    """w = gamma - 1. Source: G3 [Ho & Salimans eq. 6]."""
+    check_number("gamma", gamma)
+    return gamma - 1
+
+
+def drop_labels(y: Array, uniform: Array, probability: float, no_label: int) -> Array:
+    r"""Labels for classifier-free training: y where uniform >= probability, else the "no label" entry; all (B,).
+
+    Source: G3 [Ho & Salimans alg. 1].
+    """
+    check_number("probability", probability, 0, 1)
+    check_number("uniform", uniform, 0, 1)
+    if np.shape(uniform) != np.shape(y):
+        raise ValueError(f"uniform has shape {np.shape(uniform)}; allowed: {np.shape(y)}, the shape of y")
+    return np.where(uniform < probability, no_label, y)
+
+
+def guided(model: Model, y: Array, gamma: Number, no_label: int) -> Model:
+    """model(x, t, y) as a guided model(x, t): both answers from one call on a doubled batch. Source: G3 [Ho & Salimans alg. 2]."""
+    y = as_array(y)
+
+    def guided_model(x: Array, t: Time) -> Array:
+        if y.shape != x.shape[:1]:
+            raise ValueError(f"y has shape {y.shape}; allowed: {x.shape[:1]}, one label for each example of x")
+        both = np.concatenate([np.full_like(y, no_label), y])
+        times = np.concatenate([t, t]) if np.ndim(t) else t
+        unconditional, conditional = np.split(model(np.concatenate([x, x]), times, both), 2)
+        return classifier_free(unconditional, conditional, gamma)
+
+    return guided_model

@@ -1,0 +1,91 @@
+"""Steps of an ODE dx/dt = f(x, t), forwards or backwards in time: of order 1, 2 and 4, and with an error control."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+from ..arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, like
+from ..process import predict
+from ..process.tables import Schedule
+
+
+def euler_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
+    r"""One Euler step of the ODE dx/dt = f(x, t), forwards or backwards in time; order 1.
+
+    $$x_s = x_t + h f(x_t, t), \qquad h = s - t$$
+
+    Source: M1 [Hairer et al. sec. I.7].
+    """
+    return x + _h(x, t, s) * _slope(f, x, t)
+
+
+def heun_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
+    r"""One Heun step: the mean of the slopes at both ends, the far end reached by Euler; order 2.
+
+    $$x_s = x_t + \tfrac h2 (k_1 + k_2), \qquad k_1 = f(x_t, t), \quad k_2 = f(x_t + h k_1, s)$$
+
+    f is asked at s as well, so it has to exist there. Source: M1 [EDM alg. 1].
+    """
+    h = _h(x, t, s)
+    k1 = _slope(f, x, t)
+    k2 = _slope(f, x + h * k1, s)
+    return x + h * (k1 + k2) / 2
+
+
+def rk4_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
+    r"""One step of the classical Runge-Kutta method; order 4.
+
+    $$x_s = x_t + \tfrac h6 (k_1 + 2 k_2 + 2 k_3 + k_4)$$
+
+    with slopes at the start, twice at the middle, and at the end: f is asked at s as well. Source: M1 [Hairer et al. sec. II.1].
+    """
+    h, middle = _h(x, t, s), (t + s) / 2
+    k1 = _slope(f, x, t)
+    k2 = _slope(f, x + h * k1 / 2, middle)
+    k3 = _slope(f, x + h * k2 / 2, middle)
+    k4 = _slope(f, x + h * k3, s)
+    return x + h * (k1 + 2 * k2 + 2 * k3 + k4) / 6
+
+
+def solve_adaptive(f: Model, x: Array, t: float, s: float, rtol: float = 1e-6, atol: float = 1e-9, method: str = "DOP853") -> Array:
+    """The ODE dx/dt = f(x, t) from t to s with scipy's error control, all examples in one system. Source: M1 [SciPy solve_ivp]."""
+    check_arrays(x=x)
+    check_number("t", t)
+    check_number("s", s)
+    check_number("rtol", rtol, 1e-13)  # scipy raises smaller ones, with a warning
+    check_number("atol", atol, 0)
+
+    def slope(tau: float, y: Array) -> Array:
+        values = f(y.reshape(x.shape), tau)
+        check_number("f(x, t)", values)  # with a NaN, scipy would search for a step size forever
+        return np.broadcast_to(values, x.shape).ravel()
+
+    solution = solve_ivp(slope, (t, s), x.ravel(), method, rtol=rtol, atol=atol)
+    if not solution.success:
+        raise RuntimeError(f"solve_ivp stopped between t = {t} and s = {s}: {solution.message}")
+    return solution.y[:, -1].reshape(x.shape).astype(x.dtype)
+
+
+def velocity_field(model: Model, path: GaussianPath, kind: str) -> Model:
+    """A model of any kind as the right-hand side of the ODE of a flow's path, velocity(x, t). Source: R6, M1.
+
+    Raises for a `Schedule`. There the velocity is that of x_t / (signal + sigma) in the time tau of `flow.flow_time`, not dx_t / dt:
+    move the state by `flow.to_flow` and walk in tau, or use `ddim_step`.
+    """
+    if isinstance(path, Schedule):
+        raise TypeError(f"path is a Schedule, T = {path.T}; allowed: a flow's path. Move states by flow.to_flow, or use ddim_step")
+    return lambda x, t: predict.convert(model(x, t), x, t, path, kind, "velocity")
+
+
+def _slope(f: Model, x: Array, t: Time) -> Array:
+    slope = f(x, t)
+    check_arrays(**{"x": x, "f(x, t)": slope})
+    return slope
+
+
+def _h(x: Array, t: Time, s: Time) -> Array:
+    check_arrays(x=x)
+    check_number("t", t)
+    check_number("s", s)
+    return like(as_array(s) - as_array(t), x)

@@ -1,0 +1,185 @@
+"""Samplers: one step from t to s < t for each method, those of ODEs from `ode`, and one generator that drives any of them along a grid."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, Model, Number, Time, as_array, check_arrays, check_choice, check_number, event_size, everywhere, like
+from ..process import predict, reverse
+from ..process.forward import posterior, posterior_variance, q_sample
+from ..process.schedules import Schedule
+from .ode import euler_step, heun_step, rk4_step, solve_adaptive, velocity_field
+
+__all__ = [
+    "Step",
+    "ddim_inversion_step",
+    "ddim_step",
+    "ddpm_step",
+    "euler_step",
+    "heun_step",
+    "last",
+    "rk4_step",
+    "sample",
+    "shared_noise_interpolation",
+    "slerp",
+    "solve_adaptive",
+    "stepper",
+    "velocity_field",
+]
+
+Step = Callable[[Model, Array, Any, Any, Any], Array]  # (model, x_t, t, s, noise) -> x_s
+
+
+def sample(model: Model, step: Step, grid: Array, x: Array, noise: Sequence[Array] | None = None) -> Iterator[Array]:
+    """Walk a grid of times from x at grid[0], yielding every state, x first; noise[i] goes to the step from grid[i].
+
+    `step(model, x_t, t, s, noise)` is `euler_step`, `heun_step`, `rk4_step`, or a diffusion step dressed by `stepper`.
+    Progress bars, animations and recorders wrap this generator from outside. Source: S1, S2, M1 [DDPM alg. 2].
+    """
+    if noise is not None and hasattr(noise, "__len__") and len(noise) < len(grid) - 1:
+        raise ValueError(f"noise has {len(noise)} entries; allowed: one for each of the {len(grid) - 1} steps")
+    yield x
+    for i, (t, s) in enumerate(pairwise(grid)):
+        x = step(model, x, t, s, None if noise is None else noise[i])
+        yield x
+
+
+def last(states: Iterator[Array]) -> Array:
+    """The final state of `sample`."""
+    return deque(states, maxlen=1)[0]
+
+
+def stepper(formula: Callable[..., Array], schedule: Schedule, **options: Any) -> Step:
+    """A diffusion step as `sample` takes it: call the model once at (x_t, t), then apply the formula with these options."""
+
+    def step(model: Model, x_t: Array, t: Time, s: Time, noise: Array | None) -> Array:
+        return formula(model(x_t, t), x_t, t, s, schedule, noise, **options)
+
+    return step
+
+
+def ddpm_step(
+    prediction: Array,
+    x_t: Array,
+    t: Time,
+    s: Time,
+    schedule: Schedule,
+    noise: Array | None = None,
+    kind: str = "eps",
+    variance: str = "posterior",
+    mix: Array | None = None,
+) -> Array:
+    r"""Ancestral sampling: a draw from the model's reverse kernel, and its mean on the last step.
+
+    $$x_s = \mu_\theta(x_t, t) + \sqrt{\Sigma_\theta}\, z, \qquad z = 0 \text{ for } s = 0$$
+
+    prediction of the given kind, x_t, noise (B, ...); variance as in `reverse.model_variance`. noise may be None for s = 0.
+    Source: S1, R4 [DDPM alg. 2].
+    """
+    check_choice("variance", variance, reverse.VARIANCES)
+    x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
+    mean, _ = posterior(x_t, x0, t, s, schedule)
+    if everywhere(as_array(s) == 0):
+        return mean
+    noise = _needed(noise, x_t)
+    scale = np.sqrt(reverse.model_variance(x_t, t, s, schedule, variance, mix))
+    return mean + scale * like((as_array(s) > 0).astype(x_t.real.dtype), x_t) * noise
+
+
+def ddim_step(
+    prediction: Array,
+    x_t: Array,
+    t: Time,
+    s: Time,
+    schedule: Schedule,
+    noise: Array | None = None,
+    eta: float = 0.0,
+    kind: str = "eps",
+) -> Array:
+    r"""The non-Markovian step with a free amount of noise; eta = 0 is deterministic, eta = 1 is DDPM with beta-tilde.
+
+    $$x_s = \sqrt{\bar\alpha_s}\, x_0^\theta + \sqrt{1 - \bar\alpha_s - \sigma_\eta^2}\, \epsilon_\theta + \sigma_\eta z, \qquad \sigma_\eta^2 = \eta^2 \tilde\beta_{t|s}$$
+
+    The root is taken of $(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))$, in which nothing cancels.
+    Raises for eta outside [0, 1]. noise may be None for eta = 0 or s = 0. Source: S2 [DDIM eq. 12, 16].
+    """
+    check_number("eta", eta, 0, 1)
+    if np.ndim(eta):
+        raise ValueError(f"eta = {eta!r}; allowed: one number for the whole batch")
+    alpha, _ = schedule.transition(t, s)
+    share = alpha * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
+    x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
+    eps = predict.to_eps(prediction, x_t, t, schedule, kind)
+    kept = schedule.sigma[s] * np.sqrt((1 - eta) * (1 + eta) + eta**2 * share)
+    x_s = like(schedule.signal[s], x_t) * x0 + like(kept, x_t) * eps
+    if eta == 0 or everywhere(as_array(s) == 0):
+        return x_s
+    return x_s + like(eta * np.sqrt(posterior_variance(t, s, schedule)), x_t) * _needed(noise, x_t)
+
+
+def ddim_inversion_step(
+    prediction: Array, x_s: Array, s: Time, t: Time, schedule: Schedule, noise: None = None, kind: str = "eps"
+) -> Array:
+    r"""The deterministic step run towards noise, from s to t > s, with the prediction at (x_s, s).
+
+    $$x_t = \sqrt{\bar\alpha_t}\, x_0^\theta(x_s) + \sqrt{1 - \bar\alpha_t}\, \epsilon_\theta(x_s)$$
+
+    Drive it with `stepper` and a reversed grid. From s = 0 it takes a prediction other than x0. Source: S2 [DDIM sec. 4.3].
+    """
+    t, s = schedule.pair(t, s)
+    x0 = predict.to_x0(prediction, x_s, s, schedule, kind)
+    eps = predict.to_eps(prediction, x_s, s, schedule, kind)
+    return q_sample(x0, t, schedule, eps)
+
+
+def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: Number, t: Time, schedule: Schedule, noise: Array) -> Array:
+    r"""A state between two data points that were noised alike, to be sampled from t on.
+
+    $$x_t = (1 - w)\, x_t^a + w\, x_t^b = \sqrt{\bar\alpha_t} ((1 - w) x_0^a + w\, x_0^b) + \sqrt{1 - \bar\alpha_t}\, \epsilon$$
+
+    weight in [0, 1]. One noise for both keeps its variance; separate noises would shrink it. Source: S2 [DDPM sec. 4.4].
+    """
+    check_number("weight", weight, 0, 1)
+    check_arrays(x0_a=x0_a, x0_b=x0_b, noise=noise)
+    share = like(weight, x0_a, "weight")
+    return q_sample((1 - share) * x0_a + share * x0_b, t, schedule, noise)
+
+
+def slerp(a: Array, b: Array, weight: float) -> Array:
+    r"""Between two noises along the great circle, example by example; noises of equal length give one of the same.
+
+    $$\frac{\sin((1 - w)\theta)}{\sin\theta} a + \frac{\sin(w\theta)}{\sin\theta} b, \qquad \cos\theta = \frac{a \cdot b}{\|a\| \|b\|}$$
+
+    a, b (B, ...), neither zero nor opposite; parallel ones are mixed linearly. Source: S2 [DDIM eq. 67].
+    """
+    check_number("weight", weight, 0, 1)
+    check_arrays(a=a, b=b)
+    flat_a, flat_b = _direction(a, "a"), _direction(b, "b")
+    # the angle from half chords: precise near 0, where the arc cosine of a dot product is not
+    theta = 2 * np.arctan2(np.linalg.norm(flat_a - flat_b, axis=1), np.linalg.norm(flat_a + flat_b, axis=1))
+    check_number("angle between a and b", theta, 0, np.pi - 1e-6)
+    return like(_arc(1 - weight, theta), a) * a + like(_arc(weight, theta), b) * b
+
+
+def _needed(noise: Array | None, x_t: Array) -> Array:
+    if noise is None:
+        raise ValueError("noise = None; allowed: an array of x_t's shape, unless the step adds no noise")
+    check_arrays(x_t=x_t, noise=noise)
+    return noise
+
+
+def _direction(x: Array, name: str) -> Array:
+    flat = x.reshape(len(x), event_size(x))
+    norm = np.linalg.norm(flat, axis=1, keepdims=True)
+    check_number(f"length of {name}", norm, 0, open_low=True)
+    return flat / norm
+
+
+def _arc(weight: float, theta: Array) -> Array:
+    tiny = theta < 1e-8
+    return np.where(tiny, weight, np.sin(weight * theta) / np.where(tiny, 1, np.sin(theta)))

@@ -1,0 +1,66 @@
+"""Training a classifier of noised images: cross-entropy in place of the squared error, in the same loop as a denoiser's."""
+
+from __future__ import annotations
+
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..arrays import Array, Time, fetched
+from ..networks import layers
+from ..networks.classifier import classifier
+from ..tree import Params, Vjp
+from . import parallel
+from .loop import Batch, Network
+from .parallel import Reduce
+
+
+def as_network(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = layers) -> tuple[Array, Vjp]:
+    """The classifier as `training.train` calls a network; what it is to answer, y, it is not told."""
+    return classifier(p, x, t, L)
+
+
+def value_and_grad(
+    net: Network, params: Params, batch: Batch, L: ModuleType, workers: int | None = 1, all_reduce: Reduce = parallel.total
+) -> tuple[float, Params]:
+    r"""The batch's summed cross-entropy in nats and its gradient: to a classifier what `training.value_and_grad` is to a denoiser.
+
+    $$L = -\sum_B \log p_\theta(y | x_t)$$
+
+    Source: G2 [Dhariwal & Nichol sec. 4].
+    """
+
+    def of_slice(part: Batch) -> tuple[float, Params]:
+        logits, vjp = net(params, part.x, part.clock, None, L)
+        loss, loss_vjp = L.cross_entropy(logits, part.y)
+        grads, _ = vjp(loss_vjp(np.ones_like(loss)))
+        return float(fetched(loss.sum())), grads
+
+    return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
+
+
+def with_cross_entropy(L: ModuleType) -> Any:
+    """The op set with this loss in place of the squared error: `training.train(..., net=as_network, L=with_cross_entropy(L))` trains a classifier."""
+    return SimpleNamespace(**vars(L) | {"value_and_grad": value_and_grad})
+
+
+class CleanPath:
+    """The path that adds no noise, for a classifier of data as it is: every time is 0."""
+
+    def signal_sigma(self, t: Time) -> tuple[Array, Array]:
+        """(1, 0): x_t = x0."""
+        return np.ones(np.shape(t)), np.zeros(np.shape(t))
+
+    def rates(self, t: Time) -> tuple[Array, Array]:
+        """(0, 0): nothing changes."""
+        return np.zeros(np.shape(t)), np.zeros(np.shape(t))
+
+    def draw_time(self, uniform: Array) -> Array:
+        """0, whatever the uniform numbers."""
+        return np.zeros(np.shape(uniform))
+
+    def clock(self, t: Time) -> Array:
+        """0, as networks see clean data."""
+        return np.zeros(np.shape(t))

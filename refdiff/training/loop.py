@@ -1,0 +1,195 @@
+"""One training loop for every model, objective and backend: the step number alone decides what a step does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import rng, tree
+from ..arrays import Array, GaussianPath, Model, event_size, fetched, like, sum_event
+from ..networks import layers
+from ..networks.layers import Params
+from ..networks.mlp import mlp
+from ..process import predict
+from ..sampling import guidance
+from ..tree import Tree
+from . import optim, parallel
+from .parallel import Reduce
+
+Network = Callable[..., Any]  # net(p, x, t, y, L) -> out, vjp
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is trained, and how: `kind` is one of `predict.KINDS`, velocity for flows; steps, batch and rates as usual.
+
+    `classes` is the number of labels, and so the "no label" entry; None: one more than the largest label in the data.
+    """
+
+    kind: str = "eps"
+    steps: int = 4000
+    batch: int = 256
+    rate: float = 2e-3
+    warmup: int = 100
+    decay: float = 0.0
+    clip: float = 1.0
+    ema: float = 0.999
+    label_dropout: float = 0.1
+    classes: int | None = None
+    seed: int = 0
+
+
+@dataclass
+class State:
+    """Where training stands after `step` steps: the parameters, their running average, Adam's moments."""
+
+    step: int
+    params: Tree
+    average: Tree
+    moments: Tree
+
+    def averaged(self, config: Config) -> Tree:
+        """The debiased average of the parameters: what to sample with."""
+        return optim.ema_debiased(self.average, self.step, config.ema) if self.step else self.params
+
+
+class Batch(NamedTuple):
+    """What a network sees, and should answer: x (B, ...), clock (B,) in 0..1000, labels (B,) or None, target (B, ...)."""
+
+    x: Array
+    clock: Array
+    y: Array | None
+    target: Array
+
+
+def start(params: Params) -> State:
+    """The state before the first step."""
+    return State(0, params, tree.map(np.zeros_like, params), optim.init(params))
+
+
+def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Batch:
+    r"""The batch of a step: data picked with replacement, noised to random times, labels dropped at random.
+
+    $$x_0 \sim data, \quad t \sim U, \quad \epsilon \sim \mathcal N(0, I), \quad x_t = signal_t x_0 + \sigma_t \epsilon$$
+
+    The target is what `config.kind` predicts. Diffusions draw t from 1..T, flows from (0, 1). For steps (K,), the K batches, one
+    after another. Source: T1, M4 [DDPM alg. 1].
+    """
+    if len(data) == 0 or (labels is not None and len(labels) != len(data)):
+        raise ValueError(
+            f"data has {len(data)} examples, labels {len(data if labels is None else labels)}; allowed: 1 or more, and as many labels"
+        )
+    samples, steps = np.tile(np.arange(config.batch), np.size(step)), np.repeat(step, config.batch)
+    pick = rng.integers(config.seed, samples, len(data), steps, rng.BATCH)
+    x0 = data[pick]
+    noise = rng.normal(config.seed, samples, x0.shape[1:], steps, rng.NOISE, x0.dtype)
+    t = path.draw_time(rng.uniform(config.seed, samples, 1, steps, rng.TIME)[:, 0])
+    signal, sigma = path.signal_sigma(t)
+    y = None
+    if labels is not None:
+        chance = rng.uniform(config.seed, samples, 1, steps, rng.LABEL)[:, 0]
+        no_label = int(labels.max()) + 1 if config.classes is None else config.classes
+        y = guidance.drop_labels(labels[pick], chance, config.label_dropout, no_label)
+    target = predict.target(config.kind, x0, noise, t, path)
+    return Batch(like(signal, x0) * x0 + like(sigma, x0) * noise, path.clock(t), y, target)
+
+
+def batches(first: int, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Iterator[Batch]:
+    """The batches of steps first..config.steps, bit for bit those of `draw`, which is called once for a block of steps.
+
+    Blocks start at multiples of their length, wherever a run starts.
+    """
+    block = max(1, 2**13 // (config.batch * event_size(data)))
+    for low in range((first - 1) // block * block + 1, config.steps + 1, block):
+        drawn = parallel.split(draw(np.arange(low, low + block), data, labels, path, config), block)
+        yield from drawn[max(first - low, 0) : config.steps + 1 - low]
+
+
+def value_and_grad(
+    net: Network, params: Params, batch: Batch, L: ModuleType = layers, workers: int | None = 1, all_reduce: Reduce = parallel.total
+) -> tuple[float, Params]:
+    r"""The batch's summed loss and its gradient in the parameters, a slice of the batch on each of `workers` threads.
+
+    $$L = \sum_B \|f_\theta(x_t, t) - target\|^2, \qquad df_\theta = 2 (f_\theta - target)$$
+
+    Whatever the workers, the answer is the same up to the order of the sum, which is taken by all_reduce; None leaves their
+    number to `parallel.default_workers`. Source: T1 [DDPM alg. 1].
+    """
+
+    def of_slice(part: Batch) -> tuple[float, Params]:
+        out, vjp = net(params, part.x, part.clock, part.y, L)
+        error = out - part.target
+        grads, _ = vjp(2 * error)
+        return float(fetched(sum_event(error**2).sum())), grads
+
+    return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
+
+
+def step(
+    state: State,
+    batch: Batch,
+    config: Config,
+    net: Network = mlp,
+    L: ModuleType = layers,
+    workers: int | None = 1,
+    all_reduce: Reduce = parallel.total,
+) -> tuple[State, float]:
+    """The state after one more step, and the batch's summed loss: `value_and_grad`, then `update`. Source: T1 [DDPM alg. 1]."""
+    gradient, advance = getattr(L, "value_and_grad", value_and_grad), getattr(L, "update", update)
+    with parallel.hold(workers):
+        loss, grads = gradient(net, state.params, batch, L, workers, all_reduce)
+        check_loss(loss, state.step + 1, config)
+        return advance(state, grads, config), loss
+
+
+def check_loss(loss: float, step: int, config: Config) -> None:
+    """Raise FloatingPointError for a loss that is NaN or infinite."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"loss = {loss} in step {step}; allowed: finite. A smaller rate, {config.rate} now, may help")
+
+
+def rate(step: int, config: Config) -> float:
+    """The learning rate of a step; a run shorter than its warm-up warms up all along."""
+    return optim.learning_rate(step, config.rate, min(config.warmup, config.steps - 1), config.steps)
+
+
+def update(state: State, grads: Params, config: Config) -> State:
+    """The state after one more step, from the gradient of the batch's summed loss: clipped mean, Adam, running average. Source: T1."""
+    step = state.step + 1
+    grads, _ = optim.clip(tree.map(lambda g: g / config.batch, grads), config.clip)
+    params, moments = optim.adam(state.params, grads, state.moments, step, rate(step, config), decay=config.decay)
+    return State(step, params, optim.ema(state.average, params, config.ema), moments)
+
+
+def train(
+    state: State,
+    data: Array,
+    labels: Array | None,
+    path: GaussianPath,
+    config: Config,
+    net: Network = mlp,
+    L: ModuleType = layers,
+    workers: int | None = 1,
+    all_reduce: Reduce = parallel.total,
+) -> Iterator[tuple[State, float]]:
+    """Run from the state to `config.steps`, yielding the state and the batch's mean loss after every step.
+
+    A step depends on the state and its own number only, so a run resumed from a saved state equals the uninterrupted one bit
+    for bit. Progress bars and checkpoints wrap this generator. With L = fast, the arrays of a yielded state are those the next
+    step changes: use or save them before going on, or copy them; the state passed in stays as it is. Source: T1 [DDPM alg. 1].
+    """
+    advance = getattr(L, "step", step)
+    state = L.adopt(state) if hasattr(L, "adopt") else state
+    for batch in batches(state.step + 1, data, labels, path, config):
+        state, loss = advance(state, batch, config, net, L, workers, all_reduce)
+        yield state, loss / config.batch
+
+
+def as_model(params: Params, path: GaussianPath, net: Network = mlp, L: ModuleType = layers) -> Model:
+    """The network as a model(x, t, y=None) in its path's own time, ready for samplers."""
+    return lambda x, t, y=None: net(params, x, path.clock(t), y, L)[0]

@@ -1,0 +1,102 @@
+"""Optimizers, as functions of arrays: what goes in stays as it was, what comes out is new."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .. import tree
+from ..arrays import Array, check_number, fetched
+from ..tree import Tree
+
+
+def init(params: Tree) -> Tree:
+    """The state of `adam` before its first step: zero moments, shaped like the parameters."""
+    return {"m": tree.map(np.zeros_like, params), "v": tree.map(np.zeros_like, params)}
+
+
+def adam(
+    params: Tree,
+    grads: Tree,
+    state: Tree,
+    step: int,
+    rate: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    decay: float = 0.0,
+) -> tuple[Tree, Tree]:
+    r"""One step of Adam, or of AdamW with decay > 0; step counts from 1. Returns new parameters and new state.
+
+    $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+      \theta \leftarrow \theta - rate \Bigl(\frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \epsilon} + decay\, \theta\Bigr)$$
+
+    The divisors undo the start from zero; decay acts on the parameters, not through the gradient,
+    and is multiplied by the rate: the paper's lambda is decay times the peak rate. Source: T1 [Adam alg. 1], [AdamW alg. 2].
+    """
+    check_number("step", step, 1)
+    check_number("1 - beta1", 1 - beta1, 0, 1, open_low=True)
+    check_number("1 - beta2", 1 - beta2, 0, 1, open_low=True)
+    rate, beta1, beta2, eps, decay = (float(value) for value in (rate, beta1, beta2, eps, decay))  # np.float64 would widen float32
+    m = tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state["m"], grads)
+    v = tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, state["v"], grads)
+    debias1, debias2 = 1 - beta1**step, 1 - beta2**step
+
+    def update(theta: Array, m: Array, v: Array) -> Array:
+        return theta - rate * (m / debias1 / (np.sqrt(v / debias2) + eps) + decay * theta)
+
+    return tree.map(update, params, m, v), {"m": m, "v": v}
+
+
+def ema(average: Tree, params: Tree, decay: float = 0.999) -> Tree:
+    r"""One step of the running average of parameters, $a \leftarrow decay\, a + (1 - decay)\, \theta$, started at zero.
+
+    Read it through `ema_debiased`. Source: T1 [Adam sec. 7.2].
+    """
+    check_number("decay", decay, 0, 1)
+    decay = float(decay)
+    return tree.map(lambda a, theta: decay * a + (1 - decay) * theta, average, params)
+
+
+def ema_debiased(average: Tree, step: int, decay: float = 0.999) -> Tree:
+    r"""The average with the weight of its zero start divided out, $a / (1 - decay^{step})$: after one step the parameters themselves.
+
+    Source: T1 [Adam sec. 7.2].
+    """
+    check_number("step", step, 1)
+    check_number("1 - decay", 1 - decay, 0, 1, open_low=True)
+    return tree.map(lambda a: a / (1 - float(decay) ** step), average)
+
+
+def global_norm(grads: Tree) -> float:
+    r"""$\|g\| = \sqrt{\sum g_i^2}$ over all parameters. Source: T1 [Pascanu et al. alg. 1]."""
+    return float(np.sqrt(sum(float(fetched((g * g).sum(dtype=np.float64))) for g in tree.flatten(grads).values())))
+
+
+def clip(grads: Tree, limit: float) -> tuple[Tree, float]:
+    r"""Gradients scaled down to a global norm of at most limit, and the norm before: $g \min(1, limit / \|g\|)$; inf leaves all as it is.
+
+    Source: T1 [Pascanu et al. alg. 1].
+    """
+    if not limit > 0:
+        raise ValueError(f"limit = {limit!r}; allowed: above 0, inf for no limit")
+    norm = global_norm(grads)
+    factor = float(limit) / norm if norm > limit else 1.0
+    return tree.map(lambda g: g * factor, grads), norm
+
+
+def learning_rate(step: int, peak: float, warmup: int, total: int, floor: float = 0.0) -> float:
+    r"""A straight rise over `warmup` steps, then half a cosine down to `floor` at `total`; step counts from 1.
+
+    $$peak \frac{k}{warmup}, \qquad floor + \frac{peak - floor}2 \Bigl(1 + \cos \pi \frac{k - warmup}{total - warmup}\Bigr)$$
+
+    After total it stays at floor. Source: T1 [SGDR eq. 5].
+    """
+    check_number("step", step, 1)
+    if not 0 <= warmup < total:
+        raise ValueError(f"warmup = {warmup}; allowed: 0..total - 1 = {total - 1}")
+    if step <= warmup:
+        return peak * step / warmup
+    progress = min(1.0, (step - warmup) / (total - warmup))
+    return floor + (peak - floor) * (1 + math.cos(math.pi * progress)) / 2

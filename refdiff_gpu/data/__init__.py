@@ -1,0 +1,19 @@
+"""Data for the device: made on the host; and distances, which are computed on the host."""
+
+from refdiff.data import DATASETS, Points, checkerboard, eight_gaussians, load, mnist, pinwheel, spirals, swiss_roll, two_moons
+
+from . import metrics
+
+__all__ = [
+    "DATASETS",
+    "Points",
+    "checkerboard",
+    "eight_gaussians",
+    "load",
+    "metrics",
+    "mnist",
+    "pinwheel",
+    "spirals",
+    "swiss_roll",
+    "two_moons",
+]

@@ -1,0 +1,1 @@
+"""The demo's experiment on the device."""

@@ -1,0 +1,1 @@
+"""A device emulated with NumPy: an interpreter of kernel bodies, and an array that refuses what CuPy refuses."""

@@ -1,0 +1,80 @@
+"""The op set on the device: the names of `refdiff.layers`, what is pointwise fused into kernels, and matrix products left to CuPy.
+
+In one real precision; anything else, such as the complex numbers of a derivative's check, is left to the text, which runs there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+import numpy as np
+
+from refdiff.arrays import Array, check_integer
+from refdiff.networks import layers as text
+from refdiff.networks.layers import Params, Vjp, cross_entropy, film, normalize, time_features
+
+from ..device.launch import launch
+from ..device.precision import real
+from .attention import cross_attention, self_attention, softmax
+from .convolution import conv, conv_up, pool, up
+from .normalize import adaptive_group_norm, adaptive_group_norm_silu, group_norm, group_norm_silu
+
+__all__ = [
+    "Params",
+    "Vjp",
+    "adaptive_group_norm",
+    "adaptive_group_norm_silu",
+    "conv",
+    "conv_up",
+    "cross_attention",
+    "cross_entropy",
+    "embedding",
+    "film",
+    "group_norm",
+    "group_norm_silu",
+    "linear",
+    "normalize",
+    "pool",
+    "self_attention",
+    "silu",
+    "softmax",
+    "time_features",
+    "up",
+]
+
+
+@wraps(text.linear)
+def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
+    if not real(x, p["w"], p["b"]):
+        return text.linear(p, x)
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        return {"w": x.T @ dy, "b": launch("sum", dy, axis=0)}, dy @ p["w"].T
+
+    y = x @ p["w"]
+    return launch("bias", y, p["b"], out=y), vjp
+
+
+@wraps(text.silu)
+def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
+    if not real(x):
+        return text.silu(p, x)
+
+    def vjp(dy: Array) -> tuple[Params, Array]:
+        return {}, launch("silu_back", x, dy)
+
+    return launch("silu", x), vjp
+
+
+@wraps(text.embedding)
+def embedding(p: Params, labels: Array) -> tuple[Array, Callable[[Array], Params]]:
+    table = p["table"]
+    if not real(table):
+        return text.embedding(p, labels)
+    labels = np.asarray(check_integer("y", labels, 0, len(table) - 1), like=table)
+
+    def vjp(dy: Array) -> Params:
+        return {"table": launch("embedding_back", labels, dy, entries=len(table))}
+
+    return table[labels], vjp

@@ -1,0 +1,23 @@
+"""`refdiff.mlp` with its parameters on the device, and the layers there by default."""
+
+from __future__ import annotations
+
+from functools import wraps
+from types import ModuleType
+
+from refdiff.arrays import Array, Time
+from refdiff.networks import mlp as text
+from refdiff.networks.layers import Params, Vjp
+from refdiff.networks.mlp import conditions
+
+from ..device.wrappers import made_there
+from . import layers
+
+__all__ = ["conditions", "init", "mlp"]
+
+init = made_there(text.init)
+
+
+@wraps(text.mlp)
+def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = layers) -> tuple[Array, Vjp]:
+    return text.mlp(p, x, t, y, L)

@@ -1,0 +1,5 @@
+"""Training objectives on the device."""
+
+from . import flow
+
+__all__ = ["flow"]

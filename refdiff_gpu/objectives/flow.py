@@ -1,0 +1,54 @@
+"""`refdiff.flow` with interpolation in one kernel; the optimal coupling is found on the host, by scipy."""
+
+from __future__ import annotations
+
+from functools import wraps
+
+from refdiff.arrays import Array, Time, check_arrays, like
+from refdiff.objectives import flow as text
+from refdiff.objectives.flow import (
+    Path,
+    conditional_loss,
+    conditional_path,
+    flow_log_snr,
+    flow_time,
+    from_flow,
+    marginal_loss,
+    optimal_transport,
+    straight,
+    to_flow,
+    trigonometric,
+    velocity,
+)
+
+from ..device.launch import launch
+from ..device.transfer import to_device, to_host
+
+__all__ = [
+    "Path",
+    "conditional_loss",
+    "conditional_path",
+    "couple_optimally",
+    "flow_log_snr",
+    "flow_time",
+    "from_flow",
+    "interpolate",
+    "marginal_loss",
+    "optimal_transport",
+    "straight",
+    "to_flow",
+    "trigonometric",
+    "velocity",
+]
+
+
+@wraps(text.interpolate)
+def interpolate(data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
+    check_arrays(data=data, noise=noise)
+    signal, sigma = path.signal_sigma(t)
+    return launch("q_sample", data, noise, like(signal, data), like(sigma, data))
+
+
+@wraps(text.couple_optimally)
+def couple_optimally(data: Array, noise: Array) -> Array:
+    return to_device(text.couple_optimally(to_host(data), to_host(noise)))

@@ -1,0 +1,62 @@
+"""`refdiff.forward` with noising in one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import wraps
+
+import numpy as np
+
+from refdiff.arrays import Array, Time, check_arrays, like
+from refdiff.process import forward as text
+from refdiff.process.forward import (
+    posterior,
+    posterior_by_bayes,
+    posterior_variance,
+    prior_kl,
+    q_marginal,
+    q_step,
+    trajectory_log_density,
+    trajectory_log_density_reversed,
+)
+from refdiff.process.schedules import Schedule, check_chain
+
+from ..device.launch import launch
+from ..device.tables import both_sides
+
+__all__ = [
+    "posterior",
+    "posterior_by_bayes",
+    "posterior_variance",
+    "prior_kl",
+    "q_marginal",
+    "q_sample",
+    "q_step",
+    "q_step_sample",
+    "trajectory",
+    "trajectory_log_density",
+    "trajectory_log_density_reversed",
+]
+
+
+@wraps(text.q_sample)
+def q_sample(x0: Array, t: Time, schedule: Schedule, noise: Array) -> Array:
+    check_arrays(x0=x0, noise=noise)
+    signal, sigma = both_sides(schedule).signal_sigma(t)
+    return launch("q_sample", x0, noise, like(signal, x0), like(sigma, x0))
+
+
+@wraps(text.q_step_sample)
+def q_step_sample(x_s: Array, t: Time, s: Time, schedule: Schedule, noise: Array) -> Array:
+    check_arrays(x_s=x_s, noise=noise)
+    alpha, beta = both_sides(schedule).transition(t, s)
+    return launch("q_sample", x_s, noise, like(np.sqrt(alpha), x_s), like(np.sqrt(beta), x_s))
+
+
+@wraps(text.trajectory)
+def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array]) -> list[Array]:
+    grid = check_chain(noise, grid, schedule.T, "noise")
+    states = [x0]
+    for i in range(len(grid) - 2, -1, -1):
+        states.append(q_step_sample(states[-1], grid[i], grid[i + 1], schedule, noise[i]))
+    return states[::-1]

@@ -1,0 +1,315 @@
+"""The command `refdiff check` and its reports: exit codes, four formats, planted departures named, and nothing left out."""
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from refdiff import cli
+from refdiff.conformance.adapter import Adapter as Wrapped
+from refdiff.conformance.diagnosis import mutants
+from refdiff.conformance.diagnosis import search as diagnosis
+from refdiff.conformance.diagnosis.catalogue import edits_of, everything
+from refdiff.conformance.diagnosis.mutants import Mutant
+from refdiff.conformance.operations import operations
+from refdiff.conformance.report import build as report
+from refdiff.conformance.report import findings
+from refdiff.conformance.report import mutant_text as words
+from refdiff.conformance.report import wording as phrases
+from refdiff.conformance.run import command, runner
+from refdiff.conformance.vectors import files as vectors
+
+FORMATS = ("text", "json", "markdown", "html")
+ME = "tests.conformance.test_report"
+
+
+def planted(*changes, **methods):
+    """A class that answers by the formulas, with changes (formula, expression, what it becomes) and methods in place of formulas."""
+    edits = tuple(edit for change in changes for edit in edits_of(*change))
+    answers = {name: mutants.formula(name, Mutant("planted", edits)) for name in operations()} | methods
+    return type("Planted", (), {name: staticmethod(answer) for name, answer in answers.items() if answer is not None})
+
+
+def refuse(**_):
+    raise ArithmeticError("no <b>such</b> | `thing`")
+
+
+Right = planted()
+Wrong = planted(("q_step", "1 - beta", "1 - beta**2"), q_sample=refuse, score=None)
+Wrong.name, Wrong.version = "<script>alert(1)</script> & *co*", '0.1"'
+Upstream = planted(("alpha_bar", "1 - betas", "betas"))
+Misspelled = type("Misspelled", (), {"q_sampel": lambda self: 0, "alpha_bar": Right.alpha_bar, "alpha_bars": lambda self: 0})
+Silent = type("Silent", (), {})
+
+
+def checked(target, only=()):
+    results = list(runner.run(Wrapped(target), runner.chosen(only=only)))
+    return report.build(Wrapped(target), results)
+
+
+def said(capsys, *arguments):
+    """Exit code and what was printed."""
+    code = cli.main(["check", *arguments])
+    return code, capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "target, more, code",
+    [
+        ("Right", ["--only", "q_step"], 0),
+        ("Right", ["--only", "linear", "--level", "should"], 1),  # the formulas refuse nothing, which is a should
+        ("Wrong", ["--only", "q_step"], 1),
+        ("Wrong", ["--only", "log_density"], 0),
+        ("Wrong", ["--only", "q_sample"], 1),
+        ("Silent", ["--minimal"], 1),
+    ],
+)
+def test_exit_codes(capsys, target, more, code):
+    """0: nothing at the level differs; 1: something differs, raises, or nothing was run."""
+    assert said(capsys, f"{ME}:{target}", *more)[0] == code
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "ADAPTER: nothing to check; allowed: one of"),
+        (["a", "--pipe", "b"], "allowed: one of ADAPTER and --pipe"),
+        (["no_such_module_here"], "no module 'no_such_module_here'"),
+        ([f"{ME}:Nobody"], "has no 'Nobody'"),
+        ([f"{ME}:Right", "--only", "q_sampel"], "--only: 'q_sampel'; allowed: an area (schedules, "),
+        ([f"{ME}:Right", "--only", "q_step,sampler"], "(see --list); is samplers meant?"),
+        (["my_adapter.py"], "'my_adapter.py', which is a file; allowed: module or module:Class, such as my_adapter"),
+        ([f"{ME}:Right", "--level", "may"], "invalid choice: 'may'"),
+        ([f"{ME}:Right", "--only", "q_step", "--out", "no/such/folder/x"], "--out: 'no/such/folder/x'; allowed: a file"),
+    ],
+)
+def test_wrong_usage(capsys, arguments, message):
+    """Exit code 2, with a message that names the argument, its value and what is allowed."""
+    code, printed = said(capsys, *arguments)
+    assert code == 2 and message in printed.err
+
+
+def test_a_module_that_fails_to_start_is_wrong_usage(capsys, tmp_path, monkeypatch):
+    """A module that raises when imported."""
+    (tmp_path / "broken_adapter.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, printed = said(capsys, "broken_adapter")
+    assert (
+        code == 2
+        and "gave ZeroDivisionError: division by zero (broken_adapter.py, line 1); allowed: a module that can be imported" in printed.err
+    )
+
+
+def test_what_an_implementation_prints_is_no_part_of_the_report(capsys, tmp_path, monkeypatch):
+    """It goes to standard error, so that JSON stays JSON; a script that ends the program as it is imported is wrong usage."""
+    (tmp_path / "talking.py").write_text("print('hello')\ndef alpha_bar(betas):\n    print('there')\n")
+    (tmp_path / "leaving.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, printed = said(capsys, "talking", "--only", "alpha_bar", "--format", "json")
+    found = json.loads(printed.out)
+    assert code == 1 and "hello" in printed.err and "there" in printed.err
+    assert found["operations"][0]["first"]["message"] == "alpha_bar is None; is a return missing?"
+    code, printed = said(capsys, "leaving")
+    assert code == 2 and "gave SystemExit: 3 (leaving.py, line 1)" in printed.err
+
+
+def test_a_failure_without_an_explanation_is_shown_beside_one_that_has_it():
+    """Where one cause explains the smallest failure, and nothing another."""
+    right = Right.alpha_bar
+    found = checked(planted(alpha_bar=lambda betas: right(betas)[1:] if len(betas) < 5 else 1 / 0), ["alpha_bar"])
+    (operation,) = found.operations
+    explained = {id for cause in found.causes for ids in cause.explained.values() for id in ids}
+    assert operation.unexplained and operation.first.id in explained and operation.other.id not in explained
+    for form in FORMATS:
+        assert operation.other.id in command.render(found, form)
+    assert checked(Wrong, ["q_sample"]).operations[0].other is None
+
+
+def test_areas_without_a_run_take_a_line():
+    """By name only where another operation of the area was run."""
+    text = command.render(checked(type("Few", (), {"q_step": staticmethod(Right.q_step)}), ["forward", "guidance"]), "text")
+    assert "nothing was run in guidance\n" in text and "classifier_free" not in text and "q_sample" in text
+
+
+def test_counts_add_up():
+    """Nothing is hidden: areas, operations, levels and the list of vectors all hold every vector once."""
+    found = checked(Wrong)
+    everyone = [vector.id for vector in vectors.load()]
+    assert [each["id"] for each in found.vectors] == everyone
+    assert findings.total(found.counts) == len(everyone)
+    assert sum(map(findings.total, found.areas.values())) == len(everyone)
+    assert sum(findings.total(operation.counts) for operation in found.operations) == len(everyone)
+    for status in runner.STATUSES:
+        assert findings.total(found.counts, status) == sum(each["status"] == status for each in found.vectors)
+    for each in found.operations:
+        assert findings.total(each.counts, "failed", "errored") == sum(each.causes.values()) + each.unexplained
+    names = [id for cause in found.causes for ids in cause.explained.values() for id in ids]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_planted_departure_is_named_in_every_format(form):
+    """The sentence, the equation and the explained share are in each rendering; what raises is shown, too."""
+    text = command.render(checked(Wrong, ["q_step", "q_sample", "score"]), form)
+    plain = re.sub(r"\s+", " ", re.sub(r"<(?!b>such|script)[^>]*>", "", text) if form == "html" else text)
+    assert ("as if beta were beta ** 2" if form == "html" else "as if `beta` were `beta ** 2`") in plain
+    if form == "json":
+        cause = json.loads(text)["causes"][0]
+        assert cause["equations"] == ["F1"] and not cause["contradicted"]
+        assert len(cause["explained"]["q_step"]) == cause["failures"]
+    else:
+        assert "Differs from eq. F1 as if" in plain and re.search(r"xplains (\d+) of \1 failures in q_step", plain)
+        assert phrases.NOTHING in plain.lower() and "ArithmeticError" in plain
+
+
+def test_one_cause_for_many_operations():
+    """A wrong alpha_bar is told once, with every operation that it reaches."""
+    found = checked(Upstream, ["schedules", "forward"])
+    cause = found.causes[0]
+    assert cause.equations == ["F3"] and "in alpha_bar `1 - betas` were `betas`" in cause.sentences[0]
+    assert {"alpha_bar", "snr", "transition", "q_sample", "posterior"} <= set(cause.explained)
+    assert len(phrases.reach(cause)) < 100 and cause.lines[0][0] == "alpha_bar"
+
+
+def test_everything_wrong_is_diagnosed_without_a_word_too_much():
+    """Answers that are off in no known way: nothing explains them, and they are not laid at the door of what merely uses them."""
+    found = checked(
+        planted(alpha_bar=lambda betas: np.full(len(betas) + 1, 0.12345), snr=lambda betas: betas * 0.777), ["alpha_bar", "snr"]
+    )
+    by_name = {operation.name: operation for operation in found.operations}
+    assert by_name["alpha_bar"].unexplained and by_name["snr"].look_at == ["alpha_bar"]
+    assert phrases.NOTHING in command.render(found, "text")
+
+
+def test_two_changes_at_once_are_found():
+    """No single mutant explains it, a pair does."""
+    found = checked(planted(("q_marginal", "sqrt(ab) * x0", "ab * x0"), ("q_marginal", "1 - ab", "ab")), ["q_marginal"])
+    assert len(found.causes) == 1 and "`sqrt(ab)` were `ab`" in found.causes[0].sentences[0] and " and " in found.causes[0].sentences[0]
+
+
+def test_part_of_the_failures_is_told_with_what_they_share():
+    """A departure in one branch names the tag that its failures share."""
+
+    def variance(variance, x_t, t, s, betas, mix=None):
+        right = operations()["model_variance"].formula(variance, x_t, t, s, betas, mix)
+        return 2 * right if variance == "beta" else right
+
+    found = checked(planted(model_variance=variance), ["model_variance"])
+    (cause,) = found.causes
+    assert cause.common["variance"] == "beta" and "variance = beta" in phrases.reach(cause)
+    assert sum(map(len, cause.explained.values())) == cause.failures
+
+
+def test_html_is_escaped_and_stands_alone():
+    """Words of a foreign program are text, never markup; nothing is loaded; every tag is closed."""
+    text = command.render(checked(Wrong, ["q_step", "q_sample"]), "html")
+    assert "<script" not in text and "&lt;script&gt;" in text and "<b>such" not in text and "&lt;b&gt;such" in text
+    assert not re.search(r"https?:|src=|@import|url\(|<link", text)
+    open_tags = []
+
+    class Balance(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            if tag not in ("meta",):
+                open_tags.append(tag)
+
+        def handle_endtag(self, tag):
+            assert open_tags.pop() == tag
+
+    Balance().feed(text)
+    assert not open_tags and "prefers-color-scheme" in text and "viewport" in text
+
+
+def test_markdown_is_escaped():
+    """Neither markup nor table cells come from a foreign program."""
+    text = command.render(checked(Wrong, ["q_sample"]), "markdown")
+    assert "<script" not in text and "&lt;script&gt;" in text and r"\*co\*" in text and "such</b> / 'thing'" in text
+
+
+@pytest.mark.long
+def test_text_fits_a_terminal():
+    """No line is longer than 100 columns."""
+    text = command.render(checked(Wrong), "text")
+    assert max(map(len, text.splitlines())) <= 100 and "NOT PASSED" in text and text.isascii()
+
+
+def test_json_is_plain_and_whole(capsys, tmp_path):
+    """It is JSON without NaN, holds every vector's id and status, and goes to a file on demand, the summary being printed."""
+    path = tmp_path / "report.json"
+    code, printed = said(capsys, f"{ME}:Wrong", "--only", "forward", "--format", "json", "--out", str(path))
+    found = json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert code == 1 and printed.out.strip() == found["summary"] and found["format"] == report.FORMAT
+    assert {each["status"] for each in found["vectors"]} == set(runner.STATUSES)
+    assert set(found) == set(re.findall(r"^\| `(\w+)` \|", (cli.Path("docs") / "report.md").read_text(), re.M))
+
+
+def test_first_diverging_step():
+    """Of a trajectory: the first state that departs, its pair of times, and where."""
+    name = "ode_sample"
+    if not any(vector.operation == name for vector in vectors.load()):
+        pytest.skip("no vectors of trajectories")
+
+    def late(f, method, times, x):
+        states = np.array(operations()[name].formula(f, method, times, x))
+        states[2:] += 0.5
+        return states
+
+    step = next(o for o in checked(planted(ode_sample=late), [name]).operations).first.step
+    assert step.number == 2 and step.tensor == "states[2]" and step.start is not None and float(step.ulps) > 1e6
+    assert phrases.step(step).startswith("first diverging step: 2, from t = ")
+
+
+def test_misspelled_methods_are_told():
+    """A method that is nearly an operation is a warning; a helper beside the operation itself is not."""
+    found = checked(Misspelled, ["alpha_bar"])
+    assert found.warnings == ["q_sampel is no operation and was not run; is q_sample meant?"]
+    for form in FORMATS:
+        assert "is q" in command.render(found, form).replace("\\", "")
+
+
+def test_list_and_template(capsys, tmp_path, monkeypatch):
+    """--list names every operation; the template has them all, runs at once, and everything is skipped."""
+    code, printed = said(capsys, "--list")
+    assert code == 0 and all(re.search(rf"^  {name}\(", printed.out, re.M) for name in operations())
+    code, printed = said(capsys, "--list", "--format", "json", "--only", "flow")
+    assert {each["area"] for each in json.loads(printed.out)} == {"flow"}
+    code, printed = said(capsys, "--template")
+    (tmp_path / "fresh_template.py").write_text(printed.out)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert max(map(len, printed.out.splitlines())) <= 140
+    adapter = __import__("fresh_template").Adapter
+    assert all(operation.equations[0] in getattr(adapter, name).__doc__ for name, operation in operations().items())
+    code, printed = said(capsys, "fresh_template", "--minimal")
+    assert code == 1 and "nothing was run" in printed.out
+
+
+def test_progress_only_for_those_who_watch(capsys, monkeypatch):
+    """Nothing is drawn unless stderr is a terminal; without tqdm, numbers are counted."""
+    chosen = runner.chosen(only=["q_step"])
+    assert command.progress(chosen, "x") is chosen
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert list(command.progress(chosen, "x")) == chosen and f"20 of {len(chosen)}" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_every_mutant_has_a_sentence():
+    """Words for all of them, changes around a formula too, and lines that differ for all edits."""
+    for mutant in everything().values():
+        text = words.sentence(mutant, next(iter(mutant.functions)))
+        assert text and "->" not in text and (mutant.text or text.startswith("as if "))
+        assert not mutant.edits or words.lines(mutant)
+
+
+def test_a_lone_mutant_explains_its_own_answers():
+    """Whatever is planted is among the mutants that explain all of it."""
+    for name in ("q_marginal: output mean doubled", "transition: input s + 1", "q_step: noise -> x"):
+        if (mutant := everything().get(name)) is None:
+            continue
+        operation = name.partition(":")[0]
+        target = planted(**{operation: mutants.formula(operation, mutant)})
+        results = list(runner.run(Wrapped(target), runner.chosen(only=[operation])))
+        (found,) = diagnosis.diagnose(results)
+        assert mutant in found.mutants and found.explained <= found.failures

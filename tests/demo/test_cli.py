@@ -1,0 +1,178 @@
+"""The command line: pages, exit codes, messages that name the wrong argument, and the demo from end to end."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+import refdiff
+from refdiff import cli, equations
+from refdiff.demo import exact as oracle_demo
+from refdiff.demo import experiment as contest
+from refdiff.demo import run as demo
+from refdiff.demo import scores as judging
+
+EPS_ROWS = ("fresh data, the floor", "DDPM, 100 steps", "DDIM, 50 steps", "DDIM, 10 steps", "DDIM, 50 steps, guidance 3")
+FLOW_ROWS = ("flow, Euler, 20 steps", "flow, Heun, 10 steps", "flow, Heun, 10 steps, guidance 3", "pure noise")
+
+
+def check_pictures(folder, name):
+    with Image.open(folder / f"{name}.png") as picture:
+        picture.load()
+        assert picture.format == "PNG" and min(picture.size) > 1000
+    with Image.open(folder / f"{name}.gif") as animation:
+        assert animation.format == "GIF" and animation.n_frames == contest.QUICK["frames"] + 1
+    assert (folder / f"{name}.gif").stat().st_size < 3_000_000
+
+
+def check_rows(out):
+    for name in (*EPS_ROWS, *FLOW_ROWS):
+        assert re.search(rf"^{re.escape(name)} +\d+\.\d{{5}} +\d+\.\d\d", out, re.M), name
+
+
+def test_demo_from_end_to_end(tmp_path, capfd):
+    """`refdiff demo --quick` trains, prints every row, says where the pictures are and how long it took, and exits 0."""
+    assert cli.main(["demo", "--quick", "--dataset", "pinwheel", "--out", str(tmp_path / "new" / "folder")]) == 0
+    out, err = capfd.readouterr()
+    check_rows(out)
+    check_pictures(tmp_path / "new" / "folder", "demo")
+    assert str(tmp_path / "new" / "folder" / "demo.png") in out and str(tmp_path / "new" / "folder" / "demo.gif") in out
+    assert re.search(r"^done, after \d+ s$", out, re.M) and "Pinwheel, seed 0" in out
+    assert "loss" in err and "steps/s" in err and "DDPM, 100 steps" in err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_demo_keeps_its_promise(tmp_path, capfd, seed):
+    """The whole demo, with other seeds than that of the README's command: every judged sampler is within three times the floor."""
+    assert cli.main(["demo", "--seed", seed, "--no-gif", "--out", str(tmp_path)]) == 0
+    assert capfd.readouterr().out.count("PASS, allowed 3") == 4
+
+
+@pytest.mark.long
+def test_exact_demo_from_end_to_end(tmp_path, capfd):
+    """`refdiff demo --oracle --quick` prints every row and every sampler's order, and writes pictures; guidance 1 is allowed."""
+    assert cli.main(["demo", "--quick", "--oracle", "--guidance", "1", "--seed", "7", "--out", str(tmp_path)]) == 0
+    out, _ = capfd.readouterr()
+    check_rows(out.replace("guidance 1", "guidance 3"))
+    check_pictures(tmp_path, "oracle")
+    assert out.count("PASS, 1 in theory") == 7 and out.count("PASS, 2 in theory") == 1 and out.count("PASS, 4 in theory") == 1
+
+
+@pytest.mark.parametrize("oracle", [False, True])
+def test_a_failed_check_exits_with_1(tmp_path, capsys, monkeypatch, oracle):
+    """A sampler out of bounds, or an order that is off, ends in FAILED and exit code 1; --no-gif writes no animation."""
+    monkeypatch.setattr(contest, "QUICK", {**contest.QUICK, "steps": 1, "points": 8, "ddpm": 4, "pool": 100})
+    monkeypatch.setattr(oracle_demo, "QUICK_STEPS", (2, 4))
+    monkeypatch.setattr(judging, "failed", lambda scores: not oracle)
+    monkeypatch.setattr(oracle_demo, "failed", lambda orders, settings: oracle)
+    monkeypatch.setattr(demo.plots, "save_story", lambda story, path: None)
+    assert cli.main(["demo", "--quick", "--no-gif", "--out", str(tmp_path), *(["--oracle"] if oracle else [])]) == 1
+    assert "FAILED: see the table, after" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_reach_the_demo(tmp_path, monkeypatch):
+    """Options become settings: without --quick the full ones, with --quick the small ones, and --steps goes before both."""
+    seen = []
+    monkeypatch.setattr(demo, "run", lambda *arguments: seen.append(arguments) or 0)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["demo"]) == cli.main(["demo", "--quick", "--steps", "5", "--guidance", "2", "--seed", "3", "--no-gif"]) == 0
+    (full, out, animate), (quick, _, still) = seen
+    assert full == contest.Settings() and str(out) == "refdiff-demo" and out.is_dir() and animate and not still
+    assert quick == contest.Settings(**{**contest.QUICK, "steps": 5, "guidance": 2.0, "seed": 3})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no command; allowed: demo, check, eq, dialects"),
+        (["paint"], "invalid choice: 'paint'"),
+        (["demo", "--dataset", "moons"], "argument --dataset: 'moons'; allowed: two_moons, swiss_roll"),
+        (["demo", "--steps", "-3"], "argument --steps: '-3'; allowed: an integer, 1..10000000"),
+        (["demo", "--steps", "0"], "argument --steps: '0'; allowed: an integer, 1..10000000"),
+        (["demo", "--steps", "1e3"], "argument --steps: '1e3'"),
+        (["demo", "--seed", "1.5"], "argument --seed: '1.5'; allowed: an integer, 0..18446744073709551615"),
+        (["demo", "--seed", str(2**64)], "argument --seed: '18446744073709551616'"),
+        (["demo", "--guidance", "nan"], "argument --guidance: 'nan'; allowed: a number, 0..100"),
+        (["demo", "--guidance", "strong"], "argument --guidance: 'strong'"),
+        (["demo", "--guidance", "-1"], "argument --guidance: '-1'"),
+        (["demo", "--brush"], "unrecognized arguments: --brush"),
+        (["eq", "Z9"], "Z9"),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments, message, capsys):
+    """Wrong usage names the argument, its value and what is allowed, on stderr, without a traceback, and exits with 2."""
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert message in err and "Traceback" not in err and out == ""
+
+
+def test_a_folder_that_cannot_be_written_is_found_out_first(tmp_path, capsys):
+    """An --out below a file is refused before any work, with the reason."""
+    (tmp_path / "file").write_text("")
+    assert cli.main(["demo", "--out", str(tmp_path / "file" / "below")]) == 2
+    out, err = capsys.readouterr()
+    assert f"argument --out: '{tmp_path / 'file' / 'below'}'; allowed: a folder that can be made and written (" in err and out == ""
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "tqdm"])
+def test_missing_extras_are_named(package, tmp_path, capsys, monkeypatch):
+    """Without matplotlib or tqdm the demo says what to install, in one line, and exits with 2."""
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert cli.main(["demo", "--quick", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr() == ("", f"refdiff demo: {package} is not installed; pip install 'refdiff[toys]'\n")
+
+
+def test_equations_are_listed_and_shown(capsys):
+    """`refdiff eq` prints the list, `refdiff eq R2` one equation."""
+    assert cli.main(["eq"]) == 0
+    assert capsys.readouterr().out == equations.list_text() + "\n"
+    assert cli.main(["eq", "R2"]) == 0
+    assert capsys.readouterr().out == equations.show_text("R2") + "\n"
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError, 0)])
+def test_interruptions_are_quiet(error, code, capsys, monkeypatch):
+    """Ctrl-C exits with 130 and a closed pipe with 0, both without a word."""
+
+    def stop():
+        raise error
+
+    monkeypatch.setattr(equations, "list_text", stop)
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    monkeypatch.setattr(sys.stdout, "fileno", lambda: 1, raising=False)
+    assert cli.main(["eq"]) == code
+    assert capsys.readouterr() == ("", "")
+
+
+def test_version_and_help_exit_with_0(capsys):
+    """Help reads like a page that shows every command, and the version is the package's."""
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"refdiff {refdiff.__version__}\n"
+    assert cli.main(["demo", "--help"]) == 0
+    options = capsys.readouterr().out
+    for option in ("--dataset", "--seed", "--steps", "--guidance", "--out", "--oracle", "--quick", "--backend", "--no-gif"):
+        assert option in options
+    assert f"(default {contest.Settings().steps}; {contest.QUICK['steps']} with" in re.sub(r"\s+", " ", options)
+    for name in refdiff.data.DATASETS:
+        assert name in options
+
+
+def test_the_package_runs_as_a_module():
+    """`python -m refdiff --help` prints the page and exits 0; the exit code of a failure is the process' own."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [os.path.dirname(refdiff.__path__[0]), os.environ.get("PYTHONPATH")])),
+    }
+    page = subprocess.run([sys.executable, "-m", "refdiff", "--help"], capture_output=True, text=True, env=environment)
+    assert page.returncode == 0 and "exit codes: 0 all well, 1 a check failed, 2 wrong usage" in page.stdout and page.stderr == ""
+    for line in ("refdiff demo ", "refdiff demo --oracle", "refdiff eq ", "refdiff eq R2"):
+        assert line in page.stdout
+    wrong = subprocess.run([sys.executable, "-m", "refdiff", "demo", "--steps", "x"], capture_output=True, text=True, env=environment)
+    assert wrong.returncode == 2 and "argument --steps: 'x'" in wrong.stderr

@@ -1,0 +1,169 @@
+"""Workers that are processes: what they return and share, and how they end."""
+
+import gc
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+
+from refdiff import fast, layers, parallel, training, tree, unet
+from refdiff.fast import buffers as scratch
+from refdiff.fast import processes as team
+from refdiff.fast.processes import Team
+
+from ..networks.test_layers import numbers
+from ..networks.test_unet import normals
+from ..strategies import frozen
+from ..tolerances import UNET
+
+forked = pytest.mark.skipif(not team.FORKS, reason="no workers that are processes here")
+
+
+def squared(given, part):
+    """Work that says where it was done, and on what."""
+    if part == "raise":
+        raise KeyError("what", given)
+    return os.getpid(), given * part**2
+
+
+@pytest.mark.parametrize("forks", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_results_in_order(monkeypatch, forks, count):
+    """T1: every part's result, in the order of the parts, call after call, by as many processes as parts, this one among them."""
+    monkeypatch.setattr(team, "FORKS", forks and team.FORKS)
+    ours = Team([squared] * count, 10)
+    for offset in range(3):
+        pids, results = zip(*ours(10, range(offset, offset + count)), strict=True)
+        assert results == tuple(10 * i**2 for i in range(offset, offset + count))
+        assert pids[0] == os.getpid() and len(set(pids)) == (count if team.FORKS else 1)
+
+
+@forked
+@pytest.mark.parametrize("who", [0, 1, 2])
+def test_an_error_is_the_callers(who):
+    """T1: an error of any worker is raised by the call, and the next call works."""
+    ours = Team([squared] * 3, 10)
+    with pytest.raises(KeyError, match="what"):
+        ours(10, ["raise" if i == who else i for i in range(3)])
+    assert [result for _, result in ours(10, range(3))] == [0, 10, 40]
+
+
+@forked
+def test_a_stopped_worker_is_named():
+    """T1: if a worker's process is killed, the call says so instead of waiting."""
+    ours = Team([squared] * 2, 1)
+    (_, _), (pid, _) = ours(1, [1, 2])
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ChildProcessError, match="has ended"):
+        ours(1, [1, 2])
+
+
+def gone(pid, seconds=10.0):
+    """Whether a process ends within some seconds; one of ours that has ended is buried."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        multiprocessing.active_children()
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@forked
+def test_workers_end_with_their_team():
+    """T1: the processes end when nobody holds the team any more, though younger ones live on."""
+    ours = Team([squared] * 2, 1)
+    (_, _), (pid, _) = ours(1, [1, 2])
+    younger = Team([squared] * 2, 1)
+    del ours
+    gc.collect()
+    assert gone(pid) and len(younger(1, [1, 2])) == 2
+
+
+@forked
+def test_workers_end_with_their_parent():
+    """T1: the processes end when their parent is killed."""
+    work = "lambda given, part: os.getpid()"
+    code = f"import os, time; from refdiff.fast.processes import Team; t = Team([{work}] * 2, 1); print(t(1, [1, 2])[1], flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    assert gone(pid)
+
+
+@forked
+def test_a_worker_has_threads_for_workers():
+    """T1: a process that may not have children of its own does the work on threads."""
+    context = multiprocessing.get_context("fork")
+    ours, its = context.Pipe()
+    context.Process(target=lambda: its.send(Team([squared] * 2, 3)(3, [1, 2])), daemon=True).start()
+    (first, one), (second, two) = ours.recv()
+    assert first == second and (one, two) == (3, 12)
+
+
+def batch(rows, dtype):
+    x, target = numbers(0, (rows, 8, 8, 1)), numbers(1, (rows, 8, 8, 1))
+    return training.Batch(
+        *(frozen(each) for each in (x.astype(dtype), np.linspace(0, 900, rows), np.arange(rows) % 10, target.astype(dtype)))
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, None])
+@pytest.mark.parametrize("L", [layers, fast])
+def test_gradient_of_a_unet(workers, L):
+    """T1, N5: by processes, the loss and gradient of an adopted state are the text's, step after step; an earlier answer stays."""
+    p = normals(unet.init(0, base=4, multipliers=(1, 2), attention=(1,), embedding=8, classes=10), 3)
+    net = lambda *args: unet.unet(*args, heads=2, groups=2)  # noqa: E731
+    state, config, one = fast.adopt(training.start(p)), training.Config(batch=5, steps=20), batch(5, np.float64)
+    text = training.start(p)
+    for _ in range(2):
+        loss, grads = fast.value_and_grad(net, state.params, one, L, workers)
+        kept = tree.pack(grads)[0]
+        text_loss, text_grads = training.value_and_grad(net, text.params, one)
+        assert abs(loss - text_loss) <= UNET * text_loss
+        assert np.linalg.norm(kept - tree.pack(text_grads)[0]) <= UNET * np.linalg.norm(kept)
+        state, text = fast.update(state, grads, config), training.update(text, text_grads, config)
+        again = fast.value_and_grad(net, state.params, one, L, workers)[1]
+        assert not np.array_equal(tree.pack(again)[0], kept) and np.array_equal(tree.pack(grads)[0], kept)
+
+
+def test_slices_in_order():
+    """T1: the all-reduce is given the slices' losses and gradients in the order of the batch."""
+    p, one = normals(unet.init(0, base=4, multipliers=(1,), embedding=8, classes=10), 3), batch(5, np.float64)
+    seen = []
+
+    def keep(parts):
+        seen.append([(loss, tree.pack(grads)[0]) for loss, grads in parts])
+        return parallel.total(parts)
+
+    for gradient, params in ((fast.value_and_grad, fast.adopt(training.start(p)).params), (training.value_and_grad, p)):
+        gradient(partial(unet.unet, groups=2), params, one, layers, 3, keep)
+    for (loss, grads), (text_loss, text_grads) in zip(*seen, strict=True):
+        assert abs(loss - text_loss) <= UNET * text_loss and np.linalg.norm(grads - text_grads) <= UNET * np.linalg.norm(grads)
+    assert len({loss for loss, _ in seen[0]}) == 3
+
+
+def test_workers_of_the_last_network_only():
+    """T1: functions made anew for every step leave one team, not a growing crowd of processes."""
+    p = normals(unet.init(0, base=4, multipliers=(1, 2), embedding=8, classes=10), 3)
+    adopted, one = fast.adopt(training.start(p)).params, batch(2, np.float64)
+    for _ in range(4):
+        fast.value_and_grad(lambda *args: unet.unet(*args, groups=2), adopted, one, fast, 2)
+        assert len(adopted.kept) == 1
+
+
+def test_shared_memory():
+    """T1: a packed tree in shared memory holds what it is given, also nothing."""
+    for leaf in (np.arange(6.0).reshape(2, 3), np.zeros((0, 3))):
+        packed = scratch.like({"w": leaf}, leaf.dtype, shared=True)
+        packed["w"][...] = leaf
+        assert packed["w"].shape == leaf.shape and np.array_equal(packed.buffer, leaf.ravel())
+    assert parallel.count(3, 0) == 3

@@ -1,0 +1,57 @@
+"""CuPy's own sources of the kernels, which it makes without a GPU, under NVIDIA's compiler: what a real GPU would be given."""
+
+import inspect
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+from refdiff_gpu.device.launch import OPTIONS
+from refdiff_gpu.emulator.parse import parse
+from refdiff_gpu.kernels.table import KERNELS
+from refdiff_gpu.proof import cupy_source, nvrtc
+from refdiff_gpu.proof.lint import walk
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # CuPy's, about the driver that is not there
+    missing = cupy_source.missing()
+pytestmark = [
+    pytest.mark.skipif(nvrtc.library_path() is None, reason="NVRTC is missing: pip install nvidia-cuda-nvrtc"),
+    pytest.mark.skipif(bool(missing), reason=f"CuPy or CUDA's headers are missing: pip install {missing}"),
+    pytest.mark.filterwarnings("ignore"),
+]
+
+
+FEW = "norm_silu", "root", "squared_norm", "normal", "columns_back", "adam"
+
+
+@pytest.mark.parametrize("T, names", [(np.float32, KERNELS), (np.float64, FEW)])
+def test_cupys_source_compiles(T, names):
+    """CuPy accepts every kernel's parameters, and what it makes of it compiles; it loads each input once and stores each output once.
+
+    In float64 a few do: the sources differ by a type.
+    """
+    code = nvrtc.compiled_text(cupy_source.source({name: KERNELS[name] for name in names}, T), options())
+    found = {name: (loads, stores) for name, loads, stores in nvrtc.accesses(code.ptx)}
+    assert code.cubin[:4] == b"\x7fELF"
+    assert found == {f"refdiff_{name}_{T.__name__}": expected(KERNELS[name]) for name in names}
+
+
+def options():
+    return ["-arch=sm_90", *cupy_source.options(), nvrtc.COUNTING]
+
+
+def expected(kernel):
+    """Loads and stores of a thread: sizes, and what ends a sum, are arguments of the launch."""
+    told = {node[1] for node in walk(parse(f"{kernel.after};")) if node[0] == "name"} if kernel.after else set()
+    elements = [param for param in kernel.ins if not param.raw and not cupy_source.whole(param) and param.name not in told]
+    return len(elements) + sum(node[0] == "load" for node in walk(parse(kernel.body))), len(kernel.outs)
+
+
+def test_cupys_options():
+    """CuPy adds one option to ours that changes numbers: float32 results below 1.2e-38 become 0 on a GPU, as they do in all of CuPy."""
+    from cupy.cuda import compiler
+
+    added = re.findall(r"options \+= \('(-f[\w=]+)',\)", inspect.getsource(compiler._compile_with_cache_cuda))
+    assert added == ["-ftz=true"] and cupy_source.options()[-1] == "-ftz=true" and OPTIONS == ("-fmad=false",)

@@ -1,0 +1,1 @@
+"""Handwritten digits by diffusion in plain NumPy: `python -m toys.digits`."""
