@@ -77,29 +77,29 @@ def features() -> Any:
 
 
 def unet() -> Any:
-    """Every step of `unet.plan` as a box: a level lower for half the size, and an arrow for every bridge."""
+    """Every layer of `unet.plan` as a box, a level lower for half the size, and an arrow for every skip connection."""
     params = net.init(0, multipliers=(1, 2, 2), attention=(2,))
     figure, (ax,) = panels(1, width=9.4, height=3.5)
-    x, level, saved, width = 0.0, 0, [], 0
+    x, level, skips, width = 0.0, 0, [], 0
     shades = {
         "block": COLORS[0],
-        "attend": COLORS[3],
+        "attention": COLORS[3],
         "conv": COLORS[5],
-        "half": COLORS[1],
-        "double": COLORS[1],
+        "downsample": COLORS[1],
+        "upsample": COLORS[1],
         "norm": FAINT,
         "silu": FAINT,
     }
     arrow = {"arrowstyle": "->", "color": COLORS[7], "linewidth": 0.9, "connectionstyle": "arc3,rad=-0.17"}
     for what, name in net.plan(params):
         if what == "save":
-            saved.append((x - 0.5, level))
+            skips.append((x - 0.5, level))
             continue
-        if what == "join":
-            (start, at), end = saved.pop(), x + 0.5
+        if what == "concat":
+            (start, at), end = skips.pop(), x + 0.5
             ax.annotate("", (end, 0.39 - level), (start, 0.39 - at), arrowprops=arrow)
             continue
-        level += (what == "half") - (what == "double")
+        level += (what == "downsample") - (what == "upsample")
         width = _channels(params.get(name, {})) or width
         ax.add_patch(_box(x, -level, shades[what]))
         ax.text(x + 0.5, -level, f"{what} {width}", ha="center", va="center", fontsize=7.5, rotation=90, color=INK)

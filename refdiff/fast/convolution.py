@@ -59,7 +59,7 @@ def _conv_by_columns(p: Params, x: Array, stride: int) -> tuple[Array, Vjp]:
     """All k x k neighbours of a pixel side by side in a row of a matrix, times the weights as a matrix."""
     k, fan_in, fan_out = len(p["w"]), x.shape[3], len(p["b"])
     height, width, r = -(-x.shape[1] // stride), -(-x.shape[2] // stride), k // 2
-    seen = partial(convolution.seen_at, height=height, width=width, stride=stride)
+    seen = partial(convolution.neighbours_at, height=height, width=width, stride=stride)
     padded = np.pad(x, ((0, 0), (r, r), (r, r), (0, 0)))
     columns = scratch.empty((len(x), height, width, k, k, fan_in), x.dtype)
     for a, c in np.ndindex(k, k):
@@ -83,7 +83,9 @@ def _conv_by_columns(p: Params, x: Array, stride: int) -> tuple[Array, Vjp]:
 def _conv_to_few(p: Params, x: Array) -> tuple[Array, Vjp]:
     """What every pixel gives to each of its k x k neighbours in one product, then moved there: for few results of many channels."""
     k, r, fan_in, fan_out = len(p["w"]), len(p["w"]) // 2, x.shape[3], len(p["b"])
-    sees = partial(convolution.seen_at, height=x.shape[1], width=x.shape[2])  # what a pixel sees from (a, c) sees it at the opposite place
+    sees = partial(
+        convolution.neighbours_at, height=x.shape[1], width=x.shape[2]
+    )  # what a pixel sees from (a, c) sees it at the opposite place
     rows, w = x.reshape(-1, fan_in), p["w"].transpose(2, 0, 1, 3).reshape(fan_in, -1)
     given = product(rows, w, scratch.empty((len(rows), w.shape[1]), x.dtype)).reshape(*x.shape[:3], k, k, fan_out)
     padded = np.zeros((len(x), x.shape[1] + 2 * r, x.shape[2] + 2 * r, fan_out), x.dtype)

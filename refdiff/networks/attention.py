@@ -1,4 +1,4 @@
-"""Attention: every place asks all places of a context, and gets the mean of their answers, weighted by how well they fit."""
+"""Attention: every position has a query, and takes the mean of the values of a context, weighted by how well their keys match it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..tree import Params, Vjp
 
 
 def softmax(p: Params, z: Array) -> tuple[Array, Vjp]:
-    r"""Positive numbers of sum 1 along the last axis, $y_i = e^{z_i} / \sum_j e^{z_j}$; no parameters.
+    r"""Softmax along the last axis: positive numbers of sum 1, $y_i = e^{z_i} / \sum_j e^{z_j}$; no parameters.
 
     $$dz = y \bigl( dy - \textstyle\sum_j y_j\, dy_j \bigr)$$
 
-    z and y (..., K). The largest z is taken off first, which changes nothing and cannot overflow. Source: N2 [PRML eq. 4.104].
+    z and y (..., K). The largest z is subtracted first, which leaves y unchanged and prevents overflow. Source: N2 [PRML eq. 4.104].
     """
     weights = np.exp(z - z.real.max(axis=-1, keepdims=True))
     y = weights / weights.sum(axis=-1, keepdims=True)
@@ -28,15 +28,15 @@ def softmax(p: Params, z: Array) -> tuple[Array, Vjp]:
 
 
 def cross_attention(p: Params, x: Array, context: Array, heads: int) -> tuple[Array, Callable[[Array], Any]]:
-    r"""Places of x ask, places of the context answer, in several heads side by side.
+    r"""Multi-head attention from the positions of x to the positions of a context.
 
     $$Q = x W_q + b_q, \quad K = c W_k + b_k, \quad V = c W_v + b_v, \qquad
       A = \mathrm{softmax}\Bigl(\frac{Q K^T}{\sqrt d}\Bigr), \qquad y = (A V) W_o + b_o$$
 
     $$dV = A^T dO, \quad dA = dO\, V^T, \quad dS = \mathrm{softmax}^T dA, \quad dQ = \frac{dS\, K}{\sqrt d}, \quad dK = \frac{dS^T Q}{\sqrt d}$$
 
-    x (B, N, C), context (B, M, D); p["q"], p["k"], p["v"], p["out"] are linear layers of width C, whose channels the heads share in
-    order: head h has channels h d to (h + 1) d - 1, d = C / heads. vjp(dy) gives (dp, dx, dcontext). Source: N4 [Transformer eq. 1].
+    x (B, N, C), context (B, M, D); p["q"], p["k"], p["v"], p["out"] are linear layers of width C. The heads share its
+    channels in order: head h has channels h d to (h + 1) d - 1, d = C / heads. vjp(dy) gives (dp, dx, dcontext). Source: N4 [Transformer eq. 1].
     """
     width = p["q"]["w"].shape[1]
     if heads < 1 or width % heads:
@@ -47,12 +47,12 @@ def cross_attention(p: Params, x: Array, context: Array, heads: int) -> tuple[Ar
     root = (width // heads) ** 0.5
     a, softmax_vjp = softmax({}, q @ k.swapaxes(-1, -2) / root)
     o = a @ v
-    y, out_vjp = _rows(p["out"], _together(o))
+    y, out_vjp = _rows(p["out"], _merge_heads(o))
 
     def vjp(dy: Array) -> tuple[Params, Array, Array]:
         dp = {}
         dp["out"], do = out_vjp(dy)
-        do = _apart(do, heads)
+        do = _split_heads(do, heads)
         ds = softmax_vjp(do @ v.swapaxes(-1, -2))[1] / root
         dp["q"], dx = q_vjp(ds @ k)
         dp["k"], dcontext_k = k_vjp(ds.swapaxes(-1, -2) @ q)
@@ -63,7 +63,7 @@ def cross_attention(p: Params, x: Array, context: Array, heads: int) -> tuple[Ar
 
 
 def self_attention(p: Params, x: Array, heads: int) -> tuple[Array, Vjp]:
-    """`cross_attention` of the places of x with each other; x (B, N, C). Source: N4 [Transformer sec. 3.2]."""
+    """Multi-head self-attention: `cross_attention` of the positions of x with each other; x (B, N, C). Source: N4 [Transformer sec. 3.2]."""
     y, cross_vjp = cross_attention(p, x, x, heads)
 
     def vjp(dy: Array) -> tuple[Params, Array]:
@@ -74,7 +74,7 @@ def self_attention(p: Params, x: Array, heads: int) -> tuple[Array, Vjp]:
 
 
 def _rows(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """A linear layer at every place; x (B, N, in)."""
+    """A linear layer at every position; x (B, N, in)."""
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         return {"w": np.tensordot(x, dy, ([0, 1], [0, 1])), "b": dy.sum(axis=(0, 1))}, dy @ p["w"].T
@@ -83,16 +83,16 @@ def _rows(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def _project(p: Params, x: Array, heads: int) -> tuple[Array, Vjp]:
-    """A linear layer at every place, its channels shared out to the heads."""
+    """A linear layer at every position, its channels split into heads."""
     y, vjp = _rows(p, x)
-    return _apart(y, heads), lambda dy: vjp(_together(dy))
+    return _split_heads(y, heads), lambda dy: vjp(_merge_heads(dy))
 
 
-def _apart(x: Array, heads: int) -> Array:
+def _split_heads(x: Array, heads: int) -> Array:
     """(B, N, C) as (B, heads, N, C / heads)."""
     return x.reshape(*x.shape[:2], heads, x.shape[2] // heads).swapaxes(1, 2)
 
 
-def _together(x: Array) -> Array:
+def _merge_heads(x: Array) -> Array:
     """(B, heads, N, d) as (B, N, heads d)."""
     return x.swapaxes(1, 2).reshape(x.shape[0], x.shape[2], x.shape[1] * x.shape[3])

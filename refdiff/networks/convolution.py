@@ -1,4 +1,4 @@
-"""Layers of images (B, H, W, C), channels last: convolution, nearest upsampling, average pooling; each with its derivative below."""
+"""Image layers, (B, H, W, C): convolution, nearest-neighbour upsampling, average pooling; each with its derivative below."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..tree import Params, Vjp
 
 
 def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
-    r"""A weighted sum of each pixel's k x k neighbours, zero beyond the edge.
+    r"""Convolution: a weighted sum of each pixel's k x k neighbours, with zero padding.
 
     $$y_{ij} = b + \sum_{a,c=0}^{k-1} x_{si+a-r,\, sj+c-r}\, W_{ac}, \qquad r = (k - 1) / 2$$
 
@@ -23,7 +23,7 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
     check_conv(w, x, stride)
     padded = np.pad(x, ((0, 0), (r, r), (r, r), (0, 0)))
     offsets = list(np.ndindex(w.shape[:2]))
-    seen = partial(seen_at, height=-(-x.shape[1] // stride), width=-(-x.shape[2] // stride), stride=stride)
+    seen = partial(neighbours_at, height=-(-x.shape[1] // stride), width=-(-x.shape[2] // stride), stride=stride)
     y = sum(seen(padded, a, c) @ w[a, c] for a, c in offsets) + p["b"]
 
     def vjp(dy: Array) -> tuple[Params, Array]:
@@ -37,13 +37,13 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
     return y, vjp
 
 
-def seen_at(image: Array, a: int, c: int, height: int, width: int, stride: int = 1) -> Array:
-    """What height x width pixels see at the offset (a, c) of an image with its border; a view."""
+def neighbours_at(image: Array, a: int, c: int, height: int, width: int, stride: int = 1) -> Array:
+    """The neighbours at offset (a, c) of height x width output pixels, as a view of the padded image."""
     return image[:, a : a + stride * (height - 1) + 1 : stride, c : c + stride * (width - 1) + 1 : stride]
 
 
 def up(p: Params, x: Array) -> tuple[Array, Vjp]:
-    r"""Every pixel four times, $y_{ij} = x_{\lfloor i/2 \rfloor \lfloor j/2 \rfloor}$; $dx$ is the sum of the four. No parameters.
+    r"""Nearest-neighbour upsampling by 2: every pixel four times, $y_{ij} = x_{\lfloor i/2 \rfloor \lfloor j/2 \rfloor}$; $dx$ is the sum of the four. No parameters.
 
     x (B, H, W, C), y (B, 2H, 2W, C). Source: N2 [DDPM app. B].
     """
@@ -57,7 +57,7 @@ def up(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def pool(p: Params, x: Array) -> tuple[Array, Vjp]:
-    r"""The mean of every 2 x 2 square, $y_{ij} = \frac14 \sum_{ac} x_{2i+a,\,2j+c}$; each gets a quarter of dy. No parameters.
+    r"""Average pooling by 2: the mean of every 2 x 2 square, $y_{ij} = \frac14 \sum_{ac} x_{2i+a,\,2j+c}$; each gets a quarter of dy. No parameters.
 
     x (B, H, W, C) with H and W even, y (B, H / 2, W / 2, C). Source: N2 [LeCun et al. sec. II].
     """
@@ -73,7 +73,7 @@ def pool(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """A convolution of the image made twice as large, `conv` of `up`: how a U-Net goes up a level. Source: N2 [DDPM app. B]."""
+    """Upsampling by 2 followed by a convolution, `conv` of `up`: the upsampling layer of a U-Net. Source: N2 [DDPM app. B]."""
     larger, up_vjp = up({}, x)
     y, conv_vjp = conv(p, larger)
 

@@ -1,4 +1,4 @@
-"""The layers of a network, each with its derivative a few lines below: y, vjp = layer(p, x), then dp, dx = vjp(dy).
+"""Layers of a network, each with its derivative a few lines below: y, vjp = layer(p, x), then dp, dx = vjp(dy).
 
 Where y depends on x through the Jacobian J, vjp(dy) is J^T dy. Nothing is stored in a layer, so threads can share parameters,
 and every line is complex-analytic, so a complex step can check every derivative to the last digits.
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
-    r"""A matrix and a shift, $y = x W + b$; x (B, in), p["w"] (in, out), p["b"] (out,), y (B, out).
+    r"""Linear layer, $y = x W + b$; x (B, in), p["w"] (in, out), p["b"] (out,), y (B, out).
 
     $$dW = x^T dy, \qquad db = \textstyle\sum_B dy, \qquad dx = dy\, W^T$$
 
@@ -57,7 +57,7 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
-    r"""The smooth gate $y = x\, \varsigma(x)$ with $\varsigma(x) = 1 / (1 + e^{-x})$; any shape; no parameters.
+    r"""SiLU (swish), $y = x\, \varsigma(x)$ with $\varsigma(x) = 1 / (1 + e^{-x})$; any shape; no parameters.
 
     $$dx = dy\, \varsigma(x) (1 + x (1 - \varsigma(x)))$$
 
@@ -87,7 +87,7 @@ def adaptive_group_norm_silu(p: Params, x: Array, emb: Array, groups: int) -> tu
 
 
 def embedding(p: Params, labels: Array) -> tuple[Array, Callable[[Array], Params]]:
-    r"""One row per label, $y_i = E_{label_i}$; labels (B,) integers, p["table"] (entries, out); labels have no derivative.
+    r"""Embedding table: one row per label, $y_i = E_{label_i}$; labels (B,) integers, p["table"] (entries, out); labels have no derivative.
 
     $$dE_k = \sum_{i: label_i = k} dy_i$$
 
@@ -104,7 +104,7 @@ def embedding(p: Params, labels: Array) -> tuple[Array, Callable[[Array], Params
 
 
 def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
-    r"""Sines and cosines of time at geometric frequencies, $[\sin(t\omega_i), \cos(t\omega_i)]$; t (B,) -> (B, features).
+    r"""Sinusoidal time features at geometric frequencies, $[\sin(t\omega_i), \cos(t\omega_i)]$; t (B,) -> (B, features).
 
     $$\omega_i = 10000^{-i / (features/2 - 1)}, \qquad i = 0..features/2 - 1$$
 
@@ -120,7 +120,7 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array], Array]]:
-    r"""What a classifier's logits z (B, K) cost on the true labels (B,); (B,) nats.
+    r"""Cross-entropy of logits z (B, K) with the true labels (B,); (B,) nats.
 
     $$L = \log \sum_k e^{z_k} - z_y, \qquad dz = dL\, (\mathrm{softmax}(z) - e_y)$$
 

@@ -1,4 +1,4 @@
-"""The network for points: a multilayer perceptron of x, the time and the label."""
+"""Multilayer perceptron for points: a function of x, the time and the label."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def init(
     classes: int = 0,
     dtype: Any = np.float32,
 ) -> Params:
-    """Parameters: `depth` hidden layers of `width`, time features, and a label table with one entry more than classes, "no label".
+    """Initial parameters: `depth` hidden layers of `width`, time features, and a label table with one entry more than classes, "no label".
 
-    Weights are N(0, 1 / fan-in), the last layer starts at zero, so that an untrained network answers 0. Source: N1.
+    Weights are N(0, 1 / fan-in). The last layer starts at zero, so that an untrained network returns 0. Source: N1.
     """
     if depth < 1 or width < 1:
         raise ValueError(f"depth = {depth}, width = {width}; allowed: 1 or more")
@@ -76,21 +76,21 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
     return out, vjp
 
 
-def conditions(p: Params, batch: int, features: int, t: Time, y: Array | None, dtype: Any, L: ModuleType) -> tuple[Array, Any, Any]:
-    """The time's features (B, features); the label's embedding (B, ...) and its vjp, or None and None for a network without labels."""
+def embed_conditions(p: Params, batch: int, features: int, t: Time, y: Array | None, dtype: Any, L: ModuleType) -> tuple[Array, Any, Any]:
+    """Time features (B, features); the label embedding (B, ...) and its vjp, or None and None for a network without labels."""
     for name, value, shapes in ("t", t, ((), (batch,))), ("y", y, ((batch,),)):
         if value is not None and np.shape(value) not in shapes:
             raise ValueError(f"{name} has shape {np.shape(value)}; allowed: {' or '.join(str(shape) for shape in shapes)}")
     where = tree.leaf(p)
-    told = L.time_features(np.asarray(t, like=where) if np.shape(t) else np.full_like(where, t, np.float64, shape=batch), features, dtype)
+    time = L.time_features(np.asarray(t, like=where) if np.shape(t) else np.full_like(where, t, np.float64, shape=batch), features, dtype)
     if "label" in p:
-        return told, *L.embedding(p["label"], np.full_like(where, len(p["label"]["table"]) - 1, np.int64, shape=batch) if y is None else y)
+        return time, *L.embedding(p["label"], np.full_like(where, len(p["label"]["table"]) - 1, np.int64, shape=batch) if y is None else y)
     if y is not None:
         raise ValueError("y is given, but the network has no label table; allowed: None")
-    return told, None, None
+    return time, None, None
 
 
 def _context(p: Params, batch: int, x: Array, t: Time, y: Array | None, L: ModuleType) -> Any:
     """Time features plus label embedding (B, features), and the embedding's vjp."""
-    features, label, vjp = conditions(p, batch, p["layer0"]["w"].shape[0] - x.shape[1], t, y, x.real.dtype, L)
+    features, label, vjp = embed_conditions(p, batch, p["layer0"]["w"].shape[0] - x.shape[1], t, y, x.real.dtype, L)
     return features if label is None else features + label, vjp

@@ -1,4 +1,4 @@
-"""Normalization in groups of channels, and what follows it: a scale and a shift, learned or told by an embedding."""
+"""Group normalization with a learned scale and shift, or with a scale and shift computed from an embedding (adaptive GroupNorm, FiLM)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..tree import Params, Vjp
 
 
 def normalize(p: Params, x: Array, groups: int, eps: float = 1e-5) -> tuple[Array, Vjp]:
-    r"""Mean 0 and variance 1 in every group of channels of every example; no parameters.
+    r"""Normalize every group of channels of every example to mean 0 and variance 1; no parameters.
 
     $$\hat x = \frac{x - \mu}{s}, \qquad \mu = \langle x \rangle, \quad s^2 = \langle (x - \mu)^2 \rangle + \epsilon$$
 
     $$dx = \frac1s \bigl( d\hat x - \langle d\hat x \rangle - \hat x \langle \hat x\, d\hat x \rangle \bigr)$$
 
-    x and y (B, ..., C); the mean $\langle \rangle$ is over all places of an example and the C / groups neighbouring channels of a group.
+    x and y (B, ..., C); the mean $\langle \rangle$ is over all positions of an example and the C / groups neighbouring channels of a group.
     Source: N2 [GroupNorm sec. 3.1].
     """
     if groups < 1 or x.shape[-1] % groups:
@@ -40,42 +40,42 @@ def normalize(p: Params, x: Array, groups: int, eps: float = 1e-5) -> tuple[Arra
 
 
 def film(p: Params, x: Array, scale: Array, shift: Array) -> tuple[Array, Callable[[Array], Any]]:
-    r"""Every channel scaled and shifted as something else says, $y = (1 + scale)\, x + shift$; no parameters.
+    r"""Feature-wise linear modulation: every channel scaled and shifted by given numbers, $y = (1 + scale)\, x + shift$; no parameters.
 
     x (B, ..., C), scale and shift (B, C). vjp(dy) gives ({}, dx, dscale, dshift): $dx = (1 + scale)\, dy$, $dscale = \sum x\, dy$,
-    $dshift = \sum dy$, summed over all places. Source: N3 [FiLM eq. 2].
+    $dshift = \sum dy$, summed over all positions. Source: N3 [FiLM eq. 2].
     """
-    places = tuple(range(1, x.ndim - 1))
+    positions = tuple(range(1, x.ndim - 1))
     if scale.shape != (len(x), x.shape[-1]) or shift.shape != scale.shape:
         raise ValueError(f"scale and shift have shapes {scale.shape} and {shift.shape}; allowed: {(len(x), x.shape[-1])}")
-    scale, shift = (np.expand_dims(each, places) for each in (scale, shift))
+    scale, shift = (np.expand_dims(each, positions) for each in (scale, shift))
     y = (1 + scale) * x + shift
 
     def vjp(dy: Array) -> tuple[Params, Array, Array, Array]:
-        return {}, (1 + scale) * dy, (x * dy).sum(axis=places), dy.sum(axis=places)
+        return {}, (1 + scale) * dy, (x * dy).sum(axis=positions), dy.sum(axis=positions)
 
     return y, vjp
 
 
 def group_norm(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
-    r"""`normalize`, and for every channel a scale and a shift that are learned: $y = scale\, \hat x + shift$.
+    r"""Group normalization: `normalize`, then a learned scale and shift of every channel, $y = scale\, \hat x + shift$.
 
     $$dscale = \textstyle\sum \hat x\, dy, \qquad dshift = \textstyle\sum dy, \qquad d\hat x = scale\, dy$$
 
-    x (B, ..., C); p["scale"] and p["shift"] (C,); sums over all examples and places. Source: N2 [GroupNorm sec. 3.1].
+    x (B, ..., C); p["scale"] and p["shift"] (C,); sums over all examples and positions. Source: N2 [GroupNorm sec. 3.1].
     """
     normal, normal_vjp = normalize({}, x, groups)
     y = p["scale"] * normal + p["shift"]
-    places = tuple(range(x.ndim - 1))
+    positions = tuple(range(x.ndim - 1))
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        return {"scale": (normal * dy).sum(axis=places), "shift": dy.sum(axis=places)}, normal_vjp(p["scale"] * dy)[1]
+        return {"scale": (normal * dy).sum(axis=positions), "shift": dy.sum(axis=positions)}, normal_vjp(p["scale"] * dy)[1]
 
     return y, vjp
 
 
 def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
-    r"""`normalize`, then `film` with what a linear layer makes of the embedding: first half scale, second half shift.
+    r"""Adaptive group normalization: `normalize`, then `film` with a scale and a shift that a linear layer computes from the embedding.
 
     $$y = (1 + scale)\, \hat x + shift, \qquad [scale, shift] = emb\, W + b$$
 
@@ -84,14 +84,14 @@ def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[A
     x (B, ..., C), emb (B, E), p["w"] (E, 2C), p["b"] (2C,). vjp(dy) gives (dp, dx, demb), with dscale, dshift and $d\hat x$ from `film`.
     Source: N3 [Dhariwal & Nichol sec. 3].
     """
-    told = emb @ p["w"] + p["b"]
+    modulation = emb @ p["w"] + p["b"]  # the scales, then the shifts
     channels = x.shape[-1]
     normal, normal_vjp = normalize({}, x, groups)
-    y, film_vjp = film({}, normal, told[:, :channels], told[:, channels:])
+    y, film_vjp = film({}, normal, modulation[:, :channels], modulation[:, channels:])
 
     def vjp(dy: Array) -> tuple[Params, Array, Array]:
         _, dnormal, dscale, dshift = film_vjp(dy)
-        dtold = np.concatenate([dscale, dshift], axis=1)
-        return {"w": emb.T @ dtold, "b": dtold.sum(axis=0)}, normal_vjp(dnormal)[1], dtold @ p["w"].T
+        dmodulation = np.concatenate([dscale, dshift], axis=1)
+        return {"w": emb.T @ dmodulation, "b": dmodulation.sum(axis=0)}, normal_vjp(dnormal)[1], dmodulation @ p["w"].T
 
     return y, vjp

@@ -1,4 +1,4 @@
-"""The parameters of a U-Net, and with them its shape: `unet.unet` reads off them where to go."""
+"""Initial parameters of a U-Net. Their names and shapes are its architecture: `unet.plan` reads it from them."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ def init(
     mode: str = "adaptive",
     dtype: Any = np.float32,
 ) -> Params:
-    """Level i has base * multipliers[i] channels, `blocks` residual blocks on the way down, and one more on the way up.
+    """Initial parameters of a U-Net; level i has base * multipliers[i] channels, `blocks` residual blocks in the encoder, one more in the decoder.
 
-    Attention follows every block of the levels named, and the first of the two in the middle. `mode` says how a block is told the
-    embedding: "adaptive", by scale and shift, or "add", by a shift. The label table has one entry more than classes, "no label".
-    Weights are N(0, 1 / fan-in); what ends a block, an attention and the network starts at zero, so that an untrained network
-    answers 0. Source: N5 [DDPM app. B].
+    Attention follows every block of the levels named, and the first of the two middle blocks. `mode` is the conditioning of a block on
+    the embedding: "adaptive" group normalization (scale and shift), or "add" (a shift before the normalization). The label table has
+    one entry more than classes, "no label". Weights are N(0, 1 / fan-in). The last layer of every block, of every attention and of the
+    network starts at zero, so that an untrained network returns 0. Source: N5 [DDPM app. B].
     """
     _check(channels, base, multipliers, blocks, attention, embedding, classes, mode)
     draw = Draw(seed, embedding, mode, dtype)
-    p = {"time1": draw.linear(base, embedding), "time2": draw.linear(embedding, embedding), "first": draw.conv(3, channels, base)}
-    width, saved = base, [base]
+    p = {"time1": draw.linear(base, embedding), "time2": draw.linear(embedding, embedding), "conv_in": draw.conv(3, channels, base)}
+    width, skips = base, [base]
     for i, multiplier in enumerate(multipliers):
         for j in range(blocks):
-            p |= draw.block(f"down{i}_{j}", width, width := base * multiplier, i in attention)
-            saved.append(width)
+            p |= draw.block(f"down{i}_block{j}", width, width := base * multiplier, i in attention)
+            skips.append(width)
         if i + 1 < len(multipliers):
-            p[f"half{i}"] = draw.conv(3, width, width)
-            saved.append(width)
+            p[f"downsample{i}"] = draw.conv(3, width, width)
+            skips.append(width)
     for j in range(2):
-        p |= draw.block(f"middle{j}", width, width, attention=j == 0)
+        p |= draw.block(f"mid_block{j}", width, width, attention=j == 0)
     for i, multiplier in reversed(list(enumerate(multipliers))):
         for j in range(blocks + 1):
-            p |= draw.block(f"up{i}_{j}", width + saved.pop(), width := base * multiplier, i in attention)
+            p |= draw.block(f"up{i}_block{j}", width + skips.pop(), width := base * multiplier, i in attention)
         if i:
-            p[f"double{i}"] = draw.conv(3, width, width)
-    p |= {"norm": draw.norm(width), "last": draw.conv(3, width, channels, zero=True)}
+            p[f"upsample{i}"] = draw.conv(3, width, width)
+    p |= {"norm_out": draw.norm(width), "conv_out": draw.conv(3, width, channels, zero=True)}
     if classes:
         p["label"] = {"table": draw.normal((classes + 1, embedding), 1)}
     return p
 
 
 class Draw:
-    """Parameters of layers, each array from a step of the generator of its own."""
+    """Initial parameters of layers; each array has a step of the random generator of its own."""
 
     def __init__(self, seed: int, embedding: int, mode: str, dtype: Any) -> None:
         self.seed, self.embedding, self.mode, self.dtype, self.step = seed, embedding, mode, dtype, 0
@@ -78,15 +78,15 @@ class Draw:
         return {"scale": np.ones(width, self.dtype), "shift": np.zeros(width, self.dtype)}
 
     def block(self, name: str, fan_in: int, fan_out: int, attention: bool) -> Params:
-        """A residual block, and the attention after it if there is one, by their names."""
+        """Parameters of a residual block, and of the attention after it if there is one, by name."""
         p = {"norm1": self.norm(fan_in), "conv1": self.conv(3, fan_in, fan_out), "conv2": self.conv(3, fan_out, fan_out, zero=True)}
         if self.mode == "adaptive":
-            p["tell"] = self.linear(self.embedding, 2 * fan_out)
+            p["conditioning"] = self.linear(self.embedding, 2 * fan_out)
         else:
-            p |= {"tell": self.linear(self.embedding, fan_out), "norm2": self.norm(fan_out)}
+            p |= {"conditioning": self.linear(self.embedding, fan_out), "norm2": self.norm(fan_out)}
         if fan_in != fan_out:
-            p["short"] = self.conv(1, fan_in, fan_out)
-        return {name: p} | ({f"{name}_attention": self.attention(fan_out)} if attention else {})
+            p["shortcut"] = self.conv(1, fan_in, fan_out)
+        return {name: p} | ({name.replace("block", "attention"): self.attention(fan_out)} if attention else {})
 
     def attention(self, width: int) -> Params:
         projections = {name: self.linear(width, width, zero=name == "out") for name in ("q", "k", "v", "out")}

@@ -34,12 +34,12 @@ def cross_attention(p: Params, x: Array, context: Array, heads: int) -> tuple[Ar
     (q, q_vjp), (k, k_vjp), (v, v_vjp) = (text._project(p[name], of, heads) for name, of in (("q", x), ("k", context), ("v", context)))
     root = (width // heads) ** 0.5
     a, softmax_vjp = softmax({}, q @ k.swapaxes(-1, -2) / root)
-    y, out_vjp = text._rows(p["out"], text._together(a @ v))
+    y, out_vjp = text._rows(p["out"], text._merge_heads(a @ v))
 
     def vjp(dy: Array) -> tuple[Params, Array, Array]:
         dp = {}
         dp["out"], do = out_vjp(dy)
-        do = text._apart(do, heads)
+        do = text._split_heads(do, heads)
         ds = softmax_vjp(do @ v.swapaxes(-1, -2))[1] / root
         dp["q"], dx = q_vjp(ds @ k)
         dp["k"], dcontext_k = k_vjp(ds.swapaxes(-1, -2) @ q)

@@ -7,13 +7,13 @@ from types import ModuleType
 
 from refdiff.arrays import Array, Time
 from refdiff.networks import classifier as text
-from refdiff.networks.classifier import HALVINGS
+from refdiff.networks.classifier import DOWNSAMPLINGS
 from refdiff.networks.layers import Params, Vjp
 
 from ..device.wrappers import made_there
 from . import layers
 
-__all__ = ["HALVINGS", "classifier", "features", "init"]
+__all__ = ["DOWNSAMPLINGS", "classifier", "features", "init"]
 
 init = made_there(text.init)
 

@@ -156,7 +156,7 @@ def _least(p: Any, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
         if what == "save":
             saved.append(channels)
             yield 3 * places * channels, 0  # two gradients met
-        elif what == "join":
+        elif what == "concat":
             channels += saved.pop()
             yield 2 * places * channels, 0
         elif what == "norm":
@@ -165,8 +165,8 @@ def _least(p: Any, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
             inner = p[name]["conv1"]["w"].shape[3]
             yield 5 * places * (channels + inner) + 3 * places * (channels + inner), 4 * places * (channels + 2 * inner)
             channels = inner
-        elif what in ("conv", "half", "double"):
-            size = {"conv": 1, "half": 0.5, "double": 2}[what]
+        elif what in ("conv", "downsample", "upsample"):
+            size = {"conv": 1, "downsample": 0.5, "upsample": 2}[what]
             outer = p[name]["w"].shape[3]
             yield 0, int(2 * places * channels + 2 * places * size * size * outer)
             height, width, channels = int(height * size), int(width * size), outer

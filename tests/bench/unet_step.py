@@ -67,19 +67,19 @@ class Torch:
     def forward(self) -> Any:
         silu, conv, norm, linear = functional.silu, self.conv, self.norm, self.linear
         emb = silu(linear("time2", silu(linear("time1", self.features))) + self.p["label"]["table"][self.labels])
-        h, saved = self.x, []
+        h, skips = self.x, []
         for what, name in self.plan:
             if what == "save":
-                saved.append(h)
-            elif what == "join":
-                h = torch.cat([h, saved.pop()], 1)
+                skips.append(h)
+            elif what == "concat":
+                h = torch.cat([h, skips.pop()], 1)
             else:
                 h = {
                     "conv": lambda h, p: conv(p, h),
-                    "half": lambda h, p: conv(p, h, 2),
-                    "double": lambda h, p: conv(p, functional.interpolate(h, scale_factor=2, mode="nearest")),
+                    "downsample": lambda h, p: conv(p, h, 2),
+                    "upsample": lambda h, p: conv(p, functional.interpolate(h, scale_factor=2, mode="nearest")),
                     "block": lambda h, p: self.block(p, h, emb),
-                    "attend": lambda h, p: self.attend(p, h),
+                    "attention": lambda h, p: self.attend(p, h),
                     "norm": lambda h, p: norm(p, h),
                     "silu": lambda h, p: silu(h),
                 }[what](h, self.p.get(name))
@@ -96,9 +96,9 @@ class Torch:
 
     def block(self, p: Any, x: Any, emb: Any) -> Any:
         h = self.conv(p["conv1"], functional.silu(self.norm(p["norm1"], x)))
-        scale, shift = (emb @ p["tell"]["w"] + p["tell"]["b"])[:, :, None, None].chunk(2, 1)
+        scale, shift = (emb @ p["conditioning"]["w"] + p["conditioning"]["b"])[:, :, None, None].chunk(2, 1)
         h = functional.silu(functional.group_norm(h, 8) * (1 + scale) + shift)
-        return self.conv(p["conv2"], h) + (self.conv(p["short"], x) if "short" in p else x)
+        return self.conv(p["conv2"], h) + (self.conv(p["shortcut"], x) if "shortcut" in p else x)
 
     def attend(self, p: Any, x: Any) -> Any:
         h = self.norm(p["norm"], x).flatten(2).transpose(1, 2)

@@ -188,10 +188,10 @@ def test_errors(call, message):
 
 
 @given(seeds, st.integers(0, 2), st.integers(0, 2), strides, st.integers(1, 4), st.integers(1, 4))
-def test_seen_at(seed, a, c, stride, height, width):
+def test_neighbours_at(seed, a, c, stride, height, width):
     """N2: output pixel (i, j) sees pixel (stride i + a, stride j + c) of the image with its border; nothing is copied."""
     image = np.array(numbers(seed, (2, stride * height + 2, stride * width + 2, 3)))
-    seen = convolution.seen_at(image, a, c, height, width, stride)
+    seen = convolution.neighbours_at(image, a, c, height, width, stride)
     assert seen.shape == (2, height, width, 3) and np.shares_memory(seen, image)
     for i, j in np.ndindex(height, width):
         np.testing.assert_array_equal(seen[:, i, j], image[:, stride * i + a, stride * j + c])

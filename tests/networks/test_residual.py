@@ -38,8 +38,12 @@ def norm(name, width):
 def block_case(seed, batch, size, fan_in, fan_out, mode, short, embedding=2, dtype=np.float64):
     """(p, x, emb) of a residual block."""
     shapes = norm("norm1", fan_in) | conv("conv1", 3, fan_in, fan_out) | conv("conv2", 3, fan_out, fan_out)
-    shapes |= linear("tell", embedding, 2 * fan_out) if mode == "adaptive" else linear("tell", embedding, fan_out) | norm("norm2", fan_out)
-    shapes |= conv("short", 1, fan_in, fan_out) if short or fan_in != fan_out else {}
+    shapes |= (
+        linear("conditioning", embedding, 2 * fan_out)
+        if mode == "adaptive"
+        else linear("conditioning", embedding, fan_out) | norm("norm2", fan_out)
+    )
+    shapes |= conv("shortcut", 1, fan_in, fan_out) if short or fan_in != fan_out else {}
     return drawn(seed, shapes, dtype), numbers(seed, (batch, *size, fan_in), 1, dtype), numbers(seed, (batch, embedding), 2, dtype)
 
 
@@ -50,14 +54,14 @@ def value(layer, *arguments):
 def straight_block(p, x, emb):
     """The block as its docstring says it, from values of layers alone."""
     h = value(layers.conv, p["conv1"], value(layers.silu, {}, value(layers.group_norm, p["norm1"], x, GROUPS)))
-    tell = (emb @ p["tell"]["w"] + p["tell"]["b"])[:, None, None]
+    modulation = (emb @ p["conditioning"]["w"] + p["conditioning"]["b"])[:, None, None]
     if "norm2" in p:
-        h = value(layers.group_norm, p["norm2"], h + tell, GROUPS)
+        h = value(layers.group_norm, p["norm2"], h + modulation, GROUPS)
     else:
-        scale, shift = np.split(tell, 2, axis=-1)
+        scale, shift = np.split(modulation, 2, axis=-1)
         h = value(layers.normalize, {}, h, GROUPS) * (1 + scale) + shift
     h = value(layers.conv, p["conv2"], value(layers.silu, {}, h))
-    return h + (np.tensordot(x, p["short"]["w"][0, 0], 1) + p["short"]["b"] if "short" in p else x)
+    return h + (np.tensordot(x, p["shortcut"]["w"][0, 0], 1) + p["shortcut"]["b"] if "shortcut" in p else x)
 
 
 def straight_attend(p, x):

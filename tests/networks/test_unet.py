@@ -64,28 +64,29 @@ CASES = [
 
 
 def straight(p, x, t, y):
-    """The network as a recursion: a level goes down, asks the level below, and comes up with what it kept."""
-    emb, levels = straight_embed(p, len(x), t, y), sum(name.startswith("half") for name in p) + 1
-    blocks = sum(re.fullmatch(r"down0_\d", name) is not None for name in p)
+    """The network as a recursion: a level encodes, calls the level below, and decodes with the skip connections it kept."""
+    emb, levels = straight_embed(p, len(x), t, y), sum(name.startswith("downsample") for name in p) + 1
+    blocks = sum(re.fullmatch(r"down0_block\d", name) is not None for name in p)
 
     def step(name, h):
         h = straight_block(p[name], h, emb)
-        return straight_attend(p[f"{name}_attention"], h) if f"{name}_attention" in p else h
+        attention = name.replace("block", "attention")
+        return straight_attend(p[attention], h) if attention in p else h
 
     def level(i, h):
         kept = [h]
         for j in range(blocks):
-            kept.append(h := step(f"down{i}_{j}", h))
+            kept.append(h := step(f"down{i}_block{j}", h))
         if i + 1 < levels:
-            h = value(layers.conv_up, p[f"double{i + 1}"], level(i + 1, value(layers.conv, p[f"half{i}"], h, 2)))
+            h = value(layers.conv_up, p[f"upsample{i + 1}"], level(i + 1, value(layers.conv, p[f"downsample{i}"], h, 2)))
         else:
-            h = step("middle1", step("middle0", h))
+            h = step("mid_block1", step("mid_block0", h))
         for j in range(blocks + 1):
-            h = step(f"up{i}_{j}", np.concatenate([h, kept.pop()], axis=-1))
+            h = step(f"up{i}_block{j}", np.concatenate([h, kept.pop()], axis=-1))
         return h
 
-    h = level(0, value(layers.conv, p["first"], x))
-    return value(layers.conv, p["last"], value(layers.silu, {}, value(layers.group_norm, p["norm"], h, GROUPS)))
+    h = level(0, value(layers.conv, p["conv_in"], x))
+    return value(layers.conv, p["conv_out"], value(layers.silu, {}, value(layers.group_norm, p["norm_out"], h, GROUPS)))
 
 
 @given(cases())

@@ -44,20 +44,38 @@ SMALL = {"base": 4, "embedding": 3}
 def test_shapes():
     """N5: names and shapes of a network of two levels, two blocks, three image channels, attention below, told by a shift."""
     p = unet.init(0, **SMALL, channels=3, multipliers=(1, 2), blocks=2, attention=(1,), mode="add")
-    blocks = {"down0_0": (4, 4), "down0_1": (4, 4), "down1_0": (4, 8), "down1_1": (8, 8), "middle0": (8, 8), "middle1": (8, 8)}
-    blocks |= {"up1_0": (16, 8), "up1_1": (16, 8), "up1_2": (12, 8), "up0_0": (12, 4), "up0_1": (8, 4), "up0_2": (8, 4)}
-    attended = {"down1_0", "down1_1", "middle0", "up1_0", "up1_1", "up1_2"}
-    others = {"time1", "time2", "first", "half0", "double1", "norm", "last"}
-    assert set(p) == set(blocks) | others | {f"{name}_attention" for name in attended}
+    blocks = {
+        "down0_block0": (4, 4),
+        "down0_block1": (4, 4),
+        "down1_block0": (4, 8),
+        "down1_block1": (8, 8),
+        "mid_block0": (8, 8),
+        "mid_block1": (8, 8),
+    }
+    blocks |= {
+        "up1_block0": (16, 8),
+        "up1_block1": (16, 8),
+        "up1_block2": (12, 8),
+        "up0_block0": (12, 4),
+        "up0_block1": (8, 4),
+        "up0_block2": (8, 4),
+    }
+    attended = {"down1_block0", "down1_block1", "mid_block0", "up1_block0", "up1_block1", "up1_block2"}
+    others = {"time1", "time2", "conv_in", "downsample0", "upsample1", "norm_out", "conv_out"}
+    assert set(p) == set(blocks) | others | {name.replace("block", "attention") for name in attended}
     for name, (fan_in, fan_out) in blocks.items():
         shapes = tree.map(np.shape, p[name])
         assert shapes["conv1"]["w"] == (3, 3, fan_in, fan_out) and shapes["conv2"]["w"] == (3, 3, fan_out, fan_out)
-        assert shapes["tell"]["w"] == (3, fan_out) and shapes["norm1"]["scale"] == (fan_in,) and shapes["norm2"]["shift"] == (fan_out,)
-        assert ("short" in p[name]) == (fan_in != fan_out) and (fan_in == fan_out or shapes["short"]["w"] == (1, 1, fan_in, fan_out))
-    assert p["first"]["w"].shape == (3, 3, 3, 4) and p["last"]["w"].shape == (3, 3, 4, 3) and p["double1"]["w"].shape == (3, 3, 8, 8)
-    assert p["time1"]["w"].shape == (4, 3) and p["time2"]["w"].shape == (3, 3) and p["half0"]["w"].shape == (3, 3, 4, 4)
-    adaptive = unet.init(0, **SMALL)["down0_0"]
-    assert "norm2" not in adaptive and adaptive["tell"]["w"].shape == (3, 8)
+        assert (
+            shapes["conditioning"]["w"] == (3, fan_out) and shapes["norm1"]["scale"] == (fan_in,) and shapes["norm2"]["shift"] == (fan_out,)
+        )
+        assert ("shortcut" in p[name]) == (fan_in != fan_out) and (fan_in == fan_out or shapes["shortcut"]["w"] == (1, 1, fan_in, fan_out))
+    assert (
+        p["conv_in"]["w"].shape == (3, 3, 3, 4) and p["conv_out"]["w"].shape == (3, 3, 4, 3) and p["upsample1"]["w"].shape == (3, 3, 8, 8)
+    )
+    assert p["time1"]["w"].shape == (4, 3) and p["time2"]["w"].shape == (3, 3) and p["downsample0"]["w"].shape == (3, 3, 4, 4)
+    adaptive = unet.init(0, **SMALL)["down0_block0"]
+    assert "norm2" not in adaptive and adaptive["conditioning"]["w"].shape == (3, 8)
     assert unet.init(0, **SMALL, classes=5)["label"]["table"].shape == (6, 3) and "label" not in p
 
 
@@ -68,7 +86,7 @@ def test_start():
         name, last = path.split("/")[-2:]
         if last == "scale":
             np.testing.assert_array_equal(leaf, 1)
-        elif last in ("b", "shift") or name in ("conv2", "out", "last"):
+        elif last in ("b", "shift") or name in ("conv2", "out", "conv_out"):
             np.testing.assert_array_equal(leaf, 0)
         else:
             z = leaf * np.sqrt(1 if last == "table" else np.prod(leaf.shape[:-1]))
@@ -96,7 +114,7 @@ def test_untrained_network_answers_zero(mode):
     p, x = unet.init(0, base=8, embedding=4, channels=2, attention=(0,), mode=mode, dtype=np.float64), numbers(0, (2, 8, 4, 2))
     out, vjp = unet.unet(p, x, 5.0)
     np.testing.assert_array_equal(out, np.zeros(x.shape))
-    assert np.abs(vjp(x)[0]["last"]["w"]).min() > 0
+    assert np.abs(vjp(x)[0]["conv_out"]["w"]).min() > 0
 
 
 @pytest.mark.parametrize("multipliers, blocks, attention", list(product([(1,), (1, 2), (2, 1, 3, 1)], [1, 2, 3], [(), (0,)])))
@@ -104,22 +122,22 @@ def test_plan(multipliers, blocks, attention):
     """N5: every layer once, in the order down, middle, up; as many joins as saves, and never more on the way; sizes are paired."""
     p = unet.init(0, **SMALL, multipliers=multipliers, blocks=blocks, attention=attention)
     steps = list(unet.plan(p))
-    names = [name for what, name in steps if what not in ("save", "join", "silu")]
+    names = [name for what, name in steps if what not in ("save", "concat", "silu")]
     assert sorted(names) == sorted(set(p) - {"time1", "time2"}) and len(names) == len(set(names))
-    kept = np.cumsum([{"save": 1, "join": -1}.get(what, 0) for what, _ in steps])
+    kept = np.cumsum([{"save": 1, "concat": -1}.get(what, 0) for what, _ in steps])
     assert kept[-1] == 0 and kept.min() >= 0 and kept.max() == len(multipliers) * (blocks + 1)
-    assert steps[:2] == [("conv", "first"), ("save", "")] and steps[-3:] == [("norm", "norm"), ("silu", ""), ("conv", "last")]
+    assert steps[:2] == [("conv", "conv_in"), ("save", "")] and steps[-3:] == [("norm", "norm_out"), ("silu", ""), ("conv", "conv_out")]
     level, stack = 0, []
     for what, _ in steps:
-        level += {"half": 1, "double": -1}.get(what, 0)
+        level += {"downsample": 1, "upsample": -1}.get(what, 0)
         if what == "save":
             stack.append(level)
-        elif what == "join":
+        elif what == "concat":
             assert stack.pop() == level
-    for name in "down0_0", "up0_0":
+    for name in "down0_block0", "up0_block0":
         at = names.index(name)
-        assert (names[at + 1] == f"{name}_attention") == (attention == (0,))
-    assert "middle0_attention" in names and "middle1_attention" not in names
+        assert (names[at + 1] == name.replace("block", "attention")) == (attention == (0,))
+    assert "mid_attention0" in names and "mid_attention1" not in names
 
 
 @pytest.mark.parametrize(

@@ -75,21 +75,49 @@ def added(x, y):
     return [added(a, b) for a, b in zip(x, y, strict=True)] if isinstance(x, list) else x + y
 
 
-def block(x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b, conv2_w, conv2_b, groups, short_w=None, short_b=None):
+def block(
+    x,
+    emb,
+    norm1_scale,
+    norm1_shift,
+    conv1_w,
+    conv1_b,
+    conditioning_w,
+    conditioning_b,
+    conv2_w,
+    conv2_b,
+    groups,
+    shortcut_w=None,
+    shortcut_b=None,
+):
     """The block whose embedding scales and shifts."""
     inner = convolved(silu_of(group_normed(x, norm1_scale, norm1_shift, groups)), conv1_w, conv1_b)
-    inner = convolved(silu_of(adapted(inner, emb, tell_w, tell_b, groups)), conv2_w, conv2_b)
-    return added(x if short_w is None else convolved(x, short_w, short_b), inner)
+    inner = convolved(silu_of(adapted(inner, emb, conditioning_w, conditioning_b, groups)), conv2_w, conv2_b)
+    return added(x if shortcut_w is None else convolved(x, shortcut_w, shortcut_b), inner)
 
 
 def _shift_block(
-    x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b, norm2_scale, norm2_shift, conv2_w, conv2_b, groups, short_w, short_b
+    x,
+    emb,
+    norm1_scale,
+    norm1_shift,
+    conv1_w,
+    conv1_b,
+    conditioning_w,
+    conditioning_b,
+    norm2_scale,
+    norm2_shift,
+    conv2_w,
+    conv2_b,
+    groups,
+    shortcut_w,
+    shortcut_b,
 ):
     inner = convolved(silu_of(group_normed(x, norm1_scale, norm1_shift, groups)), conv1_w, conv1_b)
-    told = affine(emb, tell_w, tell_b)
+    told = affine(emb, conditioning_w, conditioning_b)
     inner = [[[added(pixel, row) for pixel in line] for line in image] for image, row in zip(inner, told, strict=True)]
     inner = convolved(silu_of(group_normed(inner, norm2_scale, norm2_shift, groups)), conv2_w, conv2_b)
-    return added(x if short_w is None else convolved(x, short_w, short_b), inner)
+    return added(x if shortcut_w is None else convolved(x, shortcut_w, shortcut_b), inner)
 
 
 def block_by_scale(groups, **arrays):
@@ -97,8 +125,8 @@ def block_by_scale(groups, **arrays):
     return values(block(groups=groups, **dict(zip(names, leaves_of(**arrays), strict=True))))
 
 
-def block_by_shift(groups, short_w=None, short_b=None, **arrays):
-    arrays |= {"short_w": short_w, "short_b": short_b}
+def block_by_shift(groups, shortcut_w=None, shortcut_b=None, **arrays):
+    arrays |= {"shortcut_w": shortcut_w, "shortcut_b": shortcut_b}
     return values(_shift_block(groups=groups, **dict(zip(arrays, leaves_of(**arrays), strict=True))))
 
 

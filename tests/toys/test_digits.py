@@ -246,7 +246,7 @@ def test_classifier_learns_bars(data):
 def test_steering_gradient_is_that_of_guidance():
     """G2: slice by slice on threads, the gradient that steers is `guidance.classifier_gradient`, and in float64 the complex step."""
     schedule, p = schedules.cosine(1000), classifier.init(0, base=8)
-    p = p | {"last": {"w": rng.normal(0, 32, (10,), dtype=np.float32), "b": p["last"]["b"]}}
+    p = p | {"head": {"w": rng.normal(0, 32, (10,), dtype=np.float32), "b": p["head"]["b"]}}
     x, y = rng.normal(1, 20, (28, 28, 1), dtype=np.float32), np.arange(20) % 10
     logits, vjp = classifier.classifier(p, x, schedule.clock(300))
     assert relative(generate.judge_gradient(p, schedule)(x, 300, y), guidance.classifier_gradient(logits, vjp, y)) < FLOAT32_FIELD

@@ -39,7 +39,7 @@ def judge(params: Tree, images: Array) -> tuple[Array, Array]:
     features = on_all_cores(lambda x, t, y: classifier.features(params, x, t, fast)[0])
     parts = [features(images[low : low + TOGETHER], 0.0) for low in range(0, len(images), TOGETHER)]
     found = np.concatenate(parts)
-    return found, fast.linear(params["last"], found)[0].argmax(axis=1)
+    return found, fast.linear(params["head"], found)[0].argmax(axis=1)
 
 
 def frechet(a: Array, b: Array) -> float:

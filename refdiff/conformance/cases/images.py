@@ -1,4 +1,4 @@
-"""Layers of images: odd and even sizes, strides 1 and 2, kernels 1, 3 and 5; residual blocks told by scale and by shift."""
+"""Layers of images: odd and even sizes, strides 1 and 2, kernels 1, 3 and 5; residual blocks conditioned by scale and shift, and by shift."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -50,19 +50,19 @@ def _blocks() -> Iterator[Case]:
             y = (*shape[:-1], width)
             yield from pair(name, inputs, y, level="should")
             if shape[-1] == width:
-                without = {key: value for key, value in inputs.items() if not key.startswith("short")}
+                without = {key: value for key, value in inputs.items() if not key.startswith("shortcut")}
                 yield Case(name, without, "should", minimal=True)
 
 
 def _block(name: str, fan_in: int, width: int, size: int, seed: int) -> dict[str, Any]:
-    """Parameters of a block told an embedding of 3 numbers."""
+    """Parameters of a block conditioned on an embedding of 3 numbers."""
     shapes: dict[str, tuple[int, ...]] = {"norm1_scale": (fan_in,), "norm1_shift": (fan_in,)}
     shapes |= {"conv1_w": (size, size, fan_in, width), "conv1_b": (width,)}
     if name == "block_by_scale":
-        shapes |= {"tell_w": (3, 2 * width), "tell_b": (2 * width,)}
+        shapes |= {"conditioning_w": (3, 2 * width), "conditioning_b": (2 * width,)}
     else:
-        shapes |= {"tell_w": (3, width), "tell_b": (width,), "norm2_scale": (width,), "norm2_shift": (width,)}
-    shapes |= {"conv2_w": (size, size, width, width), "conv2_b": (width,), "short_w": (1, 1, fan_in, width), "short_b": (width,)}
+        shapes |= {"conditioning_w": (3, width), "conditioning_b": (width,), "norm2_scale": (width,), "norm2_shift": (width,)}
+    shapes |= {"conv2_w": (size, size, width, width), "conv2_b": (width,), "shortcut_w": (1, 1, fan_in, width), "shortcut_b": (width,)}
     return {key: numbers(shape, 100 * seed + i) / (2 if len(shape) > 1 else 1) for i, (key, shape) in enumerate(shapes.items())}
 
 

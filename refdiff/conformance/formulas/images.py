@@ -78,64 +78,78 @@ def four(x):
 
 
 def block_by_scale(
-    x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b, conv2_w, conv2_b, groups, short_w=None, short_b=None
+    x,
+    emb,
+    norm1_scale,
+    norm1_shift,
+    conv1_w,
+    conv1_b,
+    conditioning_w,
+    conditioning_b,
+    conv2_w,
+    conv2_b,
+    groups,
+    shortcut_w=None,
+    shortcut_b=None,
 ):
-    """N3 -> y: x + conv2(silu(adaptive_group_norm(conv1(silu(group_norm(x))), emb))); "short" is a 1 x 1 convolution of x, if there is one."""
+    """N3 -> y: x + conv2(silu(adaptive_group_norm(conv1(silu(group_norm(x))), emb))); "shortcut" is a 1 x 1 convolution of x, if there is one."""
     h = conv(silu(group_norm(x, norm1_scale, norm1_shift, groups)), conv1_w, conv1_b, 1)
-    h = conv(silu(adaptive_group_norm(h, emb, tell_w, tell_b, groups)), conv2_w, conv2_b, 1)
-    return h + shortcut(x, short_w, short_b)
+    h = conv(silu(adaptive_group_norm(h, emb, conditioning_w, conditioning_b, groups)), conv2_w, conv2_b, 1)
+    return h + shortcut(x, shortcut_w, shortcut_b)
 
 
-def block_by_scale_vjp(x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b, conv2_w, conv2_b, groups, short_w, short_b, dy):
-    """N3 -> dx, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b, dtell_w, dtell_b, dconv2_w, dconv2_b, dshort_w, dshort_b: last layer first."""
-    parameters = norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b, conv2_w, conv2_b
-    dx, *rest = long_way_vjp(x, emb, *parameters, groups, dy)
-    dshort, dshort_w, dshort_b = conv_vjp(x, short_w, short_b, 1, dy)
-    return dx + dshort, *rest, dshort_w, dshort_b
+def block_by_scale_vjp(
+    x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, conditioning_w, conditioning_b, conv2_w, conv2_b, groups, shortcut_w, shortcut_b, dy
+):
+    """N3 -> dx, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b, dconditioning_w, dconditioning_b, dconv2_w, dconv2_b, dshortcut_w, dshortcut_b: last layer first."""
+    parameters = norm1_scale, norm1_shift, conv1_w, conv1_b, conditioning_w, conditioning_b, conv2_w, conv2_b
+    dx, *rest = residual_vjp(x, emb, *parameters, groups, dy)
+    dshortcut, dshortcut_w, dshortcut_b = conv_vjp(x, shortcut_w, shortcut_b, 1, dy)
+    return dx + dshortcut, *rest, dshortcut_w, dshortcut_b
 
 
-def long_way_vjp(x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b, conv2_w, conv2_b, groups, dy):
+def residual_vjp(x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, conditioning_w, conditioning_b, conv2_w, conv2_b, groups, dy):
     """The derivatives of block_by_scale without what the shortcut adds to them."""
     n1 = group_norm(x, norm1_scale, norm1_shift, groups)
     h = conv(silu(n1), conv1_w, conv1_b, 1)
-    n2 = adaptive_group_norm(h, emb, tell_w, tell_b, groups)
+    n2 = adaptive_group_norm(h, emb, conditioning_w, conditioning_b, groups)
     da, dconv2_w, dconv2_b = conv_vjp(silu(n2), conv2_w, conv2_b, 1, dy)
-    dh, demb, dtell_w, dtell_b = adaptive_group_norm_vjp(h, emb, tell_w, tell_b, groups, silu_vjp(n2, da))
+    dh, demb, dconditioning_w, dconditioning_b = adaptive_group_norm_vjp(h, emb, conditioning_w, conditioning_b, groups, silu_vjp(n2, da))
     da, dconv1_w, dconv1_b = conv_vjp(silu(n1), conv1_w, conv1_b, 1, dh)
     dx, dnorm1_scale, dnorm1_shift = group_norm_vjp(x, norm1_scale, norm1_shift, groups, silu_vjp(n1, da))
-    return dx, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b, dtell_w, dtell_b, dconv2_w, dconv2_b
+    return dx, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b, dconditioning_w, dconditioning_b, dconv2_w, dconv2_b
 
 
 def block_by_shift(
-    x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b,
-    norm2_scale, norm2_shift, conv2_w, conv2_b, groups, short_w=None, short_b=None,
+    x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, conditioning_w, conditioning_b,
+    norm2_scale, norm2_shift, conv2_w, conv2_b, groups, shortcut_w=None, shortcut_b=None,
 ):  # fmt: skip
-    """N3 -> y: x + conv2(silu(group_norm(conv1(silu(group_norm(x))) + tell(emb)))), tell a linear layer; "short" as in block_by_scale."""
+    """N3 -> y: x + conv2(silu(group_norm(conv1(silu(group_norm(x))) + conditioning(emb)))), conditioning a linear layer; "shortcut" as in block_by_scale."""
     h = conv(silu(group_norm(x, norm1_scale, norm1_shift, groups)), conv1_w, conv1_b, 1)
-    h = h + over_places(linear_layer(emb, tell_w, tell_b), h)
+    h = h + over_places(linear_layer(emb, conditioning_w, conditioning_b), h)
     h = conv(silu(group_norm(h, norm2_scale, norm2_shift, groups)), conv2_w, conv2_b, 1)
-    return h + shortcut(x, short_w, short_b)
+    return h + shortcut(x, shortcut_w, shortcut_b)
 
 
 def block_by_shift_vjp(
-    x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, tell_w, tell_b,
-    norm2_scale, norm2_shift, conv2_w, conv2_b, groups, short_w, short_b, dy,
+    x, emb, norm1_scale, norm1_shift, conv1_w, conv1_b, conditioning_w, conditioning_b,
+    norm2_scale, norm2_shift, conv2_w, conv2_b, groups, shortcut_w, shortcut_b, dy,
 ):  # fmt: skip
-    """N3 -> dx, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b, dtell_w, dtell_b, dnorm2_scale, dnorm2_shift, dconv2_w, dconv2_b, dshort_w, dshort_b: last layer first."""
+    """N3 -> dx, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b, dconditioning_w, dconditioning_b, dnorm2_scale, dnorm2_shift, dconv2_w, dconv2_b, dshortcut_w, dshortcut_b: last layer first."""
     n1 = group_norm(x, norm1_scale, norm1_shift, groups)
     h = conv(silu(n1), conv1_w, conv1_b, 1)
-    h = h + over_places(linear_layer(emb, tell_w, tell_b), h)
+    h = h + over_places(linear_layer(emb, conditioning_w, conditioning_b), h)
     n2 = group_norm(h, norm2_scale, norm2_shift, groups)
     da, dconv2_w, dconv2_b = conv_vjp(silu(n2), conv2_w, conv2_b, 1, dy)
     dh, dnorm2_scale, dnorm2_shift = group_norm_vjp(h, norm2_scale, norm2_shift, groups, silu_vjp(n2, da))
-    demb, dtell_w, dtell_b = linear_layer_vjp(emb, tell_w, tell_b, places(dh).sum(axis=1))
+    demb, dconditioning_w, dconditioning_b = linear_layer_vjp(emb, conditioning_w, conditioning_b, places(dh).sum(axis=1))
     da, dconv1_w, dconv1_b = conv_vjp(silu(n1), conv1_w, conv1_b, 1, dh)
     dx, dnorm1_scale, dnorm1_shift = group_norm_vjp(x, norm1_scale, norm1_shift, groups, silu_vjp(n1, da))
-    dshort, dshort_w, dshort_b = conv_vjp(x, short_w, short_b, 1, dy)
-    before = dx + dshort, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b, dtell_w, dtell_b
-    return *before, dnorm2_scale, dnorm2_shift, dconv2_w, dconv2_b, dshort_w, dshort_b
+    dshortcut, dshortcut_w, dshortcut_b = conv_vjp(x, shortcut_w, shortcut_b, 1, dy)
+    before = dx + dshortcut, demb, dnorm1_scale, dnorm1_shift, dconv1_w, dconv1_b, dconditioning_w, dconditioning_b
+    return *before, dnorm2_scale, dnorm2_shift, dconv2_w, dconv2_b, dshortcut_w, dshortcut_b
 
 
-def shortcut(x, short_w, short_b):
+def shortcut(x, shortcut_w, shortcut_b):
     """x, or its 1 x 1 convolution."""
-    return x if short_w is None else conv(x, short_w, short_b, 1)
+    return x if shortcut_w is None else conv(x, shortcut_w, shortcut_b, 1)

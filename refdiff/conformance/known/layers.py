@@ -156,20 +156,20 @@ NETWORKS: tuple[Known, ...] = (
     ("the embedding gated in the block once more, as in guided-diffusion", (("block_by_scale", "emb", "silu(emb)"),)),
     (
         "the block's sum divided by the root of 2, as in score_sde",
-        (("block_by_scale", "h + shortcut(x, short_w, short_b)", "(h + shortcut(x, short_w, short_b)) / 2 ** 0.5"),),
+        (("block_by_scale", "h + shortcut(x, shortcut_w, shortcut_b)", "(h + shortcut(x, shortcut_w, shortcut_b)) / 2 ** 0.5"),),
     ),
     (
         "the shift added after the second normalization",
         (
-            ("block_by_shift", "h + over_places(linear_layer(emb, tell_w, tell_b), h)", "h"),
+            ("block_by_shift", "h + over_places(linear_layer(emb, conditioning_w, conditioning_b), h)", "h"),
             (
                 "block_by_shift",
                 "group_norm(h, norm2_scale, norm2_shift, groups)",
-                "group_norm(h, norm2_scale, norm2_shift, groups) + over_places(linear_layer(emb, tell_w, tell_b), h)",
+                "group_norm(h, norm2_scale, norm2_shift, groups) + over_places(linear_layer(emb, conditioning_w, conditioning_b), h)",
             ),
         ),
     ),
-    ("no shortcut", (("block_by_scale", "h + shortcut(x, short_w, short_b)", "h"),)),
+    ("no shortcut", (("block_by_scale", "h + shortcut(x, shortcut_w, shortcut_b)", "h"),)),
     ("what was saved in front of what comes from below", (("joined", "[below, saved]", "[saved, below]"),)),
     ("the last convolution without silu", (("unet", "silu(states[-1])", "states[-1]"),)),
     ("attention without its shortcut", (("attend", "x + y.reshape(x.shape)", "y.reshape(x.shape)"),)),

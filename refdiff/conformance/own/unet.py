@@ -12,10 +12,10 @@ from ...networks.unet import unet as network
 from ...networks.unet_init import Draw
 
 ORDER = (
-    "time1", "time2", "first", "down0_0", "half0", "down1_0", "middle0", "middle0_attention", "middle1",
-    "up1_0", "up1_1", "double1", "up0_0", "up0_1", "norm", "last",
+    "time1", "time2", "conv_in", "down0_block0", "downsample0", "down1_block0", "mid_block0", "mid_attention0", "mid_block1",
+    "up1_block0", "up1_block1", "upsample1", "up0_block0", "up0_block1", "norm_out", "conv_out",
 )  # fmt: skip
-PARTS = ("norm", "norm1", "conv1", "tell", "conv2", "short", "attention", "q", "k", "v", "out", "w", "b", "scale", "shift")
+PARTS = ("norm", "norm1", "conv1", "conditioning", "conv2", "shortcut", "attention", "q", "k", "v", "out", "w", "b", "scale", "shift")
 
 
 def unet(params: Any, x: Any, t: Any, width: int, embedding: int, features: int, groups: int, heads: int) -> Any:
@@ -33,13 +33,13 @@ def unet_vjp(params: Any, x: Any, t: Any, width: int, embedding: int, features: 
 def _zero(x: Any, width: int, embedding: int, features: int) -> Any:
     """Parameters of the right shapes."""
     draw, channels = Draw(0, embedding, "adaptive", x.dtype), x.shape[-1]
-    p = {"time1": draw.linear(features, embedding), "time2": draw.linear(embedding, embedding), "first": draw.conv(3, channels, width)}
-    p |= {"half0": draw.conv(3, width, width), "double1": draw.conv(3, width, width)}
-    for name in ("down0_0", "down1_0", "middle0", "middle1"):
-        p |= draw.block(name, width, width, attention=name == "middle0")
-    for name in ("up1_0", "up1_1", "up0_0", "up0_1"):
+    p = {"time1": draw.linear(features, embedding), "time2": draw.linear(embedding, embedding), "conv_in": draw.conv(3, channels, width)}
+    p |= {"downsample0": draw.conv(3, width, width), "upsample1": draw.conv(3, width, width)}
+    for name in ("down0_block0", "down1_block0", "mid_block0", "mid_block1"):
+        p |= draw.block(name, width, width, attention=name == "mid_block0")
+    for name in ("up1_block0", "up1_block1", "up0_block0", "up0_block1"):
         p |= draw.block(name, 2 * width, width, attention=False)
-    return p | {"norm": draw.norm(width), "last": draw.conv(3, width, channels)}
+    return p | {"norm_out": draw.norm(width), "conv_out": draw.conv(3, width, channels)}
 
 
 def _arrays(params: Any, p: Any) -> Any:
@@ -55,8 +55,8 @@ def _arrays(params: Any, p: Any) -> Any:
 def _paths(p: Any) -> list[str]:
     """The paths of all arrays in the order of the specification."""
 
-    def place(path: str) -> tuple[int, ...]:
+    def order(path: str) -> tuple[int, ...]:
         first, *parts = path.split("/")
         return ORDER.index(first), *(PARTS.index(part) for part in parts)
 
-    return sorted(tree.flatten(p), key=place)
+    return sorted(tree.flatten(p), key=order)
