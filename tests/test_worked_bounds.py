@@ -204,13 +204,40 @@ def test_norm_without_its_square():
     assert differ(error / np.linalg.norm(error), 2 * error)
 
 
+def test_the_shape_of_the_schedule_does_not_count_in_the_limit():
+    """E6, W6: between the same end points all schedules have one sum of losses in the limit of many steps, and different spreads of its terms."""
+
+    def losses(log_snr):
+        """Terms of t = 2..T for data N(0, 1), whose best squared error at t is 1 - alpha_bar_t, and the same with the error at t - 1."""
+        schedule, t = schedules.from_log_snr(log_snr), np.arange(2, len(log_snr) + 1)
+        weight = elbo.weight_x0(t, t - 1, schedule)
+        return weight * schedule.one_minus_alpha_bar[t], weight * schedule.one_minus_alpha_bar[t - 1]
+
+    shapes = (
+        lambda u: 8 - 16 * u,
+        lambda u: 8 - 16 * u**2 * (3 - 2 * u),
+        lambda u: np.log(np.expm1((1 - u) * np.log1p(np.exp(8)) + u * np.log1p(np.exp(-8)))),  # 1 + SNR in equal ratios
+    )
+    limit = np.log((1 + np.exp(8)) / (1 + np.exp(-8))) / 2  # the integral of half the error over the SNR
+    sums, spreads = [], []
+    for shape in shapes:
+        assert same(shape(np.array([0.0, 1.0])), np.array([8.0, -8.0]), 100.0)
+        above, below = (terms.sum() for terms in losses(shape(np.linspace(0, 1, 2001))))
+        assert below < limit < above < 1.01 * below
+        terms = 2000 * losses(shape(np.linspace(0, 1, 2001)))[0]
+        sums.append(losses(shape(np.linspace(0, 1, 9)))[0].sum())
+        spreads.append(terms.std())
+    assert same(limit, 4.0) and differ(sums[0], sums[1]) and differ(sums[1], sums[2])  # 8 steps: the shape counts
+    assert spreads[1] > 1.1 * spreads[0] > 100 * spreads[2]
+
+
 # --- W6, latent variables ---
 
 LINEAR = latent.LinearGaussian(np.array([[0.8], [-0.5], [0.3], [1.1]]), np.array([0.1, 0.2, 0.0, -0.3]), 0.5)
 
 
 def test_the_log_of_a_monte_carlo_mean_is_biased():
-    """E2: E log p(x | z) < log p(x): the logarithm of the estimate is too low on average, for one draw and for two."""
+    """E2, W6: by Jensen the logarithm of the estimate is too low on average, for one draw and less so for two: E log < log E."""
     log_likelihood = LINEAR.log_likelihood(np.repeat(X0, len(NODES), axis=0), NODES[:, None])
     one = WEIGHTS @ log_likelihood
     pairs = np.stack(np.meshgrid(log_likelihood, log_likelihood))

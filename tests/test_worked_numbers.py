@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from refdiff import elbo, forward, guidance, samplers, schedules
+from refdiff import elbo, forward, guidance, layers, samplers, schedules
 from refdiff.arrays import event_size
 
 from .slides import CHAIN, EXAMPLE, NOISE, WIDE, X0, differ, same, two_places
@@ -162,3 +162,18 @@ def test_ddim_steps_to_its_grid_and_not_to_the_time_before():
     step = samplers.ddim_step(noise, x_t, 500, 480, schedule)
     assert same(step, forward.q_sample(X0, 480, schedule, noise), X0)
     assert differ(forward.q_sample(X0, 499, schedule, noise), step)
+
+
+def test_only_the_state_shrinks_48_fold():
+    """W4: with the same network the feature maps shrink 64-fold and the parameters not at all: the memory of a run shrinks by no factor of 48."""
+    image, code = np.zeros((1, 16, 16, 3)), np.zeros((1, 2, 2, 4))  # 8 to 1 per side, and 4 channels for 3, as printed
+    inner = {"w": np.zeros((3, 3, 8, 8)), "b": np.zeros(8)}
+    maps = []
+    for state in (image, code):
+        first = {"w": np.zeros((3, 3, state.shape[-1], 8)), "b": np.zeros(8)}
+        h, _ = layers.conv(first, state)
+        maps.append(layers.conv(inner, h)[0])
+    parameters = sum(part.size for part in inner.values())
+    assert event_size(image) == 48 * event_size(code) and event_size(maps[0]) == 64 * event_size(maps[1])
+    whole, compressed = (parameters + event_size(state) + event_size(h) for state, h in zip((image, code), maps, strict=True))
+    assert compressed < whole < 48 * compressed

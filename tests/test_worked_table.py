@@ -17,6 +17,7 @@ POSITIVE, NOISE_01 = np.abs(X2), np.array([[0.5, 0.3, 0.8, 0.2]])  # values whos
 MODEL = oracles.exact_reverse(np.zeros(4), np.ones(4), EXAMPLE)
 Z, (SIGNAL3, NOISE3) = np.array([[0.3]]), EXAMPLE.signal_sigma(3)
 MIRRORED = forward.trajectory(X0, STEPS, EXAMPLE, [-e for e in NOISE[::-1]])  # as likely as the chain
+NOISE_OF_X3 = (X3 - SIGNAL3 * X0) / NOISE3
 KERNEL, POSTERIOR = MODEL(X3, 3, 2), forward.posterior(X3, X0, 3, 2, EXAMPLE)
 
 
@@ -89,6 +90,27 @@ CASES = {
         lambda: np.sqrt(1 - ALPHA_BAR[3]),
         lambda: EXAMPLE.sigma[3],
     ),
+    "DM-32": (
+        lambda: 1 * np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) * np.sqrt(1 - ALPHA_BAR[3]) * NOISE_OF_X3),
+        lambda: 1 / np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) / np.sqrt(1 - ALPHA_BAR[3]) * NOISE_OF_X3),
+        lambda: POSTERIOR[0],
+    ),
+    "DM-33": (
+        lambda: (1 - ALPHA_BAR[2]) * (1 - ALPHA_BAR[3]) * (1 - ALPHA[3]),
+        lambda: (1 - ALPHA_BAR[2]) / (1 - ALPHA_BAR[3]) * (1 - ALPHA[3]),
+        lambda: POSTERIOR[1],
+    ),
+    "DM-34": (
+        lambda: 1 * np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) * np.sqrt(1 - ALPHA_BAR[3]) * E),
+        lambda: 1 / np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) / np.sqrt(1 - ALPHA_BAR[3]) * E),
+        lambda: reverse.mean_from_eps(E, X3, 3, 2, EXAMPLE),
+    ),
+    "DM-35": (
+        lambda: 1 * np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) * np.sqrt(1 - ALPHA_BAR[3]) * E) + SIGMA3 * NOISE[0],
+        lambda: 1 / np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) / np.sqrt(1 - ALPHA_BAR[3]) * E) + SIGMA3 * NOISE[0],
+        lambda: samplers.ddpm_step(E, X3, 3, 2, EXAMPLE, NOISE[0]),
+    ),
+    "DM-36": (lambda: log_bayes(1, 1, 1), lambda: log_bayes(1, 1, -1), lambda: gaussian.log_density(X2, *POSTERIOR)),
     "GM-08": (
         lambda: log_two_ratios(together=False),
         lambda: log_two_ratios(together=True),
