@@ -24,15 +24,15 @@ def test_steps_without_roots():
     assert same(ALPHA[3] + variance, 1.0) and differ(ALPHA[3] ** 2 + (1 - ALPHA[3]) ** 2, 1.0)
 
 
-def test_jumps_without_roots():
+def test_closed_form_without_roots():
     """F3, W6: alpha_bar x0 + (1 - alpha_bar) eps without the roots is not x_t."""
     x_t = forward.q_sample(X0, 2, EXAMPLE, NOISE[1])
     assert same(np.sqrt(ALPHA_BAR[2]) * X0 + np.sqrt(1 - ALPHA_BAR[2]) * NOISE[1], x_t, X0)
     assert differ(ALPHA_BAR[2] * X0 + (1 - ALPHA_BAR[2]) * NOISE[1], x_t)
 
 
-def test_jumps_with_alpha_for_alpha_bar():
-    """F3, W6: noising x0 with alpha_t for alpha_bar_t is one step and not t of them; the two agree at t = 1 only."""
+def test_closed_form_with_alpha_for_alpha_bar():
+    """F3, W6: with alpha_t in place of alpha_bar_t, x0 is noised by one step and not by t steps; the two agree at t = 1 only."""
     for t in (1, 2, 3):
         printed = np.sqrt(ALPHA[t]) * X0 + np.sqrt(1 - ALPHA[t]) * NOISE[0]
         right = forward.q_sample(X0, t, EXAMPLE, NOISE[0])
@@ -42,7 +42,7 @@ def test_jumps_with_alpha_for_alpha_bar():
 
 
 def test_one_letter_for_two_noises():
-    """F2, W6: the noise of the jump to t is not the noise of step t, but a mixture of those of all steps."""
+    """F2, W6: the noise of the closed form is not the noise of step t, but a weighted sum of the noises of all steps."""
     merged = (X3 - np.sqrt(ALPHA_BAR[3]) * X0) / np.sqrt(1 - ALPHA_BAR[3])
     assert differ(NOISE[2], merged)
     assert differ(forward.q_sample(X0, 3, EXAMPLE, NOISE[2]), X3)
@@ -66,15 +66,15 @@ def test_noise_is_a_vector():
         forward.q_sample(X0, 1, EXAMPLE, np.array([0.3]))
 
 
-def test_jump_without_noise():
-    """F3, W6: a constant sqrt(1 - alpha_bar) in the place of the noise shifts every number alike, and leaves no variance."""
+def test_closed_form_without_noise():
+    """F3, W6: a constant sqrt(1 - alpha_bar) in place of the noise shifts every coordinate equally and has no variance."""
     x_t = forward.q_sample(X0, 3, EXAMPLE, NOISE[2])
     assert differ(np.sqrt(ALPHA_BAR[3]) * X0 + np.sqrt(1 - ALPHA_BAR[3]), x_t)
     assert forward.q_marginal(X0, 3, EXAMPLE)[1] > 0
 
 
-def test_noising_shrinks_as_well_as_adds():
-    """F1: data of variance 1 keeps it, because each step also shrinks; adding alone would make it 1 + 0.1 + 0.2 + 0.3."""
+def test_a_step_scales_and_adds_noise():
+    """F1: data of variance 1 keeps its variance, because each step also scales; addition alone would give 1 + 0.1 + 0.2 + 0.3."""
     signal, sigma = EXAMPLE.signal_sigma(3)
     assert same(signal**2 + sigma**2, 1.0)
     assert differ(1 + BETA[1:].sum(), 1.0)
@@ -100,7 +100,7 @@ def test_the_end_is_not_exactly_noise():
 
 
 def test_the_mean_is_not_preserved():
-    """F3, W6: the mean of x_t given x0 shrinks by sqrt(alpha_bar), and without x0 it is the data's mean, shrunk."""
+    """F3, W6: the mean of x_t given x0 is x0 scaled by sqrt(alpha_bar); without x0 it is the data's mean scaled by the same."""
     mean, _ = forward.q_marginal(X0, 3, EXAMPLE)
     assert differ(X0, mean) and same(np.sqrt(ALPHA_BAR[3]) * X0, mean)
     signal, sigma = EXAMPLE.signal_sigma(3)

@@ -90,7 +90,7 @@ def test_numbers_that_are_right():
 
 
 def test_compression_by_eight_is_per_side():
-    """W4: 512 to 64 is 8 per side and 64 in positions; with 4 channels for 3 the numbers shrink 48-fold, and pairs of positions 4096-fold."""
+    """W4: 512 to 64 is 8 per side and 64 in positions; with 4 channels for 3 the ratio of numbers is 48, that of pairs of positions 4096."""
     positions = (512 // 64) ** 2
     assert (512 // 64, positions, positions * 3 // 4, positions**2) == (8, 64, 48, 4096)
 
@@ -139,7 +139,7 @@ def test_ddim_grid_of_the_example():
 
 
 def test_a_run_of_fifty_steps():
-    """S2, W5: 50 steps, half the fewest of the comparison with GANs, bring back 97 % of the data's width, and 100 bring 98 %."""
+    """S2, W5: 50 steps, half the fewest of the comparison with GANs, reach 97 % of the data's width, with one model call a step."""
     schedule, x = schedules.linear(), np.array([[0.0], [1.0]])
     widths = {}
     for count in (50, 100, 1000):
@@ -151,7 +151,7 @@ def test_a_run_of_fifty_steps():
 
         step = samplers.stepper(samplers.ddim_step, schedule)
         low, high = samplers.last(samplers.sample(model, step, schedules.grid("trailing", 1000, count), x)).ravel()
-        widths[len(calls)] = f"{(high - low) / 2:.2f}"  # of N(0, 1) carried along, against the data's 2
+        widths[len(calls)] = f"{(high - low) / 2:.2f}"  # of N(0, 1) at the end of the run, against the data's 2
     assert widths == {50: "0.97", 100: "0.98", 1000: "1.00"}
 
 
@@ -164,8 +164,8 @@ def test_ddim_steps_to_its_grid_and_not_to_the_time_before():
     assert differ(forward.q_sample(X0, 499, schedule, noise), step)
 
 
-def test_only_the_state_shrinks_48_fold():
-    """W4: with the same network the feature maps shrink 64-fold and the parameters not at all: the memory of a run shrinks by no factor of 48."""
+def test_48_is_the_ratio_of_states():
+    """W4: for one network the ratio of feature maps is 64 and that of parameters is 1: 48 is the ratio of states, not of memory."""
     image, code = np.zeros((1, 16, 16, 3)), np.zeros((1, 2, 2, 4))  # 8 to 1 per side, and 4 channels for 3, as printed
     inner = {"w": np.zeros((3, 3, 8, 8)), "b": np.zeros(8)}
     maps = []

@@ -24,7 +24,7 @@ def test_posterior_without_roots():
     assert same((1 - a) * (1 - ab_before) / (1 - ab), variance)
 
 
-def test_the_way_back_is_random():
+def test_the_posterior_is_random():
     """R2, W6: knowing x0 gives the distribution of x_{t-1}, of positive variance, and not x_{t-1}; only x0 itself comes back for sure."""
     assert forward.posterior(X3, X0, 3, 2, EXAMPLE)[1] > 0 and forward.posterior(X2, X0, 2, 1, EXAMPLE)[1] > 0
     mean, variance = forward.posterior(X1, X0, 1, 0, EXAMPLE)
@@ -49,7 +49,7 @@ def test_the_mean_takes_the_noise_of_its_own_x_t():
 
 
 def test_the_noise_is_known_in_training_and_not_in_sampling():
-    """R3, T1, W6: a training batch holds the noise, and so the whole true mean; of x_t alone two noises and two true means may be right."""
+    """R3, T1, W6: a training batch contains the noise and so the true mean; one x_t alone can come from two noises, with two true means."""
     batch = training.draw(1, X0, None, EXAMPLE, training.Config())
     t, x0 = np.rint(batch.clock * 3 / 1000).astype(int), np.repeat(X0, len(batch.x), axis=0)
     assert same(reverse.mean_from_eps(batch.target, batch.x, t, t - 1, EXAMPLE), forward.posterior(batch.x, x0, t, t - 1, EXAMPLE)[0], X0)
@@ -60,7 +60,7 @@ def test_the_noise_is_known_in_training_and_not_in_sampling():
 
 
 def test_the_reverse_kernel_is_not_the_posterior():
-    """R4, W6: p(x_{t-1} | x_t) is q(x_{t-1} | x_t, x0) averaged over x0: it is wider by what x_t leaves open about x0."""
+    """R4, W6: p(x_{t-1} | x_t) is q(x_{t-1} | x_t, x0) averaged over x0: its variance is larger by the variance of x0 given x_t."""
     x_t = np.array([[0.4]])
     signal, sigma = EXAMPLE.signal_sigma(3)
     S = signal**2 * 4 + sigma**2
@@ -90,7 +90,7 @@ def test_noise_on_the_last_step():
 
 
 def test_a_reverse_step_draws_fresh_noise():
-    """S1, W6: a reverse step adds noise of its own; with that of step t, or of the jump, once more, N(0, 1) comes back too wide."""
+    """S1, W6: a reverse step adds fresh noise; with the noise of step t, or of the closed form, the variance of N(0, 1) comes out too large."""
     standard, (signal, sigma) = oracles.gaussian([0.0], [[1.0]]), EXAMPLE.signal_sigma(3)
     for kept, noise in ((np.sqrt(ALPHA[3]), np.sqrt(BETA[3])), (signal, sigma)):
         x_t = np.array([[kept], [noise], [0.0]])  # coefficients of a state of variance 1, of the noise that made x_t, and of a fresh one
@@ -109,7 +109,7 @@ def test_misplaced_parenthesis_of_the_mean():
 
 
 def test_mean_with_alpha_for_alpha_bar():
-    """R3, W6: under the root of the mean stands 1 - alpha_bar; with 1 - alpha it is right at t = 1 only."""
+    """R3, W6: the root in the mean is of 1 - alpha_bar; with 1 - alpha it is right at t = 1 only."""
     for t in (1, 3):
         printed = (X3 - (1 - ALPHA[t]) / np.sqrt(1 - ALPHA[t]) * NOISE[2]) / np.sqrt(ALPHA[t])
         right = reverse.mean_from_eps(NOISE[2], X3, t, t - 1, EXAMPLE)
@@ -125,7 +125,7 @@ def test_the_residual_is_not_the_noise():
     assert same(X3 - np.sqrt(ALPHA[3]) * mean, BETA[3] / np.sqrt(1 - ALPHA_BAR[3]) * NOISE[2], X3)
 
 
-def test_jump_without_signal():
+def test_closed_form_without_signal():
     """S2, W6: x0 + sigma eps is the variance-exploding form; on this process the data is scaled by sqrt(alpha_bar)."""
     sigma = EXAMPLE.sigma[2]
     assert differ(X0 + sigma * NOISE[1], forward.q_sample(X0, 2, EXAMPLE, NOISE[1]))
@@ -153,13 +153,13 @@ def test_ancestral_steps_are_not_langevin_steps():
 
 
 def test_time_is_drawn_in_no_order():
-    """T1, W6: training meets every noise level from its first batch on; nothing goes from easy to difficult."""
+    """T1, W6: the first training batch already contains all noise levels; there is no order from easy to difficult."""
     batch = training.draw(1, np.zeros((10, 2)), None, schedules.linear(), training.Config())
     assert batch.clock.min() < 100 and batch.clock.max() > 900
 
 
 def test_little_noise_is_hard_to_predict():
-    """R6, W6: what x_t leaves open about eps is nearly all of it at small t and nearly nothing at T: the loss never reaches 0."""
+    """R6, W6: the variance of eps given x_t is nearly 1 at small t and nearly 0 at T: the loss never reaches 0."""
     schedule, unexplained = schedules.linear(), []
     for t in (1, 250, 500, 1000):
         signal, sigma = schedule.signal_sigma(t)
@@ -170,7 +170,7 @@ def test_little_noise_is_hard_to_predict():
 
 
 def test_a_network_predicts_the_mean_noise():
-    """C1, W6: one x_t has many noises; the best answer is their mean, and for data N(0, I) and alpha_bar = 0.64 its squared error is 0.64 a coordinate."""
+    """C1, W6: the best prediction is the mean noise given x_t; for data N(0, I) and alpha_bar = 0.64 its squared error is 0.64 a coordinate."""
     schedule, standard = schedules.from_alpha_bars([0.64]), oracles.gaussian([0.0], [[1.0]])
     signal, sigma = schedule.signal_sigma(1)
     one, other = (forward.q_sample(np.array([[x0]]), 1, schedule, np.array([[noise]])) for x0, noise in ((0.8, 0.2), (0.2, 1.0)))
@@ -231,7 +231,7 @@ def test_coverage_takes_steps():
 
 
 def test_truncation_is_neither_an_early_stop_nor_a_partial_run():
-    """S2, W6: a start of half the width ends in clean samples of half the width; an early stop keeps noise, and a run from x_t keeps the picture."""
+    """S2, W6: a start of half the width gives clean samples of half the width; an early stop leaves noise; a run from x_t keeps most of the image."""
 
     def slope(t, s):
         """The derivative of x_s in x_t along the probability-flow ODE."""
@@ -242,5 +242,5 @@ def test_truncation_is_neither_an_early_stop_nor_a_partial_run():
     full, truncated, stopped = slope(3, 0) ** 2 * whole, slope(3, 0) ** 2 * whole / 4, slope(3, 1) ** 2 * whole
     assert same(full, 4.0) and same(truncated, 1.0)
     assert same(stopped, after_one) and same(stopped, 4 * ALPHA_BAR[1] + BETA[1]) and differ(stopped, truncated)
-    kept = slope(2, 0) * EXAMPLE.signal[2]  # of the picture that was noised up to t = 2; a run from noise keeps none of any
+    kept = slope(2, 0) * EXAMPLE.signal[2]  # of the image that was noised up to t = 2
     assert same(kept, 2 * EXAMPLE.signal[2] / np.sqrt(halfway)) and kept > 0.9

@@ -79,7 +79,7 @@ def test_paths_of_the_flow_are_curved():
 
 
 def test_the_field_is_the_mean_of_conditional_fields():
-    """M3, W6: the marginal field is the mean of the conditional ones given x_t; no single one of them takes its place."""
+    """M3, W6: the marginal field is the mean of the conditional ones given x_t; no single conditional field equals it."""
     x, t, data = np.array([[0.4]]), 0.4, np.array([-1.0, 2.0])
     conditional = data - (x.item() - t * data) / (1 - t)
     share = np.array([0.3, 0.7]) * [np.exp(gaussian.log_density(x, t * m, np.float64((1 - t) ** 2))).item() for m in data]
@@ -109,7 +109,7 @@ def test_flow_matching_does_not_transport_optimally():
 
 
 def test_rectified_flow_straightens_trajectories():
-    """M2, M4, W6: a flow keeps the densities of its interpolation and bends the trajectories; after a reflow these are straight, and one step is exact."""
+    """M2, M4, W6: a flow has the densities of its interpolation and curved trajectories; a reflow makes them straight, and one step exact."""
     oracle, x = oracles.gaussian([0.7], [[0.25]]), np.array([[1.5], [-0.4]])
     end = oracles.transport(oracle, x, 0, 1, flow.straight)
 
@@ -137,8 +137,8 @@ def attention(queries, keys, values):
     return scores / scores.sum(axis=1, keepdims=True) @ values
 
 
-def test_who_asks_in_cross_attention():
-    """W6: the queries decide how many rows come out, so it is the image that asks the text: asked the other way it cannot be added to the image."""
+def test_queries_of_cross_attention():
+    """W6: the output has one row for each query, so the queries come from the image: with queries from the text it cannot be added to the image."""
     image, text = np.sin(np.arange(48.0)).reshape(16, 3), np.cos(np.arange(15.0)).reshape(5, 3)
     assert attention(image, text, text).shape == image.shape
     assert attention(text, image, image).shape == text.shape != image.shape

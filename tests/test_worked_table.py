@@ -11,7 +11,7 @@ from refdiff.arrays import sum_event
 
 from .slides import ALPHA, ALPHA_BAR, BETA, CHAIN, EXAMPLE, NOISE, STEPS, TWO_POINTS, WIDE, X0, X1, X2, X3, differ, same
 
-E = NOISE[2]  # the noise of step 3, and the network's answer where a formula needs one
+E = NOISE[2]  # the noise of step 3, and the network's prediction where a formula needs one
 SIGMA3 = np.sqrt((1 - ALPHA_BAR[2]) / (1 - ALPHA_BAR[3]) * BETA[3])  # deviation of the posterior at t = 3
 POSITIVE, NOISE_01 = np.abs(X2), np.array([[0.5, 0.3, 0.8, 0.2]])  # values whose roots, and those of 1 less them, exist
 MODEL = oracles.exact_reverse(np.zeros(4), np.ones(4), EXAMPLE)
@@ -152,7 +152,7 @@ SCORE, X = WIDE.score(Z, SIGNAL3, NOISE3), np.array([[1.2]])
 # What the slides print, and the same by refdiff
 RIGHT = {
     "one step": (lambda: np.sqrt(1 - BETA[3]) * X2 + np.sqrt(BETA[3]) * E, lambda: forward.q_step_sample(X2, 3, 2, EXAMPLE, E)),
-    "jump": (
+    "closed form": (
         lambda: np.sqrt(ALPHA_BAR[3]) * X0 + np.sqrt(1 - ALPHA_BAR[3]) * E,
         lambda: forward.q_sample(X0, 3, EXAMPLE, E),
     ),
