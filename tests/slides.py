@@ -1,4 +1,4 @@
-"""The 4-D example that lecture slides work out, generic enough to tell their formulas apart, and the two verdicts on a formula."""
+"""The 4-D example that lecture slides work out, generic enough to tell their formulas apart, and two comparisons of formulas."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""docs/errata.md against the tests that it cites."""
+"""docs/errata.md against the tests that it cites, and its form."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ def rows():
 
 
 def shown_by(row):
-    """Names of a row's tests; "case" is its case in tests/test_worked_table.py."""
+    """Names of the tests of a row; "case" is its case in tests/test_worked_table.py."""
     return {word.strip("` ") for word in row[5].split(",")}
 
 
@@ -65,3 +65,10 @@ def test_what_is_right_is_named():
     confirmed = " ".join(ERRATA.partition("## Checked and right")[2].split())
     assert all(f"`{name}`" in confirmed for name in CONFIRM)
     assert all(all(word in confirmed for word in name.split()) for name in RIGHT)
+
+
+def test_formulas_are_typeset():
+    """Outside of formulas and code, no cell has a Greek letter, a sign or an index of mathematics."""
+    for row in rows():
+        text = re.sub(r"\$.+?\$|`.+?`", "", " ".join(row))
+        assert not re.search(r"[α-ωΑ-Ω√‖∑∇∅_^{}\\]", text), (row[0], text)

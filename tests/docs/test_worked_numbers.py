@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from refdiff import elbo, forward, guidance, samplers, schedules
+from refdiff import elbo, forward, guidance, layers, samplers, schedules
 from refdiff.arrays import event_size
 
 from ..slides import CHAIN, EXAMPLE, NOISE, WIDE, X0, differ, same, two_places
@@ -90,7 +90,7 @@ def test_numbers_that_are_right():
 
 
 def test_compression_by_eight_is_per_side():
-    """W4: 512 to 64 is 8 per side and 64 in positions; with 4 channels for 3 the numbers shrink 48-fold, and pairs of positions 4096-fold."""
+    """W4: 512 to 64 is 8 per side and 64 in positions; with 4 channels for 3 the ratio of numbers is 48, that of pairs of positions 4096."""
     positions = (512 // 64) ** 2
     assert (512 // 64, positions, positions * 3 // 4, positions**2) == (8, 64, 48, 4096)
 
@@ -139,7 +139,7 @@ def test_ddim_grid_of_the_example():
 
 
 def test_a_run_of_fifty_steps():
-    """S2, W5: 50 steps, half the fewest of the comparison with GANs, bring back 97 % of the data's width, and 100 bring 98 %."""
+    """S2, W5: 50 steps, half the fewest of the comparison with GANs, reach 97 % of the data's width, with one model call a step."""
     schedule, x = schedules.linear(), np.array([[0.0], [1.0]])
     widths = {}
     for count in (50, 100, 1000):
@@ -151,7 +151,7 @@ def test_a_run_of_fifty_steps():
 
         step = samplers.stepper(samplers.ddim_step, schedule)
         low, high = samplers.last(samplers.sample(model, step, schedules.grid("trailing", 1000, count), x)).ravel()
-        widths[len(calls)] = f"{(high - low) / 2:.2f}"  # of N(0, 1) carried along, against the data's 2
+        widths[len(calls)] = f"{(high - low) / 2:.2f}"  # of N(0, 1) at the end of the run, against the data's 2
     assert widths == {50: "0.97", 100: "0.98", 1000: "1.00"}
 
 
@@ -162,3 +162,18 @@ def test_ddim_steps_to_its_grid_and_not_to_the_time_before():
     step = samplers.ddim_step(noise, x_t, 500, 480, schedule)
     assert same(step, forward.q_sample(X0, 480, schedule, noise), X0)
     assert differ(forward.q_sample(X0, 499, schedule, noise), step)
+
+
+def test_48_is_the_ratio_of_states():
+    """W4: for one network the ratio of feature maps is 64 and that of parameters is 1: 48 is the ratio of states, not of memory."""
+    image, code = np.zeros((1, 16, 16, 3)), np.zeros((1, 2, 2, 4))  # 8 to 1 per side, and 4 channels for 3, as printed
+    inner = {"w": np.zeros((3, 3, 8, 8)), "b": np.zeros(8)}
+    maps = []
+    for state in (image, code):
+        first = {"w": np.zeros((3, 3, state.shape[-1], 8)), "b": np.zeros(8)}
+        h, _ = layers.conv(first, state)
+        maps.append(layers.conv(inner, h)[0])
+    parameters = sum(part.size for part in inner.values())
+    assert event_size(image) == 48 * event_size(code) and event_size(maps[0]) == 64 * event_size(maps[1])
+    whole, compressed = (parameters + event_size(state) + event_size(h) for state, h in zip((image, code), maps, strict=True))
+    assert compressed < whole < 48 * compressed

@@ -11,12 +11,13 @@ from refdiff.arrays import sum_event
 
 from ..slides import ALPHA, ALPHA_BAR, BETA, CHAIN, EXAMPLE, NOISE, STEPS, TWO_POINTS, WIDE, X0, X1, X2, X3, differ, same
 
-E = NOISE[2]  # the noise of step 3, and the network's answer where a formula needs one
+E = NOISE[2]  # the noise of step 3, and the network's prediction where a formula needs one
 SIGMA3 = np.sqrt((1 - ALPHA_BAR[2]) / (1 - ALPHA_BAR[3]) * BETA[3])  # deviation of the posterior at t = 3
 POSITIVE, NOISE_01 = np.abs(X2), np.array([[0.5, 0.3, 0.8, 0.2]])  # values whose roots, and those of 1 less them, exist
 MODEL = oracles.exact_reverse(np.zeros(4), np.ones(4), EXAMPLE)
 Z, (SIGNAL3, NOISE3) = np.array([[0.3]]), EXAMPLE.signal_sigma(3)
 MIRRORED = forward.trajectory(X0, STEPS, EXAMPLE, [-e for e in NOISE[::-1]])  # as likely as the chain
+NOISE_OF_X3 = (X3 - SIGNAL3 * X0) / NOISE3
 KERNEL, POSTERIOR = MODEL(X3, 3, 2), forward.posterior(X3, X0, 3, 2, EXAMPLE)
 
 
@@ -89,6 +90,27 @@ CASES = {
         lambda: np.sqrt(1 - ALPHA_BAR[3]),
         lambda: EXAMPLE.sigma[3],
     ),
+    "DM-32": (
+        lambda: 1 * np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) * np.sqrt(1 - ALPHA_BAR[3]) * NOISE_OF_X3),
+        lambda: 1 / np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) / np.sqrt(1 - ALPHA_BAR[3]) * NOISE_OF_X3),
+        lambda: POSTERIOR[0],
+    ),
+    "DM-33": (
+        lambda: (1 - ALPHA_BAR[2]) * (1 - ALPHA_BAR[3]) * (1 - ALPHA[3]),
+        lambda: (1 - ALPHA_BAR[2]) / (1 - ALPHA_BAR[3]) * (1 - ALPHA[3]),
+        lambda: POSTERIOR[1],
+    ),
+    "DM-34": (
+        lambda: 1 * np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) * np.sqrt(1 - ALPHA_BAR[3]) * E),
+        lambda: 1 / np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) / np.sqrt(1 - ALPHA_BAR[3]) * E),
+        lambda: reverse.mean_from_eps(E, X3, 3, 2, EXAMPLE),
+    ),
+    "DM-35": (
+        lambda: 1 * np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) * np.sqrt(1 - ALPHA_BAR[3]) * E) + SIGMA3 * NOISE[0],
+        lambda: 1 / np.sqrt(ALPHA[3]) * (X3 - (1 - ALPHA[3]) / np.sqrt(1 - ALPHA_BAR[3]) * E) + SIGMA3 * NOISE[0],
+        lambda: samplers.ddpm_step(E, X3, 3, 2, EXAMPLE, NOISE[0]),
+    ),
+    "DM-36": (lambda: log_bayes(1, 1, 1), lambda: log_bayes(1, 1, -1), lambda: gaussian.log_density(X2, *POSTERIOR)),
     "GM-08": (
         lambda: log_two_ratios(together=False),
         lambda: log_two_ratios(together=True),
@@ -130,7 +152,7 @@ SCORE, X = WIDE.score(Z, SIGNAL3, NOISE3), np.array([[1.2]])
 # What the slides print, and the same by refdiff
 RIGHT = {
     "one step": (lambda: np.sqrt(1 - BETA[3]) * X2 + np.sqrt(BETA[3]) * E, lambda: forward.q_step_sample(X2, 3, 2, EXAMPLE, E)),
-    "jump": (
+    "closed form": (
         lambda: np.sqrt(ALPHA_BAR[3]) * X0 + np.sqrt(1 - ALPHA_BAR[3]) * E,
         lambda: forward.q_sample(X0, 3, EXAMPLE, E),
     ),
