@@ -1,4 +1,4 @@
-r"""Reverse process $p_\theta$: Gaussian steps towards the data. The network determines the mean; the variance is chosen."""
+r"""Reverse process $p_\theta$: Gaussian steps towards the data, with the network's mean and a chosen variance."""
 
 from __future__ import annotations
 

@@ -108,9 +108,9 @@ class Schedule:
         return self.signal[t], self.sigma[t]
 
     def rates(self, t: Time) -> tuple[Array, Array]:
-        r"""Time derivatives $(signal', \sigma') = (1, -1)$ of the straight path from noise to data.
+        """Time derivatives (1, -1) of the coefficients of the straight path from noise to data.
 
-        The rescaled state $x_t / (signal + \sigma)$ of a diffusion follows this path (M5).
+        The state of a diffusion, divided by signal + sigma, follows this path (M5).
         """
         one = np.ones_like(self.time(t), np.float64)
         return one, -one
@@ -120,7 +120,7 @@ class Schedule:
         return check_integer(name, t, low, self.T)
 
     def pair(self, t: Time, s: Time) -> tuple[Array, Array]:
-        r"""Check a pair of times and return it as integer arrays. Raises unless $0 \le s < t \le T$."""
+        """Check a pair of times and return it as integer arrays. Raises unless 0 <= s < t <= T."""
         t, s = self.time(t, low=1), self.time(s, "s")
         if s.ndim and t.ndim and s.shape != t.shape:
             raise ValueError(f"s has shape {s.shape}; allowed: () or {t.shape}, the shape of t")
@@ -134,5 +134,5 @@ class Schedule:
         return np.minimum(1 + np.floor(uniform * self.T).astype(np.int64), self.T)
 
     def clock(self, t: Time) -> Array:
-        r"""Time rescaled to the range 0..1000 for the network, whatever $T$ is."""
+        """Time rescaled to the range 0..1000 for the network, whatever T is."""
         return self.time(t) * (1000 / self.T)
