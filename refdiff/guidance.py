@@ -23,7 +23,7 @@ def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
 
 
 def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: GaussianPath) -> Array:
-    r"""Classifier guidance of an $\epsilon$-prediction, where $\epsilon = -\sigma\, score$.
+    r"""Classifier guidance of an $\epsilon$-prediction, where $\epsilon = -\sigma_t \nabla \log p(x_t)$.
 
     $$\epsilon_\gamma = \epsilon - \gamma \sigma_t \nabla \log p(y | x_t)$$
 
