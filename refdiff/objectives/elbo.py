@@ -1,4 +1,7 @@
-"""The evidence lower bound of a diffusion model: its terms, its three forms, and the losses trained in its place. Nats per example."""
+"""Evidence lower bound (ELBO) of a diffusion model: its three forms, its terms, and the losses trained in its place.
+
+Values are in nats per example.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,23 @@ Decoder = Callable[[Array, Array, Array], Array]  # (x0, mean, variance) -> log-
 
 
 def elbo_joint(states: Sequence[Array], grid: Array, schedule: Schedule, model: Reverse) -> Array:
-    r"""The bound's integrand for one chain [x_T, ..., x_0] drawn from q: the raw ratio of joints; (B,) nats.
+    r"""ELBO integrand as the log-ratio of joint densities, for one trajectory from $q$; (B,) nats.
 
     $$\log p_\theta(x_0) \ge E_q \log \frac{p_\theta(x_{0:T})}{q(x_{1:T} | x_0)}$$
 
-    Its mean over chains is the ELBO. With exact reverse kernels every single chain gives $\log p(x_0) + \log \mathcal N(x_T; 0, I) / q(x_T)$,
-    which is log p(x_0) where nothing of the data is left at T. Source: E5 [DDPM eq. 3].
+    `states` is a trajectory $[x_T, \ldots, x_0]$ sampled from $q$. The mean over trajectories is the ELBO. With exact
+    reverse steps every single trajectory gives $\log p(x_0) + \log \mathcal N(x_T; 0, I) / q(x_T)$. This equals
+    $\log p(x_0)$ if no signal is left at $T$. Source: E5 [DDPM eq. 3].
     """
     return reverse.trajectory_log_density(states, grid, model) - forward.trajectory_log_density(states, grid, schedule)
 
 
 def elbo_bayes(states: Sequence[Array], grid: Array, schedule: Schedule, model: Reverse) -> Array:
-    r"""The same integrand after Bayes has turned every forward step around; equals `elbo_joint` chain by chain.
+    r"""ELBO integrand with every forward step replaced by a posterior, by Bayes' rule; (B,) nats.
 
     $$\log \frac{p(x_T)}{q(x_T | x_0)} + \sum_{t \ge 2} \log \frac{p_\theta(x_{t-1} | x_t)}{q(x_{t-1} | x_t, x_0)} + \log p_\theta(x_0 | x_1)$$
 
-    Source: E5 [DDPM app. A].
+    It equals `elbo_joint` on every single trajectory. Source: E5 [DDPM app. A].
     """
     grid, x0 = check_chain(states, grid, schedule.T), states[-1]
     prior = gaussian.log_density(states[0], np.zeros_like(x0), np.ones_like(x0))
@@ -45,13 +49,13 @@ def elbo_bayes(states: Sequence[Array], grid: Array, schedule: Schedule, model: 
 def elbo_terms(
     x0: Array, grid: Array, schedule: Schedule, model: Reverse, noise: Sequence[Array], decoder: Decoder = gaussian.log_density
 ) -> Array:
-    r"""The terms [L_T, L_{T-1}, ..., L_1, L_0] of the negative ELBO, their expectations taken at one noise each; (S+1, B) nats.
+    r"""Terms $[L_T, L_{T-1}, \ldots, L_1, L_0]$ of the negative ELBO, each estimated with one noise; (S+1, B) nats.
 
     $$-\mathrm{ELBO} = L_T + \sum_{t \ge 2} E_q D(q(x_{t-1} | x_t, x_0) \| p_\theta(x_{t-1} | x_t)) - E_q \log p_\theta(x_0 | x_1)$$
 
-    noise[i], of x0's shape, makes x_t at grid[i]; averaged over noise, each term is exactly its expectation. The grid starts at T.
-    `decoder(x0, mean, variance)` is log p(x_0 | x_1), by default the reverse kernel's own density, which raises if its variance is 0.
-    Source: E5 [DDPM eq. 5].
+    `noise[i]`, of `x0`'s shape, gives $x_t$ at `grid[i]`. The average of a term over noise is exactly its expectation.
+    The grid starts at $T$. `decoder(x0, mean, variance)` is $\log p_\theta(x_0 | x_1)$. By default it is the density of the
+    reverse step itself, which raises if its variance is 0. Source: E5 [DDPM eq. 5].
     """
     grid = check_chain(noise, grid, schedule.T, "noise")
     if grid[0] != schedule.T:
@@ -68,22 +72,24 @@ def elbo_terms(
 
 
 def weight_mean(t: Time, s: Time, schedule: Schedule) -> Array:
-    r"""Weight that makes the squared error of the mean the divergence, when both variances are beta-tilde; shaped like t.
+    r"""ELBO weight of the squared error of the posterior mean; shaped like `t`.
 
     $$L = \frac1{2 \tilde\beta_{t|s}} \|\tilde\mu - \mu_\theta\|^2$$
 
-    Raises for s = 0, where beta-tilde is 0 and the term is L_0. Source: E6 [DDPM eq. 8].
+    The weighted squared error is the KL divergence if both variances are $\tilde\beta_{t|s}$. Raises for $s = 0$, where
+    $\tilde\beta_{t|s}$ is 0 and the term is $L_0$. Source: E6 [DDPM eq. 8].
     """
     _inner_step(s)
     return 1 / (2 * forward.posterior_variance(t, s, schedule))
 
 
 def weight_eps(t: Time, s: Time, schedule: Schedule) -> Array:
-    r"""The same weight for the squared error of eps, $\mu$ being $(x_t - \beta \epsilon / \sqrt{1 - \bar\alpha_t}) / \sqrt\alpha$.
+    r"""ELBO weight of the squared error of $\epsilon$; shaped like `t`.
 
     $$L = \frac{\beta_{t|s}^2}{2 \tilde\beta_{t|s}\, \alpha_{t|s} (1 - \bar\alpha_t)} \|\epsilon - \epsilon_\theta\|^2$$
 
-    Raises for s = 0, and where alpha_bar_t = 0. Source: E6 [DDPM eq. 12].
+    It follows from `weight_mean` for the mean $(x_t - \beta_{t|s} \epsilon / \sqrt{1 - \bar\alpha_t}) / \sqrt{\alpha_{t|s}}$.
+    Raises for $s = 0$, and where $\bar\alpha_t = 0$. Source: E6 [DDPM eq. 12].
     """
     alpha, beta = schedule.transition(t, s)
     if not holds(alpha > 0):
@@ -92,12 +98,12 @@ def weight_eps(t: Time, s: Time, schedule: Schedule) -> Array:
 
 
 def weight_x0(t: Time, s: Time, schedule: Schedule) -> Array:
-    r"""The same weight for the squared error of x0: half of the signal-to-noise ratio lost on the way.
+    r"""ELBO weight of the squared error of $x_0$: half the decrease of the SNR from $s$ to $t$; shaped like `t`.
 
     $$L = \tfrac12 (\mathrm{SNR}(s) - \mathrm{SNR}(t)) \|x_0 - x_0^\theta\|^2$$
 
-    The difference is written $\bar\alpha_s \beta_{t|s} / ((1 - \bar\alpha_s)(1 - \bar\alpha_t))$, which does not cancel.
-    Raises for s = 0. Source: E6 [VDM eq. 13].
+    The difference is computed as $\bar\alpha_s \beta_{t|s} / ((1 - \bar\alpha_s)(1 - \bar\alpha_t))$, which does not cancel.
+    Raises for $s = 0$. Source: E6 [VDM eq. 13].
     """
     _inner_step(s)
     _, beta = schedule.transition(t, s)
@@ -105,30 +111,29 @@ def weight_x0(t: Time, s: Time, schedule: Schedule) -> Array:
 
 
 def squared_decoder(x0: Array, mean: Array, variance: Array) -> Array:
-    r"""log p(x_0 | x_1) of a unit-variance Gaussian, the squared loss up to a constant; a `decoder`; (B,) nats.
+    r"""Unit-variance decoder $\log p(x_0 | x_1)$: minus half the squared error, up to a constant; (B,) nats.
 
     $$\log \mathcal N(x_0; \mu, I) = -\tfrac12 \|x_0 - \mu\|^2 - \tfrac d2 \log 2\pi$$
 
-    Source: E7 [DDPM sec. 3.4].
+    The function can be the `decoder` of `elbo_terms`. Source: E7 [DDPM sec. 3.4].
     """
     return gaussian.log_density(x0, mean, np.ones_like(variance)[()])
 
 
 def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:
-    r"""log p(x_0 | x_1) of 8-bit pixels scaled to [-1, 1], the Gaussian integrated over each pixel's bin; a `decoder`; (B,) nats.
+    r"""Discretized decoder $\log p(x_0 | x_1)$ of 8-bit pixels scaled to [-1, 1]; (B,) nats.
 
     $$\log \prod_i \int_{x_{0,i} - 1/255}^{x_{0,i} + 1/255} \mathcal N(x; \mu_i, \sigma^2)\, dx$$
 
-    where the bins of -1 and 1 reach to infinity.
-
-    Source: E7 [DDPM eq. 13].
+    The Gaussian is integrated over each pixel's bin. The bins of -1 and 1 extend to infinity.
+    The function can be the `decoder` of `elbo_terms`. Source: E7 [DDPM eq. 13].
     """
     check_number("variance", variance, 0, open_low=True)
     return gaussian.discretized_log_likelihood(x0, mean, np.sqrt(variance))
 
 
 def l_simple(target: Array, prediction: Array) -> Array:
-    r"""The loss of DDPM training: the unweighted squared error, summed over the event; (B,).
+    r"""Simple loss of DDPM training: unweighted squared error, summed over the event; (B,).
 
     $$L_{simple} = \|\epsilon - \epsilon_\theta\|^2$$
 
@@ -139,10 +144,10 @@ def l_simple(target: Array, prediction: Array) -> Array:
 
 
 def hybrid(simple: Array, vlb: Array, weight: float = 0.001) -> Array:
-    r"""Loss that trains a learned variance as well: $L_{simple} + \lambda L_{vlb}$, with L_vlb the negative ELBO in nats.
+    r"""Hybrid loss $L_{simple} + \lambda L_{vlb}$, which also trains a learned variance.
 
-    In the paper L_vlb is the whole bound, or T times a term at a random t, and its gradient goes to the variance alone: the mean
-    in it is held fixed. Source: E8 [Improved DDPM eq. 16].
+    $L_{vlb}$ is the negative ELBO in nats. In the paper it is the whole ELBO, or $T$ times the term at a random $t$. Its
+    gradient reaches the variance only: the mean in it is held fixed. Source: E8 [Improved DDPM eq. 16].
     """
     check_number("simple", simple)
     check_number("vlb", vlb)
@@ -151,10 +156,11 @@ def hybrid(simple: Array, vlb: Array, weight: float = 0.001) -> Array:
 
 
 def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "eps") -> Array:
-    r"""Weight of the squared error in one kind of prediction that amounts to min(SNR, gamma) in x0; shaped like t.
+    r"""Min-SNR weight of the squared error of a prediction; shaped like `t`.
 
     $$w_{x_0} = \min(\mathrm{SNR}, \gamma), \quad w_\epsilon = \frac{\min(\mathrm{SNR}, \gamma)}{\mathrm{SNR}}, \quad w_v = \frac{\min(\mathrm{SNR}, \gamma)}{\mathrm{SNR} + 1}$$
 
+    For every kind it amounts to the weight $\min(\mathrm{SNR}, \gamma)$ on the squared error of $x_0$.
     Source: E8 [Min-SNR sec. 3.4, 4.2].
     """
     check_choice("kind", kind, ("x0", "eps", "v"))
@@ -168,14 +174,14 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
 
 
 def bits_per_dim(nats: Array, dimensions: int) -> Array:
-    r"""Nats per example to bits per dimension, $nats / (d \log 2)$. Source: E8 [DDPM sec. 4.3]."""
+    r"""Convert nats per example to bits per dimension, $nats / (d \log 2)$. Source: E8 [DDPM sec. 4.3]."""
     check_number("nats", nats)
     check_number("dimensions", dimensions, 1)
     return nats / (dimensions * np.log(2))
 
 
 def weighted(loss: Array, weight: Array) -> Array:
-    """A loss (B,) times a weight () or (B,), in the loss's precision."""
+    """Multiply a loss (B,) by a weight () or (B,), in the loss's precision."""
     check_number("loss", loss)
     check_number("weight", weight)
     return like(weight, loss, "weight") * loss

@@ -1,4 +1,4 @@
-"""Flow matching: paths from noise (t = 0) to data (t = 1), their velocities, and the way to and from diffusion."""
+"""Flow matching: paths from noise (t = 0) to data (t = 1), their velocities, losses, and conversions to diffusion."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..arrays import Array, Time, as_array, check_arrays, check_number, event_si
 
 @dataclass(frozen=True)
 class Path:
-    r"""A Gaussian path in flow time, with its time derivatives.
+    r"""Gaussian path from noise at $t = 0$ to data at $t = 1$, with its time derivatives.
 
     $$x_t = signal(t)\, data + \sigma(t)\, noise, \qquad velocity = signal'(t)\, data + \sigma'(t)\, noise$$
 
-    A prime is a derivative in t. Noise at t = 0, data at t = 1. Source: M2 [Flow Matching eq. 10, 11], [Stochastic Interpolants eq. 4.1].
+    A prime is a derivative in $t$. Source: M2 [Flow Matching eq. 10, 11], [Stochastic Interpolants eq. 4.1].
     """
 
     name: str
@@ -27,26 +27,29 @@ class Path:
     sigma_rate: Callable[[Array], Array]
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]:
-        """(signal(t), sigma(t)). Raises unless t is in [0, 1]."""
+        """Coefficients (signal(t), sigma(t)) of the path. Raises unless t is in [0, 1]."""
         t = _flow_time(t)
         return self.signal(t), self.sigma(t)
 
     def rates(self, t: Time) -> tuple[Array, Array]:
-        """(signal'(t), sigma'(t)). Raises unless t is in [0, 1]."""
+        """Time derivatives (signal'(t), sigma'(t)) of the coefficients. Raises unless t is in [0, 1]."""
         t = _flow_time(t)
         return self.signal_rate(t), self.sigma_rate(t)
 
     def draw_time(self, uniform: Array) -> Array:
-        """Uniform numbers in [0, 1) as they are: flow time is uniform."""
+        """Map uniform numbers in [0, 1) to uniform flow times: the same numbers."""
         return uniform
 
     def clock(self, t: Time) -> Array:
-        """t in the units of 0..1000 that networks see."""
+        """Time rescaled to the range 0..1000 for the network."""
         return 1000 * _flow_time(t)
 
 
 straight = Path("straight", lambda t: t, lambda t: 1 - t, lambda t: np.ones_like(t), lambda t: -np.ones_like(t))
-"""Rectified flow: x_t = t data + (1 - t) noise, velocity data - noise. Source: M2, M4 [Rectified Flow eq. 1]."""
+r"""Rectified flow: the straight path $x_t = t\, data + (1 - t)\, noise$, with velocity $data - noise$.
+
+Source: M2, M4 [Rectified Flow eq. 1].
+"""
 
 trigonometric = Path(
     "trigonometric",
@@ -55,25 +58,34 @@ trigonometric = Path(
     lambda t: np.pi / 2 * np.cos(np.pi / 2 * t),
     lambda t: -np.pi / 2 * np.sin(np.pi / 2 * t),
 )
-"""Variance-preserving: signal^2 + sigma^2 = 1, and the velocity is -pi/2 v. Source: M2 [Stochastic Interpolants eq. 4.10]."""
+r"""Variance-preserving path: $signal^2 + \sigma^2 = 1$, and the velocity is $-\tfrac\pi2 v$.
+
+Source: M2 [Stochastic Interpolants eq. 4.10].
+"""
 
 
 def optimal_transport(sigma_min: float) -> Path:
-    r"""The straight path that stops at a width: $x_t = t\, data + (1 - (1 - \sigma_{min}) t)\, noise$. Source: M2 [Flow Matching eq. 22]."""
+    r"""Optimal-transport path: straight, $x_t = t\, data + (1 - (1 - \sigma_{min}) t)\, noise$.
+
+    At $t = 1$ noise of standard deviation $\sigma_{min}$ remains. Source: M2 [Flow Matching eq. 22].
+    """
     check_number("sigma_min", sigma_min, 0, 1)
     rate = sigma_min - 1
     return Path("optimal_transport", lambda t: t, lambda t: 1 + rate * t, lambda t: np.ones_like(t), lambda t: rate * np.ones_like(t))
 
 
 def interpolate(data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
-    r"""The state on the path, $x_t = signal(t)\, data + \sigma(t)\, noise$; data, noise (B, ...); t () or (B,). Source: M2 [Flow Matching eq. 11]."""
+    r"""State on the path, $x_t = signal(t)\, data + \sigma(t)\, noise$; data, noise (B, ...); t () or (B,).
+
+    Source: M2 [Flow Matching eq. 11].
+    """
     check_arrays(data=data, noise=noise)
     signal, sigma = path.signal_sigma(t)
     return like(signal, data) * data + like(sigma, data) * noise
 
 
 def velocity(data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
-    r"""The time derivative of `interpolate`, the target of training; on the straight path data - noise.
+    r"""Velocity of a path: time derivative of `interpolate`, and training target. Straight path: $data - noise$.
 
     $$\frac{d x_t}{dt} = signal'(t)\, data + \sigma'(t)\, noise$$
 
@@ -85,7 +97,7 @@ def velocity(data: Array, noise: Array, t: Time, path: Path = straight) -> Array
 
 
 def conditional_path(data: Array, noise: Array, t: Time, width: float = 0.0) -> tuple[Array, Array]:
-    r"""Mean and variance of x_t between a given noise and a given data point; the conditional velocity is data - noise.
+    r"""Conditional path $p_t(x | noise, data)$: mean and variance. The conditional velocity is $data - noise$.
 
     $$p_t(x | noise, data) = \mathcal N(t\, data + (1 - t)\, noise, width^2 I)$$
 
@@ -96,7 +108,7 @@ def conditional_path(data: Array, noise: Array, t: Time, width: float = 0.0) -> 
 
 
 def conditional_loss(prediction: Array, data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
-    r"""Conditional flow matching: squared distance to one pair's velocity, summed over the event; (B,).
+    r"""Conditional flow-matching loss: squared error to the velocity of one pair, summed over the event; (B,).
 
     $$L_{CFM} = \|u_\theta(x_t, t) - \dot x_t\|^2$$
 
@@ -107,23 +119,23 @@ def conditional_loss(prediction: Array, data: Array, noise: Array, t: Time, path
 
 
 def marginal_loss(prediction: Array, marginal_velocity: Array) -> Array:
-    r"""Flow matching: squared distance to the mean velocity of all pairs through x_t, summed over the event; (B,).
+    r"""Flow-matching loss: squared error to the mean velocity of all pairs through $x_t$, summed over the event; (B,).
 
     $$L_{FM} = \|u_\theta(x_t, t) - E[\dot x_t | x_t]\|^2$$
 
-    Its gradient in theta, averaged over x_t, is that of L_CFM: the two differ by the variance of the velocity given x_t,
-    which theta does not enter. Source: M3 [Flow Matching eq. 5, thm. 2].
+    Its gradient in $\theta$, averaged over $x_t$, equals the gradient of $L_{CFM}$. The two losses differ by the variance
+    of the velocity given $x_t$, which does not depend on $\theta$. Source: M3 [Flow Matching eq. 5, thm. 2].
     """
     check_arrays(prediction=prediction, marginal_velocity=marginal_velocity)
     return sum_event((prediction - marginal_velocity) ** 2)
 
 
 def couple_optimally(data: Array, noise: Array) -> Array:
-    r"""The order of the data that pairs it with the noise at least squared distance; (B,) indices: pair data[order] with noise.
+    r"""Optimal coupling of a batch: order of the data with the smallest squared distance to the noise; (B,) indices.
 
     $$\min_\pi \sum_i \|data_{\pi(i)} - noise_i\|^2$$
 
-    The independent coupling is no reordering at all. Source: M4 [Tong et al.].
+    Pair `data[order]` with `noise`. The independent coupling does not reorder. Source: M4 [Tong et al.].
     """
     check_arrays(data=data, noise=noise)
     a, b = (x.reshape(len(x), event_size(x)) for x in (noise, data))
@@ -131,11 +143,11 @@ def couple_optimally(data: Array, noise: Array) -> Array:
 
 
 def flow_time(log_snr: Array) -> Array:
-    r"""The straight path's time at which its signal-to-noise ratio is a diffusion's.
+    r"""Flow time $\tau$ at which the straight path has the signal-to-noise ratio of a diffusion.
 
     $$\tau = \frac{signal}{signal + \sigma} = \mathrm{sigmoid}\bigl(\tfrac12 \log\mathrm{SNR}\bigr)$$
 
-    log_snr = -inf is pure noise, tau = 0; +inf is data, tau = 1. Source: M5 [SD3 sec. 3.1], [VDM++].
+    A `log_snr` of $-\infty$ is pure noise, $\tau = 0$; $+\infty$ is data, $\tau = 1$. Source: M5 [SD3 sec. 3.1], [VDM++].
     """
     if not holds(~np.isnan(log_snr)):
         raise ValueError(f"log_snr = {log_snr!r}; allowed: numbers, infinite ones included")
@@ -143,21 +155,30 @@ def flow_time(log_snr: Array) -> Array:
 
 
 def flow_log_snr(tau: Array) -> Array:
-    r"""The other way: $\log\mathrm{SNR} = 2 \log\tau - 2 \log(1 - \tau)$; infinite at the ends. Source: M5 [SD3 sec. 3.1]."""
+    r"""Log-SNR of the straight path at flow time $\tau$, $2 \log\tau - 2 \log(1 - \tau)$; infinite at the ends.
+
+    It is the inverse of `flow_time`. Source: M5 [SD3 sec. 3.1].
+    """
     check_number("tau", tau, 0, 1)
     with np.errstate(divide="ignore"):
         return 2 * (np.log(tau) - np.log1p(-as_array(tau)))
 
 
 def to_flow(x_t: Array, signal: Array, sigma: Array) -> Array:
-    r"""A diffusion state moved onto the straight path at tau = signal / (signal + sigma): $x_t / (signal + \sigma)$. Source: M5."""
+    r"""Convert a diffusion state to the straight path at $\tau = signal / (signal + \sigma)$: $x_t / (signal + \sigma)$.
+
+    Source: M5.
+    """
     check_arrays(x_t=x_t)
     check_number("signal + sigma", as_array(signal) + sigma, 0, open_low=True)
     return x_t / like(as_array(signal) + sigma, x_t)
 
 
 def from_flow(x_tau: Array, tau: Time) -> Array:
-    r"""A straight-path state moved to the variance-preserving diffusion of the same ratio: $x / \sqrt{\tau^2 + (1 - \tau)^2}$. Source: M5."""
+    r"""Convert a straight-path state to the variance-preserving diffusion: $x_\tau / \sqrt{\tau^2 + (1 - \tau)^2}$.
+
+    The signal-to-noise ratio stays the same. Source: M5.
+    """
     check_arrays(x_tau=x_tau)
     tau = _flow_time(tau)
     return x_tau / like(np.hypot(tau, 1 - tau), x_tau)

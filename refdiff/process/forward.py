@@ -1,4 +1,4 @@
-"""The forward process: how data is noised, and what is known about an earlier state once x_t and x_0 are known."""
+r"""Forward process: transitions, marginals and trajectories of $q$, and the posterior $q(x_s | x_t, x_0)$."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from .schedules import Schedule, check_chain
 
 
 def q_step(x_s: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Array]:
-    r"""Mean and variance of x_t given an earlier x_s, s < t; for s = t - 1 the definition of the process.
+    r"""Forward transition $q(x_t | x_s)$ from an earlier state, $s < t$: mean and variance.
 
     $$q(x_t | x_s) = \mathcal N(\sqrt{\alpha_{t|s}}\, x_s, (1 - \alpha_{t|s}) I), \qquad \alpha_{t|s} = \bar\alpha_t / \bar\alpha_s$$
 
-    x_s (B, ...); t, s () or (B,). Source: F1, F2 [DDPM eq. 2].
+    For $s = t - 1$ this is the definition of the process. `x_s` (B, ...); `t`, `s` () or (B,).
+    Source: F1, F2 [DDPM eq. 2].
     """
     check_arrays(x_s=x_s)
     alpha, beta = schedule.transition(t, s)
@@ -24,7 +25,7 @@ def q_step(x_s: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Arr
 
 
 def q_step_sample(x_s: Array, t: Time, s: Time, schedule: Schedule, noise: Array) -> Array:
-    r"""A draw of x_t given an earlier x_s; noise ~ N(0, I), of x_s's shape.
+    r"""Sample $x_t$ from the forward transition $q(x_t | x_s)$; `noise` ~ N(0, I), of `x_s`'s shape.
 
     $$x_t = \sqrt{\alpha_{t|s}}\, x_s + \sqrt{1 - \alpha_{t|s}}\, \epsilon$$
 
@@ -36,11 +37,11 @@ def q_step_sample(x_s: Array, t: Time, s: Time, schedule: Schedule, noise: Array
 
 
 def q_marginal(x0: Array, t: Time, schedule: Schedule) -> tuple[Array, Array]:
-    r"""Mean and variance of x_t given the data.
+    r"""Forward marginal $q(x_t | x_0)$: mean and variance.
 
     $$q(x_t | x_0) = \mathcal N(\sqrt{\bar\alpha_t}\, x_0, (1 - \bar\alpha_t) I)$$
 
-    x0 (B, ...); t () or (B,), 0..T. Source: F3 [DDPM eq. 4].
+    `x0` (B, ...); `t` () or (B,), 0..T. Source: F3 [DDPM eq. 4].
     """
     check_arrays(x0=x0)
     signal, _ = schedule.signal_sigma(t)
@@ -48,11 +49,11 @@ def q_marginal(x0: Array, t: Time, schedule: Schedule) -> tuple[Array, Array]:
 
 
 def q_sample(x0: Array, t: Time, schedule: Schedule, noise: Array) -> Array:
-    r"""A draw of x_t given the data, in one step; noise ~ N(0, I), of x0's shape.
+    r"""Sample $x_t$ directly from the forward marginal $q(x_t | x_0)$; `noise` ~ N(0, I), of `x0`'s shape.
 
     $$x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon$$
 
-    x0 (B, ...); t () or (B,), 0..T; t = 0 gives x0 back. Source: F3 [DDPM eq. 4].
+    `x0` (B, ...); `t` () or (B,), 0..T; at $t = 0$ the result is `x0`. Source: F3 [DDPM eq. 4].
     """
     check_arrays(x0=x0, noise=noise)
     signal, sigma = schedule.signal_sigma(t)
@@ -60,13 +61,13 @@ def q_sample(x0: Array, t: Time, schedule: Schedule, noise: Array) -> Array:
 
 
 def posterior(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Array]:
-    r"""Mean and variance of an earlier x_s given x_t and the data, for any s < t.
+    r"""Posterior $q(x_s | x_t, x_0)$ of an earlier state, for any $s < t$: mean and variance.
 
     $$q(x_s | x_t, x_0) = \mathcal N\Bigl(
       \frac{\sqrt{\bar\alpha_s}\, \beta_{t|s}}{1 - \bar\alpha_t} x_0 + \frac{\sqrt{\alpha_{t|s}}\, (1 - \bar\alpha_s)}{1 - \bar\alpha_t} x_t,\;
       \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} \beta_{t|s} I\Bigr)$$
 
-    At s = 0 the mean is x0 and the variance 0. Source: R2 [DDPM eq. 6, 7].
+    At $s = 0$ the mean is $x_0$ and the variance is 0. Source: R2 [DDPM eq. 6, 7].
     """
     check_arrays(x_t=x_t, x0=x0)
     alpha, beta = schedule.transition(t, s)
@@ -77,7 +78,7 @@ def posterior(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedule) -> tu
 
 
 def posterior_variance(t: Time, s: Time, schedule: Schedule) -> Array:
-    r"""Variance of x_s given x_t and the data; float64, shaped like t.
+    r"""Posterior variance of $x_s$ given $x_t$ and $x_0$; float64, shaped like `t`.
 
     $$\tilde\beta_{t|s} = \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} \beta_{t|s}$$
 
@@ -88,12 +89,13 @@ def posterior_variance(t: Time, s: Time, schedule: Schedule) -> Array:
 
 
 def posterior_by_bayes(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Array]:
-    r"""The posterior as the product it is, up to a constant; equals `posterior`.
+    r"""Posterior $q(x_s | x_t, x_0)$ by Bayes' rule, as a product of two Gaussians; equals `posterior`.
 
     $$q(x_s | x_t, x_0) = \frac{q(x_t | x_s)\, q(x_s | x_0)}{q(x_t | x_0)}$$
 
-    Read in $x_s$, the first factor is $\mathcal N(x_s; x_t / \sqrt{\alpha_{t|s}}, \beta_{t|s} / \alpha_{t|s})$, and the denominator
-    a constant. Raises where alpha_bar_t = 0: x_t then says nothing of x_s. Source: R1 [DDPM eq. 6], [DDIM eq. 8].
+    As a function of $x_s$, the first factor is $\mathcal N(x_s; x_t / \sqrt{\alpha_{t|s}}, \beta_{t|s} / \alpha_{t|s})$
+    up to a constant, and the denominator is a constant. Raises where $\bar\alpha_t = 0$: there $x_t$ holds no information
+    about $x_s$. Source: R1 [DDPM eq. 6], [DDIM eq. 8].
     """
     check_arrays(x_t=x_t, x0=x0)
     alpha, beta = schedule.transition(t, s)
@@ -104,11 +106,12 @@ def posterior_by_bayes(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedu
 
 
 def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array]) -> list[Array]:
-    r"""A draw of the whole chain at the times of a grid, in the grid's order: [x_T, ..., x_0].
+    r"""Sample a forward trajectory at the times of a grid, in the grid's order: $[x_T, \ldots, x_0]$.
 
     $$q(x_{1:T} | x_0) = \prod_{t=1}^T q(x_t | x_{t-1})$$
 
-    grid decreases strictly to 0; noise[i] ~ N(0, I), of x0's shape, makes the state at grid[i]. Source: F4 [DDPM eq. 2].
+    `grid` decreases strictly to 0. `noise[i]` ~ N(0, I), of `x0`'s shape, is the noise of the step to `grid[i]`.
+    Source: F4 [DDPM eq. 2].
     """
     grid = check_chain(noise, grid, schedule.T, "noise")
     states = [x0]
@@ -118,7 +121,7 @@ def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array
 
 
 def trajectory_log_density(states: Sequence[Array], grid: Array, schedule: Schedule) -> Array:
-    r"""Log-density of a chain [x_T, ..., x_0] given its x_0, factorized forwards; (B,) nats.
+    r"""Log-density of a trajectory $[x_T, \ldots, x_0]$ given $x_0$, factorized forward in time; (B,) nats.
 
     $$\log q(x_{1:T} | x_0) = \sum_{t=1}^T \log q(x_t | x_{t-1})$$
 
@@ -130,11 +133,11 @@ def trajectory_log_density(states: Sequence[Array], grid: Array, schedule: Sched
 
 
 def trajectory_log_density_reversed(states: Sequence[Array], grid: Array, schedule: Schedule) -> Array:
-    r"""The same log-density factorized backwards, by posteriors; equals `trajectory_log_density`.
+    r"""Log-density of a trajectory given $x_0$, factorized backward in time; equals `trajectory_log_density`.
 
     $$\log q(x_{1:T} | x_0) = \log q(x_T | x_0) + \sum_{t=2}^T \log q(x_{t-1} | x_t, x_0)$$
 
-    Source: F4 [DDIM eq. 6].
+    The factors are the posteriors. Source: F4 [DDIM eq. 6].
     """
     grid, x0 = check_chain(states, grid, schedule.T), states[-1]
     pairs = zip(grid[:-2], grid[1:-1], states[:-2], states[1:-1], strict=True)
@@ -143,7 +146,7 @@ def trajectory_log_density_reversed(states: Sequence[Array], grid: Array, schedu
 
 
 def prior_kl(x0: Array, schedule: Schedule) -> Array:
-    r"""What noising leaves over at T: the divergence from pure noise; (B,) nats. It is the ELBO's L_T.
+    r"""Prior term $L_T$ of the ELBO: KL divergence of $q(x_T | x_0)$ from pure noise; (B,) nats.
 
     $$L_T = D(q(x_T | x_0) \| \mathcal N(0, I))$$
 

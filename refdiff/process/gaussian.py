@@ -1,4 +1,7 @@
-"""Gaussians: density, entropy, divergence, product, quotient, and the likelihood of a pixel. All in nats, summed over the event."""
+"""Gaussian densities: log-density, score, entropy, KL divergence, product, quotient, and discretized likelihood.
+
+Log-densities, entropies and divergences are in nats and summed over the event.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def log_density(x: Array, mean: Array, variance: Array) -> Array:
 
 
 def score(x: Array, mean: Array, variance: Array) -> Array:
-    r"""Gradient of the log-density in x, which points to the mean; shaped like x.
+    r"""Score of a Gaussian: gradient of its log-density in $x$, which points to the mean; shaped like `x`.
 
     $$\nabla_x \log \mathcal N(x; \mu, \sigma^2) = -\frac{x - \mu}{\sigma^2} = -\frac\epsilon\sigma \quad \text{for } x = \mu + \sigma \epsilon$$
 
@@ -35,7 +38,7 @@ def score(x: Array, mean: Array, variance: Array) -> Array:
 
 
 def log_density_full(x: Array, mean: Array, covariance: Array) -> Array:
-    r"""Log-density of a Gaussian with any covariance; x (B, d), mean (d,) or (B, d), covariance (d, d); (B,) nats.
+    r"""Log-density of a Gaussian with full covariance; x (B, d), mean (d,) or (B, d), covariance (d, d); (B,) nats.
 
     $$\log \mathcal N(x; \mu, \Sigma) = -\tfrac12 (x - \mu)^T \Sigma^{-1} (x - \mu) - \tfrac12 \log\det 2\pi\Sigma$$
 
@@ -48,7 +51,7 @@ def log_density_full(x: Array, mean: Array, covariance: Array) -> Array:
 
 
 def entropy(x: Array, variance: Array) -> Array:
-    r"""Entropy of a Gaussian over arrays like x (B, ...), whose values do not matter; (B,) nats.
+    r"""Entropy of a Gaussian with independent coordinates; (B,) nats. Of `x` (B, ...) only the shape is used.
 
     $$H = \tfrac12 \sum_i \log 2\pi e \sigma_i^2$$
 
@@ -59,7 +62,7 @@ def entropy(x: Array, variance: Array) -> Array:
 
 
 def kl_isotropic(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> Array:
-    r"""Divergence between Gaussians of one variance each, variances () or (B,); (B,) nats.
+    r"""KL divergence between isotropic Gaussians, with one variance each; variances () or (B,); (B,) nats.
 
     $$D(\mathcal N(\mu_1, \sigma_1^2 I) \| \mathcal N(\mu_2, \sigma_2^2 I))
       = \frac d2 \Bigl(\frac{\sigma_1^2}{\sigma_2^2} - 1 - \log\frac{\sigma_1^2}{\sigma_2^2}\Bigr) + \frac{\|\mu_1 - \mu_2\|^2}{2\sigma_2^2}$$
@@ -76,7 +79,7 @@ def kl_isotropic(mean1: Array, variance1: Array, mean2: Array, variance2: Array)
 
 
 def kl_diagonal(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> Array:
-    r"""Divergence between Gaussians with independent coordinates; all four (B, ...) or broadcastable to mean1; (B,) nats.
+    r"""KL divergence between Gaussians with independent coordinates; (B,) nats. All four broadcast to `mean1` (B, ...).
 
     $$D = \tfrac12 \sum_i \Bigl(\frac{\sigma_{1i}^2}{\sigma_{2i}^2} - 1 - \log\frac{\sigma_{1i}^2}{\sigma_{2i}^2}
       + \frac{(\mu_{1i} - \mu_{2i})^2}{\sigma_{2i}^2}\Bigr)$$
@@ -90,12 +93,12 @@ def kl_diagonal(mean1: Array, variance1: Array, mean2: Array, variance2: Array) 
 
 
 def kl_full(mean1: Array, covariance1: Array, mean2: Array, covariance2: Array) -> Array:
-    r"""Divergence between Gaussians with any covariance; means (d,), covariances (d, d); one number in nats.
+    r"""KL divergence between Gaussians with full covariance; means (d,), covariances (d, d); one number in nats.
 
     $$D = \tfrac12 \sum_i (\delta_i - \log(1 + \delta_i)) + \tfrac12 (\mu_1 - \mu_2)^T \Sigma_2^{-1} (\mu_1 - \mu_2)$$
 
-    with $\delta_i$ the eigenvalues of $L^{-1} (\Sigma_1 - \Sigma_2) L^{-T}$ and $\Sigma_2 = L L^T$: the usual trace, dimension and
-    log-determinant, without their cancellation. Source: E1 [PRML ex. 2.13].
+    Here $\delta_i$ are the eigenvalues of $L^{-1} (\Sigma_1 - \Sigma_2) L^{-T}$, and $\Sigma_2 = L L^T$. The sum over $i$
+    equals the usual trace, dimension and log-determinant terms, without their cancellation. Source: E1 [PRML ex. 2.13].
     """
     _check_broadcast("mean1", mean1, mean2=mean2)
     _cholesky("covariance1", covariance1)
@@ -105,7 +108,7 @@ def kl_full(mean1: Array, covariance1: Array, mean2: Array, covariance2: Array) 
 
 
 def product(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> tuple[Array, Array]:
-    r"""Mean and variance of the normalized product of two Gaussian densities in the same variable; one variance may be 0.
+    r"""Product of two Gaussian densities in the same variable, normalized: mean and variance. One variance may be 0.
 
     $$\mathcal N(x; \mu_1, v_1)\, \mathcal N(x; \mu_2, v_2) \propto \mathcal N\Bigl(x; \frac{v_2 \mu_1 + v_1 \mu_2}{v_1 + v_2}, \frac{v_1 v_2}{v_1 + v_2}\Bigr)$$
 
@@ -122,11 +125,11 @@ def product(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> t
 
 
 def quotient(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> tuple[Array, Array]:
-    r"""Mean and variance of the normalized quotient of two Gaussian densities, the second one wider.
+    r"""Quotient of two Gaussian densities, normalized: mean and variance. The second density must be the wider one.
 
     $$\frac{\mathcal N(x; \mu_1, v_1)}{\mathcal N(x; \mu_2, v_2)} \propto \mathcal N\Bigl(x; \frac{v_2 \mu_1 - v_1 \mu_2}{v_2 - v_1}, \frac{v_1 v_2}{v_2 - v_1}\Bigr)$$
 
-    Raises unless variance2 > variance1. Undoes `product`. Source: R1 [PRML eq. 2.116].
+    Raises unless variance2 > variance1. It is the inverse of `product`. Source: R1 [PRML eq. 2.116].
     """
     check_number("mean1", mean1)
     check_number("mean2", mean2)
@@ -136,12 +139,12 @@ def quotient(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> 
 
 
 def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 256) -> Array:
-    r"""Log-probability that a Gaussian gives to pixels on the levels -1, ..., 1; x (B, ...); (B,) nats.
+    r"""Discretized Gaussian log-likelihood of pixels on the levels -1, ..., 1; x (B, ...); (B,) nats.
 
     $$\log \prod_i \Bigl[\Phi\Bigl(\frac{x_i + h - \mu_i}{\sigma}\Bigr) - \Phi\Bigl(\frac{x_i - h - \mu_i}{\sigma}\Bigr)\Bigr], \quad h = \frac1{levels - 1}$$
 
-    where the first and the last bin reach to infinity, so that the probabilities of all levels sum to 1. Bins right of the
-    mean are mirrored to its left, where the normal CDF keeps its relative precision. Source: E7 [DDPM eq. 13].
+    The first and the last bin extend to infinity, so that the probabilities of all levels sum to 1. Bins to the right of
+    the mean are mirrored to its left, where the normal CDF keeps its relative precision. Source: E7 [DDPM eq. 13].
     """
     _check_broadcast("x", x, mean=mean, std=std)
     check_number("x", x, -1, 1)
@@ -158,10 +161,11 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
 
 
 def _excess(ratio: Array, delta: Array) -> Array:
-    r"""$r - 1 - \log r = e^d - 1 - d$ with d = log r, from r and delta = r - 1: never negative, 0 only at r = 1.
+    r"""Excess $r - 1 - \log r = e^d - 1 - d$ with $d = \log r$, from $r$ and $\delta = r - 1$.
 
-    The logarithm is taken of whichever of the two is accurate. For small d the difference cancels, so |d| < 0.1 sums the
-    Taylor series $d^2/2! + d^3/3! + \ldots$ up to $d^{12}/12!$.
+    It is never negative, and 0 only at $r = 1$. $d$ is computed from whichever of $r$ and $\delta$ is accurate. For small
+    $d$ the difference cancels. For $|d| < 0.1$ the Taylor series $d^2/2! + d^3/3! + \ldots$ is therefore summed up to
+    $d^{12}/12!$.
     """
     near = abs(delta) < 0.5
     d = np.where(near, np.log1p(np.where(near, delta, 0)), np.log(ratio))

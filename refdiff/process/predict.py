@@ -1,7 +1,7 @@
-r"""What a network may predict, and how to read one prediction as another.
+r"""Prediction kinds of the network ($x_0$, $\epsilon$, $v$, score, velocity) and the conversions between them.
 
-Every prediction is a row $f = a\, x_0 + b\, \epsilon$, and so is the noised state, $x_t = signal\, x_0 + \sigma\, \epsilon$. Together they are
-one 2x2 linear system, solved once:
+Every prediction is linear in data and noise, $f = a\, x_0 + b\, \epsilon$. So is the noisy state,
+$x_t = signal\, x_0 + \sigma\, \epsilon$. Together they are a 2x2 linear system. Its solution is:
 
 $$x_0 = \frac{b\, x_t - \sigma f}{D}, \qquad \epsilon = \frac{signal\, f - a\, x_t}{D}, \qquad D = signal\, b - \sigma\, a$$
 """
@@ -16,18 +16,18 @@ KINDS = ("x0", "eps", "v", "score", "velocity")
 
 
 def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
-    r"""The coefficients (a, b) that make a prediction out of data and noise, $f = a\, x_0 + b\, \epsilon$.
+    r"""Coefficients $(a, b)$ of a prediction in terms of data and noise, $f = a\, x_0 + b\, \epsilon$.
 
     | kind | a | b |
     |---|---|---|
     | x0 | 1 | 0 |
     | eps | 0 | 1 |
-    | v | -sigma | signal |
-    | score | 0 | -1 / sigma |
-    | velocity | signal' | sigma' |
+    | v | $-\sigma$ | $signal$ |
+    | score | 0 | $-1 / \sigma$ |
+    | velocity | $signal'$ | $\sigma'$ |
 
-    A prime is a derivative in time; for a `Schedule` (signal', sigma') is (1, -1), that of its straight flow path (M5).
-    Raises for the score where sigma = 0.
+    A prime is a time derivative. For a `Schedule`, $(signal', \sigma')$ is $(1, -1)$, as on its straight flow path (M5).
+    Raises for the score where $\sigma = 0$.
     Source: R6 [Salimans & Ho app. D], [JiT].
     """
     check_choice("kind", kind, KINDS)
@@ -42,16 +42,17 @@ def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
 
 
 def target(kind: str, x0: Array, noise: Array, t: Time, path: GaussianPath) -> Array:
-    r"""What a perfect network of this kind would answer for this x0 and this noise, $a\, x_0 + b\, \epsilon$. Source: R6, T1."""
+    r"""Training target of a kind of prediction, $a\, x_0 + b\, \epsilon$, for given data and noise. Source: R6, T1."""
     check_arrays(x0=x0, noise=noise)
     a, b = row(kind, t, path)
     return like(a, x0) * x0 + like(b, x0) * noise
 
 
 def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
-    r"""The data that a prediction implies, $x_0 = (b\, x_t - \sigma f) / D$.
+    r"""Convert a prediction to the data that it implies, $x_0 = (b\, x_t - \sigma f) / D$.
 
-    Raises where it is not determined: an eps-prediction where signal = 0. Source: R6 [DDPM eq. 15].
+    Raises where the prediction does not determine $x_0$: an $\epsilon$-prediction where $signal = 0$.
+    Source: R6 [DDPM eq. 15].
     """
     check_arrays(x_t=x_t, prediction=prediction)
     signal, sigma = path.signal_sigma(t)
@@ -63,9 +64,10 @@ def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str 
 
 
 def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
-    r"""The noise that a prediction implies, $\epsilon = (signal\, f - a\, x_t) / D$.
+    r"""Convert a prediction to the noise that it implies, $\epsilon = (signal\, f - a\, x_t) / D$.
 
-    Raises where it is not determined: an x0-prediction where sigma = 0. Source: R6 [VDM eq. 29].
+    Raises where the prediction does not determine $\epsilon$: an $x_0$-prediction where $\sigma = 0$.
+    Source: R6 [VDM eq. 29].
     """
     check_arrays(x_t=x_t, prediction=prediction)
     signal, sigma = path.signal_sigma(t)
@@ -79,11 +81,12 @@ def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str
 
 
 def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: str, to: str) -> Array:
-    r"""A prediction of one kind read as another: solve for x0 and eps, then mix them by the other kind's row.
+    r"""Convert a prediction of one kind to another: solve for $x_0$ and $\epsilon$, then combine them.
 
     $$f_{to} = a_{to}\, x_0 + b_{to}\, \epsilon = \frac{a_{to}\, b - a\, b_{to}}{D} x_t + \frac{signal\, b_{to} - \sigma\, a_{to}}{D} f$$
 
-    Raises where the source does not determine the result. Source: R6 [Salimans & Ho app. D].
+    Here $(a, b)$ are the coefficients of `source`, and $(a_{to}, b_{to})$ those of `to`, as given by `row`. Raises where the
+    source does not determine the result. Source: R6 [Salimans & Ho app. D].
     """
     check_arrays(x_t=x_t, prediction=prediction)
     (a, b), (a_to, b_to) = row(source, t, path), row(to, t, path)
@@ -97,12 +100,12 @@ def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: 
 
 
 def clip_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps", limit: float = 1.0) -> Array:
-    r"""The prediction of the same kind that implies the nearest x0 within -limit..limit: x0 is clipped, and all else follows it.
+    r"""Clip the data that a prediction implies to -limit..limit, and return the matching prediction of the same kind.
 
     $$x_0' = \min(\max(x_0, -limit), limit), \qquad \epsilon' = (x_t - signal\, x_0') / \sigma$$
 
-    A sampler that clips x0 but keeps the eps of before mixes two predictions that x_t does not agree with. The paper scales
-    images to [-1, 1] and does not speak of clipping, which is in its code. Source: R6 [DDPM sec. 3.3].
+    A sampler that clips $x_0$ but keeps the old $\epsilon$ combines two predictions that are inconsistent with $x_t$.
+    The paper scales images to [-1, 1] and does not mention clipping, but its code clips. Source: R6 [DDPM sec. 3.3].
     """
     check_number("limit", limit, 0, open_low=True)
     clipped = np.clip(to_x0(prediction, x_t, t, path, kind), -limit, limit)
@@ -110,11 +113,11 @@ def clip_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: st
 
 
 def tweedie_mean(x_t: Array, score: Array, t: Time, path: GaussianPath) -> Array:
-    r"""The mean of the data given x_t, from the score of x_t's marginal density.
+    r"""Tweedie's formula: mean $E[x_0 | x_t]$ of the data, from the score of $x_t$'s marginal density.
 
     $$E[x_0 | x_t] = \frac{x_t + \sigma^2 \nabla \log p_t(x_t)}{signal}$$
 
-    Raises where signal = 0. Source: C2 [Efron 2011].
+    Raises where $signal = 0$. Source: C2 [Efron 2011].
     """
     check_arrays(x_t=x_t, score=score)
     signal, sigma = path.signal_sigma(t)
@@ -123,11 +126,11 @@ def tweedie_mean(x_t: Array, score: Array, t: Time, path: GaussianPath) -> Array
 
 
 def tweedie_covariance(hessian: Array, t: Time, path: GaussianPath) -> Array:
-    r"""The covariance of the data given x_t, from the Hessian (B, d, d) of the log of x_t's marginal density.
+    r"""Tweedie's formula for the covariance of the data given $x_t$; `hessian` (B, d, d) -> (B, d, d).
 
     $$\mathrm{Cov}[x_0 | x_t] = \frac{\sigma^2}{signal^2} (I + \sigma^2 \nabla^2 \log p_t(x_t))$$
 
-    Raises where signal = 0. Source: C2 [Efron 2011].
+    `hessian` is the Hessian of the log of $x_t$'s marginal density. Raises where $signal = 0$. Source: C2 [Efron 2011].
     """
     check_arrays(hessian=hessian)
     signal, sigma = path.signal_sigma(t)

@@ -1,4 +1,4 @@
-"""The model's reverse process: Gaussian steps towards the data, with the mean a network implies and a chosen variance."""
+r"""Reverse process $p_\theta$: Gaussian steps towards the data, with the network's mean and a chosen variance."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ Reverse = Callable[[Array, Time, Time], tuple[Array, Array]]  # (x_t, t, s) -> m
 
 
 def mean_from_eps(eps: Array, x_t: Array, t: Time, s: Time, schedule: Schedule) -> Array:
-    r"""The posterior mean with the data replaced by what x_t and the noise say of it: the model's mean if eps is a network's.
+    r"""Posterior mean computed from $x_t$ and the noise $\epsilon$ in place of $x_0$.
 
     $$\mu_\theta = \frac1{\sqrt{\alpha_{t|s}}} \Bigl(x_t - \frac{\beta_{t|s}}{\sqrt{1 - \bar\alpha_t}} \epsilon_\theta\Bigr)$$
 
-    Raises where alpha_bar_t = 0. Source: R3 [DDPM eq. 11].
+    With the noise that a network predicts, it is the mean of the model's reverse step. Raises where $\bar\alpha_t = 0$.
+    Source: R3 [DDPM eq. 11].
     """
     check_arrays(x_t=x_t, eps=eps)
     alpha, beta = schedule.transition(t, s)
@@ -39,12 +40,12 @@ def kernel(
     variance: str = "posterior",
     mix: Array | None = None,
 ) -> tuple[Array, Array]:
-    r"""Mean and variance of the model's reverse step from t to s.
+    r"""Reverse step $p_\theta(x_s | x_t)$ of the model: mean and variance.
 
     $$p_\theta(x_s | x_t) = \mathcal N(\tilde\mu(x_t, x_0^\theta), \Sigma_\theta)$$
 
-    with $\tilde\mu$ the posterior's mean and $x_0^\theta$ the data that the prediction implies. `variance` is one of `model_variance`.
-    Source: R4 [DDPM eq. 1, sec. 3.2].
+    Here $\tilde\mu$ is the posterior mean, and $x_0^\theta$ is the data estimate that the prediction implies.
+    `variance` is one of those listed in `model_variance`. Source: R4 [DDPM eq. 1, sec. 3.2].
     """
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
     mean, _ = posterior(x_t, x0, t, s, schedule)
@@ -52,15 +53,16 @@ def kernel(
 
 
 def model_variance(x_t: Array, t: Time, s: Time, schedule: Schedule, variance: str = "posterior", mix: Array | None = None) -> Array:
-    r"""The variance of the model's reverse step, in x_t's precision.
+    r"""Variance $\Sigma_\theta$ of the model's reverse step, in `x_t`'s precision.
 
-    | variance | Sigma | right when |
+    | variance | $\Sigma_\theta$ | correct if |
     |---|---|---|
-    | posterior | beta-tilde | the data is one point |
-    | beta | beta | the data is N(0, I) |
-    | learned | exp(mix log beta + (1 - mix) log beta-tilde) | mix in [0, 1], of x_t's shape, is well chosen |
+    | posterior | $\tilde\beta$ | the data is one point |
+    | beta | $\beta$ | the data is N(0, I) |
+    | learned | $\exp(m \log\beta + (1 - m) \log\tilde\beta)$ | $m$, the argument `mix`, is well chosen |
 
-    At s = 0 beta-tilde is 0, and learned raises there. Source: R4 [DDPM sec. 3.2], [Improved DDPM eq. 15].
+    `mix` has values in [0, 1] and `x_t`'s shape. At $s = 0$, $\tilde\beta$ is 0, and `learned` raises there.
+    Source: R4 [DDPM sec. 3.2], [Improved DDPM eq. 15].
     """
     check_choice("variance", variance, VARIANCES)
     _, beta = schedule.transition(t, s)
@@ -77,11 +79,12 @@ def model_variance(x_t: Array, t: Time, s: Time, schedule: Schedule, variance: s
 
 
 def trajectory_log_density(states: Sequence[Array], grid: Array, reverse: Reverse) -> Array:
-    r"""Log-density that the model gives to a whole chain [x_T, ..., x_0]; (B,) nats.
+    r"""Log-density of a trajectory $[x_T, \ldots, x_0]$ under the model; (B,) nats.
 
     $$\log p_\theta(x_{0:T}) = \log \mathcal N(x_T; 0, I) + \sum_t \log p_\theta(x_{t-1} | x_t)$$
 
-    `reverse(x_t, t, s)` gives mean and variance; a variance of 0, such as beta-tilde at s = 0, raises. Source: R5 [DDPM eq. 1].
+    `reverse(x_t, t, s)` returns mean and variance. Raises where a variance is 0, as $\tilde\beta$ is at $s = 0$.
+    Source: R5 [DDPM eq. 1].
     """
     grid = check_chain(states, grid)
     start = gaussian.log_density(states[0], np.zeros_like(states[0]), np.ones_like(states[0]))

@@ -1,4 +1,4 @@
-"""Noise schedules: how much of the data is left at each discrete time, and the grids of times that samplers walk."""
+"""Noise schedules, which set how much signal is left at each discrete time, and the time grids of samplers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_T = 10**7
 
 
 def from_betas(betas: Any) -> Schedule:
-    r"""The schedule of T given $\beta_1..\beta_T$, each in (0, 1); a last beta of 1 is allowed and leaves no signal.
+    r"""Schedule from $\beta_1, \ldots, \beta_T$, each in (0, 1). The last may be 1, which leaves no signal.
 
     $$\log\bar\alpha_t = \sum_{i=1}^t \log(1 - \beta_i)$$
 
@@ -33,7 +33,7 @@ def from_betas(betas: Any) -> Schedule:
 
 
 def from_alpha_bars(alpha_bars: Any) -> Schedule:
-    r"""The schedule of T given $\bar\alpha_1..\bar\alpha_T$: strictly decreasing, below 1; a last one of 0 is allowed. Source: F5."""
+    r"""Schedule from $\bar\alpha_1, \ldots, \bar\alpha_T$, strictly decreasing, below 1. The last may be 0. Source: F5."""
     alpha_bars = np.asarray(alpha_bars, dtype=np.float64)
     check_number("alpha_bars", alpha_bars, 0, 1)
     with np.errstate(divide="ignore"):
@@ -41,7 +41,7 @@ def from_alpha_bars(alpha_bars: Any) -> Schedule:
 
 
 def from_log_snr(log_snr: Any) -> Schedule:
-    r"""The schedule of T given log-SNRs $\lambda_1..\lambda_T$, strictly decreasing.
+    r"""Schedule from log-SNRs $\lambda_1, \ldots, \lambda_T$, strictly decreasing.
 
     $$\bar\alpha_t = \mathrm{sigmoid}(\lambda_t), \qquad \log\bar\alpha_t = -\log(1 + e^{-\lambda_t})$$
 
@@ -53,19 +53,20 @@ def from_log_snr(log_snr: Any) -> Schedule:
 
 
 def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-    r"""Betas in equal steps.
+    r"""Linear schedule: $\beta_t$ in equal steps.
 
     $$\beta_t = \frac{1000}{T}\Bigl(\beta_{start} + \frac{t - 1}{T - 1}(\beta_{end} - \beta_{start})\Bigr)$$
 
-    The range belongs to T = 1000; the factor keeps alpha_bar_T in place for other T. T = 1 takes beta_start. Betas above 1 raise:
-    with the default range T = 2 to 19, while T = 20 ends in a beta of 1, without any signal. Source: F5 [DDPM sec. 4].
+    The range is meant for $T = 1000$. The factor $1000 / T$ keeps $\bar\alpha_T$ at about the same value for other $T$.
+    $T = 1$ takes `beta_start`. Raises where a $\beta_t$ exceeds 1: with the default range, for $T = 2$ to 19.
+    At $T = 20$ the last $\beta_t$ is 1, which leaves no signal. Source: F5 [DDPM sec. 4].
     """
     _check_range(beta_start, beta_end)
     return from_betas(np.linspace(beta_start, beta_end, check_steps(T)) * (1000 / T))
 
 
 def quadratic(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-    r"""Square roots of betas in equal steps, the range scaled as in `linear`.
+    r"""Quadratic schedule: $\sqrt{\beta_t}$ in equal steps, with the range scaled as in `linear`.
 
     $$\beta_t = \frac{1000}{T}\Bigl(\sqrt{\beta_{start}} + \frac{t - 1}{T - 1}(\sqrt{\beta_{end}} - \sqrt{\beta_{start}})\Bigr)^2$$
 
@@ -76,18 +77,22 @@ def quadratic(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -
 
 
 def scaled_linear(T: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012) -> Schedule:
-    """The quadratic rule with the range of Stable Diffusion, which diffusers calls "scaled linear". Source: F5 [LDM], [Lin et al. table 1]."""
+    """Schedule of Stable Diffusion: `quadratic` with its range of betas. diffusers calls it "scaled linear".
+
+    Source: F5 [LDM], [Lin et al. table 1].
+    """
     return quadratic(T, beta_start, beta_end)
 
 
 def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Schedule:
-    r"""$\bar\alpha$ that falls like a squared cosine.
+    r"""Cosine schedule: $\bar\alpha_t$ decreases as a squared cosine, with $\beta_t$ clipped.
 
     $$\bar\alpha_t = \frac{\cos^2 \theta_t}{\cos^2 \theta_0}, \quad \theta_t = \frac{t/T + offset}{1 + offset} \frac\pi2, \quad
       \beta_t = \min\Bigl(1 - \frac{\bar\alpha_t}{\bar\alpha_{t-1}}, \beta_{max}\Bigr)$$
 
-    The table holds the product of the clipped $1 - \beta_t$, which is not 0 at T unless beta_max is 1. The difference of squared
-    cosines is taken as $\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1})$, which does not cancel. Source: F5 [Improved DDPM eq. 17].
+    The table holds the product of the clipped $1 - \beta_t$, which is not 0 at $T$ unless `beta_max` is 1. The difference of
+    squared cosines is computed as $\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1})$, without cancellation.
+    Source: F5 [Improved DDPM eq. 17].
     """
     check_number("offset", offset, 0)
     check_number("beta_max", beta_max, 0, 1, open_low=True)
@@ -98,12 +103,13 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
 
 
 def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, beta_max: float = 0.999) -> Schedule:
-    r"""$\bar\alpha$ that falls like a logistic curve.
+    r"""Sigmoid schedule: $\bar\alpha_t$ decreases as a logistic function, with $\beta_t$ clipped.
 
     $$\bar\alpha_t = \frac{\varsigma(end/\tau) - \varsigma(u_t/\tau)}{\varsigma(end/\tau) - \varsigma(start/\tau)}, \quad u_t = start + \frac tT (end - start)$$
 
-    with the logistic function $\varsigma(2h) = (1 + \tanh h) / 2$, and betas clipped to beta_max as in `cosine`. Differences are taken as
-    $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, which does not cancel. Source: F5 [Jabri et al. fig. 8], [Chen 2023].
+    Here $\varsigma(2h) = (1 + \tanh h) / 2$ is the logistic function. $\beta_t$ is clipped to `beta_max` as in `cosine`.
+    Differences are computed as $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, which does not cancel.
+    Source: F5 [Jabri et al. fig. 8], [Chen 2023].
     """
     check_number("tau", tau, 0, open_low=True)
     check_number("start", start, -700 * tau, 700 * tau)  # beyond, the cosh overflows
@@ -117,12 +123,14 @@ def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, be
 
 
 def zero_terminal_snr(schedule: Schedule) -> Schedule:
-    r"""The schedule shifted and stretched so that nothing of the data is left at T, while t = 1 stays.
+    r"""Rescale a schedule to zero terminal SNR: no signal is left at $T$, and the level at $t = 1$ is unchanged.
 
     $$\sqrt{\bar\alpha_t}' = (\sqrt{\bar\alpha_t} - \sqrt{\bar\alpha_T}) \frac{\sqrt{\bar\alpha_1}}{\sqrt{\bar\alpha_1} - \sqrt{\bar\alpha_T}}$$
 
-    That is $\log\bar\alpha_t' = \log\bar\alpha_1 + 2 \log(1 - f_t / f_T)$ with $f_t = 1 - \sqrt{\bar\alpha_t / \bar\alpha_1}$, and near T, where
-    this would cancel, $f_T - f_t = \sqrt{\bar\alpha_t / \bar\alpha_1} (1 - \sqrt{\bar\alpha_T / \bar\alpha_t})$. Needs T >= 2. Source: F5 [Lin et al. alg. 1].
+    It is computed as $\log\bar\alpha_t' = \log\bar\alpha_1 + 2 \log(1 - f_t / f_T)$ with
+    $f_t = 1 - \sqrt{\bar\alpha_t / \bar\alpha_1}$. Near $T$ the difference $1 - f_t / f_T$ would cancel. There it is computed
+    from $f_T - f_t = \sqrt{\bar\alpha_t / \bar\alpha_1} (1 - \sqrt{\bar\alpha_T / \bar\alpha_t})$. Needs $T \ge 2$.
+    Source: F5 [Lin et al. alg. 1].
     """
     if schedule.T < 2:
         raise ValueError(f"schedule has T = {schedule.T}; allowed: T >= 2, since t = 1 keeps its level and T loses its own")
@@ -136,14 +144,16 @@ def zero_terminal_snr(schedule: Schedule) -> Schedule:
 
 
 def grid(kind: str, T: int, S: int) -> Array:
-    r"""S + 1 strictly decreasing times for S sampler steps; the last is 0, clean data. Integer arithmetic, any S in 1..T.
+    r"""Time grid for $S$ sampler steps: $S + 1$ strictly decreasing times, the last of them 0, which is clean data.
 
-    | kind | times before the final 0, i = S..1 |
+    | kind | times before the final 0, for $i = S, \ldots, 1$ |
     |---|---|
-    | linspace | T to 1 in equal steps, halves rounded up |
-    | leading | 1 + (i - 1) floor(T / S), which starts below T unless S = T |
-    | trailing | i T / S, halves rounded up |
-    | quadratic | max(i, T (i / S)^2), halves rounded up |
+    | linspace | $T$ to 1 in equal steps, halves rounded up |
+    | leading | $1 + (i - 1) \lfloor T / S \rfloor$, which starts below $T$ unless $S = T$ |
+    | trailing | $i\, T / S$, halves rounded up |
+    | quadratic | $\max(i, T (i / S)^2)$, halves rounded up |
+
+    The arithmetic is in integers, and $S$ may be any number in 1..T.
 
     Source: S2 [Lin et al. table 2], [DDIM app. D.2].
     """
@@ -162,7 +172,10 @@ def grid(kind: str, T: int, S: int) -> Array:
 
 
 def check_grid(times: Any, T: int) -> Array:
-    """The times as an array, or an error unless they are integers, decrease strictly from at most T, and end in 0."""
+    """Check a time grid and return it as an array.
+
+    Raises unless the times are integers, decrease strictly from at most T, and end in 0.
+    """
     times = check_integer("grid", np.asarray(times), 0, T)
     if times.ndim != 1 or len(times) < 2 or times[-1] != 0 or not np.all(np.diff(times) < 0):
         raise ValueError(f"grid = {times!r}; allowed: strictly decreasing integers from at most T = {T}, the last of them 0")
@@ -170,7 +183,10 @@ def check_grid(times: Any, T: int) -> Array:
 
 
 def check_chain(entries: Any, times: Any, T: int = MAX_T, name: str = "states") -> Array:
-    """The grid of a chain, as `check_grid` gives it, or an error unless there is one state for each time (one noise for each step)."""
+    """Check the time grid of a chain of states, or of its noise, and return it as `check_grid` does.
+
+    Raises unless there is one state for each time, or one noise for each step.
+    """
     times = check_grid(times, T)
     wanted = len(times) - (name == "noise")
     if hasattr(entries, "__len__") and len(entries) != wanted:
@@ -181,7 +197,7 @@ def check_chain(entries: Any, times: Any, T: int = MAX_T, name: str = "states") 
 
 
 def check_steps(T: int) -> int:
-    """T, or an error unless it is a positive integer."""
+    """Check a number of time steps and return it. Raises unless it is a positive integer."""
     return int(check_integer("T", T, 1, MAX_T))
 
 

@@ -1,4 +1,4 @@
-"""Guidance: steering an unconditional model by a classifier, or by its own conditional twin. gamma = 0 ignores the label, 1 obeys it."""
+r"""Classifier guidance and classifier-free guidance. $\gamma = 0$ ignores the label, $\gamma = 1$ is conditional."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from ..arrays import Array, GaussianPath, Model, Number, Time, as_array, check_a
 
 
 def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
-    r"""Bayes for scores, the classifier's part scaled.
+    r"""Classifier guidance of a score: Bayes' rule with the classifier's gradient scaled by $\gamma$.
 
     $$\nabla \log p_\gamma(x_t | y) = \nabla \log p(x_t) + \gamma \nabla \log p(y | x_t)$$
 
-    score, gradient (B, ...), both with respect to x_t; gamma () or (B,). Source: G1 [Song et al. eq. 14], [Dhariwal & Nichol sec. 4.3].
+    `score`, `gradient` (B, ...), both with respect to $x_t$; `gamma` () or (B,).
+    Source: G1 [Song et al. eq. 14], [Dhariwal & Nichol sec. 4.3].
     """
     check_arrays(score=score, gradient=gradient)
     check_number("gamma", gamma)
@@ -22,7 +23,7 @@ def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
 
 
 def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: GaussianPath) -> Array:
-    r"""The same in eps = -sigma score.
+    r"""Classifier guidance of an $\epsilon$-prediction, where $\epsilon = -\sigma_t \nabla \log p(x_t)$.
 
     $$\epsilon_\gamma = \epsilon - \gamma \sigma_t \nabla \log p(y | x_t)$$
 
@@ -35,11 +36,11 @@ def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: Ga
 
 
 def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Array]], y: Array) -> Array:
-    r"""The gradient of log p(y | x_t) in x_t, from a classifier's logits (B, K) and its backward pass `vjp(dlogits)` -> (dp, dx).
+    r"""Gradient of $\log p(y | x_t)$ in $x_t$, from a classifier's logits (B, K) and its backward pass.
 
     $$\nabla_x \log \mathrm{softmax}(z)_y = \Bigl(\frac{\partial z}{\partial x}\Bigr)^T (e_y - \mathrm{softmax}(z))$$
 
-    y (B,) integer labels. Source: G2 [Dhariwal & Nichol sec. 4].
+    The backward pass is `vjp(dlogits)` -> (dp, dx). `y` (B,) holds integer labels. Source: G2 [Dhariwal & Nichol sec. 4].
     """
     y = np.asarray(check_integer("y", as_array(y), 0, logits.shape[1] - 1), like=logits)
     weights = np.exp(logits - logits.real.max(axis=1, keepdims=True))
@@ -49,12 +50,12 @@ def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Arra
 
 
 def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> Array:
-    r"""The two answers of one network, with and without the label, extrapolated.
+    r"""Classifier-free guidance: extrapolate from the unconditional to the conditional prediction of one network.
 
     $$guided = (1 - \gamma)\, unconditional + \gamma\, conditional$$
 
-    True of scores, and of every prediction that is affine in the score: eps, x0, v, velocity. gamma () or (B,); 0 and 1 give
-    back the arguments bit for bit. Source: G3 [Ho & Salimans eq. 6].
+    It applies to scores and to every prediction that is affine in the score: eps, x0, v, velocity. `gamma` () or (B,);
+    0 and 1 return the arguments bit for bit. Source: G3 [Ho & Salimans eq. 6].
     """
     check_arrays(unconditional=unconditional, conditional=conditional)
     check_number("gamma", gamma)
@@ -63,23 +64,23 @@ def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> 
 
 
 def scale_from_w(w: float) -> float:
-    r"""gamma = 1 + w, for the other convention $(1 + w)\, conditional - w\, unconditional$.
+    r"""Guidance scale $\gamma = 1 + w$ from the weight $w$ of $(1 + w)\, conditional - w\, unconditional$.
 
-    w, with 0 for "plain conditional", is Ho & Salimans' own; gamma, with 1 for that, is Imagen's, GLIDE's and diffusers'.
-    Source: G3 [Ho & Salimans eq. 6], [GLIDE sec. 2.3].
+    Ho & Salimans use $w$: the plain conditional model has $w = 0$. Imagen, GLIDE and diffusers use $\gamma$: there the plain
+    conditional model has $\gamma = 1$. Source: G3 [Ho & Salimans eq. 6], [GLIDE sec. 2.3].
     """
     check_number("w", w)
     return 1 + w
 
 
 def w_from_scale(gamma: Number) -> float:
-    """w = gamma - 1. Source: G3 [Ho & Salimans eq. 6]."""
+    r"""Guidance weight $w = \gamma - 1$ from the scale $\gamma$. Source: G3 [Ho & Salimans eq. 6]."""
     check_number("gamma", gamma)
     return gamma - 1
 
 
 def drop_labels(y: Array, uniform: Array, probability: float, no_label: int) -> Array:
-    r"""Labels for classifier-free training: y where uniform >= probability, else the "no label" entry; all (B,).
+    r"""Label dropout for classifier-free training: `no_label` where `uniform` < `probability`, else `y`; all (B,).
 
     Source: G3 [Ho & Salimans alg. 1].
     """
@@ -91,7 +92,10 @@ def drop_labels(y: Array, uniform: Array, probability: float, no_label: int) -> 
 
 
 def guided(model: Model, y: Array, gamma: Number, no_label: int) -> Model:
-    """model(x, t, y) as a guided model(x, t): both answers from one call on a doubled batch. Source: G3 [Ho & Salimans alg. 2]."""
+    """Guided model(x, t) from a conditional model(x, t, y): both predictions from one call on a doubled batch.
+
+    Source: G3 [Ho & Salimans alg. 2].
+    """
     y = as_array(y)
 
     def guided_model(x: Array, t: Time) -> Array:

@@ -1,4 +1,4 @@
-"""Steps of an ODE dx/dt = f(x, t), forwards or backwards in time: of order 1, 2 and 4, and with an error control."""
+"""ODE solvers for dx/dt = f(x, t), forward or backward in time: steps of order 1, 2 and 4, and an adaptive solver."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..process.tables import Schedule
 
 
 def euler_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
-    r"""One Euler step of the ODE dx/dt = f(x, t), forwards or backwards in time; order 1.
+    r"""Euler step of the ODE $dx/dt = f(x, t)$, forward or backward in time; order 1.
 
     $$x_s = x_t + h f(x_t, t), \qquad h = s - t$$
 
@@ -21,11 +21,12 @@ def euler_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Arra
 
 
 def heun_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
-    r"""One Heun step: the mean of the slopes at both ends, the far end reached by Euler; order 2.
+    r"""Heun step of the ODE $dx/dt = f(x, t)$; order 2.
 
     $$x_s = x_t + \tfrac h2 (k_1 + k_2), \qquad k_1 = f(x_t, t), \quad k_2 = f(x_t + h k_1, s)$$
 
-    f is asked at s as well, so it has to exist there. Source: M1 [EDM alg. 1].
+    The slope is the mean of the slopes at both ends, where an Euler step gives the state at the far end. $f$ is evaluated
+    at $s$ as well, so it has to exist there. Source: M1 [EDM alg. 1].
     """
     h = _h(x, t, s)
     k1 = _slope(f, x, t)
@@ -34,11 +35,12 @@ def heun_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array
 
 
 def rk4_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
-    r"""One step of the classical Runge-Kutta method; order 4.
+    r"""Classical Runge-Kutta step (RK4) of the ODE $dx/dt = f(x, t)$; order 4.
 
     $$x_s = x_t + \tfrac h6 (k_1 + 2 k_2 + 2 k_3 + k_4)$$
 
-    with slopes at the start, twice at the middle, and at the end: f is asked at s as well. Source: M1 [Hairer et al. sec. II.1].
+    The slopes are taken at the start, twice at the middle, and at the end. $f$ is therefore evaluated at $s$ as well.
+    Source: M1 [Hairer et al. sec. II.1].
     """
     h, middle = _h(x, t, s), (t + s) / 2
     k1 = _slope(f, x, t)
@@ -49,7 +51,10 @@ def rk4_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
 
 
 def solve_adaptive(f: Model, x: Array, t: float, s: float, rtol: float = 1e-6, atol: float = 1e-9, method: str = "DOP853") -> Array:
-    """The ODE dx/dt = f(x, t) from t to s with scipy's error control, all examples in one system. Source: M1 [SciPy solve_ivp]."""
+    """Solve the ODE $dx/dt = f(x, t)$ from $t$ to $s$ with SciPy's adaptive step size, all examples as one system.
+
+    Source: M1 [SciPy solve_ivp].
+    """
     check_arrays(x=x)
     check_number("t", t)
     check_number("s", s)
@@ -68,10 +73,11 @@ def solve_adaptive(f: Model, x: Array, t: float, s: float, rtol: float = 1e-6, a
 
 
 def velocity_field(model: Model, path: GaussianPath, kind: str) -> Model:
-    """A model of any kind as the right-hand side of the ODE of a flow's path, velocity(x, t). Source: R6, M1.
+    r"""Velocity field of a flow: a model of any prediction kind as the right-hand side of the path's ODE.
 
-    Raises for a `Schedule`. There the velocity is that of x_t / (signal + sigma) in the time tau of `flow.flow_time`, not dx_t / dt:
-    move the state by `flow.to_flow` and walk in tau, or use `ddim_step`.
+    Raises for a `Schedule`. There the velocity is that of $x_t / (signal + \sigma)$ in the time $\tau$ of
+    `flow.flow_time`, not $dx_t / dt$. Convert the state by `flow.to_flow` and integrate in $\tau$, or use `ddim_step`.
+    Source: R6, M1.
     """
     if isinstance(path, Schedule):
         raise TypeError(f"path is a Schedule, T = {path.T}; allowed: a flow's path. Move states by flow.to_flow, or use ddim_step")

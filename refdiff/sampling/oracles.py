@@ -1,6 +1,6 @@
-"""Models that are right: data distributions for which every noised density, score and denoiser has a closed form.
+"""Oracles, which are exact models: data distributions whose noisy density, score and denoiser have a closed form.
 
-All are mixtures of Gaussians: a point mass and a data set are mixtures of components without width.
+All are mixtures of Gaussians. A point mass and a data set are mixtures of components with zero covariance.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from ..process.schedules import Schedule
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    r"""Data from a mixture of K Gaussians in d dimensions, with a class label for each component.
+    r"""Data distribution: a mixture of $K$ Gaussians in $d$ dimensions, with a class label for each component.
 
     $$p(x_0) = \sum_k w_k \mathcal N(x_0; m_k, C_k) \;\Rightarrow\; p_t(x) = \sum_k w_k \mathcal N(x; signal\, m_k, S_k),
       \quad S_k = signal^2 C_k + \sigma^2 I$$
 
-    means (K, d); log_weights (K,), normalized; spreads (K, d), the eigenvalues of the covariances, with axes (K, d, d), their
-    eigenvectors as columns, or None for the identity; labels (K,) in 0..classes-1. Build one by `mixture`, `gaussian`,
-    `point_mass` or `data_set`. Methods take x (B, ...) with d numbers per example, and (signal, sigma) each () or (B,), as
-    `path.signal_sigma(t)` gives them. y (B,) conditions on a class; None, or the entry `classes`, on none. Source: G4, C1.
+    `means` (K, d); `log_weights` (K,), normalized; `spreads` (K, d), the eigenvalues of the covariances; `axes`
+    (K, d, d), their eigenvectors as columns, or None for the identity; `labels` (K,) in 0..classes-1. Build one with
+    `mixture`, `gaussian`, `point_mass` or `data_set`. Methods take `x` (B, ...) with d numbers per example, and `signal`
+    and `sigma`, each () or (B,), as `path.signal_sigma(t)` returns them. `y` (B,) conditions on a class. None, or the
+    label `classes`, means no conditioning. Source: G4, C1.
     """
 
     means: Array
@@ -38,46 +39,57 @@ class Mixture:
 
     @property
     def classes(self) -> int:
-        """Number of classes, which is also the "no label" entry."""
+        """Number of classes. It is also the label that stands for "no label"."""
         return int(fetched(self.labels.max())) + 1
 
     def log_density(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
-        r"""$\log p_t(x)$, or $\log p_t(x | y)$; (B,) nats. Raises where x_t has no density: sigma = 0 and no width. Source: G4."""
+        r"""Log-density $\log p_t(x)$ of the noisy data, or $\log p_t(x | y)$; (B,) nats.
+
+        Raises where $x_t$ has no density: $\sigma = 0$ and a component with zero variance. Source: G4.
+        """
         joint = self._log_joint(*self._whiten(x, signal, sigma)[::2])
         chosen = self._chosen(len(x), y)
         return _log_sum_exp(joint + chosen) - _log_sum_exp(self.log_weights + chosen)
 
     def log_class(self, x: Array, signal: Array, sigma: Array) -> Array:
-        r"""$\log p(y | x_t)$ for every class; (B, classes). Source: G4 [Dhariwal & Nichol sec. 4]."""
+        r"""Log-probability $\log p(y | x_t)$ of every class; (B, classes). Source: G4 [Dhariwal & Nichol sec. 4]."""
         joint = self._log_joint(*self._whiten(x, signal, sigma)[::2])
         members = np.where(self.labels == np.arange(self.classes, like=self.labels)[:, None], 0.0, -np.inf)
         return _log_sum_exp(joint[:, None] + members) - _log_sum_exp(joint)[:, None]
 
     def class_gradient(self, x: Array, signal: Array, sigma: Array, y: Array) -> Array:
-        r"""$\nabla_x \log p(y | x_t) = \nabla_x \log p_t(x | y) - \nabla_x \log p_t(x)$; shaped like x. Source: G1, G4 [Song et al. eq. 49]."""
+        r"""Classifier gradient $\nabla_x \log p(y | x_t) = \nabla_x \log p_t(x | y) - \nabla_x \log p_t(x)$.
+
+        Its shape is that of `x`. Source: G1, G4 [Song et al. eq. 49].
+        """
         return self.score(x, signal, sigma, y) - self.score(x, signal, sigma)
 
     def x0(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
-        r"""$E[x_0 | x_t] = \sum_k r_k (m_k + signal\, C_k S_k^{-1} (x - signal\, m_k))$, responsibilities r. Source: C2, G4 [PRML eq. 2.116]."""
+        r"""Denoiser $E[x_0 | x_t] = \sum_k r_k (m_k + signal\, C_k S_k^{-1} (x - signal\, m_k))$.
+
+        The $r_k$ are the responsibilities of the components. Source: C2, G4 [PRML eq. 2.116].
+        """
         pull, _, scaled = self._pull(x, signal, sigma, y)
         means = np.broadcast_to(self.means, scaled.shape)
         return self._mean(pull, means + like(signal, scaled) * self._unrotate(self.spreads * scaled), x)
 
     def eps(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
-        r"""$E[\epsilon | x_t] = \sigma \sum_k r_k S_k^{-1} (x - signal\, m_k) = -\sigma \nabla \log p_t(x)$. Source: C1, G4."""
+        r"""Expected noise $E[\epsilon | x_t] = \sigma \sum_k r_k S_k^{-1} (x - signal\, m_k)$.
+
+        It equals $-\sigma \nabla \log p_t(x)$. Source: C1, G4."""
         return -self.score(x, signal, sigma, y) * like(sigma, x)
 
     def score(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
-        r"""$\nabla_x \log p_t(x) = -\sum_k r_k S_k^{-1} (x - signal\, m_k)$; shaped like x. Source: C1, G4."""
+        r"""Score $\nabla_x \log p_t(x) = -\sum_k r_k S_k^{-1} (x - signal\, m_k)$; shaped like `x`. Source: C1, G4."""
         pull, _, scaled = self._pull(x, signal, sigma, y)
         return -self._mean(pull, self._unrotate(scaled), x)
 
     def v(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
-        r"""$E[v | x_t] = signal\, E[\epsilon | x_t] - \sigma E[x_0 | x_t]$. Source: R6, G4."""
+        r"""Expected $v$-prediction, $E[v | x_t] = signal\, E[\epsilon | x_t] - \sigma E[x_0 | x_t]$. Source: R6, G4."""
         return self.eps(x, signal, sigma, y) * like(signal, x) - self.x0(x, signal, sigma, y) * like(sigma, x)
 
     def model(self, path: GaussianPath, kind: str = "eps") -> Model:
-        """A perfect network: model(x, t, y=None) -> the expected prediction of this kind on this path. Source: G4."""
+        """Exact model for a path: model(x, t, y=None) -> the expected prediction of this kind. Source: G4."""
 
         def model(x: Array, t: Time, y: Array | None = None) -> Array:
             signal, sigma = path.signal_sigma(t)
@@ -91,14 +103,18 @@ class Mixture:
         return model
 
     def sample(self, choice: Array, noise: Array) -> Array:
-        """Data points: uniform numbers choice (B,) pick the components, noise (B, d) ~ N(0, I) their spread. Source: G4."""
+        """Sample data points (B, d) from the mixture.
+
+        `choice` (B,), uniform in [0, 1], selects the components. `noise` (B, d) ~ N(0, I) is scaled by their covariances.
+        Source: G4.
+        """
         check_number("choice", choice, 0, 1)
         k = np.minimum(np.searchsorted(np.cumsum(np.exp(self.log_weights)), choice, side="right"), len(self.means) - 1)
         offset = np.sqrt(self.spreads[k]) * noise
         return self.means[k] + (offset if self.axes is None else np.einsum("bij,bj->bi", self.axes[k], offset))
 
     def _whiten(self, x: Array, signal: Array, sigma: Array) -> tuple[Array, Array, Array]:
-        """In each component's eigenbasis: the offset z (B, K, d), S^-1 z, and the eigenvalues of S."""
+        r"""In the eigenbasis of each component: the offset $z$ (B, K, d), $S^{-1} z$, and the eigenvalues of $S$."""
         check_arrays(x=x)
         check_number("signal", signal)
         check_number("sigma", sigma, 0)
@@ -126,7 +142,7 @@ class Mixture:
         return np.where((y == self.classes)[:, None] | (self.labels == y[:, None]), 0.0, -np.inf)
 
     def _pull(self, x: Array, signal: Array, sigma: Array, y: Array | None) -> tuple[Array, Array, Array]:
-        """Responsibilities r (B, K) with z and S^-1 z."""
+        r"""Responsibilities $r$ (B, K), $z$ and $S^{-1} z$ of `_whiten`."""
         z, scaled, width = self._whiten(x, signal, sigma)
         joint = self._log_joint(z, width) + self._chosen(len(x), y)
         return np.exp(joint - _log_sum_exp(joint)[:, None]), z, scaled
@@ -139,7 +155,10 @@ class Mixture:
 
 
 def mixture(means: Any, covariances: Any, weights: Any = None, labels: Any = None) -> Mixture:
-    """A Gaussian mixture: means (K, d), covariances (K, d, d), weights (K,) or equal, labels (K,) or all one class. Source: G4."""
+    """Gaussian mixture from means (K, d), covariances (K, d, d), weights (K,) and labels (K,).
+
+    By default the weights are equal, and all components are of one class. Source: G4.
+    """
     means = np.atleast_2d(np.asarray(means, dtype=np.float64))
     covariances = np.asarray(covariances, dtype=np.float64)
     check_number("covariances", covariances)
@@ -156,12 +175,15 @@ def mixture(means: Any, covariances: Any, weights: Any = None, labels: Any = Non
 
 
 def gaussian(mean: Any, covariance: Any) -> Mixture:
-    """One Gaussian of any covariance: mean (d,), covariance (d, d). Source: C1."""
+    """Single Gaussian of any covariance: mean (d,), covariance (d, d). Source: C1."""
     return mixture([mean], [covariance])
 
 
 def data_set(points: Any, weights: Any = None, labels: Any = None) -> Mixture:
-    """The points (N, d) themselves, equally likely unless weighted: the ideal denoiser of a finite data set. Source: C2, M3."""
+    """Finite data set of points (N, d), with its ideal denoiser.
+
+    The points are equally likely unless weights are given. Source: C2, M3.
+    """
     points = np.asarray(points, dtype=np.float64)
     if points.size == 0 or points.ndim == 0:
         raise ValueError(f"points has shape {points.shape}; allowed: (N, ...), not empty")
@@ -170,16 +192,16 @@ def data_set(points: Any, weights: Any = None, labels: Any = None) -> Mixture:
 
 
 def point_mass(point: Any) -> Mixture:
-    """Data that is always this point (d,). Source: C2."""
+    """Point mass: data that is always this point (d,). Source: C2."""
     return data_set([point])
 
 
 def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -> Array:
-    r"""Where the probability-flow ODE carries x from t to s, for a single Gaussian N(m, C); exact for any covariance.
+    r"""Exact solution of the probability-flow ODE from $t$ to $s$ for a single Gaussian $\mathcal N(m, C)$.
 
     $$x_s = signal_s m + S_s^{1/2} S_t^{-1/2} (x_t - signal_t m)$$
 
-    Source: C1, M1 [Song et al. eq. 13].
+    It holds for any covariance. Source: C1, M1 [Song et al. eq. 13].
     """
     if len(oracle.means) != 1:
         raise ValueError(f"oracle has {len(oracle.means)} components; allowed: 1")
@@ -191,7 +213,7 @@ def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -
 
 
 def exact_reverse(mean: Array, variance: Array, schedule: Schedule) -> Reverse:
-    r"""The true reverse kernels of data N(mean, variance) with independent coordinates, as a function (x_t, t, s).
+    r"""Exact reverse step of data N(mean, variance) with independent coordinates, as a function (x_t, t, s).
 
     $$p(x_s | x_t) = \mathcal N\Bigl(signal_s m + \frac{\sqrt{\alpha_{t|s}} S_s}{S_t} (x_t - signal_t m),\; \frac{S_s \beta_{t|s}}{S_t}\Bigr)$$
 
@@ -223,7 +245,7 @@ def _checked(means: Array, spreads: Array, axes: Array | None, weights: Any, lab
 
 
 def _shaped(result: Array, x: Array) -> Array:
-    """In x's shape and precision; complex where a complex step went through."""
+    """The result in `x`'s shape and precision; complex if `x` was varied by a complex step."""
     return result.reshape(x.shape).astype(np.result_type(x.dtype, np.complex64) if result.dtype.kind == "c" else x.dtype)
 
 

@@ -1,4 +1,4 @@
-"""Samplers: one step from t to s < t for each method, those of ODEs from `ode`, and one generator that drives any of them along a grid."""
+"""Samplers: for each method one step from t to s < t, and one generator that applies any of them along a time grid."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ Step = Callable[[Model, Array, Any, Any, Any], Array]  # (model, x_t, t, s, nois
 
 
 def sample(model: Model, step: Step, grid: Array, x: Array, noise: Sequence[Array] | None = None) -> Iterator[Array]:
-    """Walk a grid of times from x at grid[0], yielding every state, x first; noise[i] goes to the step from grid[i].
+    """Sample along a time grid, starting from `x` at `grid[0]`: yield every state, `x` first.
 
-    `step(model, x_t, t, s, noise)` is `euler_step`, `heun_step`, `rk4_step`, or a diffusion step dressed by `stepper`.
-    Progress bars, animations and recorders wrap this generator from outside. Source: S1, S2, M1 [DDPM alg. 2].
+    `step(model, x_t, t, s, noise)` is `euler_step`, `heun_step`, `rk4_step`, or a diffusion step made by `stepper`.
+    `noise[i]` is passed to the step from `grid[i]`. Progress bars, animations and recorders can wrap this generator.
+    Source: S1, S2, M1 [DDPM alg. 2].
     """
     if noise is not None and hasattr(noise, "__len__") and len(noise) < len(grid) - 1:
         raise ValueError(f"noise has {len(noise)} entries; allowed: one for each of the {len(grid) - 1} steps")
@@ -50,12 +51,12 @@ def sample(model: Model, step: Step, grid: Array, x: Array, noise: Sequence[Arra
 
 
 def last(states: Iterator[Array]) -> Array:
-    """The final state of `sample`."""
+    """Final state of `sample`; the states before it are not kept."""
     return deque(states, maxlen=1)[0]
 
 
 def stepper(formula: Callable[..., Array], schedule: Schedule, **options: Any) -> Step:
-    """A diffusion step as `sample` takes it: call the model once at (x_t, t), then apply the formula with these options."""
+    """Diffusion step for `sample`: call the model once at (x_t, t), then apply the formula with these options."""
 
     def step(model: Model, x_t: Array, t: Time, s: Time, noise: Array | None) -> Array:
         return formula(model(x_t, t), x_t, t, s, schedule, noise, **options)
@@ -74,12 +75,12 @@ def ddpm_step(
     variance: str = "posterior",
     mix: Array | None = None,
 ) -> Array:
-    r"""Ancestral sampling: a draw from the model's reverse kernel, and its mean on the last step.
+    r"""Ancestral sampling step of DDPM: a sample from the model's reverse step; on the last step, its mean.
 
     $$x_s = \mu_\theta(x_t, t) + \sqrt{\Sigma_\theta}\, z, \qquad z = 0 \text{ for } s = 0$$
 
-    prediction of the given kind, x_t, noise (B, ...); variance as in `reverse.model_variance`. noise may be None for s = 0.
-    Source: S1, R4 [DDPM alg. 2].
+    `prediction` of the given `kind`, `x_t` and `noise` (B, ...); `variance` as in `reverse.model_variance`.
+    `noise` may be None for $s = 0$. Source: S1, R4 [DDPM alg. 2].
     """
     check_choice("variance", variance, reverse.VARIANCES)
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
@@ -101,12 +102,13 @@ def ddim_step(
     eta: float = 0.0,
     kind: str = "eps",
 ) -> Array:
-    r"""The non-Markovian step with a free amount of noise; eta = 0 is deterministic, eta = 1 is DDPM with beta-tilde.
+    r"""DDIM step with noise level $\eta$: 0 is deterministic, 1 is DDPM with variance $\tilde\beta_{t|s}$.
 
     $$x_s = \sqrt{\bar\alpha_s}\, x_0^\theta + \sqrt{1 - \bar\alpha_s - \sigma_\eta^2}\, \epsilon_\theta + \sigma_\eta z, \qquad \sigma_\eta^2 = \eta^2 \tilde\beta_{t|s}$$
 
-    The root is taken of $(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))$, in which nothing cancels.
-    Raises for eta outside [0, 1]. noise may be None for eta = 0 or s = 0. Source: S2 [DDIM eq. 12, 16].
+    The term under the root is computed as
+    $(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))$, in which nothing cancels.
+    Raises for $\eta$ outside [0, 1]. `noise` may be None for $\eta = 0$ or $s = 0$. Source: S2 [DDIM eq. 12, 16].
     """
     check_number("eta", eta, 0, 1)
     if np.ndim(eta):
@@ -125,11 +127,11 @@ def ddim_step(
 def ddim_inversion_step(
     prediction: Array, x_s: Array, s: Time, t: Time, schedule: Schedule, noise: None = None, kind: str = "eps"
 ) -> Array:
-    r"""The deterministic step run towards noise, from s to t > s, with the prediction at (x_s, s).
+    r"""DDIM inversion: the deterministic step towards noise, from $s$ to $t > s$, with the prediction at $(x_s, s)$.
 
     $$x_t = \sqrt{\bar\alpha_t}\, x_0^\theta(x_s) + \sqrt{1 - \bar\alpha_t}\, \epsilon_\theta(x_s)$$
 
-    Drive it with `stepper` and a reversed grid. From s = 0 it takes a prediction other than x0. Source: S2 [DDIM sec. 4.3].
+    Use it with `stepper` and a reversed grid. From $s = 0$ it needs a prediction of another kind than $x_0$. Source: S2 [DDIM sec. 4.3].
     """
     t, s = schedule.pair(t, s)
     x0 = predict.to_x0(prediction, x_s, s, schedule, kind)
@@ -138,11 +140,12 @@ def ddim_inversion_step(
 
 
 def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: Number, t: Time, schedule: Schedule, noise: Array) -> Array:
-    r"""A state between two data points that were noised alike, to be sampled from t on.
+    r"""Interpolation of two data points under the same noise: a state at time $t$ from which to sample.
 
     $$x_t = (1 - w)\, x_t^a + w\, x_t^b = \sqrt{\bar\alpha_t} ((1 - w) x_0^a + w\, x_0^b) + \sqrt{1 - \bar\alpha_t}\, \epsilon$$
 
-    weight in [0, 1]. One noise for both keeps its variance; separate noises would shrink it. Source: S2 [DDPM sec. 4.4].
+    `weight` is $w$, in [0, 1]. With one noise for both, the noise keeps its variance. Separate noises would reduce it.
+    Source: S2 [DDPM sec. 4.4].
     """
     check_number("weight", weight, 0, 1)
     check_arrays(x0_a=x0_a, x0_b=x0_b, noise=noise)
@@ -151,11 +154,11 @@ def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: Number, t: Time
 
 
 def slerp(a: Array, b: Array, weight: float) -> Array:
-    r"""Between two noises along the great circle, example by example; noises of equal length give one of the same.
+    r"""Spherical linear interpolation (slerp) of two noises, for each example; equal lengths are preserved.
 
     $$\frac{\sin((1 - w)\theta)}{\sin\theta} a + \frac{\sin(w\theta)}{\sin\theta} b, \qquad \cos\theta = \frac{a \cdot b}{\|a\| \|b\|}$$
 
-    a, b (B, ...), neither zero nor opposite; parallel ones are mixed linearly. Source: S2 [DDIM eq. 67].
+    `weight` is $w$. `a`, `b` (B, ...), neither zero nor opposite; parallel ones are interpolated linearly. Source: S2 [DDIM eq. 67].
     """
     check_number("weight", weight, 0, 1)
     check_arrays(a=a, b=b)
