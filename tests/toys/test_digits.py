@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refdiff import classifier, fast, guidance, io, layers, rng, schedules, training, tree
+from refdiff import checkpoint, classifier, fast, guidance, layers, rng, schedules, training, tree
 from refdiff.training import classification, loop
 from toys.digits import __main__ as toy
 from toys.digits import evaluation, fit, generate
@@ -42,7 +42,7 @@ def runs(data, tmp_path_factory):
 
 def assert_same(a, b):
     """Two checkpoints hold the same run, bit for bit."""
-    (state, *rest), (other, *other_rest) = io.load_state(a), io.load_state(b)
+    (state, *rest), (other, *other_rest) = checkpoint.load_state(a), io.load_state(b)
     assert rest == other_rest and state.step == other.step
     for mine, its in (state.params, other.params), (state.average, other.average), (state.moments, other.moments):
         for x, y in zip(tree.flatten(mine).values(), tree.flatten(its).values(), strict=True):
@@ -66,7 +66,7 @@ def test_resumed_run_is_the_uninterrupted_one(data, tmp_path, capfd, monkeypatch
     monkeypatch.setattr(loop, "value_and_grad", interrupted)
     assert train(data, parts, steps=3) == 130
     monkeypatch.undo()
-    assert io.load_state(parts)[0].step == 2
+    assert checkpoint.load_state(parts)[0].step == 2
     command = shlex.split(capfd.readouterr().err.strip().splitlines()[-1])
     assert command[1:3] == ["-m", "toys.digits"]
     assert toy.main(command[3:]) == 0
@@ -85,14 +85,14 @@ def test_interrupt_within_a_step_leaves_the_last_checkpoint(data, tmp_path, capf
     assert "the last checkpoint stands" in capfd.readouterr().err
     monkeypatch.undo()
     assert toy.main(["train", "--data", str(data), "--resume", str(tmp_path / "run")]) == 0
-    assert io.load_state(tmp_path / "run")[0].step == 2
+    assert checkpoint.load_state(tmp_path / "run")[0].step == 2
 
 
 @pytest.mark.long
 def test_minutes_become_steps_that_fit(data, tmp_path):
     """--minutes measures the speed, and stores a number of steps, with which the learning rate comes down to 0."""
     assert toy.main(["train", "--data", str(data), "--base", "8", "--minutes", "0.01", "--out", str(tmp_path / "run")]) == 0
-    state, config, extra = io.load_state(tmp_path / "run")
+    state, config, extra = checkpoint.load_state(tmp_path / "run")
     assert state.step == config.steps >= 2 and training.rate(config.steps, config) < 1e-6
     assert extra["model"] == "unet" and config.kind == "eps" and (config.batch, config.ema, config.clip) == (64, 0.995, 1.0)
 

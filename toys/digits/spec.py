@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff import classifier, fast, flow, io, mnist, schedules, training, unet
+from refdiff import checkpoint, classifier, fast, flow, mnist, schedules, training, unet
 from refdiff.arrays import Array, GaussianPath
 from refdiff.training import classification
 from refdiff.tree import Tree
@@ -56,13 +56,13 @@ class Spec:
 
     def save(self, path: Path, state: training.State, config: training.Config) -> None:
         """Write a checkpoint, whole or not at all."""
-        io.save_state(path, state, config, asdict(self))
+        checkpoint.save_state(path, state, config, asdict(self))
 
 
 def load_run(option: str, path: Path, models: tuple[str, ...] = MODELS) -> tuple[training.State, training.Config, Spec]:
     """The run in a checkpoint that the option names; raises Wrong unless it is one of a model allowed."""
     try:
-        state, config, extra = io.load_state(path)
+        state, config, extra = checkpoint.load_state(path)
         spec = Spec(**extra)
     except (OSError, ValueError, TypeError) as error:
         reason = "not written by this toy" if isinstance(error, TypeError) else error

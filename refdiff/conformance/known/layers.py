@@ -170,7 +170,7 @@ NETWORKS: tuple[Known, ...] = (
         ),
     ),
     ("no shortcut", (("block_by_scale", "h + shortcut(x, shortcut_w, shortcut_b)", "h"),)),
-    ("what was saved in front of what comes from below", (("joined", "[below, saved]", "[saved, below]"),)),
+    ("the skip connection in front of the layer below", (("concatenated", "[below, skip]", "[skip, below]"),)),
     ("the last convolution without silu", (("unet", "silu(states[-1])", "states[-1]"),)),
     ("attention without its shortcut", (("attend", "x + y.reshape(x.shape)", "y.reshape(x.shape)"),)),
 )
