@@ -8,12 +8,12 @@ from types import ModuleType
 from refdiff.arrays import Array, Time
 from refdiff.networks import mlp as text
 from refdiff.networks.layers import Params, Vjp
-from refdiff.networks.mlp import conditions
+from refdiff.networks.mlp import embed_conditions
 
 from ..device.wrappers import made_there
 from . import layers
 
-__all__ = ["conditions", "init", "mlp"]
+__all__ = ["embed_conditions", "init", "mlp"]
 
 init = made_there(text.init)
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from docs.build import __main__ as build_command
 from docs.build import check, directives, formulas, markup, quotes
 from docs.build import site as build
 from docs.build.chapters import PAGES
+from docs.pictures import __main__ as pictures_command
 from docs.pictures import draw as pictures
 from refdiff.equations import EQUATIONS
 
@@ -36,7 +38,7 @@ def test_the_site_is_whole(tmp_path, monkeypatch):
         r"(?:src|href)=\"(?:https?:)?//(?!arxiv|github)|@import|url\(", "".join(html.values()) + (tmp_path / "style.css").read_text()
     )
     assert {path.stem.rpartition("-")[0] for path in (tmp_path / "pictures").iterdir()} == set(pictures.PICTURES)
-    assert all(f"docs.pictures {name}<" in html["gallery"] and pictures.parser().parse_args([name]) for name in pictures.PICTURES)
+    assert all(f"docs.pictures {name}<" in html["gallery"] and pictures_command.parser().parse_args([name]) for name in pictures.PICTURES)
     assert '"page": "The forward process"' in (tmp_path / "search.js").read_text()
     (tmp_path / "pictures" / "posterior-dark.svg").unlink()
     (tmp_path / "rng.html").write_text(
@@ -52,9 +54,9 @@ def test_the_site_is_whole(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("::: function forward.posteriour", "there is no forward.posteriour in refdiff/forward.py"),
-        ("::: function nowhere.at_all", "refdiff/nowhere.py does not exist"),
-        ("::: function forward", "forward does not exist"),
+        ("::: function forward.posteriour", "there is no forward.posteriour in refdiff/process/forward.py"),
+        ("::: function nowhere.at_all", "refdiff has no module nowhere"),
+        ("::: function forward", "there is no forward: it names a module"),
         ("::: picture sunset A caption.", "there is no picture sunset; there are schedules, "),
         ("::: poem", "::: poem is not known; there are function, rest, picture, gallery, map"),
         ("![a cat](cat.png)", "there is no picture docs/cat.png"),
@@ -64,8 +66,8 @@ def test_the_site_is_whole(tmp_path, monkeypatch):
         ("An $\\unknown{x}$.", r"\unknown is not known, in the formula"),
         ("A\n\n$$\\frac{1}{2$$", "} is missing, in the formula"),
         ("See `docs/nothing.md`.", "there is no file docs/nothing.md"),
-        ("See `forward.posteriour`.", "there is no posteriour in refdiff/forward.py"),
-        ("See `refdiff.oracles.Mixture.scores`.", "there is no Mixture.scores in refdiff/oracles.py"),
+        ("See `forward.posteriour`.", "there is no posteriour in refdiff/process/forward.py"),
+        ("See `refdiff.oracles.Mixture.scores`.", "there is no Mixture.scores in refdiff/sampling/oracles.py"),
         ("As in [DDPMM eq. 6].", "[DDPMM eq. 6] cites nothing in references.md"),
         ("As in [DDPM equation 6].", "[DDPM equation 6] cites nothing in references.md"),
         ("A list:\n\n    ls -l", "an indented line, 'ls -l'"),
@@ -83,19 +85,19 @@ def test_missing_things_fail_the_build(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["docs.build", "--out", str(tmp_path / "site")])
     monkeypatch.setitem(pictures.PICTURES, "unused", lambda: None)
     monkeypatch.setitem(build.DIRECTIVES, "map", lambda *_: (_ for _ in ()).throw(quotes.BookError("lost")))
-    assert build.main() == 1 and not (tmp_path / "site").exists()
+    assert build_command.main() == 1 and not (tmp_path / "site").exists()
     error = capsys.readouterr().err
-    assert "docs/map.md: ::: map: lost" in error and "docs/pictures.py: no page shows unused" in error
+    assert "docs/map.md: ::: map: lost" in error and "docs/pictures/draw.py: no page shows unused" in error
 
 
 def test_a_picture_by_its_name(tmp_path, monkeypatch, capsys):
     """The gallery's command writes the picture, light, where it is told to; a name that is not there is refused with those that are."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["docs.pictures", "unet"])
-    pictures.main()
+    pictures_command.main()
     assert (tmp_path / "unet.png").read_bytes().startswith(b"\x89PNG") and "unet.png" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
-        pictures.parser().parse_args(["sunset"])
+        pictures_command.parser().parse_args(["sunset"])
     assert "forward" in capsys.readouterr().err
 
 
@@ -173,9 +175,9 @@ def test_formulas_that_are_not_whole(latex):
 
 def test_a_name_of_two_modules_has_its_own_tests():
     """`load` of one module is not proved by the tests of the other's on the same page."""
-    for module in "data", "mnist":
+    for module, file in ("data", "toy2d"), ("mnist", "mnist"):
         found = quotes.proofs(quotes.quote(f"{module}.load"))
-        assert found and all(test.name.startswith(f"tests/test_{module}") for test in found)
+        assert found and all(test.name.startswith(f"tests/data/test_{file}") for test in found)
 
 
 def test_formulas_are_cut_at_wide_spaces():

@@ -18,7 +18,7 @@ def test_the_example_stands_where_it_says(path, line):
 
 def test_the_example_is_whole():
     """Text, id, test, formula, case, own answer, known mistake, page and GPU."""
-    areas = ("refdiff/forward", "equations", "tests/", "formulas", "cases", "own", "known", "docs/", "refdiff_gpu")
+    areas = ("refdiff/process/forward", "equations", "tests/", "formulas", "cases", "own", "known", "docs/", "refdiff_gpu")
     assert len(EXAMPLE) == len(areas) and all(area in path for area, (path, _) in zip(areas, EXAMPLE, strict=True))
 
 

@@ -188,14 +188,14 @@ def test_errors(call, message):
         call()
 
 
-def test_conditions():
-    """N1: what a network is told: features of one time for all or of each, the label's row, or the last row; and the row's derivative."""
+def test_embed_conditions():
+    """N1: what a network is time: features of one time for all or of each, the label's row, or the last row; and the row's derivative."""
     p = network(3, classes=2)
     table, t = p["label"]["table"], np.array([0.0, 20.0, 999.5])
-    told, row, vjp = mlp.conditions(p, 3, 6, t, np.array([1, 0, 1]), np.float64, layers)
-    np.testing.assert_array_equal(told, layers.time_features(t, 6, np.float64))
+    time, row, vjp = mlp.embed_conditions(p, 3, 6, t, np.array([1, 0, 1]), np.float64, layers)
+    np.testing.assert_array_equal(time, layers.time_features(t, 6, np.float64))
     np.testing.assert_array_equal(row, table[[1, 0, 1]])
     np.testing.assert_array_equal(vjp(np.ones_like(row))["table"], np.outer([1, 2, 0], np.ones(table.shape[1])))
-    told, row, _ = mlp.conditions(p, 3, 6, 20.0, None, np.float32, layers)
-    assert told.dtype == np.float32 and np.all(told == told[0]) and np.all(row == table[2])
-    assert mlp.conditions({"layer0": p["layer0"]}, 3, 6, t, None, np.float64, layers)[1:] == (None, None)
+    time, row, _ = mlp.embed_conditions(p, 3, 6, 20.0, None, np.float32, layers)
+    assert time.dtype == np.float32 and np.all(time == time[0]) and np.all(row == table[2])
+    assert mlp.embed_conditions({"layer0": p["layer0"]}, 3, 6, t, None, np.float64, layers)[1:] == (None, None)

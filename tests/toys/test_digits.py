@@ -42,7 +42,7 @@ def runs(data, tmp_path_factory):
 
 def assert_same(a, b):
     """Two checkpoints hold the same run, bit for bit."""
-    (state, *rest), (other, *other_rest) = checkpoint.load_state(a), io.load_state(b)
+    (state, *rest), (other, *other_rest) = checkpoint.load_state(a), checkpoint.load_state(b)
     assert rest == other_rest and state.step == other.step
     for mine, its in (state.params, other.params), (state.average, other.average), (state.moments, other.moments):
         for x, y in zip(tree.flatten(mine).values(), tree.flatten(its).values(), strict=True):
