@@ -1,7 +1,7 @@
-"""Memory that is used again: large arrays that nobody holds any more are handed out anew, warm, instead of going back to the system.
+"""Buffers: the memory of large arrays that are no longer referenced is reused for new arrays, instead of going back to the system.
 
-A training step needs the same arrays as the step before. Giving them back and asking again costs more than the arithmetic on
-them: the system clears every page of large arrays before it lends it.
+A training step needs the same arrays as the step before. Freeing and allocating them costs more than the arithmetic on them, because
+the system clears every page of a large array before it hands it out.
 """
 
 from __future__ import annotations
@@ -20,56 +20,56 @@ import numpy as np
 from ..arrays import Array
 from ..tree import Tree
 
-LIMIT = 2**28  # bytes kept per thread; beyond, all is forgotten, and freed when it is let go
-BUFFER = 256  # numbers: rows longer than these are worked on where they lie
-LINE = 64  # bytes: arrays that start with a line of the cache are read and written up to twice as fast
+LIMIT = 2**28  # bytes kept per thread; beyond it all are dropped, and freed once nobody references them
+UFUNC_BUFFER = 256  # numbers: longer rows are not copied into NumPy's own buffer
+CACHE_LINE = 64  # bytes: arrays that start at a cache line are read and written up to twice as fast
 
-Plan = dict[str, Any]
-Memory = list[tuple[Array, int]]  # bytes, and where in them the first line begins
+Layout = dict[str, Any]
+Memory = list[tuple[Array, int]]  # bytes, and the offset of the first cache line
 
 
-class _Kept(threading.local):
-    """The memory of a thread, by shape and dtype."""
+class _ThreadMemory(threading.local):
+    """The buffers of a thread, by shape and dtype, and its workspaces."""
 
     def __init__(self) -> None:
         self.memory: dict[tuple[tuple[int, ...], Any], Memory] = {}
         self.bytes = 0
-        self.rooms: dict[tuple[str, Any], Array] = {}
+        self.workspaces: dict[tuple[str, Any], Array] = {}
 
 
-_kept = _Kept()
+_thread = _ThreadMemory()
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Like `np.empty`, in memory that such an array had before, once that array and all its views are gone."""
-    for entry in _kept.memory.get((shape, dtype), ()):
-        if getrefcount(entry[0]) == _NOBODY:
+    """`np.empty`, in the memory of an earlier array of this shape and dtype, once that array and all its views are gone."""
+    for entry in _thread.memory.get((shape, dtype), ()):
+        if getrefcount(entry[0]) == _UNREFERENCED:
             return np.ndarray(shape, dtype, *entry)
-    return np.ndarray(shape, dtype, *_more(shape, dtype))
+    return np.ndarray(shape, dtype, *_allocate(shape, dtype))
 
 
-def _more(shape: tuple[int, ...], dtype: Any) -> tuple[Array, int]:
-    memory = np.empty(int(np.prod(shape)) * np.dtype(dtype).itemsize + LINE, np.uint8)
-    entry = memory, -memory.ctypes.data % LINE
-    _kept.bytes += memory.nbytes
-    if _kept.bytes > LIMIT:
-        _kept.memory, _kept.bytes = {}, memory.nbytes
-    _kept.memory.setdefault((shape, dtype), []).append(entry)
+def _allocate(shape: tuple[int, ...], dtype: Any) -> tuple[Array, int]:
+    memory = np.empty(int(np.prod(shape)) * np.dtype(dtype).itemsize + CACHE_LINE, np.uint8)
+    entry = memory, -memory.ctypes.data % CACHE_LINE
+    _thread.bytes += memory.nbytes
+    if _thread.bytes > LIMIT:
+        _thread.memory, _thread.bytes = {}, memory.nbytes
+    _thread.memory.setdefault((shape, dtype), []).append(entry)
     return entry
 
 
-def room(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
-    """Memory of this thread for one purpose, whatever is in it: the next call for the same role hands it out again, in use or not."""
+def workspace(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Workspace of this thread for one role, uninitialized; the next call for the same role returns the same memory, in use or not."""
     size = prod(shape)
-    held = _kept.rooms.get((role, dtype))
+    held = _thread.workspaces.get((role, dtype))
     if held is None or held.size < size:
-        held = _kept.rooms[role, dtype] = empty((size,), dtype)
+        held = _thread.workspaces[role, dtype] = empty((size,), dtype)
     return held[:size].reshape(shape)
 
 
 @lru_cache(maxsize=64)
 def ones(n: int, dtype: Any) -> Array:
-    """Ones (n,), not to be written: times a matrix, they let the matrix library sum its rows."""
+    """Ones (n,), read-only: their product with a matrix is the sum of its rows, computed by the matrix library."""
     array = np.ones(n, dtype)
     array.flags.writeable = False
     return array
@@ -77,69 +77,69 @@ def ones(n: int, dtype: Any) -> Array:
 
 @contextmanager
 def unbuffered() -> Iterator[None]:
-    """For arrays with rows of hundreds of numbers: NumPy works on them where they lie; shorter rows it copies together first, which it
-    does for all that fit in its buffer, 8192 numbers unless told, and which takes as long as the arithmetic.
+    """Context in which NumPy works in place on rows of hundreds of numbers.
+
+    By default NumPy first copies all rows that fit into its buffer of 8192 numbers, which takes as long as the arithmetic.
     """
-    before = np.setbufsize(BUFFER)
+    before = np.setbufsize(UFUNC_BUFFER)
     try:
         yield
     finally:
         np.setbufsize(before)
 
 
-def real(*arrays: Array) -> bool:
-    """Whether all are of one real precision."""
+def same_precision(*arrays: Array) -> bool:
+    """Whether all arrays are float32, or all float64."""
     return {array.dtype for array in arrays} in ({np.dtype(np.float32)}, {np.dtype(np.float64)})
 
 
 class Packed(dict[str, Any]):
-    """A tree whose arrays are views of one flat buffer, in the order of `tree.flatten`; `plan` says where, nested like the tree."""
+    """A tree whose arrays are views of one flat buffer, in the order of `tree.flatten`; `layout` holds their slices and shapes."""
 
     buffer: Array
-    plan: Plan
-    kept: dict[Any, Any]  # what was made for this tree's arrays
+    layout: Layout
+    cache: dict[Any, Any]  # objects made for this tree's arrays, such as worker pools
 
 
 def like(tree: Tree, dtype: Any, shared: bool = False) -> Packed:
-    """A packed tree of the same shapes, to be filled; shared: in memory that processes forked later have in common with this one."""
-    plan, size = (tree.plan, tree.buffer.size) if isinstance(tree, Packed) else _plan(tree, 0)
+    """Uninitialized packed tree of the same shapes; shared: in memory that processes forked later share with this one."""
+    layout, size = (tree.layout, tree.buffer.size) if isinstance(tree, Packed) else _layout(tree, 0)
     buffer = np.frombuffer(mmap(-1, max(1, size * dtype.itemsize)), dtype, size) if shared else empty((size,), dtype)
-    packed = Packed(_views(plan, buffer))
-    packed.buffer, packed.plan, packed.kept = buffer, plan, {}
+    packed = Packed(_views(layout, buffer))
+    packed.buffer, packed.layout, packed.cache = buffer, layout, {}
     return packed
 
 
 def copy(packed: Packed) -> Packed:
-    """A packed tree of the same numbers."""
+    """Copy of a packed tree."""
     new = like(packed, packed.buffer.dtype)
     new.buffer[...] = packed.buffer
     return new
 
 
-def _plan(tree: Tree, start: int) -> tuple[Plan, int]:
-    """Where each array goes, from start on: its first and last number and its shape; and where they end."""
-    plan: Plan = {}
+def _layout(tree: Tree, start: int) -> tuple[Layout, int]:
+    """First and last number and shape of each array in a buffer, from start on; and the end of the last one."""
+    layout: Layout = {}
     for key in sorted(tree):
         if isinstance(tree[key], dict):
-            plan[key], start = _plan(tree[key], start)
+            layout[key], start = _layout(tree[key], start)
         else:
             end = start + tree[key].size
-            plan[key], start = (start, end, tree[key].shape), end
-    return plan, start
+            layout[key], start = (start, end, tree[key].shape), end
+    return layout, start
 
 
-def _views(plan: Plan, buffer: Array) -> dict[str, Any]:
+def _views(layout: Layout, buffer: Array) -> dict[str, Any]:
     return {
-        key: _views(place, buffer) if isinstance(place, dict) else buffer[place[0] : place[1]].reshape(place[2])
-        for key, place in plan.items()
+        key: _views(item, buffer) if isinstance(item, dict) else buffer[item[0] : item[1]].reshape(item[2]) for key, item in layout.items()
     }
 
 
-def _holders(memory: Memory) -> int:
-    """What `empty` counts where nobody holds the memory."""
+def _references(memory: Memory) -> int:
+    """The reference count that `empty` sees for memory that nobody uses."""
     for entry in memory:
         return getrefcount(entry[0])
     raise AssertionError
 
 
-_NOBODY = _holders([(np.empty(1), 0)])
+_UNREFERENCED = _references([(np.empty(1), 0)])

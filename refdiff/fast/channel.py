@@ -1,7 +1,7 @@
-"""A line between two processes: messages in memory that both see, watched by who expects one, and a pipe that wakes who sleeps.
+"""Messages between two processes, in shared memory that the receiver polls, and a pipe that wakes a receiver that sleeps.
 
-A message by pipe costs some hundred microseconds, of which most pass until a sleeping core is awake; a parallel step of a small
-network takes three thousand. So whoever waits watches for a millisecond, and only then sleeps.
+A message by pipe takes some hundred microseconds, most of which pass until a sleeping core is awake. A parallel step of a small
+network takes three thousand. The receiver therefore polls for a millisecond, and only then sleeps.
 """
 
 from __future__ import annotations
@@ -14,55 +14,56 @@ from multiprocessing.connection import Connection, Pipe
 from time import perf_counter
 from typing import Any
 
-from ..training.parallel import AWAKE
+from ..training.parallel import POLLING
 
-ORDERED = platform.machine() in ("x86_64", "AMD64")  # writes reach other cores in their order, so what is announced is there
-ROOM = 2**20 if ORDERED else 0  # bytes; longer messages go through the pipe
-PATIENCE = 0.1  # seconds until a sleeper looks whether the other end is alive
-SENT, LENGTH, ASLEEP = range(3)  # numbers of eight bytes before every message
-START = 24
+ORDERED = platform.machine() in ("x86_64", "AMD64")  # other cores see writes in their order: the message before the count
+CAPACITY = 2**20 if ORDERED else 0  # bytes; longer messages go through the pipe
+CHECK_ALIVE = 0.1  # seconds after which a sleeping receiver checks whether the sender is alive
+SENT, LENGTH, ASLEEP = range(3)  # 8-byte numbers of the header
+HEADER = 24  # bytes
 
 
-class Line:
-    """One end; both send and expect in turns."""
+class Channel:
+    """One end of a two-way channel; both ends send and receive in turns."""
 
     def __init__(self, incoming: mmap, outgoing: mmap, pipe: Connection) -> None:
         self.incoming, self.outgoing, self.pipe = incoming, outgoing, pipe
-        self.head, self.their_head = (memoryview(each).cast("q") for each in (incoming, outgoing))
-        self.read = 0
+        self.in_header, self.out_header = (memoryview(each).cast("q") for each in (incoming, outgoing))
+        self.received = 0
 
     def send(self, message: Any) -> None:
-        data, head = pickle.dumps(message, 5), self.their_head
-        if len(data) <= ROOM:
-            self.outgoing[START : START + len(data)] = data
-        head[LENGTH] = len(data)
-        head[SENT] += 1
-        if len(data) > ROOM:
+        """Send any message that can be pickled."""
+        data, header = pickle.dumps(message, 5), self.out_header
+        if len(data) <= CAPACITY:
+            self.outgoing[HEADER : HEADER + len(data)] = data
+        header[LENGTH] = len(data)
+        header[SENT] += 1
+        if len(data) > CAPACITY:
             self.pipe.send_bytes(data)
-        elif head[ASLEEP]:
+        elif header[ASLEEP]:
             self.pipe.send_bytes(b"")
 
-    def expect(self, alive: Callable[[], bool] = lambda: True) -> Any:
-        """The next message; raises EOFError if the other end is closed, or not alive."""
-        end = perf_counter() + AWAKE
-        while not self._news():
+    def receive(self, alive: Callable[[], bool] = lambda: True) -> Any:
+        """The next message. Raises EOFError if the other end is closed, or not alive."""
+        end = perf_counter() + POLLING
+        while not self._arrived():
             if perf_counter() > end:
                 self._sleep()
                 if not alive():
                     raise EOFError
-        self.read += 1
-        length = self.head[LENGTH]
-        return pickle.loads(self.incoming[START : START + length] if length <= ROOM else self._from_pipe())
+        self.received += 1
+        length = self.in_header[LENGTH]
+        return pickle.loads(self.incoming[HEADER : HEADER + length] if length <= CAPACITY else self._from_pipe())
 
-    def _news(self) -> bool:
-        return self.head[SENT] != self.read
+    def _arrived(self) -> bool:
+        return self.in_header[SENT] != self.received
 
     def _sleep(self) -> None:
-        """Until the other end says something, or patience ends."""
-        self.head[ASLEEP] = 1
-        if not self._news() and self.pipe.poll(PATIENCE) and not self._news():
-            self.pipe.recv_bytes()  # an earlier wake-up call, come too late
-        self.head[ASLEEP] = 0
+        """Sleep until the other end sends something, or until it is time to check that it is alive."""
+        self.in_header[ASLEEP] = 1
+        if not self._arrived() and self.pipe.poll(CHECK_ALIVE) and not self._arrived():
+            self.pipe.recv_bytes()  # a wake-up of an earlier message, which was polled first
+        self.in_header[ASLEEP] = 0
 
     def _from_pipe(self) -> bytes:
         while not (data := self.pipe.recv_bytes()):
@@ -70,11 +71,12 @@ class Line:
         return data
 
     def close(self) -> None:
+        """Close this end's pipe."""
         self.pipe.close()
 
 
-def line() -> tuple[Line, Line]:
-    """Both ends."""
-    one, other = (mmap(-1, START + ROOM) for _ in range(2))
+def pair() -> tuple[Channel, Channel]:
+    """Both ends of a new channel."""
+    one, other = (mmap(-1, HEADER + CAPACITY) for _ in range(2))
     ours, theirs = Pipe()
-    return Line(one, other, ours), Line(other, one, theirs)
+    return Channel(one, other, ours), Channel(other, one, theirs)

@@ -1,6 +1,6 @@
-"""The layers of images again, rebound for the CPU's speed: same names, same answers up to rounding, same tests as the text's.
+"""Convolutions rebound for the CPU's speed: names, results up to rounding, and tests are those of `networks.convolution`.
 
-In one real precision; anything else, such as the complex numbers of a derivative's check, is left to the text.
+For arrays of one real precision; others, such as the complex numbers of a complex step, are left to `networks.convolution`.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import numpy as np
 from ..arrays import Array
 from ..networks import convolution
 from ..tree import Params, Vjp
-from . import buffers as scratch
-from .matmul import product
+from . import buffers
+from .matmul import matmul
 from .winograd import conv3, sum_rows
 from .winograd_up import conv_up3
 
-FEW = 4  # channels: with so few, a tile's transformation costs more than it saves
+FEW = 4  # channels: with so few, Winograd's transforms cost more than they save
 
 
 def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
-    """`convolution.conv`: 1 x 1 as one matrix product, 3 x 3 by Winograd's way, or all neighbours side by side and one product."""
+    """`convolution.conv`: a 1 x 1 kernel as one matrix product, 3 x 3 by Winograd's algorithm, others by im2col and one product."""
     convolution.check_conv(p["w"], x, stride)
     size, _, fan_in, fan_out = p["w"].shape
-    if not scratch.real(x, p["w"], p["b"]) or not x.size:
+    if not buffers.same_precision(x, p["w"], p["b"]) or not x.size:
         return convolution.conv(p, x, stride)
     if size == 1 and stride == 1:
         return _conv1(p, x)
@@ -36,44 +36,50 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
 
 
 def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """`convolution.conv_up`: 3 x 3 by differences of neighbours, without the larger image."""
-    if p["w"].shape[:2] != (3, 3) or x.ndim != 4 or x.shape[3] != p["w"].shape[2] or not x.size or not scratch.real(x, p["w"], p["b"]):
+    """`convolution.conv_up`: a 3 x 3 kernel by differences of neighbours, without building the larger image."""
+    if (
+        p["w"].shape[:2] != (3, 3)
+        or x.ndim != 4
+        or x.shape[3] != p["w"].shape[2]
+        or not x.size
+        or not buffers.same_precision(x, p["w"], p["b"])
+    ):
         return convolution.conv_up(p, x)
     return conv_up3(p, x)
 
 
 def _conv1(p: Params, x: Array) -> tuple[Array, Vjp]:
     w, rows = p["w"][0, 0], x.reshape(-1, x.shape[-1])
-    y = product(rows, w, scratch.empty((len(rows), w.shape[1]), x.dtype))
+    y = matmul(rows, w, buffers.empty((len(rows), w.shape[1]), x.dtype))
     y += p["b"]
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         dy = dy.reshape(len(rows), -1)
-        dx = product(dy, np.ascontiguousarray(w.T), scratch.empty(rows.shape, x.dtype))
+        dx = matmul(dy, np.ascontiguousarray(w.T), buffers.empty(rows.shape, x.dtype))
         return {"w": (rows.T @ dy)[None, None], "b": sum_rows(dy)}, dx.reshape(x.shape)
 
     return y.reshape(*x.shape[:3], -1), vjp
 
 
 def _conv_by_columns(p: Params, x: Array, stride: int) -> tuple[Array, Vjp]:
-    """All k x k neighbours of a pixel side by side in a row of a matrix, times the weights as a matrix."""
+    """im2col: all k x k neighbours of a pixel in a row of a matrix, times the weights as a matrix."""
     k, fan_in, fan_out = len(p["w"]), x.shape[3], len(p["b"])
     height, width, r = -(-x.shape[1] // stride), -(-x.shape[2] // stride), k // 2
-    seen = partial(convolution.neighbours_at, height=height, width=width, stride=stride)
+    neighbours = partial(convolution.neighbours_at, height=height, width=width, stride=stride)
     padded = np.pad(x, ((0, 0), (r, r), (r, r), (0, 0)))
-    columns = scratch.empty((len(x), height, width, k, k, fan_in), x.dtype)
+    columns = buffers.empty((len(x), height, width, k, k, fan_in), x.dtype)
     for a, c in np.ndindex(k, k):
-        columns[:, :, :, a, c] = seen(padded, a, c)
+        columns[:, :, :, a, c] = neighbours(padded, a, c)
     rows, w = columns.reshape(-1, k * k * fan_in), p["w"].reshape(-1, fan_out)
-    y = product(rows, w, scratch.empty((len(rows), fan_out), x.dtype))
+    y = matmul(rows, w, buffers.empty((len(rows), fan_out), x.dtype))
     y += p["b"]
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         dy = dy.reshape(len(rows), fan_out)
-        dcolumns = product(dy, np.ascontiguousarray(w.T), scratch.empty(rows.shape, x.dtype)).reshape(columns.shape)
+        dcolumns = matmul(dy, np.ascontiguousarray(w.T), buffers.empty(rows.shape, x.dtype)).reshape(columns.shape)
         dpadded = np.zeros(padded.shape, x.dtype)
         for a, c in np.ndindex(k, k):
-            seen(dpadded, a, c)[...] += dcolumns[:, :, :, a, c]
+            neighbours(dpadded, a, c)[...] += dcolumns[:, :, :, a, c]
         dx = dpadded[:, r : r + x.shape[1], r : r + x.shape[2]]
         return {"w": (rows.T @ dy).reshape(p["w"].shape), "b": sum_rows(dy)}, dx
 
@@ -81,25 +87,24 @@ def _conv_by_columns(p: Params, x: Array, stride: int) -> tuple[Array, Vjp]:
 
 
 def _conv_to_few(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """What every pixel gives to each of its k x k neighbours in one product, then moved there: for few results of many channels."""
+    """The contribution of every pixel to each of its k x k neighbours by one product, then shifted: for few output channels."""
     k, r, fan_in, fan_out = len(p["w"]), len(p["w"]) // 2, x.shape[3], len(p["b"])
-    sees = partial(
-        convolution.neighbours_at, height=x.shape[1], width=x.shape[2]
-    )  # what a pixel sees from (a, c) sees it at the opposite place
+    # a neighbour at offset (a, c) has the pixel itself at the mirrored offset
+    shifted = partial(convolution.neighbours_at, height=x.shape[1], width=x.shape[2])
     rows, w = x.reshape(-1, fan_in), p["w"].transpose(2, 0, 1, 3).reshape(fan_in, -1)
-    given = product(rows, w, scratch.empty((len(rows), w.shape[1]), x.dtype)).reshape(*x.shape[:3], k, k, fan_out)
+    contributions = matmul(rows, w, buffers.empty((len(rows), w.shape[1]), x.dtype)).reshape(*x.shape[:3], k, k, fan_out)
     padded = np.zeros((len(x), x.shape[1] + 2 * r, x.shape[2] + 2 * r, fan_out), x.dtype)
     for a, c in np.ndindex(k, k):
-        sees(padded, k - 1 - a, k - 1 - c)[...] += given[:, :, :, a, c]
+        shifted(padded, k - 1 - a, k - 1 - c)[...] += contributions[:, :, :, a, c]
     y = padded[:, r : r + x.shape[1], r : r + x.shape[2]] + p["b"]
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         dpadded = np.pad(dy, ((0, 0), (r, r), (r, r), (0, 0)))
-        dgiven = scratch.empty(given.shape, x.dtype)
+        dcontributions = buffers.empty(contributions.shape, x.dtype)
         for a, c in np.ndindex(k, k):
-            dgiven[:, :, :, a, c] = sees(dpadded, k - 1 - a, k - 1 - c)
-        columns = dgiven.reshape(len(rows), -1)
-        dx = product(columns, np.ascontiguousarray(w.T), scratch.empty(rows.shape, x.dtype))
+            dcontributions[:, :, :, a, c] = shifted(dpadded, k - 1 - a, k - 1 - c)
+        columns = dcontributions.reshape(len(rows), -1)
+        dx = matmul(columns, np.ascontiguousarray(w.T), buffers.empty(rows.shape, x.dtype))
         return {"w": (rows.T @ columns).reshape(fan_in, k, k, fan_out).transpose(1, 2, 0, 3), "b": sum_rows(dy)}, dx.reshape(x.shape)
 
     return y, vjp

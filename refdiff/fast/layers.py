@@ -10,40 +10,40 @@ import numpy as np
 from ..arrays import Array
 from ..networks import layers
 from ..tree import Params, Vjp
-from . import buffers as scratch
-from .matmul import product
+from . import buffers
+from .matmul import matmul
 from .mlp import silu_calls
 
 BLOCK = 2**15  # numbers: four float32 arrays of it fit in a core's second-level cache
 
 
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """`layers.linear`, its bias added in place, and the bias' gradient, a sum over rows, left to the matrix library."""
+    """`layers.linear`, with the bias added in place, and its gradient, a sum over rows, computed by the matrix library."""
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        return {"w": _matmul(x.T, dy), "b": scratch.ones(len(dy), dy.dtype) @ dy}, _matmul(dy, p["w"].T)
+        return {"w": _matmul(x.T, dy), "b": buffers.ones(len(dy), dy.dtype) @ dy}, _matmul(dy, p["w"].T)
 
     y = _matmul(x, p["w"])
     return np.add(y, p["b"], y if y.dtype == p["b"].dtype else None), vjp
 
 
 def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
-    r"""`layers.silu`, with its slope taken while x is at hand: $x (1 - \varsigma) = x - y$ leaves $dy/dx = \varsigma (1 + x - y)$."""
-    y, slope = (scratch.empty(x.shape, x.dtype) for _ in range(2))
+    r"""`layers.silu`, with the derivative computed in the forward pass: $x (1 - \varsigma) = x - y$, so $dy/dx = \varsigma (1 + x - y)$."""
+    y, slope = (buffers.empty(x.shape, x.dtype) for _ in range(2))
     flat = [array.reshape(-1) for array in (x, y, slope)]
     for low in range(0, x.size, BLOCK):
         of_x, of_y, of_slope = (array[low : low + BLOCK] for array in flat)
-        for call in silu_calls(of_x, of_y, of_slope, scratch.room("silu", of_x.shape, x.dtype)):
+        for call in silu_calls(of_x, of_y, of_slope, buffers.workspace("silu", of_x.shape, x.dtype)):
             call()
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        return {}, np.multiply(slope, dy, _room(slope.shape, slope, dy))
+        return {}, np.multiply(slope, dy, _out(slope.shape, slope, dy))
 
     return y, vjp
 
 
 def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
-    """`layers.time_features`; for float32, whole turns are taken off in float64, and sines and cosines of the rest in float32."""
+    """`layers.time_features`; for float32, whole turns are subtracted in float64, and sines and cosines of the rest are taken in float32."""
     if np.dtype(dtype) != np.float32 or features % 2 or features < 4:
         return layers.time_features(t, features, dtype)
     half = features // 2
@@ -57,14 +57,14 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 
 
 def _matmul(a: Array, b: Array) -> Array:
-    """a @ b in memory used before."""
-    room = _room((len(a), b.shape[1]), a, b)
-    return a @ b if room is None else product(a, b, room)
+    """a @ b in a reused buffer."""
+    out = _out((len(a), b.shape[1]), a, b)
+    return a @ b if out is None else matmul(a, b, out)
 
 
-def _room(shape: tuple[int, ...], a: Array, b: Array) -> Array | None:
-    """Where the result of a and b may go: memory used before, if they are of one precision."""
-    return scratch.empty(shape, a.dtype) if a.dtype == b.dtype else None
+def _out(shape: tuple[int, ...], a: Array, b: Array) -> Array | None:
+    """A reused buffer for the result of a and b, if they have one precision."""
+    return buffers.empty(shape, a.dtype) if a.dtype == b.dtype else None
 
 
 @lru_cache(maxsize=8)

@@ -1,7 +1,7 @@
-"""Matrix products in small pieces: OpenBLAS multiplies small matrices where they lie, larger ones it first copies into an order of its own.
+"""Matrix products in small pieces: OpenBLAS multiplies small matrices in place, and first packs larger ones into a layout of its own.
 
-So it is on processors whose code for small matrices it has, and in float32; there a network's products take a tenth to a third less time
-in pieces. Elsewhere, and for a transposed second factor, which the small code reads badly, a product is done whole.
+This holds for processors for which OpenBLAS has small-matrix kernels, and for float32. There a network's products take a tenth to a third
+less time in pieces. Elsewhere, and for a transposed second factor, which the small kernels read badly, a product is done whole.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from threadpoolctl import threadpool_info
 
 from ..arrays import Array
 
-SMALL = 10**6  # multiplications: OpenBLAS takes matrices with more for large
-HAVE = {"SkylakeX", "Cooperlake", "SapphireRapids"}  # processors, by OpenBLAS' names: those with AVX-512
+SMALL = 10**6  # multiplications: OpenBLAS packs matrices with more
+SMALL_KERNELS = {"SkylakeX", "Cooperlake", "SapphireRapids"}  # processors by OpenBLAS' names: those with AVX-512
 
 
-def product(a: Array, b: Array, out: Array) -> Array:
-    """Fill out with the matrix product a b."""
+def matmul(a: Array, b: Array, out: Array) -> Array:
+    """Fill out with the matrix product a b, in pieces where that is faster."""
     for piece in pieces(a, b, out):
         np.matmul(*piece)
     return out
 
 
 def pieces(a: Array, b: Array, out: Array) -> list[tuple[Array, Array, Array]]:
-    """What to multiply into what so that out = a b, for matrices (rows, inner) and (inner, columns): stacks of small matrices, and the rests."""
+    """Triples (a, b, out) whose products together are out = a b, for (rows, inner) and (inner, columns): stacks of small matrices and the rest."""
     (rows, columns), inner = out.shape, len(b)
     high, wide = (rows, 256) if rows <= 64 else (32, 64) if columns >= 64 else (128, columns)
     good = a.dtype == np.float32 and b.strides[1] == b.itemsize and 0 < high * wide * inner <= SMALL < rows * columns * inner
-    if not good or not _small_code():
+    if not good or not _has_small_kernels():
         return [(a, b, out)]
     stacks = rows // high, columns // wide
     r, c = stacks[0] * high, stacks[1] * wide
@@ -39,6 +39,6 @@ def pieces(a: Array, b: Array, out: Array) -> list[tuple[Array, Array, Array]]:
 
 
 @cache
-def _small_code() -> bool:
-    """Whether NumPy's matrix library has code for small matrices here."""
-    return any(library.get("architecture") in HAVE for library in threadpool_info())
+def _has_small_kernels() -> bool:
+    """Whether NumPy's matrix library has small-matrix kernels for this processor."""
+    return any(library.get("architecture") in SMALL_KERNELS for library in threadpool_info())

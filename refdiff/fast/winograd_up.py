@@ -1,13 +1,13 @@
-r"""A 3 x 3 convolution of an image made twice as large, with a quarter of the multiplications, for images (B, H, W, C).
+r"""A 3 x 3 convolution after nearest-neighbour upsampling, with a quarter of the multiplications, for images (B, H, W, C).
 
-In one dimension the two results at a pixel see only itself and one neighbour each:
+In one dimension the two outputs of a pixel depend only on the pixel and one neighbour each:
 
 $$y_0 = x_{-1} w_0 + x_0 (w_1 + w_2) = m_0 + m_1, \qquad y_1 = x_0 (w_0 + w_1) + x_1 w_2 = m_1 + m_2,$$
 
 $$m_0 = (x_{-1} - x_0)\, w_0, \qquad m_1 = x_0\, (w_0 + w_1 + w_2), \qquad m_2 = (x_1 - x_0)\, w_2,$$
 
-three products instead of six; along both axes nine instead of 36, each a matrix product over the channels of all pixels. All of it
-is linear, so the derivative is the same steps transposed, in reverse. Source: N2 [Lavin & Gray sec. 4].
+three products instead of six; along both axes nine instead of 36, each a matrix product over the channels of all pixels. All steps
+are linear, so the derivative is the transposed steps in reverse order. Source: N2 [Lavin & Gray sec. 4].
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from ..arrays import Array
 from ..training import parallel
 from ..tree import Params, Vjp
-from . import buffers as scratch
-from .winograd import multiply, sum_rows, turned
+from . import buffers
+from .winograd import multiply, sum_rows, transposed
 
 CACHED = 2**16  # numbers of a part of the images: nine times as many float32 fill a core's second-level cache
 
@@ -28,14 +28,14 @@ def conv_up3(p: Params, x: Array) -> tuple[Array, Vjp]:
     (n, height, width, fan_in), fan_out = x.shape, len(p["b"])
     u = _of_filter(p["w"]).reshape(9, fan_in, fan_out)
     parts = parallel.parts(n, height * width * max(fan_in, fan_out), CACHED)
-    y = scratch.empty((n, 2 * height, 2 * width, fan_out), x.dtype)
+    y = buffers.empty((n, 2 * height, 2 * width, fan_out), x.dtype)
     for part in parts:
         m = multiply("m", _differences(x[part]), u).reshape(3, 3, -1, height, width, fan_out)
         m[1, 1] += p["b"]
         _to_quarters(m, _quarters(y[part]))
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        du, dx, u_t = np.zeros_like(u), scratch.empty(x.shape, x.dtype), turned(u)
+        du, dx, u_t = np.zeros_like(u), buffers.empty(x.shape, x.dtype), transposed(u)
         for part in parts:
             dm = _of_quarters(_quarters(dy[part]))
             du += multiply("du", _differences(x[part]).swapaxes(1, 2), dm)
@@ -47,7 +47,7 @@ def conv_up3(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def _of_filter(w: Array) -> Array:
-    """u, (3, 3, in, out)."""
+    """Transformed filter u, (3, 3, in, out)."""
     for axis in (0, 1):
         first, middle, last = np.split(w, 3, axis)
         w = np.concatenate([first, first + middle + last, last], axis)
@@ -55,7 +55,7 @@ def _of_filter(w: Array) -> Array:
 
 
 def _transposed_of_filter(du: Array) -> Array:
-    """dw from du."""
+    """The transpose of `_of_filter`: dw from du."""
     for axis in (0, 1):
         first, middle, last = np.split(du, 3, axis)
         du = np.concatenate([first + middle, middle, last + middle], axis)
@@ -63,17 +63,17 @@ def _transposed_of_filter(du: Array) -> Array:
 
 
 def _differences(x: Array) -> Array:
-    """v: what every pixel sees, along both axes; (9, pixels, C)."""
+    """Transformed image v: differences to the neighbours along both axes; (9, pixels, C)."""
     n, height, width, channels = x.shape
-    larger = scratch.room("larger", (n, height + 2, width + 2, channels), x.dtype)
+    larger = buffers.workspace("larger", (n, height + 2, width + 2, channels), x.dtype)
     larger[:, 0] = larger[:, -1] = larger[:, :, 0] = larger[:, :, -1] = 0
     larger[:, 1:-1, 1:-1] = x
-    rows = scratch.room("rows", (3, n, height, width + 2, channels), x.dtype)
+    rows = buffers.workspace("rows", (3, n, height, width + 2, channels), x.dtype)
     here = rows[1]
     np.copyto(here, larger[:, 1:-1])
     np.subtract(larger[:, :-2], here, rows[0])
     np.subtract(larger[:, 2:], here, rows[2])
-    v = scratch.room("v", (3, 3, n, height, width, channels), x.dtype)
+    v = buffers.workspace("v", (3, 3, n, height, width, channels), x.dtype)
     here = v[:, 1]
     np.copyto(here, rows[:, :, :, 1:-1])
     np.subtract(rows[:, :, :, :-2], here, v[:, 0])
@@ -82,7 +82,7 @@ def _differences(x: Array) -> Array:
 
 
 def _from_differences(dv: Array, dx: Array) -> None:
-    """The transpose of `_differences`: fill dx; dv (3, 3, B, H, W, C) is used up."""
+    """The transpose of `_differences`: fill dx; dv (3, 3, B, H, W, C) is overwritten."""
     here = dv[:, 1]
     here -= dv[:, 0]
     here -= dv[:, 2]
@@ -96,24 +96,24 @@ def _from_differences(dv: Array, dx: Array) -> None:
 
 
 def _quarters(y: Array) -> Array:
-    """The pixels of the larger image by their place in the smaller one's pixels: a view (2, 2, B, H, W, C)."""
+    """The pixels of the larger image by their position in a pixel of the smaller one: a view (2, 2, B, H, W, C)."""
     n, height, width, channels = y.shape
     return y.reshape(n, height // 2, 2, width // 2, 2, channels).transpose(2, 4, 0, 1, 3, 5)
 
 
 def _to_quarters(m: Array, y: Array) -> None:
     """Fill y (2, 2, ...) with the sums of neighbours of m (3, 3, ...)."""
-    half = scratch.room("half", (2, *m.shape[1:]), m.dtype)
+    half = buffers.workspace("half", (2, *m.shape[1:]), m.dtype)
     np.add(m[:2], m[1:], half)
     np.add(half[:, :2], half[:, 1:], y)
 
 
 def _of_quarters(dy: Array) -> Array:
     """dm from dy: (9, pixels, out)."""
-    half = scratch.room("half", (2, 3, *dy.shape[2:]), dy.dtype)
+    half = buffers.workspace("half", (2, 3, *dy.shape[2:]), dy.dtype)
     half[:, 0], half[:, 2] = dy[:, 0], dy[:, 1]
     np.add(half[:, 0], half[:, 2], half[:, 1])
-    dm = scratch.room("m", (3, 3, *dy.shape[2:]), dy.dtype)
+    dm = buffers.workspace("m", (3, 3, *dy.shape[2:]), dy.dtype)
     dm[0], dm[2] = half
     np.add(half[0], half[1], dm[1])
     return dm.reshape(9, -1, dy.shape[-1])

@@ -1,4 +1,4 @@
-"""A worker's part of a training step: its slice of the batch differentiated, then its slice of all numbers changed."""
+"""A worker's share of a training step: the gradient of its slice of the batch, then the update of its slice of all parameters."""
 
 from __future__ import annotations
 
@@ -9,48 +9,47 @@ import numpy as np
 from .. import tree
 from ..arrays import Array
 from ..networks.mlp import mlp
-from ..training import loop as training
-from ..training import parallel
+from ..training import loop, parallel
 from ..training.loop import Batch, Network
-from . import flat_state as flat
+from . import flat_state
 from .buffers import Packed
-from .flat_state import Advance
-from .mlp import Replay
+from .flat_state import Update
+from .mlp import RecordedMLP
 
-LINE = 16  # numbers: parts that begin with a line of the cache
+ALIGNMENT = 16  # numbers: slices begin at a cache line
 
 
 class Worker:
-    """One of several, who see the same parameters and each other's gradients; told what to do by the name of a method."""
+    """One of several workers that share the parameters and see each other's gradients; a message is the name of a method and its arguments."""
 
     def __init__(self, net: Network, L: Any, grads: list[Packed], number: int, buffers: list[Array]) -> None:
         self.net, self.L, self.grads, self.own, self.buffers = net, L, grads, grads[number], buffers
-        rows = parallel.slices(-(-self.own.buffer.size // LINE), len(grads))[number]
-        self.part = slice(LINE * rows.start, LINE * rows.stop)
-        self.replays: dict[int, Replay] = {}
+        rows = parallel.slices(-(-self.own.buffer.size // ALIGNMENT), len(grads))[number]
+        self.part = slice(ALIGNMENT * rows.start, ALIGNMENT * rows.stop)
+        self.recorded: dict[int, RecordedMLP] = {}
 
-    def __call__(self, params: Packed, order: tuple[Any, ...]) -> Any:
-        what, *told = order
-        return getattr(self, what)(params, *told)
+    def __call__(self, params: Packed, message: tuple[Any, ...]) -> Any:
+        method, *arguments = message
+        return getattr(self, method)(params, *arguments)
 
     def differentiate(self, params: Packed, batch: Batch, context: Array | None) -> float:
-        """The loss of a slice, its gradient left in an array of this worker's; the MLP's by calls made before."""
+        """The loss of a slice; its gradient is left in this worker's array. The MLP is differentiated by recorded calls."""
         if self.net is mlp and context is not None:
             rows = len(batch.x)
-            if rows not in self.replays:
-                self.replays[rows] = Replay(params, self.own, rows)
-            return self.replays[rows](batch, context)
-        loss, grads = training.value_and_grad(self.net, params, batch, self.L)
+            if rows not in self.recorded:
+                self.recorded[rows] = RecordedMLP(params, self.own, rows)
+            return self.recorded[rows](batch, context)
+        loss, grads = loop.value_and_grad(self.net, params, batch, self.L)
         tree.map(np.copyto, self.own, grads)
         return loss
 
     def add(self, params: Packed) -> float:
-        """This worker's part of all gradients added up in the first; the sum of its squares."""
+        """Add this worker's slice of all gradients into the first one; the sum of its squares."""
         total, *others = (each.buffer[self.part] for each in self.grads)
         for other in others:
             total += other
         return float(np.dot(total, total))
 
-    def advance(self, params: Packed, told: Advance) -> None:
-        """This worker's part of the state changed for the gradient that was added up."""
-        flat.advance(self.buffers, self.grads[0].buffer, self.part, told)
+    def update(self, params: Packed, update: Update) -> None:
+        """Update this worker's slice of the state, from the summed gradient."""
+        flat_state.apply(self.buffers, self.grads[0].buffer, self.part, update)

@@ -1,7 +1,7 @@
-"""Checkpoints: one `.npz` file per state, replaced as a whole or not at all, and sealed, so that damage is seen before anything is read.
+"""Checkpoints: one `.npz` file per state, replaced atomically, with a checksum that is verified before anything is read.
 
 A file is a plain NumPy archive with one array per path of the tree, a JSON text named `manifest`, and, as the archive's comment,
-a seal: the SHA-256 of all that stands before it.
+the SHA-256 of everything before it.
 """
 
 from __future__ import annotations
@@ -18,27 +18,25 @@ from typing import Any
 
 import numpy as np
 
-import refdiff
-
-from .. import tree
+from .. import __version__, tree
 from ..arrays import Array, check_integer, fetched
 from ..tree import Tree
 from .loop import Config, State
 
-FORMAT = 1
+FORMAT = 2  # 1, of refdiff 0.1: other names of parameters, and "average" for "ema"
 MANIFEST = "manifest"
 _SEAL = b"refdiff sha256 "  # 64 hexadecimal digits follow, the last of the file
 _RESERVED = {"format", "refdiff", "arrays"}
 
 
 class CheckpointError(ValueError):
-    """A file that is no checkpoint, is damaged or too new, or is one of another run."""
+    """A file that is not a checkpoint, is damaged, has another format, or belongs to another run."""
 
 
 def save(path: str | Path, params: Tree, **manifest: Any) -> None:
-    """Write a nested dict of arrays, and further entries of the manifest, which are plain JSON values; returns when it is on the disk.
+    """Write a nested dict of arrays, and further entries of the manifest, which are plain JSON values; returns when both are on the disk.
 
-    A reader of `path` sees the old file or the new one, whenever the power fails. One writer per path: the temporary file beside
+    A reader of `path` sees the old file or the new one, even after a power failure. One writer per path: the temporary file beside
     it, `.{name}.tmp`, has a fixed name so that killed runs leave at most one. Raises for trees and values that would come back changed.
     """
     params = tree.map(fetched, params)
@@ -46,7 +44,7 @@ def save(path: str | Path, params: Tree, **manifest: Any) -> None:
     arrays = {name: np.asarray(leaf) for name, leaf in tree.flatten(params).items()} if params else {}
     for name in _RESERVED & manifest.keys():
         raise ValueError(f"manifest has {name!r}; allowed: names other than {', '.join(sorted(_RESERVED))}")
-    manifest |= {"format": FORMAT, "refdiff": refdiff.__version__, "arrays": {name: _describe(array) for name, array in arrays.items()}}
+    manifest |= {"format": FORMAT, "refdiff": __version__, "arrays": {name: _describe(array) for name, array in arrays.items()}}
     _replace(os.path.realpath(path), _sealed_archive({MANIFEST: _encode(manifest)} | arrays))
 
 
@@ -61,19 +59,19 @@ def load(path: str | Path) -> tuple[Tree, dict[str, Any]]:
 
 
 def save_state(path: str | Path, state: State, config: Config, extra: dict[str, Any] | None = None) -> None:
-    """Write where training stands. The random numbers need no more than seed and step, since their generator has no state."""
-    arrays = {"params": state.params, "average": state.average, "moments": state.moments}
+    """Write a state of training. The random generator has no state: seed and step determine its numbers."""
+    arrays = {"params": state.params, "ema": state.ema, "moments": state.moments}
     position = {"generator": "Philox-4x32-10", "seed": config.seed, "step": state.step}
     save(path, arrays, config=asdict(config), step=state.step, rng=position, extra=extra or {})
 
 
 def load_state(path: str | Path, config: Config | None = None) -> tuple[State, Config, dict[str, Any]]:
-    """State, configuration and extra of `save_state`, for `training.train` to go on from bit for bit.
+    """State, configuration and extra of `save_state`, from which `training.train` resumes bit for bit.
 
     Given a configuration, raises CheckpointError unless the file was written by a run of the very same.
     """
     arrays, manifest = load(path)
-    if "config" not in manifest or arrays.keys() != {"params", "average", "moments"}:
+    if "config" not in manifest or arrays.keys() != {"params", "ema", "moments"}:
         raise CheckpointError(f"{path}: holds {', '.join(arrays)}; allowed: a state of training, as `save_state` writes it")
     unknown = manifest["config"].keys() - {field.name for field in fields(Config)}
     if unknown:
@@ -90,9 +88,9 @@ def load_state(path: str | Path, config: Config | None = None) -> tuple[State, C
 def checkpointed(
     states: Iterable[tuple[State, float]], path: str | Path, config: Config, every: int = 500, extra: dict[str, Any] | None = None
 ) -> Iterator[tuple[State, float]]:
-    """Hand on what `training.train` yields, saving after every `every` steps, and where it ends or is left.
+    """Yield what `training.train` yields, saving every `every` steps and when the loop ends or is left.
 
-    Not where training itself raises: then the arrays may be halfway through a step, and the file before stands.
+    Nothing is saved if training itself raises: the arrays may be halfway through a step, and the previous file stays.
     """
     check_integer("every", every, 1, 2**32)
     state, saved = None, -1

@@ -1,4 +1,4 @@
-"""One training loop for every model, objective and backend: the step number alone decides what a step does."""
+"""One training loop for every model, objective and backend. A step depends on the state and the step number only."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ Network = Callable[..., Any]  # net(p, x, t, y, L) -> out, vjp
 
 @dataclass(frozen=True)
 class Config:
-    """What is trained, and how: `kind` is one of `predict.KINDS`, velocity for flows; steps, batch and rates as usual.
+    """Configuration of a run: `kind` is the prediction target, one of `predict.KINDS`, "velocity" for flows.
 
-    `classes` is the number of labels, and so the "no label" entry; None: one more than the largest label in the data.
+    `rate` is the peak learning rate after `warmup` steps, `decay` the weight decay, `clip` the largest gradient norm, `ema` the decay
+    of the EMA. `classes` is the number of labels, and so the "no label" entry; None: one more than the largest label in the data.
     """
 
     kind: str = "eps"
@@ -46,20 +47,20 @@ class Config:
 
 @dataclass
 class State:
-    """Where training stands after `step` steps: the parameters, their running average, Adam's moments."""
+    """State of training after `step` steps: the parameters, their EMA (started at zero), Adam's moments."""
 
     step: int
     params: Tree
-    average: Tree
+    ema: Tree
     moments: Tree
 
     def averaged(self, config: Config) -> Tree:
-        """The debiased average of the parameters: what to sample with."""
-        return optim.ema_debiased(self.average, self.step, config.ema) if self.step else self.params
+        """The EMA parameters, debiased: the parameters to sample with."""
+        return optim.ema_debiased(self.ema, self.step, config.ema) if self.step else self.params
 
 
 class Batch(NamedTuple):
-    """What a network sees, and should answer: x (B, ...), clock (B,) in 0..1000, labels (B,) or None, target (B, ...)."""
+    """A training batch: inputs x (B, ...), network time clock (B,) in 0..1000, labels y (B,) or None, targets (B, ...)."""
 
     x: Array
     clock: Array
@@ -68,12 +69,12 @@ class Batch(NamedTuple):
 
 
 def start(params: Params) -> State:
-    """The state before the first step."""
+    """The training state before the first step."""
     return State(0, params, tree.map(np.zeros_like, params), optim.init(params))
 
 
 def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Batch:
-    r"""The batch of a step: data picked with replacement, noised to random times, labels dropped at random.
+    r"""The batch of a training step: data drawn with replacement and noised to random times, labels dropped at random.
 
     $$x_0 \sim data, \quad t \sim U, \quad \epsilon \sim \mathcal N(0, I), \quad x_t = signal_t x_0 + \sigma_t \epsilon$$
 
@@ -100,7 +101,7 @@ def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPat
 
 
 def batches(first: int, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Iterator[Batch]:
-    """The batches of steps first..config.steps, bit for bit those of `draw`, which is called once for a block of steps.
+    """The batches of steps first..config.steps, bit for bit those of `draw`, drawn a block of steps at a time.
 
     Blocks start at multiples of their length, wherever a run starts.
     """
@@ -113,12 +114,12 @@ def batches(first: int, data: Array, labels: Array | None, path: GaussianPath, c
 def value_and_grad(
     net: Network, params: Params, batch: Batch, L: ModuleType = layers, workers: int | None = 1, all_reduce: Reduce = parallel.total
 ) -> tuple[float, Params]:
-    r"""The batch's summed loss and its gradient in the parameters, a slice of the batch on each of `workers` threads.
+    r"""Summed loss of a batch and its gradient in the parameters, a slice of the batch on each of `workers` threads.
 
     $$L = \sum_B \|f_\theta(x_t, t) - target\|^2, \qquad df_\theta = 2 (f_\theta - target)$$
 
-    Whatever the workers, the answer is the same up to the order of the sum, which is taken by all_reduce; None leaves their
-    number to `parallel.default_workers`. Source: T1 [DDPM alg. 1].
+    The result does not depend on the number of workers, up to the order of the sum, which `all_reduce` takes. None leaves the number
+    to `parallel.default_workers`. Source: T1 [DDPM alg. 1].
     """
 
     def of_slice(part: Batch) -> tuple[float, Params]:
@@ -139,9 +140,9 @@ def step(
     workers: int | None = 1,
     all_reduce: Reduce = parallel.total,
 ) -> tuple[State, float]:
-    """The state after one more step, and the batch's summed loss: `value_and_grad`, then `update`. Source: T1 [DDPM alg. 1]."""
+    """One training step: `value_and_grad`, then `update`; returns the new state and the batch's summed loss. Source: T1 [DDPM alg. 1]."""
     gradient, advance = getattr(L, "value_and_grad", value_and_grad), getattr(L, "update", update)
-    with parallel.hold(workers):
+    with parallel.blas_threads(workers):
         loss, grads = gradient(net, state.params, batch, L, workers, all_reduce)
         check_loss(loss, state.step + 1, config)
         return advance(state, grads, config), loss
@@ -154,16 +155,16 @@ def check_loss(loss: float, step: int, config: Config) -> None:
 
 
 def rate(step: int, config: Config) -> float:
-    """The learning rate of a step; a run shorter than its warm-up warms up all along."""
+    """Learning rate of a step; a run shorter than its warm-up only warms up."""
     return optim.learning_rate(step, config.rate, min(config.warmup, config.steps - 1), config.steps)
 
 
 def update(state: State, grads: Params, config: Config) -> State:
-    """The state after one more step, from the gradient of the batch's summed loss: clipped mean, Adam, running average. Source: T1."""
+    """Update of the state by the gradient of the batch's summed loss: mean, clipping, Adam, EMA. Source: T1."""
     step = state.step + 1
     grads, _ = optim.clip(tree.map(lambda g: g / config.batch, grads), config.clip)
     params, moments = optim.adam(state.params, grads, state.moments, step, rate(step, config), decay=config.decay)
-    return State(step, params, optim.ema(state.average, params, config.ema), moments)
+    return State(step, params, optim.ema(state.ema, params, config.ema), moments)
 
 
 def train(
@@ -177,7 +178,7 @@ def train(
     workers: int | None = 1,
     all_reduce: Reduce = parallel.total,
 ) -> Iterator[tuple[State, float]]:
-    """Run from the state to `config.steps`, yielding the state and the batch's mean loss after every step.
+    """Train from a state to `config.steps`, yielding the state and the batch's mean loss after every step.
 
     A step depends on the state and its own number only, so a run resumed from a saved state equals the uninterrupted one bit
     for bit. Progress bars and checkpoints wrap this generator. With L = fast, the arrays of a yielded state are those the next
@@ -191,5 +192,5 @@ def train(
 
 
 def as_model(params: Params, path: GaussianPath, net: Network = mlp, L: ModuleType = layers) -> Model:
-    """The network as a model(x, t, y=None) in its path's own time, ready for samplers."""
+    """The network as a model(x, t, y=None) in the time of its path, for samplers."""
     return lambda x, t, y=None: net(params, x, path.clock(t), y, L)[0]

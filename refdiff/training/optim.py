@@ -1,4 +1,4 @@
-"""Optimizers, as functions of arrays: what goes in stays as it was, what comes out is new."""
+"""Optimizers as functions of arrays: inputs are left unchanged, results are new arrays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..tree import Tree
 
 
 def init(params: Tree) -> Tree:
-    """The state of `adam` before its first step: zero moments, shaped like the parameters."""
+    """Initial state of `adam`: zero moments, shaped like the parameters."""
     return {"m": tree.map(np.zeros_like, params), "v": tree.map(np.zeros_like, params)}
 
 
@@ -32,8 +32,8 @@ def adam(
     $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
       \theta \leftarrow \theta - rate \Bigl(\frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \epsilon} + decay\, \theta\Bigr)$$
 
-    The divisors undo the start from zero; decay acts on the parameters, not through the gradient,
-    and is multiplied by the rate: the paper's lambda is decay times the peak rate. Source: T1 [Adam alg. 1], [AdamW alg. 2].
+    The divisors correct the bias of the zero start. The weight decay acts on the parameters, not through the gradient, and is
+    multiplied by the rate: the paper's lambda is decay times the peak rate. Source: T1 [Adam alg. 1], [AdamW alg. 2].
     """
     check_number("step", step, 1)
     check_number("1 - beta1", 1 - beta1, 0, 1, open_low=True)
@@ -50,9 +50,9 @@ def adam(
 
 
 def ema(average: Tree, params: Tree, decay: float = 0.999) -> Tree:
-    r"""One step of the running average of parameters, $a \leftarrow decay\, a + (1 - decay)\, \theta$, started at zero.
+    r"""One step of the exponential moving average (EMA) of parameters, $a \leftarrow decay\, a + (1 - decay)\, \theta$, started at zero.
 
-    Read it through `ema_debiased`. Source: T1 [Adam sec. 7.2].
+    Use it through `ema_debiased`. Source: T1 [Adam sec. 7.2].
     """
     check_number("decay", decay, 0, 1)
     decay = float(decay)
@@ -60,7 +60,7 @@ def ema(average: Tree, params: Tree, decay: float = 0.999) -> Tree:
 
 
 def ema_debiased(average: Tree, step: int, decay: float = 0.999) -> Tree:
-    r"""The average with the weight of its zero start divided out, $a / (1 - decay^{step})$: after one step the parameters themselves.
+    r"""EMA with the bias of its zero start divided out, $a / (1 - decay^{step})$: after one step the parameters themselves.
 
     Source: T1 [Adam sec. 7.2].
     """
@@ -70,12 +70,12 @@ def ema_debiased(average: Tree, step: int, decay: float = 0.999) -> Tree:
 
 
 def global_norm(grads: Tree) -> float:
-    r"""$\|g\| = \sqrt{\sum g_i^2}$ over all parameters. Source: T1 [Pascanu et al. alg. 1]."""
+    r"""Global gradient norm, $\|g\| = \sqrt{\sum g_i^2}$ over all parameters. Source: T1 [Pascanu et al. alg. 1]."""
     return float(np.sqrt(sum(float(fetched((g * g).sum(dtype=np.float64))) for g in tree.flatten(grads).values())))
 
 
 def clip(grads: Tree, limit: float) -> tuple[Tree, float]:
-    r"""Gradients scaled down to a global norm of at most limit, and the norm before: $g \min(1, limit / \|g\|)$; inf leaves all as it is.
+    r"""Clip gradients to a global norm of at most limit, and the norm before clipping: $g \min(1, limit / \|g\|)$; inf leaves all as it is.
 
     Source: T1 [Pascanu et al. alg. 1].
     """
@@ -87,7 +87,7 @@ def clip(grads: Tree, limit: float) -> tuple[Tree, float]:
 
 
 def learning_rate(step: int, peak: float, warmup: int, total: int, floor: float = 0.0) -> float:
-    r"""A straight rise over `warmup` steps, then half a cosine down to `floor` at `total`; step counts from 1.
+    r"""Learning rate: linear warm-up over `warmup` steps, then cosine decay to `floor` at `total`; step counts from 1.
 
     $$peak \frac{k}{warmup}, \qquad floor + \frac{peak - floor}2 \Bigl(1 + \cos \pi \frac{k - warmup}{total - warmup}\Bigr)$$
 

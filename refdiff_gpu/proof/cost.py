@@ -108,7 +108,7 @@ def update_row(size: int) -> Row:
 
 
 def _update(state: Any, grads: Any, config: Config) -> Any:
-    return refdiff.training.update(refdiff.training.State(state.step, state.params, state.average, state.moments), grads, config)
+    return refdiff.training.update(refdiff.training.State(state.step, state.params, state.ema, state.moments), grads, config)
 
 
 def gradient_calls(net: Any, p: Any, x: Any, L: ModuleType, value_and_grad: Any) -> list[Call]:

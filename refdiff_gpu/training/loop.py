@@ -117,7 +117,7 @@ def value_and_grad(
 
 def adopt(state: State) -> _Flat:
     """A copy of a state on the device, its numbers in four flat buffers, for `update` to change in place."""
-    trees = [state.params, state.average, state.moments["m"], state.moments["v"]]
+    trees = [state.params, state.ema, state.moments["m"], state.moments["v"]]
     packed = [tree.pack(each if isinstance(state, _Flat) else to_device(each)) for each in trees]
     buffers, (params, average, m, v) = [buffer for buffer, _ in packed], [views for _, views in packed]
     return _Flat(state.step, params, average, {"m": m, "v": v}, buffers)
@@ -133,7 +133,7 @@ def update(state: State, grads: Params, config: Config) -> _Flat:
     numbers |= {"debias1": 1 - beta1**step, "debias2": 1 - beta2**step, "eps": 1e-8, "rate": rate(step, config)}
     numbers |= {"decay": float(config.decay), "keep": keep, "fresh": 1 - keep}
     launch("adam", *flat.buffers, g, **numbers, out=tuple(flat.buffers))
-    return _Flat(step, flat.params, flat.average, flat.moments, flat.buffers)
+    return _Flat(step, flat.params, flat.ema, flat.moments, flat.buffers)
 
 
 @wraps(text.step)

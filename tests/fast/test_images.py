@@ -6,10 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refdiff import fast, layers, rng, training, tree, unet
-from refdiff.fast import buffers as scratch
-from refdiff.fast import convolution as fast_images
-from refdiff.fast import norm as fast_norm
-from refdiff.fast import winograd, winograd_up
+from refdiff.fast import buffers, convolution, norm, winograd, winograd_up
 
 from ..networks import test_convolution, test_normalize
 from ..networks.test_layers import EPS, seeds
@@ -23,15 +20,15 @@ def close(actual, expected, size):
     return actual.shape == expected.shape and bool((np.abs(actual - expected) <= WINOGRAD * EPS * size).all())
 
 
-@pytest.fixture(scope="module", autouse=True, params=[0, fast_images.FEW])
+@pytest.fixture(scope="module", autouse=True, params=[0, convolution.FEW])
 def _layers_are_fast(request):
     """The tests of the text that this module imports run on the fast set; with FEW = 0 every 3 x 3 convolution goes Winograd's way."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(test_convolution, "layers", fast)
         patch.setattr(test_normalize, "layers", fast)
-        patch.setattr(fast_images, "FEW", request.param)
+        patch.setattr(convolution, "FEW", request.param)
         patch.setattr(test_convolution, "close", close)
-        patch.setattr(fast_norm, "CACHED", 2 if request.param == 0 else fast_norm.CACHED)
+        patch.setattr(norm, "CACHED", 2 if request.param == 0 else norm.CACHED)
         patch.setattr(winograd, "CACHED", 2 if request.param == 0 else winograd.CACHED)  # an image at a time, or all at once
         yield
 
@@ -102,8 +99,8 @@ def test_unet_is_the_text(mode):
 @pytest.mark.parametrize("wide", [1, 12, 2**11])
 def test_pixels_side_by_side(monkeypatch, wide):
     """N2, N3: however many pixels make a row, and one image at a time or all, the normalizations are the text's, values and derivatives."""
-    monkeypatch.setattr(fast_norm, "WIDE", wide)
-    fast_norm._side_by_side.cache_clear()
+    monkeypatch.setattr(norm, "WIDE", wide)
+    norm._pixels_per_row.cache_clear()
     x, dy, emb = drawn(0, (3, 4, 3, 4), np.float64), drawn(1, (3, 4, 3, 4), np.float64), drawn(2, (3, 2), np.float64)
     learned, told = (
         {"scale": drawn(3, (4,), np.float64), "shift": drawn(4, (4,), np.float64)},
@@ -115,24 +112,24 @@ def test_pixels_side_by_side(monkeypatch, wide):
         (dp, *rest), (exact_dp, *exact_rest) = vjp(dy), exact_vjp(dy)
         for ours, theirs in zip([y, *dp.values(), *rest], [exact, *exact_dp.values(), *exact_rest], strict=True):
             assert relative(ours, theirs) <= COMPLEX_STEP
-    fast_norm._side_by_side.cache_clear()
+    norm._pixels_per_row.cache_clear()
 
 
 def test_numpy_buffers_are_given_back():
     """N2: NumPy's setting is afterwards what it was, errors or not."""
     before = np.setbufsize(4096)
-    with pytest.raises(ZeroDivisionError), scratch.unbuffered():
-        assert np.getbufsize() == scratch.BUFFER
+    with pytest.raises(ZeroDivisionError), buffers.unbuffered():
+        assert np.getbufsize() == buffers.UFUNC_BUFFER
         raise ZeroDivisionError
     assert np.setbufsize(before) == 4096
 
 
-def test_rooms_are_one_for_each_role():
+def test_workspaces_are_one_for_each_role():
     """A role's memory is handed out again, larger if need be, apart from that of any other role."""
-    first = scratch.room("a", (3, 4), np.float32)
-    assert np.shares_memory(first, scratch.room("a", (2, 2), np.float32))
-    assert not np.shares_memory(first, scratch.room("b", (3, 4), np.float32))
-    assert scratch.room("a", (30, 40), np.float32).shape == (30, 40)
+    first = buffers.workspace("a", (3, 4), np.float32)
+    assert np.shares_memory(first, buffers.workspace("a", (2, 2), np.float32))
+    assert not np.shares_memory(first, buffers.workspace("b", (3, 4), np.float32))
+    assert buffers.workspace("a", (30, 40), np.float32).shape == (30, 40)
 
 
 def test_products_and_sums_of_the_matrix_library():

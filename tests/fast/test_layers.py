@@ -17,9 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refdiff import fast, flow, layers, mlp, parallel, rng, schedules, training, tree
-from refdiff.fast import buffers as scratch
-from refdiff.fast import flat_state as flat
-from refdiff.fast import processes as team
+from refdiff.fast import buffers, flat_state, processes
 from refdiff.training import Batch, Config
 
 from ..networks import test_layers
@@ -56,13 +54,13 @@ def drawn(batch, dtype=np.float64, step=1):
 def losses_and_states(config, state, dtype=np.float64, path=flow.straight, **options):
     """What a run yields, each state as an own copy."""
     run = training.train(state, *problem(dtype), path, config, **options)
-    copies = [(loss, training.State(state.step, *map(frozen, (state.params, state.average, state.moments)))) for state, loss in run]
+    copies = [(loss, training.State(state.step, *map(frozen, (state.params, state.ema, state.moments)))) for state, loss in run]
     return [loss for loss, _ in copies], [state for _, state in copies]
 
 
 def same(a, b):
     """Two states, equal bit for bit."""
-    trees = [tree.flatten({"p": s.params, "a": s.average, "m": s.moments}) for s in (a, b)]
+    trees = [tree.flatten({"p": s.params, "a": s.ema, "m": s.moments}) for s in (a, b)]
     return a.step == b.step and all(trees[0][path].tobytes() == leaf.tobytes() for path, leaf in trees[1].items())
 
 
@@ -443,15 +441,15 @@ def test_default_workers():
 def test_kept_memory(monkeypatch):
     """Memory is handed out again when an array and its views are gone, not before; past the limit it is forgotten."""
     shape, dtype = (5, 7), np.dtype(np.float32)
-    first = scratch.empty(shape, dtype)
+    first = buffers.empty(shape, dtype)
     where, view = first.ctypes.data, first[1:3].T[:2]
     del first
-    assert where % scratch.LINE == 0 and scratch.empty(shape, dtype).ctypes.data != where
+    assert where % buffers.CACHE_LINE == 0 and buffers.empty(shape, dtype).ctypes.data != where
     del view
-    assert where in {array.ctypes.data for array in [scratch.empty(shape, dtype) for _ in range(1)] + [scratch.empty(shape, dtype)]}
-    monkeypatch.setattr(scratch, "LIMIT", 1)
-    scratch.empty((13, 17), dtype)
-    assert list(scratch._kept.memory) == [((13, 17), dtype)]
+    assert where in {array.ctypes.data for array in [buffers.empty(shape, dtype) for _ in range(1)] + [buffers.empty(shape, dtype)]}
+    monkeypatch.setattr(buffers, "LIMIT", 1)
+    buffers.empty((13, 17), dtype)
+    assert list(buffers._thread.memory) == [((13, 17), dtype)]
 
 
 # Training
@@ -489,7 +487,7 @@ def test_runs_agree_to_rounding(L, dtype):
         losses, states = losses_and_states(config, start, dtype, L=L, workers=workers)
         assert [state.step for state in states] == list(range(1, 31))
         assert growth(losses, text) <= ROUNDING_GROWTH * growth(wobbled, text)
-        for part in ("params", "average", "moments"):
+        for part in ("params", "ema", "moments"):
             ours, texts, moved = (tree.pack(getattr(run[-1], part))[0] for run in (states, text_states, wobbled_states))
             assert np.linalg.norm(ours - texts) <= ROUNDING_GROWTH * np.linalg.norm(moved - texts)
     assert growth(wobbled, text) <= COMPLEX_STEP * max(text) or dtype == np.float32
@@ -497,10 +495,10 @@ def test_runs_agree_to_rounding(L, dtype):
 
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 @pytest.mark.parametrize("clip", [1e-3, 1e3])
-@pytest.mark.parametrize(("block", "cores"), [(flat.BLOCK, 1), (flat.BLOCK, 3), (7, 1), (7, 3)])
+@pytest.mark.parametrize(("block", "cores"), [(flat_state.BLOCK, 1), (flat_state.BLOCK, 3), (7, 1), (7, 3)])
 def test_update_is_the_text(monkeypatch, decay, clip, block, cores):
     """T1: clipping, Adam with decay and the running average in place are the text's, whatever the block and the number of threads."""
-    monkeypatch.setattr(flat, "BLOCK", block)
+    monkeypatch.setattr(flat_state, "BLOCK", block)
     monkeypatch.setattr(parallel, "PASS", 1)
     monkeypatch.setattr(parallel, "cores", lambda: cores)
     config, p = Config(steps=50, batch=4, rate=0.1, warmup=3, decay=decay, clip=clip, ema=0.7), network(0)
@@ -509,7 +507,7 @@ def test_update_is_the_text(monkeypatch, decay, clip, block, cores):
         grads = frozen(tree.map(lambda leaf: rng.normal(step, 1, leaf.shape)[0], p))  # noqa: B023
         text, ours = training.update(text, grads, config), fast.update(ours, grads, config)
         assert ours.step == step
-        for part in ("params", "average", "moments"):
+        for part in ("params", "ema", "moments"):
             assert relative(tree.pack(getattr(ours, part))[0], tree.pack(getattr(text, part))[0]) <= COMPLEX_STEP
 
 
@@ -531,7 +529,7 @@ def test_update_of_another_state_is_the_text_itself():
 def test_resumed_equals_uninterrupted(workers, dtype):
     """T1: a fast run continued from any state it yielded, saved then, gives the same losses and states bit for bit; the state given stays."""
     config, start = Config(kind="velocity", steps=9, batch=1500, warmup=3), training.start(network(0, dtype))
-    start = training.State(0, *map(frozen, (start.params, start.average, start.moments)))
+    start = training.State(0, *map(frozen, (start.params, start.ema, start.moments)))
     run = partial(losses_and_states, config, dtype=dtype, L=fast, workers=workers)
     losses, states = run(start)
     for stop in (1, 4, 9):
@@ -547,7 +545,7 @@ def test_resumed_equals_uninterrupted(workers, dtype):
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_step_is_gradient_and_update(monkeypatch, workers, clip, forks):
     """T1: a whole step, shared out, is the text's, and without a limit on the gradient bit for bit `value_and_grad`, then `update`."""
-    monkeypatch.setattr(team, "FORKS", forks and team.FORKS)
+    monkeypatch.setattr(processes, "FORKS", forks and processes.FORKS)
     config, p = Config(steps=50, batch=7, rate=0.1, warmup=3, decay=0.3, clip=clip, ema=0.7), network(0)
     text, ours, apart = training.start(p), fast.adopt(training.start(p)), fast.adopt(training.start(p))
     for target in range(4):
@@ -557,7 +555,7 @@ def test_step_is_gradient_and_update(monkeypatch, workers, clip, forks):
         apart = fast.update(apart, fast.value_and_grad(mlp.mlp, apart.params, one, fast, workers)[1], config)
         assert relative(loss, text_loss) <= COMPLEX_STEP and ours.step == text.step
         assert clip < np.inf or same(ours, apart)
-        for part in ("params", "average", "moments"):
+        for part in ("params", "ema", "moments"):
             assert relative(tree.pack(getattr(ours, part))[0], tree.pack(getattr(text, part))[0]) <= COMPLEX_STEP
 
 

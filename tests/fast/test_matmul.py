@@ -5,7 +5,7 @@ from itertools import product as combinations
 import numpy as np
 import pytest
 
-from refdiff.fast import matmul as products
+from refdiff.fast import matmul
 
 from ..networks.test_layers import numbers
 
@@ -19,36 +19,36 @@ def integers(seed, rows, columns, transposed, dtype=np.float32):
 
 
 @pytest.mark.parametrize("small", [True, False])
-@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True)])
-def test_product_in_pieces_is_the_product(monkeypatch, small, turned):
-    """N2: pieces and rests make up the whole product, exactly, where there is code for small matrices and where there is none."""
-    monkeypatch.setattr(products, "_small_code", lambda: small)
+@pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True)])
+def test_product_in_pieces_is_the_product(monkeypatch, small, transposed):
+    """N2: pieces and rests make up the whole product, exactly, with small-matrix kernels and without."""
+    monkeypatch.setattr(matmul, "_has_small_kernels", lambda: small)
     for rows, inner, columns in combinations(SIZES, (1, 36, 300), SIZES):
-        a, b = integers(0, rows, inner, turned[0]), integers(1, inner, columns, turned[1])
+        a, b = integers(0, rows, inner, transposed[0]), integers(1, inner, columns, transposed[1])
         out = np.full((rows, columns), np.nan, np.float32)
-        assert products.product(a, b, out) is out
+        assert matmul.matmul(a, b, out) is out
         np.testing.assert_array_equal(out, a.astype(np.float64) @ b.astype(np.float64))
 
 
 def test_what_goes_in_pieces(monkeypatch):
     """N2: float32 with the second factor in rows, of more multiplications than OpenBLAS calls small, in stacks of fewer; nothing else."""
-    monkeypatch.setattr(products, "_small_code", lambda: True)
+    monkeypatch.setattr(matmul, "_has_small_kernels", lambda: True)
     for rows, inner, columns in (512, 256, 256), (36, 36, 4000), (5000, 64, 32), (256, 34, 256), (257, 256, 257):
         a, b, out = integers(0, rows, inner, False), integers(1, inner, columns, False), np.empty((rows, columns), np.float32)
-        stack, *rests = products.pieces(a, b, out)
-        assert stack[2].ndim == 4 and stack[2].shape[-2] * stack[2].shape[-1] * inner <= products.SMALL
+        stack, *rests = matmul.pieces(a, b, out)
+        assert stack[2].ndim == 4 and stack[2].shape[-2] * stack[2].shape[-1] * inner <= matmul.SMALL
         assert stack[2].size + sum(rest[2].size for rest in rests) == out.size
-        assert len(products.pieces(a.astype(np.float64), b.astype(np.float64), np.empty(out.shape))) == 1
-        assert len(products.pieces(a, integers(1, inner, columns, True), out)) == 1
+        assert len(matmul.pieces(a.astype(np.float64), b.astype(np.float64), np.empty(out.shape))) == 1
+        assert len(matmul.pieces(a, integers(1, inner, columns, True), out)) == 1
     few = np.ones((64, 64), np.float32)
-    assert len(products.pieces(few, few, few.copy())) == 1
+    assert len(matmul.pieces(few, few, few.copy())) == 1
     long = integers(2, 257, 4000, False), integers(3, 4000, 257, False), np.empty((257, 257), np.float32)
-    assert len(products.pieces(*long)) == 1
+    assert len(matmul.pieces(*long)) == 1
 
 
 def test_empty():
     """N2: products with no numbers, or nothing to add up."""
     for rows, inner, columns in (0, 3, 4), (3, 0, 4), (3, 4, 0):
         out = np.full((rows, columns), np.nan, np.float32)
-        products.product(np.ones((rows, inner), np.float32), np.ones((inner, columns), np.float32), out)
+        matmul.matmul(np.ones((rows, inner), np.float32), np.ones((inner, columns), np.float32), out)
         np.testing.assert_array_equal(out, np.zeros((rows, columns)))

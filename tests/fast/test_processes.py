@@ -13,42 +13,41 @@ import numpy as np
 import pytest
 
 from refdiff import fast, layers, parallel, training, tree, unet
-from refdiff.fast import buffers as scratch
-from refdiff.fast import processes as team
-from refdiff.fast.processes import Team
+from refdiff.fast import buffers, processes
+from refdiff.fast.processes import WorkerPool
 
 from ..networks.test_layers import numbers
 from ..networks.test_unet import normals
 from ..strategies import frozen
 from ..tolerances import UNET
 
-forked = pytest.mark.skipif(not team.FORKS, reason="no workers that are processes here")
+forked = pytest.mark.skipif(not processes.FORKS, reason="no workers that are processes here")
 
 
-def squared(given, part):
-    """Work that says where it was done, and on what."""
-    if part == "raise":
-        raise KeyError("what", given)
-    return os.getpid(), given * part**2
+def squared(shared, message):
+    """Work that returns its process id and its result."""
+    if message == "raise":
+        raise KeyError("what", shared)
+    return os.getpid(), shared * message**2
 
 
 @pytest.mark.parametrize("forks", [True, False])
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_results_in_order(monkeypatch, forks, count):
-    """T1: every part's result, in the order of the parts, call after call, by as many processes as parts, this one among them."""
-    monkeypatch.setattr(team, "FORKS", forks and team.FORKS)
-    ours = Team([squared] * count, 10)
+    """T1: the result of every message, in order, call after call, by as many processes as messages, this one among them."""
+    monkeypatch.setattr(processes, "FORKS", forks and processes.FORKS)
+    ours = WorkerPool([squared] * count, 10)
     for offset in range(3):
         pids, results = zip(*ours(10, range(offset, offset + count)), strict=True)
         assert results == tuple(10 * i**2 for i in range(offset, offset + count))
-        assert pids[0] == os.getpid() and len(set(pids)) == (count if team.FORKS else 1)
+        assert pids[0] == os.getpid() and len(set(pids)) == (count if processes.FORKS else 1)
 
 
 @forked
 @pytest.mark.parametrize("who", [0, 1, 2])
 def test_an_error_is_the_callers(who):
     """T1: an error of any worker is raised by the call, and the next call works."""
-    ours = Team([squared] * 3, 10)
+    ours = WorkerPool([squared] * 3, 10)
     with pytest.raises(KeyError, match="what"):
         ours(10, ["raise" if i == who else i for i in range(3)])
     assert [result for _, result in ours(10, range(3))] == [0, 10, 40]
@@ -57,7 +56,7 @@ def test_an_error_is_the_callers(who):
 @forked
 def test_a_stopped_worker_is_named():
     """T1: if a worker's process is killed, the call says so instead of waiting."""
-    ours = Team([squared] * 2, 1)
+    ours = WorkerPool([squared] * 2, 1)
     (_, _), (pid, _) = ours(1, [1, 2])
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(ChildProcessError, match="has ended"):
@@ -65,7 +64,7 @@ def test_a_stopped_worker_is_named():
 
 
 def gone(pid, seconds=10.0):
-    """Whether a process ends within some seconds; one of ours that has ended is buried."""
+    """Whether a process ends within some seconds; a child that has ended is reaped."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         multiprocessing.active_children()
@@ -78,11 +77,11 @@ def gone(pid, seconds=10.0):
 
 
 @forked
-def test_workers_end_with_their_team():
-    """T1: the processes end when nobody holds the team any more, though younger ones live on."""
-    ours = Team([squared] * 2, 1)
+def test_workers_end_with_their_pool():
+    """T1: the processes end when nobody references the pool any more, though younger ones live on."""
+    ours = WorkerPool([squared] * 2, 1)
     (_, _), (pid, _) = ours(1, [1, 2])
-    younger = Team([squared] * 2, 1)
+    younger = WorkerPool([squared] * 2, 1)
     del ours
     gc.collect()
     assert gone(pid) and len(younger(1, [1, 2])) == 2
@@ -91,8 +90,8 @@ def test_workers_end_with_their_team():
 @forked
 def test_workers_end_with_their_parent():
     """T1: the processes end when their parent is killed."""
-    work = "lambda given, part: os.getpid()"
-    code = f"import os, time; from refdiff.fast.processes import Team; t = Team([{work}] * 2, 1); print(t(1, [1, 2])[1], flush=True); time.sleep(60)"
+    work = "lambda shared, message: os.getpid()"
+    code = f"import os, time; from refdiff.fast.processes import WorkerPool; t = WorkerPool([{work}] * 2, 1); print(t(1, [1, 2])[1], flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         pid = int(parent.stdout.readline())
         parent.kill()
@@ -103,8 +102,8 @@ def test_workers_end_with_their_parent():
 def test_a_worker_has_threads_for_workers():
     """T1: a process that may not have children of its own does the work on threads."""
     context = multiprocessing.get_context("fork")
-    ours, its = context.Pipe()
-    context.Process(target=lambda: its.send(Team([squared] * 2, 3)(3, [1, 2])), daemon=True).start()
+    ours, theirs = context.Pipe()
+    context.Process(target=lambda: theirs.send(WorkerPool([squared] * 2, 3)(3, [1, 2])), daemon=True).start()
     (first, one), (second, two) = ours.recv()
     assert first == second and (one, two) == (3, 12)
 
@@ -136,7 +135,7 @@ def test_gradient_of_a_unet(workers, L):
 
 
 def test_slices_in_order():
-    """T1: the all-reduce is given the slices' losses and gradients in the order of the batch."""
+    """T1: the all-reduce is shared the slices' losses and gradients in the order of the batch."""
     p, one = normals(unet.init(0, base=4, multipliers=(1,), embedding=8, classes=10), 3), batch(5, np.float64)
     seen = []
 
@@ -152,18 +151,18 @@ def test_slices_in_order():
 
 
 def test_workers_of_the_last_network_only():
-    """T1: functions made anew for every step leave one team, not a growing crowd of processes."""
+    """T1: functions made anew for every step leave one pool, not a growing number of processes."""
     p = normals(unet.init(0, base=4, multipliers=(1, 2), embedding=8, classes=10), 3)
     adopted, one = fast.adopt(training.start(p)).params, batch(2, np.float64)
     for _ in range(4):
         fast.value_and_grad(lambda *args: unet.unet(*args, groups=2), adopted, one, fast, 2)
-        assert len(adopted.kept) == 1
+        assert len(adopted.cache) == 1
 
 
 def test_shared_memory():
-    """T1: a packed tree in shared memory holds what it is given, also nothing."""
+    """T1: a packed tree in shared memory holds what it is shared, also nothing."""
     for leaf in (np.arange(6.0).reshape(2, 3), np.zeros((0, 3))):
-        packed = scratch.like({"w": leaf}, leaf.dtype, shared=True)
+        packed = buffers.like({"w": leaf}, leaf.dtype, shared=True)
         packed["w"][...] = leaf
         assert packed["w"].shape == leaf.shape and np.array_equal(packed.buffer, leaf.ravel())
     assert parallel.count(3, 0) == 3

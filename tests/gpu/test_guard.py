@@ -585,5 +585,5 @@ def test_checkpoint_from_the_device(tmp_path, schedule):
     io.save_state(tmp_path / "run.npz", state, CONFIG)
     *_, (again, _) = run(io.load_state(tmp_path / "run.npz", CONFIG)[0])
     assert end.step == again.step == 5
-    for one, other in (end.params, again.params), (end.average, again.average), (end.moments, again.moments):
+    for one, other in (end.params, again.params), (end.ema, again.ema), (end.moments, again.moments):
         assert_same(tree.pack(one)[0], tree.pack(to_host(other))[0])

@@ -143,7 +143,7 @@ def test_adam(seed, dtype, decay, clip, step):
     }
     numbers |= {"debias1": 1 - 0.9**step, "debias2": 1 - 0.999**step, "keep": config.ema, "fresh": 1 - config.ema}
     gpu("adam", *ours, g, batch=3, factor=factor, out=ours, **numbers)
-    for mine, its in zip(ours, (theirs.params, theirs.average, theirs.moments["m"], theirs.moments["v"]), strict=True):
+    for mine, its in zip(ours, (theirs.params, theirs.ema, theirs.moments["m"], theirs.moments["v"]), strict=True):
         assert same(mine, its["w"])
     assert same(gpu("ema", average, theta, keep=0.99, fresh=1 - 0.99), optim.ema({"w": average}, {"w": theta}, 0.99)["w"])
 

@@ -44,7 +44,7 @@ def assert_same(a, b):
     """Two checkpoints hold the same run, bit for bit."""
     (state, *rest), (other, *other_rest) = checkpoint.load_state(a), checkpoint.load_state(b)
     assert rest == other_rest and state.step == other.step
-    for mine, its in (state.params, other.params), (state.average, other.average), (state.moments, other.moments):
+    for mine, its in (state.params, other.params), (state.ema, other.ema), (state.moments, other.moments):
         for x, y in zip(tree.flatten(mine).values(), tree.flatten(its).values(), strict=True):
             np.testing.assert_array_equal(x, y)
 

@@ -66,7 +66,7 @@ def states(state=None, upto=6):
 
 def same_state(a, b):
     assert a.step == b.step
-    for part in ("params", "average", "moments"):
+    for part in ("params", "ema", "moments"):
         assert_same(getattr(a, part), getattr(b, part))
 
 
@@ -93,7 +93,7 @@ def test_round_trip(tmp_path_factory, params):
     again, manifest = load(path)
     assert_same(again, params)
     assert {name: manifest[name] for name in words} == words
-    assert manifest["refdiff"] == refdiff.__version__ and manifest["format"] == checkpoints.FORMAT == 1
+    assert manifest["refdiff"] == refdiff.__version__ and manifest["format"] == checkpoints.FORMAT == 2
 
 
 def test_manifest_describes_every_array(tmp_path):
@@ -327,10 +327,10 @@ def manifest_bytes(**manifest):
         (reseal(npz(manifest=np.ones(3))), "Expecting value|codec can't decode"),
         (reseal(npz(manifest=np.frombuffer(b"[]", np.uint8))), "list indices must be integers"),
         (reseal(npz(manifest=np.array(["x"], object))), "Object arrays cannot be loaded"),
-        (reseal(npz(manifest=manifest_bytes(format=2, refdiff="9.9", arrays={}))), r"format = 2 of refdiff 9\.9; allowed: 1"),
-        (reseal(npz(manifest=manifest_bytes(format=1, arrays={"w": {}}))), "There is no item named 'w.npy'"),
+        (reseal(npz(manifest=manifest_bytes(format=1, refdiff="0.1", arrays={}))), r"format = 1 of refdiff 0\.1; allowed: 2"),
+        (reseal(npz(manifest=manifest_bytes(format=2, arrays={"w": {}}))), "There is no item named 'w.npy'"),
         (
-            reseal(npz(manifest=manifest_bytes(format=1, arrays={"w": {}}), w=np.ones(2))),
+            reseal(npz(manifest=manifest_bytes(format=2, arrays={"w": {}}), w=np.ones(2))),
             "array w is not the one that the manifest describes",
         ),
     ],
@@ -347,7 +347,7 @@ def test_what_is_no_state(tmp_path):
     save(tmp_path / "x.npz", example())
     with pytest.raises(CheckpointError, match=r"x\.npz: holds net, step; allowed: a state of training"):
         load_state(tmp_path / "x.npz")
-    arrays = {part: {"a": np.ones(1)} for part in ("params", "average", "moments")}
+    arrays = {part: {"a": np.ones(1)} for part in ("params", "ema", "moments")}
     save(tmp_path / "x.npz", arrays, config=asdict(Config()) | {"novel": 1}, step=1, extra={})
     with pytest.raises(CheckpointError, match=r"x\.npz: refdiff .* wrote a configuration with unknown novel"):
         load_state(tmp_path / "x.npz")

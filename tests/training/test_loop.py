@@ -144,14 +144,14 @@ def test_a_step_by_hand():
     """T1: mean gradient, clipped, Adam with the step's rate and decay, then the average of the new parameters; no state is modified."""
     config = Config(steps=9, batch=6, rate=0.05, warmup=4, decay=0.2, clip=0.3, ema=0.8, seed=2)
     (data, labels), state = problem(), training.start(network(0))
-    for step, (after, loss) in enumerate(run(training.State(0, *map(frozen, (state.params, state.average, state.moments))), config), 1):
+    for step, (after, loss) in enumerate(run(training.State(0, *map(frozen, (state.params, state.ema, state.moments))), config), 1):
         total, grads = training.value_and_grad(mlp.mlp, state.params, training.draw(step, data, labels, flow.straight, config))
         clipped, norm = optim.clip(tree.map(lambda g: g / 6, grads), 0.3)
         assert norm > 0.3 and relative(loss, total / 6) <= EPS
         rate = 0.05 * step / 4 if step <= 4 else optim.learning_rate(step, 0.05, 4, 9)
         params, moments = optim.adam(state.params, clipped, state.moments, step, rate, decay=0.2)
-        state = training.State(step, params, optim.ema(state.average, params, 0.8), moments)
-        for ours, theirs in (state.params, after.params), (state.average, after.average), (state.moments, after.moments):
+        state = training.State(step, params, optim.ema(state.ema, params, 0.8), moments)
+        for ours, theirs in (state.params, after.params), (state.ema, after.ema), (state.moments, after.moments):
             assert relative(tree.pack(theirs)[0], tree.pack(ours)[0]) <= COMPLEX_STEP
         assert after.step == step
 
@@ -161,8 +161,8 @@ def test_start_and_average():
     p, config = network(0), Config(steps=2, batch=4, ema=0.9)
     state = training.start(p)
     assert state.step == 0 and state.params is p and state.averaged(config) is p
-    assert not any(leaf.any() for leaf in tree.flatten({"a": state.average, "m": state.moments}).values())
-    assert state.moments.keys() == {"m", "v"} and tree.map(np.shape, state.average) == tree.map(np.shape, p)
+    assert not any(leaf.any() for leaf in tree.flatten({"a": state.ema, "m": state.moments}).values())
+    assert state.moments.keys() == {"m", "v"} and tree.map(np.shape, state.ema) == tree.map(np.shape, p)
     (first, _), (second, _) = run(state, config)
     assert relative(tree.pack(first.averaged(config))[0], tree.pack(first.params)[0]) <= IDENTITY * EPS
     mean = tree.map(lambda a, b: (0.9 * a + b) / 1.9, first.params, second.params)
@@ -180,7 +180,7 @@ def test_resumed_equals_uninterrupted(name, dtype):
         rest = run(whole[stop - 1][0], config, PATHS[name], dtype)
         assert [loss for _, loss in rest] == [loss for _, loss in whole[stop:]]
         for (a, _), (b, _) in zip(rest, whole[stop:], strict=True):
-            assert a.step == b.step and all(same(getattr(a, part), getattr(b, part)) for part in ("params", "average", "moments"))
+            assert a.step == b.step and all(same(getattr(a, part), getattr(b, part)) for part in ("params", "ema", "moments"))
     assert {leaf.dtype for leaf in tree.flatten(vars(whole[-1][0]) | {"step": np.zeros((), dtype)}).values()} == {np.dtype(dtype)}
 
 
@@ -198,7 +198,7 @@ def test_short_runs():
     """T1: a run of no steps yields nothing, a run at its end neither, and one shorter than its warm-up warms up all along."""
     state = training.start(network(0))
     assert run(state, Config(steps=0)) == []
-    assert run(training.State(3, state.params, state.average, state.moments), Config(steps=3)) == []
+    assert run(training.State(3, state.params, state.ema, state.moments), Config(steps=3)) == []
     after = [state for state, _ in run(state, Config(steps=4, batch=4, warmup=100, rate=0.1))]
     first = tree.pack(after[0].params)[0] - tree.pack(state.params)[0]
     assert relative(np.abs(first).max(), 0.1 / 3) <= 1e-6, "Adam's first step has the size of the rate, up to its eps"

@@ -11,7 +11,7 @@ import numpy as np
 from refdiff import classifier, fast, flow, guidance, parallel, predict, rng, samplers, schedules, training, unet
 from refdiff.arrays import Array, Model, Time, like
 from refdiff.demo import experiment as contest
-from refdiff.fast.processes import Team
+from refdiff.fast.processes import WorkerPool
 from refdiff.process.tables import Schedule
 from refdiff.tree import Tree
 
@@ -45,16 +45,16 @@ def on_all_cores(model: Any) -> Any:
     def answer_all(given: None, mine: list[Any]) -> list[Array]:
         return [model(*each) for each in mine]
 
-    kept: list[Team] = []
+    kept: list[WorkerPool] = []
 
     def spread(x: Array, t: Time, y: Array | None = None) -> Array:
         count = parallel.cores()
         slices = parallel.slices(len(x), min(len(x), count * -(-len(x) // (count * ROWS))))
         asked = [(x[rows], t[rows] if np.ndim(t) else t, None if y is None else y[rows]) for rows in slices]
-        team = kept.pop() if kept else Team([answer_all] * count, None)
+        pool = kept.pop() if kept else WorkerPool([answer_all] * count, None)
         with parallel.one_blas_thread():
-            answers = team(None, [asked[i::count] for i in range(count)])
-        kept.append(team)  # not reached after an error: its answers might be taken for those of the next call
+            answers = pool(None, [asked[i::count] for i in range(count)])
+        kept.append(pool)  # not reached after an error: its answers might be taken for those of the next call
         return np.concatenate([answers[i % count][i // count] for i in range(len(slices))])
 
     return spread
