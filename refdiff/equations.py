@@ -44,7 +44,7 @@ EQUATIONS = {  # id: its name, and the function that states it first
     "G1": ("classifier guidance", "guidance.classifier_score"),
     "G2": ("a classifier's gradient", "guidance.classifier_gradient"),
     "G3": ("classifier-free guidance", "guidance.classifier_free"),
-    "G4": ("guidance that is exact", "oracles.Mixture.class_gradient"),
+    "G4": ("guidance that is exact", "mixture.Mixture.class_gradient"),
     "N1": ("time features, labels and the MLP", "mlp.mlp"),
     "N2": ("the layer vocabulary", "convolution.conv"),
     "N3": ("the residual block and how it is told", "residual.block"),
@@ -53,9 +53,9 @@ EQUATIONS = {  # id: its name, and the function that states it first
 }
 
 MODULES = {  # the public name of every module that states equations, and where it stands
-    **{name: f"process.{name}" for name in ("tables", "schedules", "forward", "reverse", "predict", "gaussian")},
+    **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian")},
     **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow")},
-    **{name: f"sampling.{name}" for name in ("ode", "samplers", "guidance", "oracles")},
+    **{name: f"sampling.{name}" for name in ("ode", "samplers", "guidance", "mixture", "oracles")},
     **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},
     "optim": "training.optim",
     "training": "training.loop",

@@ -3,14 +3,14 @@
 PARTS: dict[str, dict[str, list[str]]] = {
     "Start": {"index": [], "tutorial": [], "notation": [], "map": []},
     "Process": {
-        "schedules": ["tables", "schedules"],
+        "schedules": ["tables", "schedules", "grids"],
         "gaussian": ["gaussian"],
         "forward": ["forward"],
         "reverse": ["reverse"],
         "predict": ["predict"],
     },
     "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"]},
-    "Sampling": {"samplers": ["ode", "samplers"], "guidance": ["guidance"], "oracles": ["oracles"]},
+    "Sampling": {"samplers": ["ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles"]},
     "Networks": {
         "layers": ["layers"],
         "convolution": ["convolution", "normalize"],

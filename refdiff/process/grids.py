@@ -1,0 +1,74 @@
+"""Time grids of samplers: which of the times 0..T a sampler visits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, check_choice, check_integer
+
+GRIDS = ("linspace", "leading", "trailing", "quadratic")
+MAX_T = 10**7
+
+
+def grid(kind: str, T: int, S: int) -> Array:
+    r"""Time grid for $S$ sampler steps: $S + 1$ strictly decreasing times, the last of them 0, which is clean data.
+
+    | kind | times before the final 0, for $i = S, \ldots, 1$ |
+    |---|---|
+    | linspace | $T$ to 1 in equal steps, halves rounded up |
+    | leading | $1 + (i - 1) \lfloor T / S \rfloor$, which starts below $T$ unless $S = T$ |
+    | trailing | $i\, T / S$, halves rounded up |
+    | quadratic | $\max(i, T (i / S)^2)$, halves rounded up |
+
+    The arithmetic is in integers, and $S$ may be any number in 1..T.
+
+    Source: S2 [Lin et al. table 2], [DDIM app. D.2].
+    """
+    check_choice("kind", kind, GRIDS)
+    check_integer("S", S, 1, check_steps(T))
+    i = np.arange(S, 0, -1)
+    if kind == "linspace":
+        times = 1 + _rounded((i - 1) * (T - 1), S - 1) if S > 1 else np.array([T])
+    elif kind == "leading":
+        times = 1 + (i - 1) * (T // S)
+    elif kind == "trailing":
+        times = _rounded(i * T, S)
+    else:
+        times = np.maximum(i, _rounded(i * i * T, S * S))
+    return np.append(times, 0)
+
+
+def check_grid(times: Any, T: int) -> Array:
+    """Check a time grid and return it as an array.
+
+    Raises unless the times are integers, decrease strictly from at most T, and end in 0.
+    """
+    times = check_integer("grid", np.asarray(times), 0, T)
+    if times.ndim != 1 or len(times) < 2 or times[-1] != 0 or not np.all(np.diff(times) < 0):
+        raise ValueError(f"grid = {times!r}; allowed: strictly decreasing integers from at most T = {T}, the last of them 0")
+    return times
+
+
+def check_chain(entries: Any, times: Any, T: int = MAX_T, name: str = "states") -> Array:
+    """Check the time grid of a chain of states, or of its noise, and return it as `check_grid` does.
+
+    Raises unless there is one state for each time, or one noise for each step.
+    """
+    times = check_grid(times, T)
+    wanted = len(times) - (name == "noise")
+    if hasattr(entries, "__len__") and len(entries) != wanted:
+        raise ValueError(
+            f"{name} has {len(entries)} entries; allowed: {wanted}, one for each {'step' if name == 'noise' else 'time'} of the grid"
+        )
+    return times
+
+
+def check_steps(T: int) -> int:
+    """Check a number of time steps and return it. Raises unless it is a positive integer."""
+    return int(check_integer("T", T, 1, MAX_T))
+
+
+def _rounded(numerator: Array, denominator: int) -> Array:
+    return (2 * numerator + denominator) // (2 * denominator)
