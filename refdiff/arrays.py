@@ -1,4 +1,4 @@
-"""What stands around the equations: the array type, coefficients that broadcast, and the checks that name a wrong argument."""
+"""Array types, coefficients that broadcast over a batch, and checks of arguments, which every module uses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Time = Any  # one number for the whole batch, or an array (B,)
 Number = Any  # one number, or one per example (B,)
 Model = Callable[..., Array]  # model(x, t) or model(x, t, y) -> prediction of x's shape
 
-CHECKED = ContextVar("CHECKED", default=True)  # whether checks look at the values of arrays on a device
+CHECKED = ContextVar("CHECKED", default=True)  # whether checks read the values of arrays on a device
 
 
 class GaussianPath(Protocol):
-    """Anything that noises data as x_t = signal_t x0 + sigma_t eps: a `Schedule` (integer t) or a flow `Path` (real t)."""
+    """Protocol of a Gaussian path, x_t = signal_t x0 + sigma_t eps: a `Schedule` (integer t) or a flow `Path` (real t)."""
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]: ...
 
@@ -30,37 +30,37 @@ class GaussianPath(Protocol):
 
 
 def as_array(value: Any) -> Array:
-    """The value as an array; what speaks NumPy's protocol is one already, and stays where it is, on a device for instance."""
+    """Convert a value to an array. A value with NumPy's dispatch protocol is an array already, possibly on a device, and is returned as it is."""
     return value if hasattr(value, "__array_function__") else np.asarray(value)
 
 
 def on_device(value: Any) -> bool:
-    """Whether the value is an array that does not live on the host."""
+    """Whether a value is an array on a device."""
     return hasattr(value, "get") and hasattr(value, "__array_function__")
 
 
 def fetched(value: Any) -> Any:
-    """The same on the host; a device is waited for, and is asked openly, for it converts nothing by itself."""
+    """Copy an array from the device to the host, waiting for it; other values are returned as they are."""
     return value.get() if on_device(value) else value
 
 
 def everywhere(condition: Any) -> bool:
-    """Whether a condition is true of all entries."""
+    """Whether a condition holds for all entries; waits for a device."""
     return bool(fetched(condition.all()))
 
 
 def looked_at(value: Any) -> bool:
-    """Whether a check looks at the values: always on the host; on a device, which it waits for, unless `CHECKED` says no."""
+    """Whether checks read these values: always on the host; on a device, which they would wait for, only if `CHECKED` is set."""
     return CHECKED.get() or not on_device(value)
 
 
 def holds(condition: Any) -> bool:
-    """What a check asks: `everywhere`, or yes where it does not look."""
+    """Whether a condition holds for all entries, or true if checks do not read them."""
     return not looked_at(condition) or everywhere(condition)
 
 
 def like(values: Any, x: Array, name: str = "t") -> Array:
-    """Coefficients, one for all or one per example, in x's precision and shaped to multiply an x of shape (B, ...)."""
+    """Coefficients () or (B,), cast to x's precision and reshaped to broadcast with x of shape (B, ...)."""
     values = as_array(values)
     dtype = values.dtype if values.dtype.kind == "c" else x.real.dtype
     if values.ndim == 0:
@@ -71,17 +71,17 @@ def like(values: Any, x: Array, name: str = "t") -> Array:
 
 
 def sum_event(values: Array) -> Array:
-    """Sum over the event: (B, ...) -> (B,); a batch of scalars (B,) and a lone scalar stay as they are."""
+    """Sum over all axes but the batch: (B, ...) -> (B,); a batch of scalars (B,) and a single scalar stay as they are."""
     return values.sum(axis=tuple(range(1, values.ndim)))
 
 
 def event_size(x: Array) -> int:
-    """Number of dimensions of one example of a batch (B, ...)."""
+    """Number of numbers in one example of a batch (B, ...)."""
     return int(np.prod(x.shape[1:]))
 
 
 def check_arrays(**named: Array) -> None:
-    """Raise unless all named arguments are finite floating-point arrays of one shape and one precision."""
+    """Raise unless all named arguments are finite floating-point arrays of one shape and precision."""
     first, x = next(iter(named.items()))
     for name, value in named.items():
         kind = getattr(getattr(value, "dtype", None), "kind", None)
@@ -96,7 +96,7 @@ def check_arrays(**named: Array) -> None:
 
 
 def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> None:
-    """Raise unless every entry of the argument (its real part) is finite and lies in [low, high], or in (low, high] with open_low."""
+    """Raise unless all entries of the argument (real parts) are finite and in [low, high], or in (low, high] with open_low."""
     if type(value) in (int, float) and (low < value if open_low else low <= value) and value <= high and abs(value) != np.inf:
         return
     values = np.real(as_array(value))
@@ -110,13 +110,13 @@ def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.i
 
 
 def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise unless value is one of the allowed words."""
+    """Raise unless value is one of the allowed strings."""
     if value not in allowed:
         raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> Array:
-    """The argument as an integer array of shape () or (B,), or an error unless it lies in low..high."""
+    """The argument as an integer array of shape () or (B,); raises unless all entries are in low..high."""
     if type(value) is int and low <= value <= high:
         return np.asarray(value)
     values = as_array(value)

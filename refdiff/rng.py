@@ -1,7 +1,7 @@
-r"""Randomness as a function: Philox-4x32-10 turns a key and a counter into bits, with no state to carry, save or share.
+r"""Counter-based random numbers: Philox-4x32-10 maps a key and a counter to bits, without state.
 
-The key is the seed. The counter is (element // 4, sample, step, stream), and the element's remainder picks one of the four
-words that come out. So the noise of sample i depends on i alone: not on the batch around it, its order, or who computes it.
+The key is the seed. The counter is (element // 4, sample, step, stream); the remainder of the element selects one of the four output
+words. The noise of sample i therefore depends on i alone, and not on the batch, its order, or the device that computes it.
 Source: [Philox]: Salmon et al., Parallel Random Numbers, SC 2011.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from .arrays import Array, check_integer
 
-TIME, NOISE, LABEL, BATCH, INIT, DATA, START = range(7)  # streams: unrelated numbers for unrelated purposes
+TIME, NOISE, LABEL, BATCH, INIT, DATA, START = range(7)  # streams: independent numbers, one stream for each purpose
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85  # golden ratio and sqrt(3) - 1, in units of 2^-32
@@ -22,13 +22,13 @@ _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
-    r"""Ten rounds of Philox-4x32; four uint64 arrays holding 32-bit words in, four out.
+    r"""Ten rounds of Philox-4x32, from four uint64 arrays of 32-bit words to four.
 
     A round multiplies words 0 and 2 by constants into 64 bits, and mixes the high halves into words 1 and 3:
 
     $$(c_0, c_1, c_2, c_3) \to (hi(M_1 c_2) \oplus c_1 \oplus k_0,\; lo(M_1 c_2),\; hi(M_0 c_0) \oplus c_3 \oplus k_1,\; lo(M_0 c_0))$$
 
-    Between rounds the key grows by the Weyl constants. Source: [Philox].
+    Between rounds the Weyl constants are added to the key. Source: [Philox].
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -41,7 +41,7 @@ def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> 
 
 
 def bits(seed: int, samples: Any, elements: int, step: Any = 0, stream: int = NOISE) -> Array:
-    """32-bit words, as uint64: (B, elements) for samples (B,) or a count B, and step () or (B,). Source: [Philox]."""
+    """Random 32-bit words, as uint64: (B, elements) for samples (B,) or a count B, and step () or (B,). Source: [Philox]."""
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
         raise TypeError(f"seed = {seed!r}; allowed: an integer, 0..2^64 - 1")
     seed = int(seed)  # NumPy's own integers would overflow below
@@ -61,16 +61,16 @@ def bits(seed: int, samples: Any, elements: int, step: Any = 0, stream: int = NO
 
 
 def uniform(seed: int, samples: Any, elements: int = 1, step: Any = 0, stream: int = TIME) -> Array:
-    r"""Numbers inside (0, 1), $(word + \tfrac12) / 2^{32}$; (B, elements) float64. Source: [Random123]."""
+    r"""Uniform numbers inside (0, 1), $(word + \tfrac12) / 2^{32}$; (B, elements) float64. Source: [Random123]."""
     return (bits(seed, samples, elements, step, stream) + 0.5) / 2.0**32
 
 
 def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, stream: int = NOISE, dtype: Any = np.float64) -> Array:
-    r"""Standard normals (B, *shape), made in pairs from pairs of uniform numbers: one for the radius, one for the angle.
+    r"""Standard normal numbers (B, *shape), by the Box-Muller transform of pairs of uniform numbers.
 
     $$z_0 = \sqrt{-2 \log u_0} \cos 2\pi u_1, \qquad z_1 = \sqrt{-2 \log u_0} \sin 2\pi u_1$$
 
-    Computed in float64 and rounded to dtype at the end, so that all precisions see the same numbers. Source: [Box & Muller 1958].
+    Computed in float64 and rounded to dtype at the end, so that all precisions get the same numbers. Source: [Box & Muller 1958].
     """
     size = int(np.prod(shape))
     u = uniform(seed, samples, size + size % 2, step, stream)
@@ -80,16 +80,16 @@ def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, 
 
 
 def integers(seed: int, samples: Any, high: int, step: Any = 0, stream: int = BATCH) -> Array:
-    """Integers in 0..high-1, (B,): the high part of word * high, whose bias is below high / 2^32."""
+    """Random integers in 0..high-1, (B,): the high part of word * high, whose bias is below high / 2^32."""
     check_integer("high", high, 1, 2**32)
     return ((bits(seed, samples, 1, step, stream)[:, 0] * np.uint64(high)) >> _32).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Normals:
-    """Noise for a whole run of `samplers.sample`: item i is a fresh (B, *shape) for step i, made when asked for.
+    """Noise for a run of `samplers.sample`, drawn lazily: item i is the noise (B, *shape) of step i.
 
-    samples is a count, or the indices (B,) of the samples drawn, so that any subset gets the very same noise.
+    samples is a count, or the indices (B,) of the samples, so that any subset of the samples gets the same noise.
     """
 
     seed: int

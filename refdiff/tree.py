@@ -1,4 +1,4 @@
-"""Nested dicts of arrays: the shape of all parameters, gradients and optimizer states."""
+"""Trees, nested dicts of arrays: the form of all parameters, gradients and optimizer states."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Vjp = Callable[[Array], tuple[Params, Array]]  # vjp(dy) -> dp, dx
 
 
 def map(f: Callable[..., Any], *trees: Tree) -> Tree:
-    """f applied to corresponding arrays of trees that are shaped alike."""
+    """Apply f to corresponding arrays of trees of one structure."""
     first = trees[0]
     if not isinstance(first, dict):
         return f(*trees)
@@ -26,14 +26,14 @@ def map(f: Callable[..., Any], *trees: Tree) -> Tree:
 
 
 def flatten(tree: Tree, prefix: str = "") -> dict[str, Array]:
-    """One flat dict, its keys the paths joined by "/", in sorted order."""
+    """Flatten a tree to a dict from paths, joined by "/", to arrays, in sorted order."""
     if not isinstance(tree, dict):
         return {prefix: tree}
     return {path: leaf for key in sorted(tree) for path, leaf in flatten(tree[key], f"{prefix}/{key}" if prefix else key).items()}
 
 
 def unflatten(flat: dict[str, Array]) -> Tree:
-    """The nested dict again, or the lone array, whose path is empty."""
+    """Inverse of `flatten`: the nested dict, or a single array if its path is empty."""
     if flat.keys() == {""}:
         return flat[""]
     tree: Tree = {}
@@ -47,24 +47,24 @@ def unflatten(flat: dict[str, Array]) -> Tree:
 
 
 def leaf(tree: Tree) -> Array:
-    """The first array of a tree: where it is, all are."""
+    """The first array of a tree; all its arrays live on the same device."""
     return leaf(next(iter(tree.values()))) if isinstance(tree, dict) else tree
 
 
 def size(tree: Tree) -> int:
-    """How many numbers a tree holds."""
+    """Number of numbers in a tree."""
     return sum(leaf.size for leaf in flatten(tree).values())
 
 
 def pack(tree: Tree) -> tuple[Array, Tree]:
-    """All numbers in one flat buffer, and the tree as views into it: an update of the buffer updates the tree."""
+    """Pack a tree into one flat buffer; returns the buffer and the tree as views of it, so that changing one changes the other."""
     leaves = flatten(tree)
     buffer = np.concatenate([leaf.ravel() for leaf in leaves.values()])
     return buffer, views(buffer, tree)
 
 
 def views(buffer: Array, tree: Tree) -> Tree:
-    """Views into a flat buffer, shaped like the tree."""
+    """Views of a flat buffer with the structure and shapes of a tree."""
     result, start = {}, 0
     for path, leaf in flatten(tree).items():
         result[path] = buffer[start : start + leaf.size].reshape(leaf.shape)
