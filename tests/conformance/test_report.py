@@ -19,6 +19,7 @@ from refdiff.conformance.report import build as report
 from refdiff.conformance.report import findings
 from refdiff.conformance.report import mutant_text as words
 from refdiff.conformance.report import wording as phrases
+from refdiff.conformance.results import STATUSES
 from refdiff.conformance.run import command, runner
 from refdiff.conformance.vectors import files as vectors
 
@@ -142,7 +143,7 @@ def test_counts_add_up():
     assert findings.total(found.counts) == len(everyone)
     assert sum(map(findings.total, found.areas.values())) == len(everyone)
     assert sum(findings.total(operation.counts) for operation in found.operations) == len(everyone)
-    for status in runner.STATUSES:
+    for status in STATUSES:
         assert findings.total(found.counts, status) == sum(each["status"] == status for each in found.vectors)
     for each in found.operations:
         assert findings.total(each.counts, "failed", "errored") == sum(each.causes.values()) + each.unexplained
@@ -241,7 +242,7 @@ def test_json_is_plain_and_whole(capsys, tmp_path):
     code, printed = said(capsys, f"{ME}:Wrong", "--only", "forward", "--format", "json", "--out", str(path))
     found = json.loads(path.read_text(), parse_constant=pytest.fail)
     assert code == 1 and printed.out.strip() == found["summary"] and found["format"] == report.FORMAT
-    assert {each["status"] for each in found["vectors"]} == set(runner.STATUSES)
+    assert {each["status"] for each in found["vectors"]} == set(STATUSES)
     assert set(found) == set(re.findall(r"^\| `(\w+)` \|", (cli.Path("docs") / "report.md").read_text(), re.M))
 
 

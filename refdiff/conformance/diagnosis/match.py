@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import compare, models
 from ..operations import operations
-from ..run.runner import Result
+from ..results import Result
 from . import kills as judge
 from .mutants import Mutant
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..run.runner import Result
+from ..results import Result
 from .match import case_of, contradicts
 from .mutants import Mutant
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import compare
-from ..run.runner import Result
+from ..results import Result
 from . import kills as judge
 from .match import Case, answer, case_of, contradicts, explains
 from .mutants import Mutant

@@ -12,7 +12,7 @@ from ..diagnosis import mutants
 from ..diagnosis import predicates as conditions
 from ..diagnosis import search as diagnosis
 from ..operations import AREAS, operations
-from ..run.runner import STATUSES, Result
+from ..results import STATUSES, Result
 from ..vectors import files as vectors
 from . import mutant_text as words
 from .failures import failure, size

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import compare
 from ..operations import operations
-from ..run.runner import Result
+from ..results import Result
 
 SHORT = 6  # numbers of an input that are shown
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..run.runner import STATUSES, Result
+from ..results import STATUSES, Result
 from ..vectors import files as vectors
 from .failures import Failure
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from importlib import resources
 
-from ..run.runner import STATUSES
+from ..results import STATUSES
 from ..vectors.files import LEVELS
 from . import mutant_text as words
 from . import wording as phrases

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..run.runner import STATUSES
+from ..results import STATUSES
 from ..vectors.files import LEVELS
 from . import mutant_text as words
 from . import wording as phrases

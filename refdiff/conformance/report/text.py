@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from string import ascii_uppercase
 
 from ..operations import AREAS, operations
-from ..run.runner import STATUSES
+from ..results import STATUSES
 from ..vectors.files import LEVELS
 from . import wording as phrases
 from .findings import Cause, Counts, Operation, Report, total

@@ -14,6 +14,7 @@ import pytest
 from .. import adapter
 from ..adapter import Implementation
 from ..operations import operations
+from ..results import Result
 from ..vectors import files as vectors
 from . import runner
 from .pipe import Pipe
@@ -128,14 +129,14 @@ def expected(path: Path) -> list[Expected]:
     return found
 
 
-def described(result: runner.Result) -> str:
+def described(result: Result) -> str:
     """A failure in a few lines: the rule, the first difference, and the inputs that are small."""
     vector, operation = result.vector, operations()[result.vector.operation]
     first = _difference(result) if result.difference else f"{result.status}: {result.message}"
     return "\n".join([first, f"{operation.name} ({vector.level}; {', '.join(operation.equations)}): {operation.rule}", *_inputs(vector)])
 
 
-def _difference(result: runner.Result) -> str:
+def _difference(result: Result) -> str:
     found = result.difference
     assert found is not None
     if found.text:

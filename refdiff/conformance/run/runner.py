@@ -6,30 +6,19 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .. import compare, models
 from ..adapter import Broken, Implementation, Skip
 from ..operations import named, operations
+from ..results import Result
 from ..vectors.files import Vector, load
 
 WIDE = {  # tables and coefficients are float64 whatever the precision of data
     "betas", "log_snr", "tau", "t", "times", "signal", "sigma", "gamma", "uniform", "variance1", "variance2",
 }  # fmt: skip
-STATUSES = ("passed", "failed", "errored", "skipped")
-
-
-class Result(NamedTuple):
-    """What became of a vector: its status, what was answered, where it differs, what was raised, and inputs that were written into."""
-
-    vector: Vector
-    status: str
-    got: dict[str, Any] | None = None
-    difference: compare.Difference | None = None
-    message: str = ""
-    overwritten: tuple[str, ...] = ()
 
 
 def run(implementation: Implementation, vectors: Iterable[Vector]) -> Iterator[Result]:
