@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 from refdiff.conformance import adapter, cases, compare, generate, operations
-from refdiff.conformance.diagnosis import catalogue, mutants
-from refdiff.conformance.diagnosis import kills as judge
-from refdiff.conformance.diagnosis import search as diagnosis
+from refdiff.conformance.diagnosis import catalogue, kills, mutants, search
 from refdiff.conformance.known.equivalent import EQUIVALENT
 from refdiff.conformance.run import runner
-from refdiff.conformance.vectors import files as vectors
+from refdiff.conformance.vectors import files
 
 OPERATIONS = operations.operations()
-VECTORS = vectors.load()
+VECTORS = files.load()
 FORMULAS = Path(operations.formulas("schedules").__file__).parent
 
 
@@ -38,8 +36,8 @@ def test_an_error_names_the_line_of_the_adapter(error):
 )
 def test_answers_are_those_that_are_made(name):
     """What is committed are the cases' questions, and their answers at 50 digits."""
-    committed = json.loads((vectors.FOLDER / OPERATIONS[name].area / f"{name}.json").read_text())
-    made = json.loads(generate.file(name, kills=lambda *_: []))
+    committed = json.loads((files.FOLDER / OPERATIONS[name].area / f"{name}.json").read_text())
+    made = json.loads(generate.file(name, find_killed=lambda *_: []))
     assert [case | {"kills": []} for case in committed.pop("cases")] == made.pop("cases")
     assert committed | {"mutants": []} == made
 
@@ -49,14 +47,14 @@ def test_kills_are_those_that_are_found(number):
     """Of a sample of the vectors (the next test takes all): the mutants that a case says it kills are those that it kills."""
     for vector in VECTORS[number * 4 :: 1009]:
         (case,) = [case for case, id in cases_by_id(vector.operation) if id == vector.id]
-        assert vector.kills == judge.killed(OPERATIONS[vector.operation], case.inputs, vector.expected, vector.tolerance)
+        assert vector.kills == kills.killed(OPERATIONS[vector.operation], case.inputs, vector.expected, vector.tolerance)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_committed_is_what_is_made(name):
     """The file of an operation is, letter for letter, what `python -m refdiff.conformance.generate` makes of it."""
-    assert (vectors.FOLDER / OPERATIONS[name].area / f"{name}.json").read_text() == generate.file(name)
+    assert (files.FOLDER / OPERATIONS[name].area / f"{name}.json").read_text() == generate.file(name)
 
 
 def cases_by_id(name):
@@ -67,14 +65,14 @@ def cases_by_id(name):
 def test_no_file_is_left_over():
     """Every file of vectors belongs to an operation, and the tables are those of the cases."""
     expected = {f"{operation.area}/{name}.json" for name, operation in OPERATIONS.items()} | {"tables.json"}
-    assert {str(path.relative_to(vectors.FOLDER)) for path in vectors.FOLDER.rglob("*.json")} == expected
-    assert (vectors.FOLDER / "tables.json").read_text() == generate.tables_text()
+    assert {str(path.relative_to(files.FOLDER)) for path in files.FOLDER.rglob("*.json")} == expected
+    assert (files.FOLDER / "tables.json").read_text() == generate.tables_text()
 
 
 def test_every_mutant_is_killed_or_cannot_be():
     """Each mutant is told from the specification by a vector; those that are not are listed with a reason, and nothing else is."""
     killed = {name for vector in VECTORS for name in vector.kills}
-    assert set(catalogue.everything()) - killed == set(EQUIVALENT)
+    assert set(catalogue.all_mutants()) - killed == set(EQUIVALENT)
 
 
 def test_every_vector_kills():
@@ -116,16 +114,16 @@ HUNTERS: dict[str, set[str]] = {}
 for vector in VECTORS:
     for name in vector.kills:
         HUNTERS.setdefault(name, set()).add(vector.operation)
-KNOWN = [mutant for mutant in catalogue.everything().values() if mutant.text]
+KNOWN = [mutant for mutant in catalogue.all_mutants().values() if mutant.text]
 
 
 @pytest.mark.parametrize("mutant", [pytest.param(m, id=m.name, marks=[pytest.mark.long] if i % 8 else []) for i, m in enumerate(KNOWN)])
 def test_known_mistakes_are_named(mutant):
     """Put into an implementation, a known mistake is found, and named, alone or among those it cannot be told from."""
-    name = min(HUNTERS[mutant.name], key=lambda name: (name not in mutant.functions, len(mutants.closure(name))))
+    name = min(HUNTERS[mutant.name], key=lambda name: (name not in mutant.functions, len(mutants.reachable(name))))
     results = list(runner.run(mutated(mutant, {name}), [vector for vector in VECTORS if vector.operation == name]))
     assert any(result.status in ("failed", "errored") for result in results if result.vector.expected is not None)
-    assert mutant.name in {found.name for diagnosed in diagnosis.diagnose(results) for found in diagnosed.mutants}
+    assert mutant.name in {found.name for diagnosed in search.diagnose(results) for found in diagnosed.mutants}
 
 
 @pytest.mark.long
@@ -134,7 +132,7 @@ def test_two_mistakes_at_once_are_named():
     edits = catalogue.edits_of("ddim_step", "sqrt(1 - ab[s] - var)", "sqrt(1 - ab[s])") + catalogue.edits_of("ddim_step", "eta**2", "eta")
     mutant = mutants.Mutant("both", tuple(edits))
     results = list(runner.run(mutated(mutant, {"ddim_step"}), [v for v in VECTORS if v.operation == "ddim_step" and v.minimal]))
-    (found,) = diagnosis.diagnose(results)
+    (found,) = search.diagnose(results)
     assert found.explained == sum(r.status == "failed" and r.vector.expected is not None for r in results)
     assert any(
         {(edit.old, edit.new) for edit in each.edits} == {("sqrt(1 - ab[s] - var)", "sqrt(1 - ab[s])"), ("eta ** 2", "eta")}
@@ -150,7 +148,7 @@ def test_unexplained_is_said():
         def q_sample(x0, t, betas, noise):
             return x0 * 0.123 + noise * 0.456
 
-    (found,) = diagnosis.diagnose(list(runner.run(adapter.Adapter(Odd), [v for v in VECTORS if v.operation == "q_sample" and v.minimal])))
+    (found,) = search.diagnose(list(runner.run(adapter.Adapter(Odd), [v for v in VECTORS if v.operation == "q_sample" and v.minimal])))
     assert all(mutant.name == "unchecked: q_sample" for mutant in found.mutants)  # it checks nothing, either
 
 
@@ -168,7 +166,7 @@ def test_within_judges_as_difference_does(got, same):
 def test_vectors_read_back():
     """Hex, decimals and shapes stand for the same numbers."""
     value = np.array([[0.1, -2.5e-300], [np.inf, 3.0]])
-    written = vectors.encode(value)
-    np.testing.assert_array_equal(vectors.decode(written), value)
+    written = files.encode(value)
+    np.testing.assert_array_equal(files.decode(written), value)
     np.testing.assert_array_equal(np.array([float(x) for x in written["decimal"]]).reshape(2, 2), value)
-    assert vectors.decode(vectors.encode({"kind": "eps", "mean": 0.75})) == {"kind": "eps", "mean": 0.75}
+    assert files.decode(files.encode({"kind": "eps", "mean": 0.75})) == {"kind": "eps", "mean": 0.75}

@@ -10,14 +10,13 @@ import pytest
 from refdiff.conformance import adapter, compare, models, operations, own
 from refdiff.conformance.cases import numbers
 from refdiff.conformance.cases.gaussian import covariance as spd
-from refdiff.conformance.diagnosis import catalogue, mutants
-from refdiff.conformance.diagnosis import kills as judge
+from refdiff.conformance.diagnosis import catalogue, kills, mutants
 from refdiff.conformance.formulas import elbo, forward, gaussian, latent
 from refdiff.conformance.known.elbo import KNOWN
 from refdiff.conformance.known.equivalent_elbo import EQUIVALENT
 from refdiff.conformance.numbers import exact, identity, log_det, solve, trace
 from refdiff.conformance.run import runner
-from refdiff.conformance.vectors import files as vectors
+from refdiff.conformance.vectors.files import load
 
 AREAS = ("gaussian", "elbo", "latent")
 BETAS = exact(np.array([0.1, 0.2, 0.3]))
@@ -27,7 +26,7 @@ CLOSE = mp.mpf(10) ** -40  # of 50 digits, what a few dozen operations leave
 @cache
 def mine():
     """The vectors of these areas."""
-    found = [v for v in vectors.load() if operations.operations()[v.operation].area in AREAS]
+    found = [v for v in load() if operations.operations()[v.operation].area in AREAS]
     assert found, "no vectors: run python -m refdiff.conformance.generate"
     return found
 
@@ -52,26 +51,26 @@ def test_refdiff_answers_every_vector(implementation):
 def test_every_mutant_is_killed(minimal):
     """A vector, of the minimal set as well, tells each composed mutant of these areas' formulas from the specification; equivalent ones are listed."""
     functions = {f.__name__ for area in AREAS for f in operations.functions(area)}
-    mutants = {mutant.name for mutant in catalogue.everything().values() if mutant.functions <= functions}
+    mutants = {mutant.name for mutant in catalogue.all_mutants().values() if mutant.functions <= functions}
     killed = {name for vector in mine() if vector.minimal or not minimal for name in vector.kills}
     assert mutants - killed == set(EQUIVALENT)
 
 
 @pytest.mark.parametrize(("edits", "text"), KNOWN, ids=[f"{edits[0][0]}: {text}" for edits, text in KNOWN])
 def test_known_mistakes_are_found(edits, text):
-    """Each known mistake is an edit of one place in a formula, and a minimal vector tells it from the specification."""
-    places = [
-        mutants.Edit(name, place, old, new)
+    """Each known mistake is an edit of one expression of a formula, and a minimal vector tells it from the specification."""
+    found = [
+        mutants.Edit(name, position, old, new)
         for name, old, new in edits
-        for place, node in enumerate(ast.walk(ast.parse(ast.unparse(mutants.trees()[name])).body[0]))
+        for position, node in enumerate(ast.walk(ast.parse(ast.unparse(mutants.syntax_trees()[name])).body[0]))
         if isinstance(node, ast.expr) and ast.unparse(node) == old
     ]
-    assert len(places) == len(edits)
-    mutant = mutants.Mutant(text, tuple(places), text=text)
-    asked = [v for v in mine() if v.minimal and v.expected and mutants.affects(mutant, v.operation)]
+    assert len(found) == len(edits)
+    mutant = mutants.Mutant(text, tuple(found), text=text)
+    vectors = [v for v in mine() if v.minimal and v.expected and mutants.affects(mutant, v.operation)]
     assert any(
-        compare.difference(judge.outcome(operations.operations()[v.operation], mutant, given(v)) or {}, v.expected, v.tolerance)
-        for v in asked
+        compare.difference(kills.outcome(operations.operations()[v.operation], mutant, given(v)) or {}, v.expected, v.tolerance)
+        for v in vectors
     )
 
 

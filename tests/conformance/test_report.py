@@ -10,18 +10,14 @@ import pytest
 
 from refdiff import cli
 from refdiff.conformance.adapter import Adapter as Wrapped
-from refdiff.conformance.diagnosis import mutants
-from refdiff.conformance.diagnosis import search as diagnosis
-from refdiff.conformance.diagnosis.catalogue import edits_of, everything
+from refdiff.conformance.diagnosis import mutants, search
+from refdiff.conformance.diagnosis.catalogue import all_mutants, edits_of
 from refdiff.conformance.diagnosis.mutants import Mutant
 from refdiff.conformance.operations import operations
-from refdiff.conformance.report import build as report
-from refdiff.conformance.report import findings
-from refdiff.conformance.report import mutant_text as words
-from refdiff.conformance.report import wording as phrases
+from refdiff.conformance.report import build, findings, mutant_text, wording
 from refdiff.conformance.results import STATUSES
 from refdiff.conformance.run import command, runner
-from refdiff.conformance.vectors import files as vectors
+from refdiff.conformance.vectors.files import load
 
 FORMATS = ("text", "json", "markdown", "html")
 ME = "tests.conformance.test_report"
@@ -47,11 +43,11 @@ Silent = type("Silent", (), {})
 
 
 def checked(target, only=()):
-    results = list(runner.run(Wrapped(target), runner.chosen(only=only)))
-    return report.build(Wrapped(target), results)
+    results = list(runner.run(Wrapped(target), runner.select(only=only)))
+    return build.build_report(Wrapped(target), results)
 
 
-def said(capsys, *arguments):
+def check(capsys, *arguments):
     """Exit code and what was printed."""
     code = cli.main(["check", *arguments])
     return code, capsys.readouterr()
@@ -70,7 +66,7 @@ def said(capsys, *arguments):
 )
 def test_exit_codes(capsys, target, more, code):
     """0: nothing at the level differs; 1: something differs, raises, or nothing was run."""
-    assert said(capsys, f"{ME}:{target}", *more)[0] == code
+    assert check(capsys, f"{ME}:{target}", *more)[0] == code
 
 
 @pytest.mark.parametrize(
@@ -89,7 +85,7 @@ def test_exit_codes(capsys, target, more, code):
 )
 def test_wrong_usage(capsys, arguments, message):
     """Exit code 2, with a message that names the argument, its value and what is allowed."""
-    code, printed = said(capsys, *arguments)
+    code, printed = check(capsys, *arguments)
     assert code == 2 and message in printed.err
 
 
@@ -97,7 +93,7 @@ def test_a_module_that_fails_to_start_is_wrong_usage(capsys, tmp_path, monkeypat
     """A module that raises when imported."""
     (tmp_path / "broken_adapter.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    code, printed = said(capsys, "broken_adapter")
+    code, printed = check(capsys, "broken_adapter")
     assert (
         code == 2
         and "gave ZeroDivisionError: division by zero (broken_adapter.py, line 1); allowed: a module that can be imported" in printed.err
@@ -109,11 +105,11 @@ def test_what_an_implementation_prints_is_no_part_of_the_report(capsys, tmp_path
     (tmp_path / "talking.py").write_text("print('hello')\ndef alpha_bar(betas):\n    print('there')\n")
     (tmp_path / "leaving.py").write_text("raise SystemExit(3)\n")
     monkeypatch.syspath_prepend(tmp_path)
-    code, printed = said(capsys, "talking", "--only", "alpha_bar", "--format", "json")
+    code, printed = check(capsys, "talking", "--only", "alpha_bar", "--format", "json")
     found = json.loads(printed.out)
     assert code == 1 and "hello" in printed.err and "there" in printed.err
     assert found["operations"][0]["first"]["message"] == "alpha_bar is None; is a return missing?"
-    code, printed = said(capsys, "leaving")
+    code, printed = check(capsys, "leaving")
     assert code == 2 and "gave SystemExit: 3 (leaving.py, line 1)" in printed.err
 
 
@@ -138,7 +134,7 @@ def test_areas_without_a_run_take_a_line():
 def test_counts_add_up():
     """Nothing is hidden: areas, operations, levels and the list of vectors all hold every vector once."""
     found = checked(Wrong)
-    everyone = [vector.id for vector in vectors.load()]
+    everyone = [vector.id for vector in load()]
     assert [each["id"] for each in found.vectors] == everyone
     assert findings.total(found.counts) == len(everyone)
     assert sum(map(findings.total, found.areas.values())) == len(everyone)
@@ -163,7 +159,7 @@ def test_a_planted_departure_is_named_in_every_format(form):
         assert len(cause["explained"]["q_step"]) == cause["failures"]
     else:
         assert "Differs from eq. F1 as if" in plain and re.search(r"xplains (\d+) of \1 failures in q_step", plain)
-        assert phrases.NOTHING in plain.lower() and "ArithmeticError" in plain
+        assert wording.UNEXPLAINED in plain.lower() and "ArithmeticError" in plain
 
 
 def test_one_cause_for_many_operations():
@@ -172,7 +168,7 @@ def test_one_cause_for_many_operations():
     cause = found.causes[0]
     assert cause.equations == ["F3"] and "in alpha_bar `1 - betas` were `betas`" in cause.sentences[0]
     assert {"alpha_bar", "snr", "transition", "q_sample", "posterior"} <= set(cause.explained)
-    assert len(phrases.reach(cause)) < 100 and cause.lines[0][0] == "alpha_bar"
+    assert len(wording.cause_scope(cause)) < 100 and cause.lines[0][0] == "alpha_bar"
 
 
 def test_everything_wrong_is_diagnosed_without_a_word_too_much():
@@ -182,7 +178,7 @@ def test_everything_wrong_is_diagnosed_without_a_word_too_much():
     )
     by_name = {operation.name: operation for operation in found.operations}
     assert by_name["alpha_bar"].unexplained and by_name["snr"].look_at == ["alpha_bar"]
-    assert phrases.NOTHING in command.render(found, "text")
+    assert wording.UNEXPLAINED in command.render(found, "text")
 
 
 def test_two_changes_at_once_are_found():
@@ -200,7 +196,7 @@ def test_part_of_the_failures_is_told_with_what_they_share():
 
     found = checked(planted(model_variance=variance), ["model_variance"])
     (cause,) = found.causes
-    assert cause.common["variance"] == "beta" and "variance = beta" in phrases.reach(cause)
+    assert cause.common["variance"] == "beta" and "variance = beta" in wording.cause_scope(cause)
     assert sum(map(len, cause.explained.values())) == cause.failures
 
 
@@ -239,9 +235,9 @@ def test_text_fits_a_terminal():
 def test_json_is_plain_and_whole(capsys, tmp_path):
     """It is JSON without NaN, holds every vector's id and status, and goes to a file on demand, the summary being printed."""
     path = tmp_path / "report.json"
-    code, printed = said(capsys, f"{ME}:Wrong", "--only", "forward", "--format", "json", "--out", str(path))
+    code, printed = check(capsys, f"{ME}:Wrong", "--only", "forward", "--format", "json", "--out", str(path))
     found = json.loads(path.read_text(), parse_constant=pytest.fail)
-    assert code == 1 and printed.out.strip() == found["summary"] and found["format"] == report.FORMAT
+    assert code == 1 and printed.out.strip() == found["summary"] and found["format"] == build.FORMAT
     assert {each["status"] for each in found["vectors"]} == set(STATUSES)
     assert set(found) == set(re.findall(r"^\| `(\w+)` \|", (cli.Path("docs") / "report.md").read_text(), re.M))
 
@@ -249,7 +245,7 @@ def test_json_is_plain_and_whole(capsys, tmp_path):
 def test_first_diverging_step():
     """Of a trajectory: the first state that departs, its pair of times, and where."""
     name = "ode_sample"
-    if not any(vector.operation == name for vector in vectors.load()):
+    if not any(vector.operation == name for vector in load()):
         pytest.skip("no vectors of trajectories")
 
     def late(f, method, times, x):
@@ -259,36 +255,36 @@ def test_first_diverging_step():
 
     step = next(o for o in checked(planted(ode_sample=late), [name]).operations).first.step
     assert step.number == 2 and step.tensor == "states[2]" and step.start is not None and float(step.ulps) > 1e6
-    assert phrases.step(step).startswith("first diverging step: 2, from t = ")
+    assert wording.diverging_step(step).startswith("first diverging step: 2, from t = ")
 
 
 def test_misspelled_methods_are_told():
     """A method that is nearly an operation is a warning; a helper beside the operation itself is not."""
     found = checked(Misspelled, ["alpha_bar"])
-    assert found.warnings == ["q_sampel is no operation and was not run; is q_sample meant?"]
+    assert found.warnings == ["q_sampel is not an operation and was not run; is q_sample meant?"]
     for form in FORMATS:
         assert "is q" in command.render(found, form).replace("\\", "")
 
 
 def test_list_and_template(capsys, tmp_path, monkeypatch):
     """--list names every operation; the template has them all, runs at once, and everything is skipped."""
-    code, printed = said(capsys, "--list")
+    code, printed = check(capsys, "--list")
     assert code == 0 and all(re.search(rf"^  {name}\(", printed.out, re.M) for name in operations())
-    code, printed = said(capsys, "--list", "--format", "json", "--only", "flow")
+    code, printed = check(capsys, "--list", "--format", "json", "--only", "flow")
     assert {each["area"] for each in json.loads(printed.out)} == {"flow"}
-    code, printed = said(capsys, "--template")
+    code, printed = check(capsys, "--template")
     (tmp_path / "fresh_template.py").write_text(printed.out)
     monkeypatch.syspath_prepend(tmp_path)
     assert max(map(len, printed.out.splitlines())) <= 140
     adapter = __import__("fresh_template").Adapter
     assert all(operation.equations[0] in getattr(adapter, name).__doc__ for name, operation in operations().items())
-    code, printed = said(capsys, "fresh_template", "--minimal")
+    code, printed = check(capsys, "fresh_template", "--minimal")
     assert code == 1 and "nothing was run" in printed.out
 
 
 def test_progress_only_for_those_who_watch(capsys, monkeypatch):
     """Nothing is drawn unless stderr is a terminal; without tqdm, numbers are counted."""
-    chosen = runner.chosen(only=["q_step"])
+    chosen = runner.select(only=["q_step"])
     assert command.progress(chosen, "x") is chosen
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setitem(sys.modules, "tqdm", None)
@@ -298,19 +294,19 @@ def test_progress_only_for_those_who_watch(capsys, monkeypatch):
 @pytest.mark.long
 def test_every_mutant_has_a_sentence():
     """Words for all of them, changes around a formula too, and lines that differ for all edits."""
-    for mutant in everything().values():
-        text = words.sentence(mutant, next(iter(mutant.functions)))
+    for mutant in all_mutants().values():
+        text = mutant_text.sentence(mutant, next(iter(mutant.functions)))
         assert text and "->" not in text and (mutant.text or text.startswith("as if "))
-        assert not mutant.edits or words.lines(mutant)
+        assert not mutant.edits or mutant_text.changed_lines(mutant)
 
 
 def test_a_lone_mutant_explains_its_own_answers():
     """Whatever is planted is among the mutants that explain all of it."""
     for name in ("q_marginal: output mean doubled", "transition: input s + 1", "q_step: noise -> x"):
-        if (mutant := everything().get(name)) is None:
+        if (mutant := all_mutants().get(name)) is None:
             continue
         operation = name.partition(":")[0]
         target = planted(**{operation: mutants.formula(operation, mutant)})
-        results = list(runner.run(Wrapped(target), runner.chosen(only=[operation])))
-        (found,) = diagnosis.diagnose(results)
+        results = list(runner.run(Wrapped(target), runner.select(only=[operation])))
+        (found,) = search.diagnose(results)
         assert mutant in found.mutants and found.explained <= found.failures
