@@ -33,7 +33,7 @@ def main(areas: Sequence[str] = (), folder: Path = FOLDER) -> None:
 
 
 def files(areas: Sequence[str] = ()) -> dict[str, str]:
-    """The text of every file of these areas, or of all, by its path in the folder of """
+    """The text of every file of these areas, or of all, by its path in the folder of"""
     names = [name for name, operation in operations.operations().items() if not areas or operation.area in areas]
     found = {"tables.json": tables_text()}
     with ProcessPoolExecutor() as pool:
@@ -84,7 +84,7 @@ def _entry(operation: operations.Operation, case: cases.Case, number: int) -> tu
 
 
 def answer(operation: operations.Operation, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The outputs at 50 digits, with no float on the way."""
+    """The outputs at 50 digits, computed without a float."""
     exact_inputs = cases.prepared(inputs, exact)
     with no_floats():
         return operations.call(operation, exact_inputs)
@@ -92,7 +92,7 @@ def answer(operation: operations.Operation, inputs: dict[str, Any]) -> dict[str,
 
 @contextmanager
 def no_floats() -> Iterator[None]:
-    """Here a float that meets a number at 50 digits is an error: it would bring 16 digits among 50."""
+    """A context in which arithmetic between a float and a number at 50 digits raises: the float has only 16 digits."""
     from mpmath import ctx_mp_python
 
     def refuse(*_: Any) -> Any:
@@ -107,7 +107,7 @@ def no_floats() -> Iterator[None]:
 
 
 def tags(case: cases.Case) -> dict[str, Any]:
-    """What a report groups by: schedule, times, kinds and sizes among the inputs."""
+    """The tags of a case, by which a report groups: schedule, times, kinds and sizes among the inputs."""
     found: dict[str, Any] = {}
     for name, value in case.inputs.items():
         if isinstance(value, cases.Table):
@@ -137,21 +137,21 @@ def _expected(value: Any) -> Any:
 
 
 def _decimal(x: Any) -> str:
-    """A number at 50 digits in DECIMALS of them, halves up: mpmath's own rounding of halves depends on its version."""
+    """A number at 50 digits rounded to DECIMALS digits, halves up: the rounding of halves by mpmath depends on its version."""
     import mpmath
 
     sign, mantissa, exponent, _ = getattr(x, "_mpf_", mpmath.mpf(x)._mpf_)
     if not mantissa:
         return mpmath.nstr(x, DECIMALS)
     with localcontext(prec=2000):
-        exactly = Decimal(int(mantissa)) * Decimal(2) ** int(exponent)
+        value = Decimal(int(mantissa)) * Decimal(2) ** int(exponent)
     with localcontext(prec=DECIMALS, rounding=ROUND_HALF_UP):
-        near = -exactly if sign else +exactly
+        near = -value if sign else +value
     return mpmath.nstr(mpmath.mpf(str(near)), DECIMALS)
 
 
 def _text(value: Any) -> str:
-    """JSON with a line for every case and every other entry."""
+    """JSON with one line for each case and each other entry."""
     lines = [f" {json.dumps(key)}: {_lines(entry)}" for key, entry in value.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

@@ -1,4 +1,4 @@
-"""A small network of points: with and without labels, at times from 0 to 1000, and trained for 1, 10 and 100 steps."""
+"""A small network for points: with and without labels, at times from 0 to 1000, and trained for 1, 10 and 100 steps."""
 
 import itertools
 from collections.abc import Iterator

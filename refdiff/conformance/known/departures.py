@@ -1,6 +1,6 @@
-"""Known departures that are no small change of one expression: whole formulas as some implementations have them."""
+"""Known departures that are no small change of an expression: whole formulas of real implementations."""
 
-# ruff: noqa: F821  (formulas and arithmetic are those of the formulas, which these are compiled among)
+# ruff: noqa: F821  (these functions are bound to the globals of the formulas)
 # mypy: ignore-errors
 
 
@@ -42,7 +42,7 @@ def ddpm_sample_by_stride(model, grid, x, noise, betas, kind, variance, clip=Non
 
 
 def ddim_step_keeping_eps(prediction, x_t, t, s, betas, noise, eta, kind, clip=None):
-    """ddim_step: x0 is clipped, eps stays that of before."""
+    """ddim_step: x0 is clipped, eps is not recomputed."""
     ab, x0, eps = alpha_bar(betas), to_x0(prediction, x_t, t, betas, kind), to_eps(prediction, x_t, t, betas, kind)
     if clip is not None:
         x0 = np.clip(x0, -clip, clip)
@@ -78,7 +78,7 @@ def ode_sample_of_equal_steps(f, method, times, x):
 
 
 def ddim_sample_log_linear(model, grid, x, noise, betas, eta, kind, clip=None):
-    """ddim_sample: noise levels in equal steps of log sigma from T to 1, not those of the grid's times, at which the model is asked."""
+    """ddim_sample: noise levels in equal steps of log sigma from T to 1, not those of the grid's times, at which the model is evaluated."""
     ab, n, states = alpha_bar(betas), len(grid) - 1, [x]
     first, last = (log((1 - ab[t]) / ab[t]) / 2 for t in (len(betas), 1))
     levels = 1 / (1 + exp(2 * (first + np.arange(n + 1) * (last - first) / n)))

@@ -1,4 +1,4 @@
-"""Composed mutants that no vector can tell from the specification, and why."""
+"""Equivalent mutants, which no vector can kill, and the reason for each."""
 
 from .equivalent_elbo import EQUIVALENT as ELBO
 from .equivalent_layers import EQUIVALENT as LAYERS

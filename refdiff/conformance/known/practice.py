@@ -1,4 +1,4 @@
-"""Known departures that code in practice shows, beyond the small changes: name, what it says, and the edits (or the departure)."""
+"""Known departures found in practice, beyond the small changes: name, text, and the edits or the whole formula."""
 
 from typing import Any
 
@@ -46,9 +46,9 @@ KNOWN: dict[str, tuple[str, Any]] = {
         "the slope at the far end alone, not the mean of both",
         [("heun_step", "(s - t) * (slope + f(x + (s - t) * slope, s)) / 2", "(s - t) * f(x + (s - t) * slope, s)")],
     ),
-    "steps-without-sign": ("backwards, a step goes the wrong way: its length has no sign", ("ode_sample", departures.ode_sample_by_length)),
+    "steps-without-sign": ("backwards in time, a step has the wrong sign: its length is an absolute value", ("ode_sample", departures.ode_sample_by_length)),
     "sigma-min": (
-        "a rest of 1e-4 of the noise stays at t = 1 (sigma_min)",
+        "noise of standard deviation 1e-4 remains at t = 1 (sigma_min)",
         [("path_weights", _STRAIGHT, "(t, 1 - (1 - 1e-4) * t, 1 + 0 * t, -(1 - 1e-4) + 0 * t)")],
     ),
     "trigonometric-rate": (
@@ -61,14 +61,14 @@ KNOWN: dict[str, tuple[str, Any]] = {
             )
         ],
     ),
-    "coupling-by-distance": ("the total distance is least, not that of squares", ("couple_optimally", departures.couple_by_distance)),
+    "coupling-by-distance": ("the total distance is minimized, not the total squared distance", ("couple_optimally", departures.couple_by_distance)),
     "coupling-greedy": ("every noise takes the nearest data point that is left", ("couple_optimally", departures.couple_greedily)),
     "guidance-rescaled": (
-        "0.7 of the guided answer is scaled to the deviation of the conditional one (guidance rescale)",
+        "0.7 of the guided prediction is rescaled to the standard deviation of the conditional one (guidance rescale)",
         ("classifier_free", departures.guidance_rescaled),
     ),
     "one-logarithm": (
-        "the divergence has the logarithm of one dimension only",
+        "the KL divergence has the logarithm of one dimension only",
         [("kl_isotropic", _KL, "(event_sum(ratio - 1 + (mean1 - mean2) ** 2 / variance2) - event_mean(log(ratio)))")],
     ),
     "hybrid-mixed": (
@@ -77,14 +77,14 @@ KNOWN: dict[str, tuple[str, Any]] = {
     ),
     "period-1000": ("the longest period is 1000, not 10000", [("time_features", "like(10000, t)", "like(1000, t)")]),
     "labels-once": (
-        "of examples with one label, the last alone counts",
+        "of several examples with the same label, only the last one counts",
         ("embedding_vjp", departures.embedding_vjp_without_repeats),
     ),
-    "causal": ("no place listens to later ones (a causal mask)", ("scaled_dot_product", departures.attention_causal)),
-    "bilinear": ("pixels between are interpolated, not repeated", ("up", departures.up_bilinear)),
-    "padding-behind": ("at stride 2 all zeros go behind the image", ("conv", departures.conv_padded_after)),
+    "causal": ("no position attends to later ones (a causal mask)", ("scaled_dot_product", departures.attention_causal)),
+    "bilinear": ("upsampling is bilinear, not nearest-neighbour", ("up", departures.up_bilinear)),
+    "padding-behind": ("at stride 2 all zero padding is at the lower and right edges", ("conv", departures.conv_padded_after)),
     "norm-after-clipping": (
-        "the norm after clipping is given, not that before",
+        "the norm after clipping is returned, not that before",
         [("clip_by_norm", "(grads_a * factor, grads_b * factor, norm)", "(grads_a * factor, grads_b * factor, norm * factor)")],
     ),
     "loss-mean-gradient-sum": (

@@ -90,5 +90,5 @@ def _converted(value: Any, precision: str) -> Any:
     return value
 
 
-def _in_precision(model: models.Answer, precision: str) -> Callable[..., Any]:
+def _in_precision(model: models.Model, precision: str) -> Callable[..., Any]:
     return lambda x, t: np.asarray(model(np.asarray(x, dtype=np.float64), t)).astype(precision)
