@@ -355,14 +355,14 @@ def test_losses_agree(dialect, drawn):
     assert roundings(dialect.from_loss(theirs, size), loss) <= IDENTITY
 
 
-@given(having("bound"), arrays((5,), np.float32), st.integers(1, 4000))
+@given(having("elbo"), arrays((5,), np.float32), st.integers(1, 4000))
 def test_bounds_agree(dialect, nats, size):
     """Nats over the event become the dialect's unit, and come back, in both precisions."""
-    wanted = {"nats": nats, "bits/dim": elbo.bits_per_dim(nats.astype(float), size)}[dialect.bound]
+    wanted = {"nats": nats, "bits/dim": elbo.bits_per_dim(nats.astype(float), size)}[dialect.elbo]
     for dtype in DTYPES:
-        theirs = dialect.to_bound(nats.astype(dtype), size)
+        theirs = dialect.to_elbo(nats.astype(dtype), size)
         assert roundings(theirs, wanted) <= IDENTITY and theirs.dtype == dtype
-        assert roundings(dialect.from_bound(theirs, size), nats) <= IDENTITY
+        assert roundings(dialect.from_elbo(theirs, size), nats) <= IDENTITY
 
 
 @pytest.mark.parametrize("size", [0, -3])
