@@ -18,11 +18,11 @@ def cases() -> Iterator[Case]:
     ):
         x, B = numbers((len(t), 2), number), len(t)
         inputs = {"x": x, "t": np.array(t), **weights(features, width, number)}
-        told = {"table": numbers((3, features), number + 5), "labels": np.array(labels)}
+        labelled = {"table": numbers((3, features), number + 5), "labels": np.array(labels)}
         yield Case("mlp", inputs, "should", minimal=True)
-        yield from pair("mlp", {**inputs, **told}, (B, 2), level="should")
-        yield Case("mlp_loss", {**inputs, **told, "target": numbers((B, 2), number + 7)}, "should", minimal=True)
-    yield Case("mlp", {**inputs, **told, "labels": np.array([3, 0])}, "should", error=True, minimal=True)
+        yield from pair("mlp", {**inputs, **labelled}, (B, 2), level="should")
+        yield Case("mlp_loss", {**inputs, **labelled, "target": numbers((B, 2), number + 7)}, "should", minimal=True)
+    yield Case("mlp", {**inputs, **labelled, "labels": np.array([3, 0])}, "should", error=True, minimal=True)
     yield from _trained()
 
 

@@ -7,7 +7,7 @@ from .mutants import Mutant
 UNCHECKED, ROUNDED = "unchecked", "rounded"
 TEXTS = {
     UNCHECKED: "gives an answer where only an error is right",
-    ROUNDED: "correct to single precision only: a step is computed in float32, or a small constant is added",
+    ROUNDED: "correct to single precision only (a step is computed in float32, or a small constant is added)",
 }
 
 

@@ -72,7 +72,7 @@ def ode_sample_by_steps_less_one(f, method, times, x):
 
 
 def ode_sample_of_equal_steps(f, method, times, x):
-    """ode_sample: equal steps, whatever the times."""
+    """ode_sample: equal steps, regardless of the times."""
     n = len(times) - 1
     return ode_sample(f, method, times[0] + (times[-1] - times[0]) * np.arange(n + 1) / n, x)
 

@@ -114,12 +114,17 @@ def _operation(operation: Operation) -> str:
     head = f"<code>{escape(operation.name)}</code> <span>{escape(wording.citation(operation.equations))}</span>"
     return f"""<details><summary><span class="title">{head}</span><span class="number">{escape(wording.failure_counts(operation))}</span>
 {bar(operation.counts)}</summary><p class="rule">{_text(operation.rule)}</p><p>{_text(_capital(wording.explanation(operation)))}.</p>
-{"".join(map(_failure, wording.shown_failures(operation)))}</details>
+{_failures(operation)}</details>
 """
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _failures(operation: Operation) -> str:
+    labels = {id(operation.other): "<p>The first without an explanation:</p>"}
+    return "".join(labels.get(id(failure), "") + _failure(failure) for failure in wording.shown_failures(operation))
 
 
 def _failure(failure: Failure) -> str:

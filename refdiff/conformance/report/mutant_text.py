@@ -10,8 +10,10 @@ from ..diagnosis.mutants import Edit, Mutant, apply_edits, syntax_trees
 
 _INPUT = re.compile(r"input (\w+):? (.+)")
 _OUTPUT = re.compile(r"output (\w+)[:,]? (.+)")
-_VARIANCES = re.compile(r"(\w+)(?: and (\w+))? (read as a logarithm|squared)")
-_PHRASES = {  # mutations whose names do not fit into "as if the output `x` were ..."
+_VARIANCES = re.compile(r"(square root of )?(\w+)(?: and (\w+))?( read as a logarithm| squared)?")
+_PHRASES = {  # for mutations whose names do not fit into "as if the input `x` were ..."
+    "the first for every step": "the noise of the first step at every step",
+    "that of the next step": "the noise of the next step",
     "each one place later": "shifted by one position",
     "each one place later, after a 0": "shifted by one row, behind a row of 0",
     "every row the last": "its last row, repeated",
@@ -44,16 +46,14 @@ def _interface_mutation(mutant: Mutant) -> str:
     if found := _INPUT.fullmatch(change):
         return f"the input `{found[1]}` were {_input_change(change, *found.groups())}"
     if found := _VARIANCES.fullmatch(change):
-        names = " and ".join(f"`{name}`" for name in found.groups()[:2] if name)
-        return f"{names} were {found[3]}"
-    if change.startswith("square root of "):
-        return f"the {change} were used"
+        names = " and ".join(f"`{name}`" for name in (found[2], found[3]) if name)
+        return f"the square root of {names} were used" if found[1] else f"{names} were{found[4]}"
     return "`s` were `t - 1`, whatever its value" if change.startswith("s taken") else change or mutant.name
 
 
 def _input_change(change: str, name: str, text: str) -> str:
     if (change.startswith(f"input {name}: ") and text != "1 - t") or text in ("negated", "reversed"):
-        return text
+        return _PHRASES.get(text, text)
     return f"`{name} {text}`".replace(f"{name} 1 -", "1 -")
 
 

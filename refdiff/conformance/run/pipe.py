@@ -44,7 +44,7 @@ class Pipe:
             raise
 
     def has(self, operation: str) -> bool:
-        """Whether the program said that it has this operation."""
+        """Whether the program has this operation."""
         return operation in self.offered
 
     def answer(self, operation: str, inputs: dict[str, Any]) -> Any:
