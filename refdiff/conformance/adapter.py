@@ -1,4 +1,7 @@
-"""Adapters: a Python class with any of the operations as methods, found by its dotted name. `run.pipe` is the interface to a program."""
+"""Adapters: a Python class with any of the operations as methods, found by its dotted name.
+
+`run.pipe` is the interface to a program.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ class Skip(Exception):
 
 
 class Broken(Exception):
-    """Raised by an interface that could not send a request or read an answer: the vector is an error, even where an error is right."""
+    """Raised by an interface that could not send a request or read an answer: the vector is an error, even where an
+    error is right.
+    """
 
 
 class Implementation(Protocol):
@@ -61,7 +66,9 @@ class Adapter:
 
 
 def find(name: str) -> Adapter:
-    """The adapter of a dotted name, also from the current folder: "module:Class", or a module with a class `Adapter` or with operations."""
+    """The adapter of a dotted name, also from the current folder: "module:Class", or a module with a class `Adapter` or
+    with operations.
+    """
     module_name, _, attribute = name.partition(":")
     if module_name.endswith(".py") or "/" in module_name:
         stem = module_name.removesuffix(".py").rpartition("/")[2]

@@ -18,7 +18,9 @@ TINY = 1e-18  # an absolute error that "each" always allows: variances of 0 are 
 
 
 class Difference(NamedTuple):
-    """The first element outside its tolerance: output, index, both values, distance in ulps of the right value, and the largest error."""
+    """The first element outside its tolerance: output, index, both values, distance in ulps of the right value, and the
+    largest error.
+    """
 
     output: str
     where: tuple[int, ...]

@@ -1,4 +1,5 @@
-"""Arithmetic in float64 or at 50 digits, depending on the inputs: the same formulas give vectors with mpmath and mutants with NumPy.
+"""Arithmetic in float64 or at 50 digits, depending on the inputs: the same formulas give vectors with mpmath and
+mutants with NumPy.
 
 At 50 digits an array holds mpmath numbers (dtype object), and no float may enter: write x / 2, not 0.5 * x.
 """

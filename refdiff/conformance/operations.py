@@ -19,7 +19,9 @@ _HEAD = re.compile(r"((?:[A-Z]\d(?:, )?)+) -> ([\w, ]+): ", re.S)
 
 
 class Operation(NamedTuple):
-    """An operation: `optional` are the inputs that may be absent, `rule` is the text of the formula, `formula` the function in `formulas`."""
+    """An operation: `optional` are the inputs that may be absent, `rule` is the text of the formula, `formula` the
+    function in `formulas`.
+    """
 
     name: str
     area: str

@@ -11,7 +11,9 @@ STATUSES = ("passed", "failed", "errored", "skipped")
 
 
 class Result(NamedTuple):
-    """The status of a vector, the outputs, where they differ, the message of an error or a skip, and the inputs that were overwritten."""
+    """The status of a vector, the outputs, where they differ, the message of an error or a skip, and the inputs that
+    were overwritten.
+    """
 
     vector: Vector
     status: str

@@ -1,4 +1,6 @@
-"""Gaussians: batches of 1 and 2, images, variances tiny, huge and nearly equal, and pixels at both ends of their range and inside it."""
+"""Gaussians: batches of 1 and 2, images, variances tiny, huge and nearly equal, and pixels at both ends of their range
+and inside it.
+"""
 
 from collections.abc import Iterator
 from typing import Any

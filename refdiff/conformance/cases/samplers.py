@@ -1,4 +1,6 @@
-"""Samplers: single and larger steps, eta 0, 1/2 and 1, with and without clipping, and whole trajectories on every kind of grid."""
+"""Samplers: single and larger steps, eta 0, 1/2 and 1, with and without clipping, and whole trajectories on every kind
+of grid.
+"""
 
 from collections.abc import Iterator
 from itertools import product

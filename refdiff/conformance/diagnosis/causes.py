@@ -12,7 +12,9 @@ from .symptoms import ROUNDED, UNCHECKED, is_symptom
 
 
 class Cause(NamedTuple):
-    """Mutants with the same score, the ids of the failures that they explain by operation, and the count of passed vectors they contradict."""
+    """Mutants with the same score, the ids of the failures that they explain by operation, and the count of passed
+    vectors they contradict.
+    """
 
     mutants: list[Mutant]
     explained: dict[str, list[str]]

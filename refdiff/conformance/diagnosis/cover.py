@@ -17,7 +17,9 @@ class Score(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """Mutants that have the same score on these vectors, the failing vectors that they explain, and the count that they contradict."""
+    """Mutants that have the same score on these vectors, the failing vectors that they explain, and the count that they
+    contradict.
+    """
 
     mutants: list[Mutant]
     ids: frozenset[str]

@@ -32,8 +32,9 @@ class Observation(NamedTuple):
 class Evidence(NamedTuple):
     """The results of one operation.
 
-    `failures` counts all vectors that failed or errored. `wrong` are the wrong outputs, the smallest vector first. `errored` and
-    `passed` are vectors that have expected outputs. `unchecked` are the ids of vectors that were answered where only an error is right.
+    `failures` counts all vectors that failed or errored. `wrong` are the wrong outputs, the smallest vector first.
+    `errored` and `passed` are vectors that have expected outputs. `unchecked` are the ids of vectors that were answered
+    where only an error is right.
     """
 
     operation: str
@@ -52,7 +53,10 @@ def observe(result: Result) -> Observation:
 
 
 def collect(results: Sequence[Result], precision: str) -> Evidence:
-    """The evidence in the results of one operation. Of wrong vectors of equal size, the one that kills most mutants comes first."""
+    """The evidence in the results of one operation.
+
+    Of wrong vectors of equal size, the one that kills most mutants comes first.
+    """
     by_status: dict[str, list[Observation]] = {"failed": [], "errored": [], "passed": []}
     for result in results:
         if result.status in by_status and result.vector.expected is not None:

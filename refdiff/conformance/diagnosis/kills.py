@@ -18,20 +18,26 @@ from .symptoms import UNCHECKED, symptom
 
 @cache
 def candidates(operation: str) -> tuple[Mutant, ...]:
-    """The mutants that can change an operation's outputs: known ones first, then those of its own formula, then those of what it calls."""
+    """The mutants that can change an operation's outputs: known ones first, then those of its own formula, then those
+    of what it calls.
+    """
     found = [mutant for mutant in catalogue.all_mutants().values() if mutants.affects(mutant, operation)]
     return tuple(sorted(found, key=lambda mutant: (not mutant.text, operation not in mutant.functions)))
 
 
 @cache
 def targets(operation: str) -> tuple[Mutant, ...]:
-    """The mutants that an operation's vectors list: those of its own formula and its helpers, and the known ones that can change its outputs."""
+    """The mutants that an operation's vectors list: those of its own formula and its helpers, and the known ones that
+    can change its outputs.
+    """
     own = {operation} | {name for name in mutants.reachable(operation) if name not in operations.operations()}
     return tuple(mutant for mutant in candidates(operation) if mutant.text or mutant.functions & own)
 
 
 def outcome(operation: operations.Operation, mutant: Mutant | None, inputs: dict[str, Any]) -> dict[str, Any] | None:
-    """The outputs of a mutant, or of the formula itself, None for an error of any kind; in float64, or at 50 digits for such inputs."""
+    """The outputs of a mutant, or of the formula itself, None for an error of any kind; in float64, or at 50 digits for
+    such inputs.
+    """
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,4 +1,6 @@
-"""Comparison of an implementation's outputs with those of a mutant: does the mutant explain a failure, does it contradict a pass?"""
+"""Comparison of an implementation's outputs with those of a mutant: does the mutant explain a failure, does it
+contradict a pass?
+"""
 
 from __future__ import annotations
 

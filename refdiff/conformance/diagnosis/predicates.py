@@ -1,4 +1,6 @@
-"""Predicates on a vector's inputs, and the search for one that separates the vectors a mutant explains from those it contradicts."""
+"""Predicates on a vector's inputs, and the search for one that separates the vectors a mutant explains from those it
+contradicts.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ TIMES: dict[str, Callable[[Any, Any, int], Any]] = {
 
 
 def separating(mutant: Mutant, explained: Sequence[Result], results: Sequence[Result], precision: str) -> str:
-    """A predicate that is true for all explained vectors and false for all contradicted ones; an empty string if there is none."""
+    """A predicate that is true for all explained vectors and false for all contradicted ones; an empty string if there
+    is none.
+    """
     passed = (result for result in results if result.status == "passed" and result.vector.expected is not None)
     contradicted = [result.vector.inputs for result in passed if contradicts(mutant, observe(result), precision)]
     if not contradicted:

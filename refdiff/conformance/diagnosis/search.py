@@ -25,7 +25,8 @@ SAMPLE = 12  # vectors of an operation that decide which mutants are tried on al
 class Diagnosis(NamedTuple):
     """The diagnosis of one operation.
 
-    `explanations` cover the failures, the one that explains most first. `scores` holds every mutant that explains a failure, by name.
+    `explanations` cover the failures, the one that explains most first. `scores` holds every mutant that explains a
+    failure, by name.
     """
 
     operation: str
@@ -45,7 +46,9 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(results: Sequence[Result], precision: str = "float64") -> list[Diagnosis]:
-    """A diagnosis for every operation that failed; pairs of mutants are tried where no single mutant explains the smallest failure."""
+    """A diagnosis for every operation that failed; pairs of mutants are tried where no single mutant explains the
+    smallest failure.
+    """
     by_operation: dict[str, list[Result]] = {}
     for result in results:
         by_operation.setdefault(result.vector.operation, []).append(result)

@@ -1,4 +1,7 @@
-"""Symptoms: failures that are described without a change of a formula. There are two: a missing input check and lost precision."""
+"""Symptoms: failures that are described without a change of a formula.
+
+There are two: a missing input check and lost precision.
+"""
 
 from __future__ import annotations
 

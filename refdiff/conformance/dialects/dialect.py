@@ -1,7 +1,7 @@
 """Dialects: the conventions of real libraries, and converters from refdiff's conventions ("to") and back ("from").
 
-A `Dialect` names one choice per convention, or None if none was verified. The meaning of each choice is in `choices`, and the dialects
-are in `table`. `x_t`, `t` and `path` are always refdiff's.
+A `Dialect` names one choice per convention, or None if none was verified. The meaning of each choice is in `choices`,
+and the dialects are in `table`. `x_t`, `t` and `path` are always refdiff's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Features(NamedTuple):
 
 @dataclass(frozen=True)
 class Dialect:
-    """The conventions of one library; `sources` pairs the names of conventions, comma-separated, with the file and the name in which they are visible."""
+    """The conventions of one library; `sources` pairs the names of conventions, comma-separated, with the file and the
+    name in which they are visible.
+    """
 
     name: str
     version: str
@@ -114,7 +116,9 @@ class Dialect:
         return choices.SCALES[self.stated("guidance")][1](scale)
 
     def to_loss(self, loss: Array, size: int) -> Array:
-        """A squared error summed over an event of `size` numbers, with the reduction of the dialect; a mean over the batch is not included."""
+        """A squared error summed over an event of `size` numbers, with the reduction of the dialect; a mean over the
+        batch is not included.
+        """
         return _scaled("loss", loss, choices.LOSSES[self.stated("loss")](_size(size)))
 
     def from_loss(self, loss: Array, size: int) -> Array:
@@ -155,7 +159,10 @@ class Dialect:
         return np.concatenate([np.sin(angles), np.cos(angles)][:: choices.ORDERS[order]], axis=1)
 
     def to_features(self, features: Array) -> Array:
-        """refdiff's features (B, F) in the dialect's order. Raises if its frequencies differ, since no permutation converts them."""
+        """refdiff's features (B, F) in the dialect's order.
+
+        Raises if its frequencies differ, since no permutation converts them.
+        """
         check_arrays(features=features)
         order, divisor, _ = self._layout()
         if divisor != "half - 1":

@@ -1,4 +1,6 @@
-"""E5-E8: the evidence lower bound in its three forms, its inner terms as weighted squares, decoders, and simplified training losses."""
+"""E5-E8: the evidence lower bound in its three forms, its inner terms as weighted squares, decoders, and simplified
+training losses.
+"""
 
 import numpy as np
 

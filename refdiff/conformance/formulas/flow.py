@@ -1,4 +1,6 @@
-"""M2-M5: probability paths in flow time (noise at t = 0, data at t = 1), their velocities, and the conversion to and from diffusion."""
+"""M2-M5: probability paths in flow time (noise at t = 0, data at t = 1), their velocities, and the conversion to and
+from diffusion.
+"""
 
 from itertools import permutations
 

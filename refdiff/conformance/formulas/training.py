@@ -1,4 +1,6 @@
-"""N1, T1: a small network of points, its loss and gradient, and its training from given data, noise, times and initial weights."""
+"""N1, T1: a small network of points, its loss and gradient, and its training from given data, noise, times and initial
+weights.
+"""
 
 import numpy as np
 
@@ -78,7 +80,9 @@ def train_mlp_flow(w0, b0, w1, b1, w2, b2, data, t, noise, rate, beta1, beta2, e
 
 
 def trained(weights_0, x_t, clock, target, rate, beta1, beta2, eps, checkpoints):
-    """All parameters as one array after the steps in checkpoints, by Adam; step k uses row (k - 1) mod R of states, clock and target."""
+    """All parameters as one array after the steps in checkpoints, by Adam; step k uses row (k - 1) mod R of states,
+    clock and target.
+    """
     inputs = [network_input(x, t, weights_0[0]) for x, t in zip(x_t, clock, strict=True)]
     params, saved = flat(weights_0), []
     m, second = 0 * params, 0 * params

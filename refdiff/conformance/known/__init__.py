@@ -1,6 +1,8 @@
-"""Known departures: mistakes and conventions of real implementations, each with a name, a text, and the change of the formulas.
+"""Known departures: mistakes and conventions of real implementations, each with a name, a text, and the change of the
+formulas.
 
-A change is a list of edits (formula, expression, replacement), made at every occurrence, or an operation with a formula of `departures`.
+A change is a list of edits (formula, expression, replacement), made at every occurrence, or an operation with a formula
+of `departures`.
 """
 
 from typing import Any

@@ -5,7 +5,9 @@
 
 
 def grid_by_floats(kind, T, S):
-    """grid, trailing: counted down by a float stride T / S until 0, which for some S gives one time too many, and rounded to even."""
+    """grid, trailing: counted down by a float stride T / S until 0, which for some S gives one time too many, and
+    rounded to even.
+    """
     if kind != "trailing":
         return grid(kind, T, S)
     return np.append(np.round(np.arange(T, 0, -T / S)).astype(int), 0)
@@ -56,7 +58,9 @@ def ddim_step_stopping_early(prediction, x_t, t, s, betas, noise, eta, kind, cli
 
 
 def model_variance_with_floor(variance, x_t, t, s, betas, mix=None):
-    """model_variance: on the last step beta-tilde is replaced by that of the step from 2 to 1, as where its logarithm is stored."""
+    """model_variance: on the last step beta-tilde is replaced by that of the step from 2 to 1, as where its logarithm
+    is stored.
+    """
     return model_variance(variance, x_t, max(t, 2) if s == 0 else t, max(s, 1), betas, mix)
 
 
@@ -78,7 +82,9 @@ def ode_sample_of_equal_steps(f, method, times, x):
 
 
 def ddim_sample_log_linear(model, grid, x, noise, betas, eta, kind, clip=None):
-    """ddim_sample: noise levels in equal steps of log sigma from T to 1, not those of the grid's times, at which the model is evaluated."""
+    """ddim_sample: noise levels in equal steps of log sigma from T to 1, not those of the grid's times, at which the
+    model is evaluated.
+    """
     ab, n, states = alpha_bar(betas), len(grid) - 1, [x]
     first, last = (log((1 - ab[t]) / ab[t]) / 2 for t in (len(betas), 1))
     levels = 1 / (1 + exp(2 * (first + np.arange(n + 1) * (last - first) / n)))

@@ -1,4 +1,5 @@
-"""Known departures in schedules, the forward process, samplers, flow and guidance: name, text, and the edits or the whole formula.
+"""Known departures in schedules, the forward process, samplers, flow and guidance: name, text, and the edits or the
+whole formula.
 
 Edits are (formula, expression, replacement), made at every occurrence.
 """

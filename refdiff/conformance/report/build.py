@@ -85,7 +85,9 @@ def _operation(name: str, results: list[Result], found: list[causes.Cause], prec
 
 
 def _upstream(operation: Operation, listed: list[Operation]) -> list[str]:
-    """The operations in this one's formula that also differ without an explanation; of those that use each other, the innermost."""
+    """The operations in this one's formula that also differ without an explanation; of those that use each other, the
+    innermost.
+    """
     wrong = {each.name for each in listed if each.unexplained}
     used = {name: mutants.reachable(name) & wrong - {name} for name in wrong}
     return [each.name for each in listed if operation.unexplained and each.name in used[operation.name] and not used[each.name]]

@@ -16,7 +16,9 @@ MAX_NUMBERS = 6  # of an input that are shown
 
 @dataclass
 class Step:
-    """The first state of a trajectory that differs: its number (0 is the start), the times of its step, and the first wrong element."""
+    """The first state of a trajectory that differs: its number (0 is the start), the times of its step, and the first
+    wrong element.
+    """
 
     number: int
     start: float | None

@@ -17,8 +17,9 @@ Counts = dict[str, dict[str, int]]  # level -> status -> number
 class Cause:
     """One cause of failures.
 
-    `sentences` describe changes with the same answers, the first few of `total`. `explained` are the failing vectors by operation, and
-    `contradicted` counts the passed vectors that the cause would change. `where` is the predicate that separates the two, if there is one.
+    `sentences` describe changes with the same answers, the first few of `total`. `explained` are the failing vectors by
+    operation, and `contradicted` counts the passed vectors that the cause would change. `where` is the predicate that
+    separates the two, if there is one.
     """
 
     sentences: list[str]
@@ -38,8 +39,8 @@ class Cause:
 class Operation:
     """One operation: its counts, its first failure, and how many failures each cause (by number) explains.
 
-    `look_at` are operations that its formula uses and that also differ without an explanation. `other` is the first failure without an
-    explanation, where `first` has one.
+    `look_at` are operations that its formula uses and that also differ without an explanation. `other` is the first
+    failure without an explanation, where `first` has one.
     """
 
     name: str

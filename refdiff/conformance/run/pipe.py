@@ -23,10 +23,11 @@ class ProgramError(Exception):
 
 
 class Pipe:
-    """An implementation in any language. `command` is the program and its arguments, `timeout` the seconds for each answer.
+    """An implementation in any language. `command` is the program and its arguments, `timeout` the seconds for each
+    answer.
 
-    An invalid line is an error of the vector that it answers. A program that ends or does not answer in time is `broken`: all later
-    vectors are errors.
+    An invalid line is an error of the vector that it answers. A program that ends or does not answer in time is
+    `broken`: all later vectors are errors.
     """
 
     def __init__(self, command: Sequence[str], timeout: float = TIMEOUT) -> None:

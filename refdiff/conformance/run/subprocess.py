@@ -1,4 +1,6 @@
-"""A program as a subprocess that reads and writes lines, with a time limit for each answer: it can fail, but not block the run."""
+"""A program as a subprocess that reads and writes lines, with a time limit for each answer: it can fail, but not block
+the run.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,10 @@ class Program:
         self._to_send.put(line.encode() + b"\n")
 
     def receive(self, deadline: float) -> bytes:
-        """The next line that is not blank, before the deadline by `time.monotonic`. Otherwise the program is killed and `ProgramEnded` says why."""
+        """The next line that is not blank, before the deadline by `time.monotonic`.
+
+        Otherwise the program is killed and `ProgramEnded` says why.
+        """
         while True:
             left = deadline - time.monotonic()
             try:

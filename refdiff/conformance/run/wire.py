@@ -1,4 +1,6 @@
-"""Values as JSON on the pipe: flat arrays with their shape, numbers that are read back exactly, strings for numbers that are not finite."""
+"""Values as JSON on the pipe: flat arrays with their shape, numbers that are read back exactly, strings for numbers
+that are not finite.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,9 @@ FOLDER = Path(str(resources.files(__package__)))
 
 
 class Vector(NamedTuple):
-    """One vector: its inputs, the expected outputs (None for an error), the level and tolerance, and the mutants that it kills."""
+    """One vector: its inputs, the expected outputs (None for an error), the level and tolerance, and the mutants that
+    it kills.
+    """
 
     id: str
     operation: str

@@ -1,4 +1,7 @@
-"""The entry point `refdiff_pytest`, which pytest loads wherever refdiff is installed: only the options. The plugin is imported on use."""
+"""The entry point `refdiff_pytest`, which pytest loads wherever refdiff is installed: only the options.
+
+The plugin is imported on use.
+"""
 
 from __future__ import annotations
 
