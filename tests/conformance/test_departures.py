@@ -1,4 +1,4 @@
-"""docs/departures.md against the libraries it is about; skipped where they are not installed. The page says how to install them."""
+"""docs/departures.md against the libraries that it describes; skipped where they are not installed. The page says how to install them."""
 
 import math
 import re
@@ -52,7 +52,7 @@ def test_every_row_is_whole():
 
 @cache
 def results(module, class_name, operation):
-    """What an adapter answers, and its precision."""
+    """The results of an adapter, and its precision."""
     found = adapter.find(f"toys.conformance.{module}:{class_name}")
     return list(runner.run(found, runner.select(only=[operation]))), found.precision
 
@@ -84,20 +84,20 @@ def test_62_trailing_grids_have_one_time_too_many(monkeypatch):
     assert (lengths.count(1), lengths.count(0)) == (62, 938) and "62 of the 1000" in PAGE
 
 
-UNASKED = re.findall(r"last sigma: ([\d.]+).*`python -c \"(.+)\"`", PAGE)
+NO_VECTOR = re.findall(r"last sigma: ([\d.]+).*`python -c \"(.+)\"`", PAGE)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("printed", "program"), UNASKED)
+@pytest.mark.parametrize(("printed", "program"), NO_VECTOR)
 def test_numbers_that_no_vector_asks_for(printed, program):
     """The one-line programs of the page print its numbers."""
     pytest.importorskip("diffusers", reason="diffusers is not installed; docs/departures.md says how")
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert is_printed(printed, float(re.search(r"[\d.]+", answer)[0])) and len(UNASKED) == 2
+    assert is_printed(printed, float(re.search(r"[\d.]+", answer)[0])) and len(NO_VECTOR) == 2
 
 
 def is_measured(row, result):
-    """Whether a failure is the one that a row tells of."""
+    """Whether a failure is the one that a row describes."""
     got, right = re.search(r": got (.+), right (.+)$", row[MEASURED]).groups()
     if right == "an error" or result.difference is None:
         return right == "an error" and result.vector.expected is None

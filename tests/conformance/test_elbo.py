@@ -1,4 +1,4 @@
-"""The conformance kit's Gaussians, bounds and latent models: identities at 50 digits, refdiff's own answers, and no mutant left alive."""
+"""Gaussians, the ELBO and latent models in the conformance kit: identities at 50 digits, refdiff's own answers, and all mutants killed."""
 
 import ast
 from functools import cache
@@ -49,7 +49,7 @@ def test_refdiff_answers_every_vector(implementation):
 
 @pytest.mark.parametrize("minimal", [False, True])
 def test_every_mutant_is_killed(minimal):
-    """A vector, of the minimal set as well, tells each composed mutant of these areas' formulas from the specification; equivalent ones are listed."""
+    """Each mutant of these areas' formulas is killed by a vector, also of the minimal set; equivalent mutants are listed."""
     functions = {f.__name__ for area in AREAS for f in operations.functions(area)}
     mutants = {mutant.name for mutant in catalogue.all_mutants().values() if mutant.functions <= functions}
     killed = {name for vector in mine() if vector.minimal or not minimal for name in vector.kills}
@@ -58,7 +58,7 @@ def test_every_mutant_is_killed(minimal):
 
 @pytest.mark.parametrize(("edits", "text"), KNOWN, ids=[f"{edits[0][0]}: {text}" for edits, text in KNOWN])
 def test_known_mistakes_are_found(edits, text):
-    """Each known mistake is an edit of one expression of a formula, and a minimal vector tells it from the specification."""
+    """Each known mistake is an edit of one expression of a formula, and a minimal vector kills it."""
     found = [
         mutants.Edit(name, position, old, new)
         for name, old, new in edits
@@ -79,7 +79,7 @@ def given(vector):
 
 
 def test_every_operation_has_vectors_and_errors_are_asked():
-    """No operation is without a minimal vector, and each area asks for errors."""
+    """No operation is without a minimal vector, and each area has vectors that require errors."""
     for area in AREAS:
         names = {name for name, operation in operations.operations().items() if operation.area == area}
         assert names == {v.operation for v in mine() if v.minimal} & names
@@ -142,7 +142,7 @@ def test_worked_pixel():
 
 @pytest.mark.parametrize("grid", [[3, 2, 1, 0], [3, 1, 0], [1, 0]])
 def test_bound_before_and_after_bayes(grid):
-    """E5: both forms of the bound are one number for every chain, whatever the model."""
+    """E5: both forms of the ELBO are the same number for every chain and every model."""
     states = data((len(grid), 2, 2), 5)
     arguments = (states, np.array(grid), BETAS, lambda x, t: x**2 / (1 + t), "posterior")
     assert near(elbo.elbo_joint(*arguments), elbo.elbo_bayes(*arguments))

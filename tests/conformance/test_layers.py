@@ -1,4 +1,4 @@
-"""Layers, networks, optimizers and training in the conformance kit: refdiff passes, the derivatives are right, and every mutant dies."""
+"""Layers, networks, optimizers and training in the conformance kit: refdiff passes, the gradients are right, and every mutant is killed."""
 
 import ast
 
@@ -19,7 +19,7 @@ DERIVATIVES = [name for name in OPERATIONS if name.endswith("_vjp")]
 
 @pytest.mark.parametrize("adapter", [own.Adapter, own.Float32])
 def test_refdiff_passes_every_vector(adapter):
-    """N1, N2, N3, N4, N5, T1: refdiff's layers, networks, optimizers and training answer as formulas written apart from them do at 50 digits."""
+    """N1, N2, N3, N4, N5, T1: refdiff's layers, networks, optimizers and training give the answers of independent formulas at 50 digits."""
     vectors = runner.select(only=AREAS)
     assert {vector.operation for vector in vectors} == set(OPERATIONS)
     wrong = [result for result in runner.run(Adapter(adapter), vectors) if result.status != "passed"]
@@ -62,7 +62,7 @@ def _check(value, inputs, gradient):
 
 
 def test_every_composed_mutant_is_killed():
-    """Or said to be no mistake, with a reason."""
+    """Each mutant is killed, or is listed as equivalent with a reason."""
     written = {function.__name__ for area in AREAS for function in operations.functions(area)}
     mine = {name for name, mutant in catalogue.all_mutants().items() if mutant.functions & (written | set(OPERATIONS))}
     killed = {name for vector in runner.select(only=AREAS) for name in vector.kills}
@@ -72,7 +72,7 @@ def test_every_composed_mutant_is_killed():
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known[0])
 def test_every_known_mistake_is_killed(known):
-    """By a vector of an operation that it reaches; and what it changes is there to be changed."""
+    """Each known mistake edits an expression that exists, and a vector of an operation that it changes kills it."""
     text, changes = known
     mutant = mutants.Mutant(text, tuple(_edit(*change) for change in changes), text=text)
     reached = [vector for vector in runner.select(only=AREAS) if vector.expected is not None and mutants.affects(mutant, vector.operation)]

@@ -1,4 +1,4 @@
-"""The pipe: values cross it exactly, hostile programs cost a clear error and never a hang, and a program in C passes its vectors."""
+"""The pipe: values are exact, hostile programs give a clear error and never block the run, and a program in C passes its vectors."""
 
 import json
 import shutil
@@ -37,8 +37,8 @@ def say(**fields):
 HELLO = 'sys.stdin.readline(); say(name="probe", version=2, precision="float64", operations=["q_sample", "euler_step"])\n'
 LOOP = """
 for line in sys.stdin:
-    asked = json.loads(line)
-    id, inputs = asked["id"], asked["inputs"]
+    request = json.loads(line)
+    id, inputs = request["id"], request["inputs"]
     odd = id % 2
     good = dict(id=id, outputs=dict(x_t=inputs.get("x0")))
 """
@@ -89,7 +89,7 @@ def test_large_integers_are_numbers(program):
 
 def test_request_is_as_documented(program):
     """The program sees the id, the operation, flat arrays, and functions by name."""
-    probe = program("say(id=id, error=json.dumps(asked))")
+    probe = program("say(id=id, error=json.dumps(request))")
     inputs = {"x": np.array([[1.0, np.nan], [0.5, 2.0]]), "t": 3, "kind": "eps", "f": lambda x, t: x}
     with pytest.raises(pipe.ProgramError) as said:
         probe.answer("euler_step", inputs)
@@ -178,7 +178,7 @@ DEAD = {
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("name", DEAD)
 def test_a_dead_or_silent_program_ends_the_run_in_time(program, name):
-    """The first vector says how it ended, all others that they were not asked; none is skipped, and no error of it is a right answer."""
+    """The first vector says how the program ended, all others that they were not run; none is skipped, and none passes by this error."""
     body, message = DEAD[name]
     probe = program(f"if id > 1:\n    {body}\nsay(**good)", timeout=1.0)
     inputs = X | {"f": lambda x, t: x}
@@ -275,7 +275,7 @@ def test_the_program_calls_back(program):
     assert np.array_equal(probe.answer("euler_step", {"f": f, "x": np.ones((2, 1)), "t": each})["x_s"], 1 / 3 + each)
 
 
-def test_a_call_that_fails_is_told_to_both(program):
+def test_a_call_that_fails_is_reported_to_both(program):
     """The function's own error is the vector's, and the program can go on; a call without t or of another name is a wrong line."""
     probe = program(CALL)
 
@@ -302,7 +302,7 @@ def test_stderr_is_passed_through(program, capfd):
 
 
 def test_close_ends_the_program():
-    """At the end of input a program may end by itself; afterwards nothing is asked."""
+    """At the end of input a program may end by itself; afterwards no request is sent."""
     with pipe.Pipe([sys.executable, "-c", START + HELLO + "sys.stdin.read(); sys.exit(7)"]) as probe:
         process = probe._program.process
     assert process.returncode == 7

@@ -171,24 +171,24 @@ def test_wrong_options_are_named(run):
 PROGRAM = """
 import json, sys
 for line in sys.stdin:
-    asked = json.loads(line)
-    if "hello" in asked:
+    request = json.loads(line)
+    if "hello" in request:
         answer = {"name": "tiny", "operations": ["alpha_bar"]}
     else:
         table, wrong = [1.0], False
-        for beta in asked["inputs"]["betas"]["data"]:
+        for beta in request["inputs"]["betas"]["data"]:
             table.append(table[-1] * (1 - beta))
             wrong = wrong or not 0 < beta <= 1
         answer = {"outputs": {"alpha_bar": {"shape": [len(table)], "data": table}}}
         answer = {"error": "betas"} if wrong else answer
-    print(json.dumps({"id": asked.get("id", 0), **answer}), flush=True)
-    if "--die" in sys.argv and asked.get("id") == 3:
+    print(json.dumps({"id": request.get("id", 0), **answer}), flush=True)
+    if "--die" in sys.argv and request.get("id") == 3:
         sys.exit(4)
 """
 
 
 def test_a_program(run, pytester):
-    """--refdiff-pipe takes a command with arguments; one that dies fails all that remains, whatever the level."""
+    """--refdiff-pipe takes a command with arguments; one that dies fails all remaining vectors at every level."""
     path = pytester.makefile(".py", program=PROGRAM)
     command = f"'{sys.executable}' '{path}'"
     run("", "--refdiff-pipe", command, "--refdiff-only", "alpha_bar").assert_outcomes(passed=count("alpha_bar"))

@@ -1,4 +1,4 @@
-"""The command `refdiff check` and its reports: exit codes, four formats, planted departures named, and nothing left out."""
+"""The command `refdiff check` and its reports: exit codes, four formats, planted departures named, and no result omitted."""
 
 import json
 import re
@@ -24,7 +24,7 @@ ME = "tests.conformance.test_report"
 
 
 def planted(*changes, **methods):
-    """A class that answers by the formulas, with changes (formula, expression, what it becomes) and methods in place of formulas."""
+    """A class that answers by the formulas, with edits (formula, expression, replacement) and methods in place of formulas."""
     edits = tuple(edit for change in changes for edit in edits_of(*change))
     answers = {name: mutants.formula(name, Mutant("planted", edits)) for name in operations()} | methods
     return type("Planted", (), {name: staticmethod(answer) for name, answer in answers.items() if answer is not None})
@@ -149,7 +149,7 @@ def test_counts_add_up():
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_planted_departure_is_named_in_every_format(form):
-    """The sentence, the equation and the explained share are in each rendering; what raises is shown, too."""
+    """The sentence, the equation and the explained share are in each rendering; exceptions are shown as well."""
     text = command.render(checked(Wrong, ["q_step", "q_sample", "score"]), form)
     plain = re.sub(r"\s+", " ", re.sub(r"<(?!b>such|script)[^>]*>", "", text) if form == "html" else text)
     assert ("as if beta were beta ** 2" if form == "html" else "as if `beta` were `beta ** 2`") in plain
@@ -163,7 +163,7 @@ def test_a_planted_departure_is_named_in_every_format(form):
 
 
 def test_one_cause_for_many_operations():
-    """A wrong alpha_bar is told once, with every operation that it reaches."""
+    """A wrong alpha_bar is one cause, with every operation that it changes."""
     found = checked(Upstream, ["schedules", "forward"])
     cause = found.causes[0]
     assert cause.equations == ["F3"] and "in alpha_bar `1 - betas` were `betas`" in cause.sentences[0]
@@ -171,8 +171,8 @@ def test_one_cause_for_many_operations():
     assert len(wording.cause_scope(cause)) < 100 and cause.lines[0][0] == "alpha_bar"
 
 
-def test_everything_wrong_is_diagnosed_without_a_word_too_much():
-    """Answers that are off in no known way: nothing explains them, and they are not laid at the door of what merely uses them."""
+def test_answers_that_no_mutant_gives_have_no_explanation():
+    """Answers that no mutant gives have no explanation, and the operations that use them point to them."""
     found = checked(
         planted(alpha_bar=lambda betas: np.full(len(betas) + 1, 0.12345), snr=lambda betas: betas * 0.777), ["alpha_bar", "snr"]
     )
@@ -187,7 +187,7 @@ def test_two_changes_at_once_are_found():
     assert len(found.causes) == 1 and "`sqrt(ab)` were `ab`" in found.causes[0].sentences[0] and " and " in found.causes[0].sentences[0]
 
 
-def test_part_of_the_failures_is_told_with_what_they_share():
+def test_a_cause_of_part_of_the_failures_names_what_they_share():
     """A departure in one branch names the tag that its failures share."""
 
     def variance(variance, x_t, t, s, betas, mix=None):
@@ -201,7 +201,7 @@ def test_part_of_the_failures_is_told_with_what_they_share():
 
 
 def test_html_is_escaped_and_stands_alone():
-    """Words of a foreign program are text, never markup; nothing is loaded; every tag is closed."""
+    """The output of an implementation is text, never markup; nothing is loaded; every tag is closed."""
     text = command.render(checked(Wrong, ["q_step", "q_sample"]), "html")
     assert "<script" not in text and "&lt;script&gt;" in text and "<b>such" not in text and "&lt;b&gt;such" in text
     assert not re.search(r"https?:|src=|@import|url\(|<link", text)
@@ -220,7 +220,7 @@ def test_html_is_escaped_and_stands_alone():
 
 
 def test_markdown_is_escaped():
-    """Neither markup nor table cells come from a foreign program."""
+    """The output of an implementation makes neither markup nor table cells."""
     text = command.render(checked(Wrong, ["q_sample"]), "markdown")
     assert "<script" not in text and "&lt;script&gt;" in text and r"\*co\*" in text and "such</b> / 'thing'" in text
 
@@ -258,7 +258,7 @@ def test_first_diverging_step():
     assert wording.diverging_step(step).startswith("first diverging step: 2, from t = ")
 
 
-def test_misspelled_methods_are_told():
+def test_misspelled_methods_are_warned_about():
     """A method that is nearly an operation is a warning; a helper beside the operation itself is not."""
     found = checked(Misspelled, ["alpha_bar"])
     assert found.warnings == ["q_sampel is not an operation and was not run; is q_sample meant?"]
@@ -282,8 +282,8 @@ def test_list_and_template(capsys, tmp_path, monkeypatch):
     assert code == 1 and "nothing was run" in printed.out
 
 
-def test_progress_only_for_those_who_watch(capsys, monkeypatch):
-    """Nothing is drawn unless stderr is a terminal; without tqdm, numbers are counted."""
+def test_progress_only_in_a_terminal(capsys, monkeypatch):
+    """Nothing is printed unless stderr is a terminal; without tqdm, a counter is printed."""
     chosen = runner.select(only=["q_step"])
     assert command.progress(chosen, "x") is chosen
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
@@ -293,7 +293,7 @@ def test_progress_only_for_those_who_watch(capsys, monkeypatch):
 
 @pytest.mark.long
 def test_every_mutant_has_a_sentence():
-    """Words for all of them, changes around a formula too, and lines that differ for all edits."""
+    """Every mutant has a sentence, and every edit has changed lines."""
     for mutant in all_mutants().values():
         text = mutant_text.sentence(mutant, next(iter(mutant.functions)))
         assert text and "->" not in text and (mutant.text or text.startswith("as if "))
