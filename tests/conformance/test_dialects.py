@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from refdiff import cli, elbo, flow, forward, guidance, layers, predict, reverse, schedules
 from refdiff.conformance.dialects import choices as choices
 from refdiff.conformance.dialects import page as dialect_page
-from refdiff.conformance.dialects.dialect import CONVENTIONS, Dialect, Features
+from refdiff.conformance.dialects.dialect import CONVENTIONS, Dialect
+from refdiff.conformance.dialects.features import Features
 from refdiff.conformance.dialects.table import DIALECTS
 
 from ..docs import test_references as references

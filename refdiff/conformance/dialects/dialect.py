@@ -7,7 +7,6 @@ and the dialects are in `table`. `x_t`, `t` and `path` are always refdiff's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,14 +15,7 @@ from ...process import predict, schedules
 from ...process.forward import posterior_variance
 from ...process.tables import Schedule
 from . import choices
-
-
-class Features(NamedTuple):
-    """Sinusoidal features of time: the order of the halves, the divisor of the exponent, and the factor of the frequencies."""
-
-    order: str
-    divisor: str
-    argument: str
+from .features import Features
 
 
 @dataclass(frozen=True)
@@ -54,9 +46,7 @@ class Dialect:
             if convention != "features":
                 check_choice(convention, self.stated(convention), tuple(choices.CHOICES[convention]))
         if self.features is not None:
-            check_choice("features", self.features.order, tuple(choices.ORDERS))
-            check_choice("features", self.features.divisor, tuple(choices.DIVISORS))
-            check_choice("features", self.features.argument, tuple(choices.ARGUMENTS))
+            self.features.check()
 
     def conventions(self) -> tuple[str, ...]:
         """The names of the conventions that are stated."""
@@ -150,13 +140,7 @@ class Dialect:
 
         or the halves in the other order; u is the argument. Source: N1 [Transformer sec. 3.5], [DDPM app. B].
         """
-        order, divisor, argument = self._layout()
-        half, least = features // 2, 2 + 2 * choices.DIVISORS[divisor]
-        if features % 2 or features < least:
-            raise ValueError(f"features = {features!r}; allowed: even, {least} or more")
-        u = choices.ARGUMENTS[argument](as_array(time).astype(np.float64))
-        angles = u[:, None] * 10000.0 ** (-np.arange(half) / (half - choices.DIVISORS[divisor]))
-        return np.concatenate([np.sin(angles), np.cos(angles)][:: choices.ORDERS[order]], axis=1)
+        return self._layout().of_time(time, features)
 
     def to_features(self, features: Array) -> Array:
         """refdiff's features (B, F) in the dialect's order.
@@ -164,10 +148,12 @@ class Dialect:
         Raises if its frequencies differ, since no permutation converts them.
         """
         check_arrays(features=features)
-        order, divisor, _ = self._layout()
-        if divisor != "half - 1":
-            raise ValueError(f"features of {self.name} divide by {divisor!r}; allowed for a permutation: 'half - 1'; see time_features")
-        return np.concatenate(np.split(features, 2, axis=1)[:: choices.ORDERS[order]], axis=1)
+        layout = self._layout()
+        if layout.divisor != "half - 1":
+            raise ValueError(
+                f"features of {self.name} divide by {layout.divisor!r}; allowed for a permutation: 'half - 1'; see time_features"
+            )
+        return layout.ordered(np.split(features, 2, axis=1))
 
     def from_features(self, features: Array) -> Array:
         """The dialect's features in refdiff's order: swapping the halves is its own inverse."""

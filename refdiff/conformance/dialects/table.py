@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .dialect import Dialect, Features
+from .dialect import Dialect
+from .features import Features
 
 _ENTRIES = (
     Dialect(
