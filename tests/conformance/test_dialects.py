@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refdiff import cli, elbo, flow, forward, guidance, layers, predict, reverse, schedules
-from refdiff.conformance.dialects import choices as choices
-from refdiff.conformance.dialects import page as dialect_page
+from refdiff.conformance.dialects import choices, page
 from refdiff.conformance.dialects.dialect import CONVENTIONS, Dialect
 from refdiff.conformance.dialects.features import Features
 from refdiff.conformance.dialects.table import DIALECTS
 
-from ..docs import test_references as references
+from ..docs import test_references
 from ..strategies import DTYPES, Case, arrays, case, schedule, shapes
 from ..tolerances import IDENTITY, in_eps, roundings
 
@@ -99,9 +98,11 @@ def test_every_choice_is_of_the_table():
 def test_every_tag_resolves():
     """The works that the converters cite are in docs/references.md."""
     found = [
-        tag for path in (references.ROOT / "refdiff" / "conformance" / "dialects").glob("*.py") for tag in references.tags(path.read_text())
+        tag
+        for path in (test_references.ROOT / "refdiff" / "conformance" / "dialects").glob("*.py")
+        for tag in test_references.tags(path.read_text())
     ]
-    assert len(found) >= 10 and [tag for tag in found if references.work(tag) is None] == []
+    assert len(found) >= 10 and [tag for tag in found if test_references.work(tag) is None] == []
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -485,14 +486,14 @@ def test_the_page_holds_every_dialect_and_fits(capsys):
     """`refdiff dialects` prints each dialect's choices in its column, in at most 100 columns."""
     assert cli.main(["dialects"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 100 and tuple(dialect_page.MEANINGS) == CONVENTIONS
-    assert all(f"{name:12}{meaning}" in lines for name, meaning in dialect_page.MEANINGS.items())
+    assert max(map(len, lines)) <= 100 and tuple(page.MEANINGS) == CONVENTIONS
+    assert all(f"{name:12}{meaning}" in lines for name, meaning in page.MEANINGS.items())
     found = {}
     for block in "\n".join(lines).split("\n\n")[:-2]:
         header, *rows = block.splitlines()
         for name in header.split():
             start = re.search(rf"(?<!\S){name}(?!\S)", header).start()
-            found[name] = [row[start : start + dialect_page.WIDTH // 4 - 3].strip() for row in rows]
+            found[name] = [row[start : start + page.WIDTH // 4 - 3].strip() for row in rows]
     flat = {
         name: [
             part
@@ -513,7 +514,7 @@ def test_one_dialect_with_its_sources(name, capsys):
     words, dialect = " ".join(out.split()), DIALECTS[name]
     assert name in words and dialect.version in words and dialect.note in words
     assert all(f"{fields}: {where}" in words for fields, where in dialect.sources)
-    assert all(f"{field} {dialect_page.cell(dialect, field)}" in words for field in CONVENTIONS)
+    assert all(f"{field} {page.cell(dialect, field)}" in words for field in CONVENTIONS)
 
 
 def test_a_wrong_name_exits_with_2(capsys):

@@ -9,7 +9,7 @@ import pytest
 
 from refdiff.conformance import adapter, compare, models, operations, own
 from refdiff.conformance.cases import numbers
-from refdiff.conformance.cases.gaussian import covariance as spd
+from refdiff.conformance.cases.gaussian import covariance
 from refdiff.conformance.diagnosis import catalogue, kills, mutants
 from refdiff.conformance.formulas import elbo, forward, gaussian, latent
 from refdiff.conformance.known.elbo import KNOWN
@@ -88,7 +88,7 @@ def test_every_operation_has_vectors_and_errors_are_asked():
 
 def test_elimination():
     """Solving, determinant and trace at 50 digits, against mpmath's own."""
-    matrix, right = exact(spd(4, 2)), data((4, 2), 3)
+    matrix, right = exact(covariance(4, 2)), data((4, 2), 3)
     assert near(matrix @ solve(matrix, right), right)
     assert near(solve(matrix, matrix), identity(matrix))
     assert near(log_det(matrix), mp.log(mp.det(mp.matrix(matrix.tolist()))))
@@ -177,9 +177,9 @@ def test_terms_of_an_exact_model_of_one_point():
 def test_latent_bound_and_gap():
     """E3, E4: log p(x) is the bound plus the gap, and the gap of the exact posterior is 0."""
     x, loading, bias, variance = data((2, 3), 1), data((3, 2), 2), data((3,), 3), mp.mpf(3) / 8
-    mean, covariance = data((2, 2), 4), exact(spd(2, 5))
-    total = latent.latent_elbo(x, mean, covariance, loading, bias, variance)
-    total = total + latent.latent_gap(x, mean, covariance, loading, bias, variance)
+    mean, q_covariance = data((2, 2), 4), exact(covariance(2, 5))
+    total = latent.latent_elbo(x, mean, q_covariance, loading, bias, variance)
+    total = total + latent.latent_gap(x, mean, q_covariance, loading, bias, variance)
     assert near(total, latent.latent_log_marginal(x, loading, bias, variance))
     exact_q = latent.latent_posterior(x, loading, bias, variance)
     assert near(latent.latent_gap(x, *exact_q, loading, bias, variance), 0 * total)

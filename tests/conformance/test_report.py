@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from refdiff import cli
-from refdiff.conformance.adapter import Adapter as Wrapped
+from refdiff.conformance import adapter
 from refdiff.conformance.diagnosis import mutants, search
 from refdiff.conformance.diagnosis.catalogue import all_mutants, edits_of
 from refdiff.conformance.diagnosis.mutants import Mutant
@@ -43,8 +43,8 @@ Silent = type("Silent", (), {})
 
 
 def checked(target, only=()):
-    results = list(runner.run(Wrapped(target), runner.select(only=only)))
-    return build.build_report(Wrapped(target), results)
+    results = list(runner.run(adapter.Adapter(target), runner.select(only=only)))
+    return build.build_report(adapter.Adapter(target), results)
 
 
 def check(capsys, *arguments):
@@ -276,8 +276,8 @@ def test_list_and_template(capsys, tmp_path, monkeypatch):
     (tmp_path / "fresh_template.py").write_text(printed.out)
     monkeypatch.syspath_prepend(tmp_path)
     assert max(map(len, printed.out.splitlines())) <= 140
-    adapter = __import__("fresh_template").Adapter
-    assert all(operation.equations[0] in getattr(adapter, name).__doc__ for name, operation in operations().items())
+    template = __import__("fresh_template").Adapter
+    assert all(operation.equations[0] in getattr(template, name).__doc__ for name, operation in operations().items())
     code, printed = check(capsys, "fresh_template", "--minimal")
     assert code == 1 and "nothing was run" in printed.out
 
@@ -307,6 +307,6 @@ def test_a_lone_mutant_explains_its_own_answers():
             continue
         operation = name.partition(":")[0]
         target = planted(**{operation: mutants.formula(operation, mutant)})
-        results = list(runner.run(Wrapped(target), runner.select(only=[operation])))
+        results = list(runner.run(adapter.Adapter(target), runner.select(only=[operation])))
         (found,) = search.diagnose(results)
         assert mutant in found.mutants and found.explained <= found.failures
