@@ -1,1 +1,3 @@
-"""The conformance kit: vectors for every equation, a runner for any implementation, and a diagnosis by known and composed mistakes."""
+"""The conformance kit: test vectors for every equation, a runner for any implementation, and a diagnosis of wrong
+answers by mutants.
+"""

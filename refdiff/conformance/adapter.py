@@ -1,4 +1,7 @@
-"""Ways in: a Python class with any of the operations as methods, found by its dotted name. A pipe to another program is in `pipe`."""
+"""Adapters: a Python class with any of the operations as methods, found by its dotted name.
+
+`run.pipe` is the interface to a program.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,17 @@ from typing import Any, Protocol
 
 
 class Skip(Exception):
-    """Raised by an implementation that does not have what a case asks for: the case is skipped, not failed."""
+    """Raised by an implementation that does not support a vector: the vector is skipped, not failed."""
 
 
 class Broken(Exception):
-    """Raised by a way in that could not put a question or read an answer: the case is errored, even where an error is right."""
+    """Raised by an interface that could not send a request or read an answer: the vector is an error, even where an
+    error is right.
+    """
 
 
 class Implementation(Protocol):
-    """What the runner asks: whether an operation is there, and its answer."""
+    """The interface of an implementation: which operations it has, and their answers."""
 
     name: str
     version: str
@@ -29,17 +34,17 @@ class Implementation(Protocol):
 
 
 class Adapter:
-    """A Python object whose methods are operations, each taking its inputs by name and giving NumPy arrays back.
+    """A Python object whose methods are operations: each takes its inputs by name and returns NumPy arrays.
 
-    The object may say `name`, `version` and `precision` ("float64" or "float32"); arrays go in with that precision.
+    The object may have `name`, `version` and `precision` ("float64" or "float32"); the inputs have that precision.
     """
 
     def __init__(self, target: Any) -> None:
         self.target = target() if inspect.isclass(target) else target
         described = type(self.target).__name__ if not inspect.ismodule(self.target) else self.target.__name__
         self.name = str(getattr(self.target, "name", described))
-        said = (getattr(self.target, each, None) for each in ("version", "__version__"))
-        self.version = next((str(each) for each in said if each is not None and not inspect.ismodule(each)), "")
+        versions = (getattr(self.target, each, None) for each in ("version", "__version__"))
+        self.version = next((str(each) for each in versions if each is not None and not inspect.ismodule(each)), "")
         self.precision = getattr(self.target, "precision", "float64")
         if self.precision not in ("float64", "float32"):
             raise ValueError(f"precision = {self.precision!r}; allowed: float64, float32")
@@ -49,19 +54,21 @@ class Adapter:
         return callable(getattr(self.target, operation, None))
 
     def answer(self, operation: str, inputs: dict[str, Any]) -> Any:
-        """What the object's method answers. Raises `Broken` if it does not take these inputs by name."""
+        """The return value of the object's method. Raises `Broken` if the method does not take these inputs by name."""
         method = getattr(self.target, operation)
         try:
             inspect.signature(method).bind(**inputs)
         except TypeError as error:
             raise Broken(f"{operation}: {error}; allowed: {', '.join(inputs)} as names of inputs") from None
-        except ValueError:  # a builtin that does not tell
+        except ValueError:  # a builtin without a signature
             pass
         return method(**inputs)
 
 
 def find(name: str) -> Adapter:
-    """The adapter of a dotted name: a module that holds operations or a class `Adapter`, or "module:Class"; looked for here, too."""
+    """The adapter of a dotted name, also from the current folder: "module:Class", or a module with a class `Adapter` or
+    with operations.
+    """
     module_name, _, attribute = name.partition(":")
     if module_name.endswith(".py") or "/" in module_name:
         stem = module_name.removesuffix(".py").rpartition("/")[2]

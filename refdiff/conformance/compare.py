@@ -1,4 +1,4 @@
-"""Whether an answer is the specification's: tolerance classes, the first place that differs, and by how many units in the last place."""
+"""Comparison of outputs with the expected ones: tolerance classes, the first element that differs, and its distance in ulps."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-TOLERANCES = {  # class: what an error is measured against, and what it may be in each precision
+TOLERANCES = {  # class: what an error is relative to, and the largest relative error in each precision
     "exact": ("nothing", {"float64": 0.0, "float32": 0.0}),
     "each": ("each element", {"float64": 1e-9, "float32": 1e-4}),
     "tensor": ("the largest element", {"float64": 1e-9, "float32": 1e-4}),
     "long": ("the largest element", {"float64": 1e-7, "float32": 1e-2}),
     "sharp": ("each element", {"float64": 1e-13, "float32": 1e-4}),
 }
-FLOOR = 1e-14  # of the largest element: what "each" forgives where the right answer is 0
-TINY = 1e-18  # and at any size: variances of 0 are often kept above it, for their logarithm
+FLOOR = 1e-14  # of the largest element: the absolute error that "each" allows, for elements whose right value is 0
+TINY = 1e-18  # an absolute error that "each" always allows: variances of 0 are often clipped to such a number for their logarithm
 
 
 class Difference(NamedTuple):
-    """Where an answer first leaves its tolerance: output, index there, both values, distance in ulps of the right one, and the largest error."""
+    """The first element outside its tolerance: output, index, both values, distance in ulps of the right value, and the
+    largest error.
+    """
 
     output: str
     where: tuple[int, ...]
@@ -30,7 +32,7 @@ class Difference(NamedTuple):
 
 
 def difference(got: dict[str, Any], want: dict[str, Any], tolerance: str, precision: str = "float64") -> Difference | None:
-    """The first difference beyond the tolerance, None if there is none. An answer may broadcast to the right one's shape."""
+    """The first difference beyond the tolerance, None if there is none. Outputs may broadcast to the expected shape."""
     for name, right in want.items():
         if name not in got:
             return Difference(name, (), np.nan, np.nan, np.inf, np.inf, f"no output {name}")
@@ -41,22 +43,22 @@ def difference(got: dict[str, Any], want: dict[str, Any], tolerance: str, precis
 
 
 def bounds(want: dict[str, Any], tolerance: str, precision: str = "float64") -> dict[str, tuple[Any, Any]]:
-    """Right answers with what their errors may be: `within` asks this of many answers to one question."""
+    """Expected outputs with their allowed errors, for `within`, which compares many answers with the same outputs."""
     return {name: (right := np.asarray(value, dtype=np.float64), allowed(right, tolerance, precision)) for name, value in want.items()}
 
 
 def within(got: dict[str, Any], bounded: dict[str, tuple[Any, Any]]) -> bool:
-    """Whether an answer has no difference: the same judgement as `difference`, quicker."""
+    """Whether an answer has no difference: the result of `difference`, faster."""
     try:
-        return all(_inside(np.asarray(got[name]), right, most) for name, (right, most) in bounded.items())
+        return all(_inside(np.asarray(got[name]), right, largest) for name, (right, largest) in bounded.items())
     except (KeyError, TypeError, ValueError):
         return False
 
 
-def _inside(got: Any, right: Any, most: Any) -> bool:
+def _inside(got: Any, right: Any, largest: Any) -> bool:
     if got.shape != right.shape and np.broadcast_shapes(got.shape, right.shape) != right.shape:
         return False
-    return bool(((abs(got - right) <= most) | (got == right)).all())
+    return bool(((abs(got - right) <= largest) | (got == right)).all())
 
 
 def _array(name: str, got: Any, want: Any, tolerance: str, precision: str) -> Difference | None:
@@ -81,7 +83,7 @@ def _array(name: str, got: Any, want: Any, tolerance: str, precision: str) -> Di
 
 
 def allowed(want: Any, tolerance: str, precision: str) -> Any:
-    """The largest error that a class allows, element by element."""
+    """The largest error that a tolerance class allows, for each element."""
     kind, rates = TOLERANCES[tolerance]
     largest = abs(want[np.isfinite(want)]).max(initial=0) if want.size else 0
     if kind == "nothing":

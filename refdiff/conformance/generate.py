@@ -1,4 +1,7 @@
-"""Makes the vectors: `python -m refdiff.conformance.generate` writes every file anew (or those of the areas named), at 50 digits, from `cases` and `formulas` alone."""
+"""Generate the vectors: `python -m refdiff.conformance.generate` writes all files, or those of the areas named.
+
+The expected outputs are computed at 50 digits from `cases` and `formulas` alone.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from . import cases, operations
-from .diagnosis import kills as judge
+from .diagnosis import kills
 from .numbers import exact, rounded
-from .vectors import files as vectors
+from .vectors.files import FOLDER, FORMAT, encode
 
 DECIMALS = 25
 
 
-def main(areas: Sequence[str] = (), folder: Path = vectors.FOLDER) -> None:
+def main(areas: Sequence[str] = (), folder: Path = FOLDER) -> None:
     """Write the files of these areas, or of all."""
     for name, text in files(areas).items():
         path = folder / name
@@ -30,7 +33,7 @@ def main(areas: Sequence[str] = (), folder: Path = vectors.FOLDER) -> None:
 
 
 def files(areas: Sequence[str] = ()) -> dict[str, str]:
-    """The text of every file of these areas, or of all, by its path in the folder of vectors."""
+    """The text of every file of these areas, or of all, by its path in the folder of"""
     names = [name for name, operation in operations.operations().items() if not areas or operation.area in areas]
     found = {"tables.json": tables_text()}
     with ProcessPoolExecutor() as pool:
@@ -40,19 +43,22 @@ def files(areas: Sequence[str] = ()) -> dict[str, str]:
 
 def tables_text() -> str:
     """The text of the file of tables."""
-    return _text({name: vectors.encode(table) for name, table in cases.tables().items()})
+    return _text({name: encode(table) for name, table in cases.tables().items()})
 
 
-def file(name: str, kills: Callable[..., list[str]] = judge.killed) -> str:
-    """The text of one operation's file; `kills` says which mutants a case kills."""
-    operation, asked = operations.operations()[name], [case for case in cases.all_cases() if case.operation == name]
-    entries = [_entry(operation, case, number) for number, case in enumerate(asked, 1)]
-    killed = [kills(operation, case.inputs, expected, case.tolerance) for case, (_, expected) in zip(asked, entries, strict=True)]
+def file(name: str, find_killed: Callable[..., list[str]] = kills.killed) -> str:
+    """The text of one operation's file; `find_killed` gives the mutants that a case kills."""
+    operation = operations.operations()[name]
+    operation_cases = [case for case in cases.all_cases() if case.operation == name]
+    entries = [_entry(operation, case, number) for number, case in enumerate(operation_cases, 1)]
+    killed = [
+        find_killed(operation, case.inputs, expected, case.tolerance) for case, (_, expected) in zip(operation_cases, entries, strict=True)
+    ]
     mutants = sorted({name for names in killed for name in names})
     numbers = {name: i for i, name in enumerate(mutants)}
     listed = [{**entry, "kills": [numbers[name] for name in names]} for (entry, _), names in zip(entries, killed, strict=True)]
     head = {
-        "format": vectors.FORMAT,
+        "format": FORMAT,
         "operation": operation.name,
         "area": operation.area,
         "equations": operation.equations,
@@ -78,7 +84,7 @@ def _entry(operation: operations.Operation, case: cases.Case, number: int) -> tu
 
 
 def answer(operation: operations.Operation, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The outputs at 50 digits, with no float on the way."""
+    """The outputs at 50 digits, computed without a float."""
     exact_inputs = cases.prepared(inputs, exact)
     with no_floats():
         return operations.call(operation, exact_inputs)
@@ -86,7 +92,7 @@ def answer(operation: operations.Operation, inputs: dict[str, Any]) -> dict[str,
 
 @contextmanager
 def no_floats() -> Iterator[None]:
-    """Here a float that meets a number at 50 digits is an error: it would bring 16 digits among 50."""
+    """A context in which arithmetic between a float and a number at 50 digits raises: the float has only 16 digits."""
     from mpmath import ctx_mp_python
 
     def refuse(*_: Any) -> Any:
@@ -101,7 +107,7 @@ def no_floats() -> Iterator[None]:
 
 
 def tags(case: cases.Case) -> dict[str, Any]:
-    """What a report groups by: schedule, times, kinds and sizes among the inputs."""
+    """The tags of a case, by which a report groups: schedule, times, kinds and sizes among the inputs."""
     found: dict[str, Any] = {}
     for name, value in case.inputs.items():
         if isinstance(value, cases.Table):
@@ -118,34 +124,34 @@ def _encoded(value: Any) -> Any:
         return {"table": value.name}
     if isinstance(value, dict):
         return {name: _encoded(entry) for name, entry in value.items()}
-    return vectors.encode(value)
+    return encode(value)
 
 
 def _expected(value: Any) -> Any:
     value = np.asarray(value)
     if value.dtype.kind in "iu":
-        return vectors.encode(value)
+        return encode(value)
     near = rounded(value).astype(np.float64).ravel().tolist()
     decimal = [_decimal(x) for x in value.ravel().tolist()]
     return {"shape": list(value.shape), "hex": [x.hex() for x in near], "decimal": decimal}
 
 
 def _decimal(x: Any) -> str:
-    """A number at 50 digits in DECIMALS of them, halves up: mpmath's own rounding of halves depends on its version."""
+    """A number at 50 digits rounded to DECIMALS digits, halves up: the rounding of halves by mpmath depends on its version."""
     import mpmath
 
     sign, mantissa, exponent, _ = getattr(x, "_mpf_", mpmath.mpf(x)._mpf_)
     if not mantissa:
         return mpmath.nstr(x, DECIMALS)
     with localcontext(prec=2000):
-        exactly = Decimal(int(mantissa)) * Decimal(2) ** int(exponent)
+        value = Decimal(int(mantissa)) * Decimal(2) ** int(exponent)
     with localcontext(prec=DECIMALS, rounding=ROUND_HALF_UP):
-        near = -exactly if sign else +exactly
+        near = -value if sign else +value
     return mpmath.nstr(mpmath.mpf(str(near)), DECIMALS)
 
 
 def _text(value: Any) -> str:
-    """JSON with a line for every case and every other entry."""
+    """JSON with one line for each case and each other entry."""
     lines = [f" {json.dumps(key)}: {_lines(entry)}" for key, entry in value.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

@@ -1,4 +1,4 @@
-"""The models that trajectories are made with: closed forms, exact at any precision, which the kit hands to an implementation as a callable."""
+"""The models in the vectors: closed forms, exact at any precision, which an implementation receives as callables."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .formulas.predict import weights
 from .formulas.schedules import alpha_bar
 from .numbers import is_exact, sqrt
 
-Answer = Callable[[Any, Any], Any]
+Model = Callable[[Any, Any], Any]
 
 
-def build(described: dict[str, Any]) -> Answer:
-    """The callable model(x, t) of a description, as it stands in a vector.
+def build(described: dict[str, Any]) -> Model:
+    """The callable model(x, t) of a description in a vector.
 
     | model | prediction |
     |---|---|
@@ -24,42 +24,42 @@ def build(described: dict[str, Any]) -> Answer:
     | gaussian-flow | the velocity of the straight path, exact for data N(mean, variance), t in [0, 1] |
     | field | a x + b t x^2 + c |
     """
-    makers: dict[str, Callable[..., Answer]] = {"gaussian": _gaussian, "gaussian-flow": _gaussian_flow, "field": _field}
+    makers: dict[str, Callable[..., Model]] = {"gaussian": _gaussian, "gaussian-flow": _gaussian_flow, "field": _field}
     return makers[described["model"]](**{name: value for name, value in described.items() if name != "model"})
 
 
-def _gaussian(mean: Any, variance: Any, kind: str, betas: Any) -> Answer:
+def _gaussian(mean: Any, variance: Any, kind: str, betas: Any) -> Model:
     table = alpha_bar(betas)
 
     def model(x: Any, t: Any) -> Any:
         if not 0 <= t < len(table):
-            raise ValueError(f"model asked at t = {t!r}; allowed: 0..{len(table) - 1}")
+            raise ValueError(f"model called at t = {t!r}; allowed: 0..{len(table) - 1}")
         signal, sigma = sqrt(table[t]), sqrt(1 - table[t])
-        x0, eps = _expected(x, signal, sigma, mean, variance)
+        x0, eps = _posterior_means(x, signal, sigma, mean, variance)
         a, b = weights(kind, signal, sigma)
-        return _like(a * x0 + b * eps, x)
+        return _in_dtype_of(a * x0 + b * eps, x)
 
     return model
 
 
-def _gaussian_flow(mean: Any, variance: Any) -> Answer:
+def _gaussian_flow(mean: Any, variance: Any) -> Model:
     def model(x: Any, t: Any) -> Any:
-        data, noise = _expected(x, t, 1 - t, mean, variance)
+        data, noise = _posterior_means(x, t, 1 - t, mean, variance)
         _, _, signal_rate, sigma_rate = path_weights("straight", t)
-        return _like(signal_rate * data + sigma_rate * noise, x)
+        return _in_dtype_of(signal_rate * data + sigma_rate * noise, x)
 
     return model
 
 
-def _field(a: Any, b: Any, c: Any) -> Answer:
-    return lambda x, t: _like(a * x + b * t * x**2 + c, x)
+def _field(a: Any, b: Any, c: Any) -> Model:
+    return lambda x, t: _in_dtype_of(a * x + b * t * x**2 + c, x)
 
 
-def _expected(x: Any, signal: Any, sigma: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
+def _posterior_means(x: Any, signal: Any, sigma: Any, mean: Any, variance: Any) -> tuple[Any, Any]:
     """E[x0 | x] and E[eps | x] for data N(mean, variance)."""
-    pull = (x - signal * mean) / (signal**2 * variance + sigma**2)
-    return mean + signal * variance * pull, sigma * pull
+    residual = (x - signal * mean) / (signal**2 * variance + sigma**2)
+    return mean + signal * variance * residual, sigma * residual
 
 
-def _like(value: Any, x: Any) -> Any:
+def _in_dtype_of(value: Any, x: Any) -> Any:
     return value if is_exact(value) else np.asarray(value, dtype=np.asarray(x).dtype)

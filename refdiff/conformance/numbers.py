@@ -1,4 +1,5 @@
-"""Arithmetic in float64 or at 50 digits, by what goes in: one text of a formula makes vectors with mpmath and mutants with NumPy.
+"""Arithmetic in float64 or at 50 digits, depending on the inputs: the same formulas give vectors with mpmath and
+mutants with NumPy.
 
 At 50 digits an array holds mpmath numbers (dtype object), and no float may enter: write x / 2, not 0.5 * x.
 """
@@ -21,7 +22,7 @@ def is_exact(x: Any) -> bool:
 
 
 def exact(value: Any) -> Any:
-    """Floats as numbers at 50 digits, arrays of them too; integers, words and functions stay as they are."""
+    """Floats and arrays of floats as numbers at 50 digits; integers, strings and functions unchanged."""
     if isinstance(value, float | np.floating):
         return _mp().mpf(float(value))
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
@@ -30,7 +31,7 @@ def exact(value: Any) -> Any:
 
 
 def rounded(value: Any) -> Any:
-    """The nearest float64 of numbers at 50 digits; everything else as it is."""
+    """Numbers at 50 digits rounded to float64; other values unchanged."""
     if hasattr(value, "_mpf_"):
         return np.float64(value)
     return value.astype(np.float64) if is_exact(value) else value
@@ -43,27 +44,27 @@ def _mp() -> Any:
     return mpmath.mp
 
 
-def _either(plain: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _dual(float64: Callable[..., Any], name: str) -> Callable[..., Any]:
     def function(x: Any) -> Any:
         if not is_exact(x):
-            return plain(x)
+            return float64(x)
         return np.frompyfunc(getattr(_mp(), name), 1, 1)(x)
 
     return function
 
 
-sqrt, exp, log = _either(np.sqrt, "sqrt"), _either(np.exp, "exp"), _either(np.log, "log")
-sin, cos, tanh, arccos = _either(np.sin, "sin"), _either(np.cos, "cos"), _either(np.tanh, "tanh"), _either(np.arccos, "acos")
-normal_cdf = _either(ndtr, "ncdf")
+sqrt, exp, log = _dual(np.sqrt, "sqrt"), _dual(np.exp, "exp"), _dual(np.log, "log")
+sin, cos, tanh, arccos = _dual(np.sin, "sin"), _dual(np.cos, "cos"), _dual(np.tanh, "tanh"), _dual(np.arccos, "acos")
+normal_cdf = _dual(ndtr, "ncdf")
 
 
 def pi(x: Any) -> Any:
-    """Pi, as precise as x."""
+    """Pi in the precision of x."""
     return +_mp().pi if is_exact(x) else np.pi
 
 
 def like(number: int, x: Any) -> Any:
-    """A whole number, as precise as the array x."""
+    """An integer in the precision of the array x."""
     return number * x.ravel()[0] ** 0
 
 
@@ -72,33 +73,33 @@ def sigmoid(x: Any) -> Any:
     return 1 / (1 + exp(-x))
 
 
-def remembered(table_of: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function of a table that at 50 digits remembers its answers: cases share their tables."""
-    known: dict[int, tuple[Any, Any]] = {}
+def cached_at_50_digits(table_of: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A decorator for functions of a table: at 50 digits the results are cached, since cases share their tables."""
+    cache: dict[int, tuple[Any, Any]] = {}
 
     @wraps(table_of)
     def function(betas: Any) -> Any:
         if not is_exact(betas):
             return table_of(betas)
-        if id(betas) not in known:
-            known[id(betas)] = betas, table_of(betas)
-        return known[id(betas)][1]
+        if id(betas) not in cache:
+            cache[id(betas)] = betas, table_of(betas)
+        return cache[id(betas)][1]
 
     return function
 
 
 def full(value: Any, x: Any) -> Any:
-    """The value at every element of x."""
+    """An array shaped like x, filled with the value."""
     return value + 0 * x
 
 
 def after_one(table: Any) -> Any:
-    """The table with a 1 in front, as precise as the rest."""
+    """The table with a 1 in front."""
     return np.concatenate([table[:1] ** 0, table])
 
 
 def per_example(t: Any, x: Any) -> Any:
-    """Times or labels (B,) shaped to index tables for an x of shape (B, ...); a lone time as it is."""
+    """Times or labels (B,) shaped to broadcast with x (B, ...); a scalar unchanged."""
     return t.reshape(t.shape + (1,) * (x.ndim - 1)) if getattr(t, "ndim", 0) else t
 
 
@@ -108,12 +109,12 @@ def event_sum(x: Any) -> Any:
 
 
 def event_mean(x: Any) -> Any:
-    """Mean over all but the first axis; no formula uses it, but a mutant takes it for `event_sum`."""
+    """Mean over all but the first axis; no formula uses it, but mutants put it in place of `event_sum`."""
     return event_sum(x) / (x.size // len(x))
 
 
 def identity(matrix: Any) -> Any:
-    """The identity of a matrix's size and precision."""
+    """The identity matrix in the size and precision of a matrix."""
     return np.eye(len(matrix), dtype=int) + 0 * matrix
 
 
@@ -139,7 +140,7 @@ def solve(matrix: Any, right: Any) -> Any:
 
 
 def _eliminated(matrix: Any, right: Any) -> tuple[Any, Any]:
-    """Gauss's elimination, without exchanging rows: the upper triangle, and the right side as it goes along."""
+    """Gaussian elimination without pivoting: the upper triangle and the transformed right side."""
     upper, side = 1 * matrix, 1 * right
     for i in range(len(upper)):
         for j in range(i + 1, len(upper)):

@@ -1,4 +1,4 @@
-"""What an implementation can be asked: one operation for each documented formula, with its equations, inputs and outputs."""
+"""The operations of the kit: one for each documented formula, with its equations, inputs and outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _HEAD = re.compile(r"((?:[A-Z]\d(?:, )?)+) -> ([\w, ]+): ", re.S)
 
 
 class Operation(NamedTuple):
-    """name, area, equation ids, names of inputs (those with a default may be absent) and outputs, the rule, and the function in `formulas`."""
+    """An operation: `optional` are the inputs that may be absent, `rule` is the text of the formula, `formula` the
+    function in `formulas`.
+    """
 
     name: str
     area: str
@@ -33,12 +35,12 @@ class Operation(NamedTuple):
 
 @cache
 def operations() -> dict[str, Operation]:
-    """Every operation by name, in the order of the areas."""
+    """All operations by name, in the order of the areas."""
     return {operation.name: operation for area in AREAS for function in functions(area) if (operation := _read(area, function)) is not None}
 
 
 def functions(area: str) -> list[Callable[..., Any]]:
-    """All functions of an area's formulas, operations and their helpers."""
+    """All functions in an area's formulas: operations and helpers."""
     module = formulas(area)
     return [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
 
@@ -62,12 +64,12 @@ def _read(area: str, function: Callable[..., Any]) -> Operation | None:
 
 
 def call(operation: Operation, inputs: dict[str, Any], function: Callable[..., Any] | None = None) -> dict[str, Any]:
-    """The outputs by name, of the formula or of another function that takes and gives the same."""
+    """The outputs by name, of the formula or of another function with the same inputs and outputs."""
     return named(operation, (function or operation.formula)(**inputs))
 
 
 def named(operation: Operation, answer: Any) -> dict[str, Any]:
-    """An answer as outputs by name: a mapping as it is, several outputs from a tuple, a lone one from anything."""
+    """Outputs by name, from a dict, from a tuple in the order of the outputs, or from the value of a single output."""
     if isinstance(answer, dict):
         return answer
     if len(operation.outputs) == 1:

@@ -1,4 +1,4 @@
-"""The conformance kit: what is committed is what the command makes, every mutant is noticed and named, and the right raises no alarm."""
+"""The conformance kit: what is committed is what the command makes, every mutant is killed and named, and a correct implementation passes."""
 
 import ast
 import json
@@ -8,21 +8,19 @@ import numpy as np
 import pytest
 
 from refdiff.conformance import adapter, cases, compare, generate, operations
-from refdiff.conformance.diagnosis import catalogue, mutants
-from refdiff.conformance.diagnosis import kills as judge
-from refdiff.conformance.diagnosis import search as diagnosis
+from refdiff.conformance.diagnosis import catalogue, kills, mutants, search
 from refdiff.conformance.known.equivalent import EQUIVALENT
 from refdiff.conformance.run import runner
-from refdiff.conformance.vectors import files as vectors
+from refdiff.conformance.vectors import files
 
 OPERATIONS = operations.operations()
-VECTORS = vectors.load()
+VECTORS = files.load()
 FORMULAS = Path(operations.formulas("schedules").__file__).parent
 
 
 @pytest.mark.parametrize("error", ["KeyError('x')", "SystemExit('bye')", "math.sqrt(-1)"])
 def test_an_error_names_the_line_of_the_adapter(error):
-    """Whatever an operation raises is that vector's error, told with the line of the adapter that came to it; the run goes on."""
+    """An exception in an operation is an error of that vector, with the line of the adapter that led to it; the run continues."""
     namespace = {}
     code = f"import math\n\ndef snr(self, betas):\n    raise {error}\n"
     exec(compile(code, "/home/mine.py", "exec"), namespace)
@@ -37,26 +35,26 @@ def test_an_error_names_the_line_of_the_adapter(error):
     "name", [pytest.param(n, marks=[pytest.mark.long] if i % 3 or n.startswith("train") else []) for i, n in enumerate(OPERATIONS)]
 )
 def test_answers_are_those_that_are_made(name):
-    """What is committed are the cases' questions, and their answers at 50 digits."""
-    committed = json.loads((vectors.FOLDER / OPERATIONS[name].area / f"{name}.json").read_text())
-    made = json.loads(generate.file(name, kills=lambda *_: []))
+    """The committed vectors are the inputs of the cases and their outputs at 50 digits."""
+    committed = json.loads((files.FOLDER / OPERATIONS[name].area / f"{name}.json").read_text())
+    made = json.loads(generate.file(name, find_killed=lambda *_: []))
     assert [case | {"kills": []} for case in committed.pop("cases")] == made.pop("cases")
     assert committed | {"mutants": []} == made
 
 
 @pytest.mark.parametrize("number", range(16))
 def test_kills_are_those_that_are_found(number):
-    """Of a sample of the vectors (the next test takes all): the mutants that a case says it kills are those that it kills."""
+    """For a sample of the vectors (the next test takes all): the mutants that a vector lists are those that it kills."""
     for vector in VECTORS[number * 4 :: 1009]:
         (case,) = [case for case, id in cases_by_id(vector.operation) if id == vector.id]
-        assert vector.kills == judge.killed(OPERATIONS[vector.operation], case.inputs, vector.expected, vector.tolerance)
+        assert vector.kills == kills.killed(OPERATIONS[vector.operation], case.inputs, vector.expected, vector.tolerance)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_committed_is_what_is_made(name):
-    """The file of an operation is, letter for letter, what `python -m refdiff.conformance.generate` makes of it."""
-    assert (vectors.FOLDER / OPERATIONS[name].area / f"{name}.json").read_text() == generate.file(name)
+    """The file of an operation is, letter for letter, the output of `python -m refdiff.conformance.generate`."""
+    assert (files.FOLDER / OPERATIONS[name].area / f"{name}.json").read_text() == generate.file(name)
 
 
 def cases_by_id(name):
@@ -67,18 +65,18 @@ def cases_by_id(name):
 def test_no_file_is_left_over():
     """Every file of vectors belongs to an operation, and the tables are those of the cases."""
     expected = {f"{operation.area}/{name}.json" for name, operation in OPERATIONS.items()} | {"tables.json"}
-    assert {str(path.relative_to(vectors.FOLDER)) for path in vectors.FOLDER.rglob("*.json")} == expected
-    assert (vectors.FOLDER / "tables.json").read_text() == generate.tables_text()
+    assert {str(path.relative_to(files.FOLDER)) for path in files.FOLDER.rglob("*.json")} == expected
+    assert (files.FOLDER / "tables.json").read_text() == generate.tables_text()
 
 
 def test_every_mutant_is_killed_or_cannot_be():
-    """Each mutant is told from the specification by a vector; those that are not are listed with a reason, and nothing else is."""
+    """Each mutant is killed by a vector, or is listed as equivalent with a reason; no other mutant is listed."""
     killed = {name for vector in VECTORS for name in vector.kills}
-    assert set(catalogue.everything()) - killed == set(EQUIVALENT)
+    assert set(catalogue.all_mutants()) - killed == set(EQUIVALENT)
 
 
 def test_every_vector_kills():
-    """No vector is there for nothing."""
+    """Every vector kills a mutant."""
     assert [vector.id for vector in VECTORS if not vector.kills] == []
 
 
@@ -100,7 +98,7 @@ def test_formulas_are_independent(path):
 
 
 def test_floats_do_not_enter():
-    """A float among numbers at 50 digits is refused while vectors are made."""
+    """A float among numbers at 50 digits raises while vectors are generated."""
     with generate.no_floats(), pytest.raises(TypeError, match="a float met"):
         _ = generate.exact(np.array([0.5])) * 0.1
 
@@ -112,29 +110,29 @@ def mutated(mutant, only=None):
     return adapter.Adapter(type("Mutated", (), methods))
 
 
-HUNTERS: dict[str, set[str]] = {}
+KILLED_BY: dict[str, set[str]] = {}
 for vector in VECTORS:
     for name in vector.kills:
-        HUNTERS.setdefault(name, set()).add(vector.operation)
-KNOWN = [mutant for mutant in catalogue.everything().values() if mutant.text]
+        KILLED_BY.setdefault(name, set()).add(vector.operation)
+KNOWN = [mutant for mutant in catalogue.all_mutants().values() if mutant.text]
 
 
 @pytest.mark.parametrize("mutant", [pytest.param(m, id=m.name, marks=[pytest.mark.long] if i % 8 else []) for i, m in enumerate(KNOWN)])
 def test_known_mistakes_are_named(mutant):
-    """Put into an implementation, a known mistake is found, and named, alone or among those it cannot be told from."""
-    name = min(HUNTERS[mutant.name], key=lambda name: (name not in mutant.functions, len(mutants.closure(name))))
+    """A known mistake in an implementation is found and named, alone or among mutants with the same answers."""
+    name = min(KILLED_BY[mutant.name], key=lambda name: (name not in mutant.functions, len(mutants.reachable(name))))
     results = list(runner.run(mutated(mutant, {name}), [vector for vector in VECTORS if vector.operation == name]))
     assert any(result.status in ("failed", "errored") for result in results if result.vector.expected is not None)
-    assert mutant.name in {found.name for diagnosed in diagnosis.diagnose(results) for found in diagnosed.mutants}
+    assert mutant.name in {found.name for diagnosed in search.diagnose(results) for found in diagnosed.mutants}
 
 
 @pytest.mark.long
 def test_two_mistakes_at_once_are_named():
-    """Two small changes together are found as such, where no single change explains them."""
+    """A pair of small changes is found where no single change explains the failures."""
     edits = catalogue.edits_of("ddim_step", "sqrt(1 - ab[s] - var)", "sqrt(1 - ab[s])") + catalogue.edits_of("ddim_step", "eta**2", "eta")
     mutant = mutants.Mutant("both", tuple(edits))
     results = list(runner.run(mutated(mutant, {"ddim_step"}), [v for v in VECTORS if v.operation == "ddim_step" and v.minimal]))
-    (found,) = diagnosis.diagnose(results)
+    (found,) = search.diagnose(results)
     assert found.explained == sum(r.status == "failed" and r.vector.expected is not None for r in results)
     assert any(
         {(edit.old, edit.new) for edit in each.edits} == {("sqrt(1 - ab[s] - var)", "sqrt(1 - ab[s])"), ("eta ** 2", "eta")}
@@ -143,15 +141,15 @@ def test_two_mistakes_at_once_are_named():
 
 
 def test_unexplained_is_said():
-    """An answer that is no mutant's has no diagnosis."""
+    """An answer that no mutant gives has no diagnosis."""
 
     class Odd:
         @staticmethod
         def q_sample(x0, t, betas, noise):
             return x0 * 0.123 + noise * 0.456
 
-    (found,) = diagnosis.diagnose(list(runner.run(adapter.Adapter(Odd), [v for v in VECTORS if v.operation == "q_sample" and v.minimal])))
-    assert all(mutant.name == "unchecked: q_sample" for mutant in found.mutants)  # it checks nothing, either
+    (found,) = search.diagnose(list(runner.run(adapter.Adapter(Odd), [v for v in VECTORS if v.operation == "q_sample" and v.minimal])))
+    assert all(mutant.name == "unchecked: q_sample" for mutant in found.mutants)  # it does not check its inputs either
 
 
 @pytest.mark.parametrize(
@@ -159,16 +157,16 @@ def test_unexplained_is_said():
     [(1.0, True), (1.0 + 5e-10, True), (1.0 + 2e-9, False), (np.nan, False), (np.array([1.0, 1.0]), False), (np.array([1.0]), True)],
 )
 def test_within_judges_as_difference_does(got, same):
-    """The quick judgement is the one that is reported."""
+    """The fast comparison agrees with the one that is reported."""
     want = {"x": np.array([1.0])}
     assert compare.within({"x": got}, compare.bounds(want, "tensor")) is same
     assert (compare.difference({"x": np.asarray(got)}, want, "tensor") is None) is same
 
 
 def test_vectors_read_back():
-    """Hex, decimals and shapes stand for the same numbers."""
+    """Hex, decimals and shapes encode the same numbers."""
     value = np.array([[0.1, -2.5e-300], [np.inf, 3.0]])
-    written = vectors.encode(value)
-    np.testing.assert_array_equal(vectors.decode(written), value)
+    written = files.encode(value)
+    np.testing.assert_array_equal(files.decode(written), value)
     np.testing.assert_array_equal(np.array([float(x) for x in written["decimal"]]).reshape(2, 2), value)
-    assert vectors.decode(vectors.encode({"kind": "eps", "mean": 0.75})) == {"kind": "eps", "mean": 0.75}
+    assert files.decode(files.encode({"kind": "eps", "mean": 0.75})) == {"kind": "eps", "mean": 0.75}

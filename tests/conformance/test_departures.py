@@ -1,4 +1,4 @@
-"""docs/departures.md against the libraries it is about; skipped where they are not installed. The page says how to install them."""
+"""docs/departures.md against the libraries that it describes; skipped where they are not installed. The page says how to install them."""
 
 import math
 import re
@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from refdiff.conformance import adapter, operations
-from refdiff.conformance.diagnosis import catalogue
-from refdiff.conformance.diagnosis import search as diagnosis
+from refdiff.conformance.diagnosis import catalogue, search
 from refdiff.conformance.run import runner
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +25,7 @@ def rows():
     return [row for row in cells if len(row) == 6 and "--only" in row[COMMAND]]
 
 
-def asked(row):
+def command(row):
     """Module, class and operation of a row's command."""
     found = re.fullmatch(r"`refdiff check toys\.conformance\.(\w+):(\w+) --only (\w+)`", row[COMMAND])
     assert found, row[COMMAND]
@@ -43,19 +42,19 @@ def test_every_row_is_whole():
     """Each row names an operation, an adapter that the list has, a mutant of the catalogue and a result, and links only threads."""
     assert len(rows()) == PAGE.count(" --only ") > 20
     for row in rows():
-        module, class_name, operation = asked(row)
+        module, class_name, operation = command(row)
         assert (ROOT / "toys" / "conformance" / f"{module}.py").exists() and f"`{class_name}`" in PAGE.split("## diffusers")[0]
         assert operation in operations.operations()
-        assert name(row) is None or name(row) in catalogue.everything() or name(row) == f"unchecked: {operation}"
+        assert name(row) is None or name(row) in catalogue.all_mutants() or name(row) == f"unchecked: {operation}"
         assert re.search(r": got (\S+|an answer|\d+ numbers), right (\S+|an error)$", row[MEASURED]), row[MEASURED]
         assert row[THREAD] == "–" or all("](https://github.com/" in each for each in row[THREAD].split(", "))
 
 
 @cache
 def results(module, class_name, operation):
-    """What an adapter answers, and its precision."""
+    """The results of an adapter, and its precision."""
     found = adapter.find(f"toys.conformance.{module}:{class_name}")
-    return list(runner.run(found, runner.chosen(only=[operation]))), found.precision
+    return list(runner.run(found, runner.select(only=[operation]))), found.precision
 
 
 @pytest.mark.long
@@ -63,14 +62,14 @@ def results(module, class_name, operation):
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[WHAT][:40])
 def test_departures_are_reproduced_and_named(row, monkeypatch):
     """A vector fails with the numbers of the row, and the diagnosis of the operation has the row's name."""
-    library = asked(row)[0].partition("_")[0]
+    library = command(row)[0].partition("_")[0]
     if find_spec(library) is None:
         pytest.skip(f"{library} is not installed; docs/departures.md says how")
     monkeypatch.chdir(ROOT)
-    found, precision = results(*asked(row))
+    found, precision = results(*command(row))
     assert any(is_measured(row, result) for result in found if result.status == "failed"), row[MEASURED]
-    diagnosed = diagnosis.diagnose(found, precision)
-    names = {mutant.name for each in diagnosed for part in [each, *getattr(each, "parts", [])] for mutant in part.mutants}
+    explanations = [each for diagnosis in search.diagnose(found, precision) for each in diagnosis.explanations]
+    names = {mutant.name for explanation in explanations for mutant in explanation.mutants}
     assert name(row) is None or name(row) in names
 
 
@@ -85,20 +84,20 @@ def test_62_trailing_grids_have_one_time_too_many(monkeypatch):
     assert (lengths.count(1), lengths.count(0)) == (62, 938) and "62 of the 1000" in PAGE
 
 
-UNASKED = re.findall(r"last sigma: ([\d.]+).*`python -c \"(.+)\"`", PAGE)
+NO_VECTOR = re.findall(r"last sigma: ([\d.]+).*`python -c \"(.+)\"`", PAGE)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("printed", "program"), UNASKED)
+@pytest.mark.parametrize(("printed", "program"), NO_VECTOR)
 def test_numbers_that_no_vector_asks_for(printed, program):
     """The one-line programs of the page print its numbers."""
     pytest.importorskip("diffusers", reason="diffusers is not installed; docs/departures.md says how")
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert is_printed(printed, float(re.search(r"[\d.]+", answer)[0])) and len(UNASKED) == 2
+    assert is_printed(printed, float(re.search(r"[\d.]+", answer)[0])) and len(NO_VECTOR) == 2
 
 
 def is_measured(row, result):
-    """Whether a failure is the one that a row tells of."""
+    """Whether a failure is the one that a row describes."""
     got, right = re.search(r": got (.+), right (.+)$", row[MEASURED]).groups()
     if right == "an error" or result.difference is None:
         return right == "an error" and result.vector.expected is None

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refdiff import cli, elbo, flow, forward, guidance, layers, predict, reverse, schedules
-from refdiff.conformance.dialects import choices as choices
-from refdiff.conformance.dialects import page as dialect_page
-from refdiff.conformance.dialects.dialect import CONVENTIONS, Dialect, Features
+from refdiff.conformance.dialects import choices, page
+from refdiff.conformance.dialects.dialect import CONVENTIONS, Dialect
+from refdiff.conformance.dialects.features import Features
 from refdiff.conformance.dialects.table import DIALECTS
 
-from ..docs import test_references as references
+from ..docs import test_references
 from ..strategies import DTYPES, Case, arrays, case, schedule, shapes
 from ..tolerances import IDENTITY, in_eps, roundings
 
@@ -98,9 +98,11 @@ def test_every_choice_is_of_the_table():
 def test_every_tag_resolves():
     """The works that the converters cite are in docs/references.md."""
     found = [
-        tag for path in (references.ROOT / "refdiff" / "conformance" / "dialects").glob("*.py") for tag in references.tags(path.read_text())
+        tag
+        for path in (test_references.ROOT / "refdiff" / "conformance" / "dialects").glob("*.py")
+        for tag in test_references.tags(path.read_text())
     ]
-    assert len(found) >= 10 and [tag for tag in found if references.work(tag) is None] == []
+    assert len(found) >= 10 and [tag for tag in found if test_references.work(tag) is None] == []
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -355,14 +357,14 @@ def test_losses_agree(dialect, drawn):
     assert roundings(dialect.from_loss(theirs, size), loss) <= IDENTITY
 
 
-@given(having("bound"), arrays((5,), np.float32), st.integers(1, 4000))
+@given(having("elbo"), arrays((5,), np.float32), st.integers(1, 4000))
 def test_bounds_agree(dialect, nats, size):
     """Nats over the event become the dialect's unit, and come back, in both precisions."""
-    wanted = {"nats": nats, "bits/dim": elbo.bits_per_dim(nats.astype(float), size)}[dialect.bound]
+    wanted = {"nats": nats, "bits/dim": elbo.bits_per_dim(nats.astype(float), size)}[dialect.elbo]
     for dtype in DTYPES:
-        theirs = dialect.to_bound(nats.astype(dtype), size)
+        theirs = dialect.to_elbo(nats.astype(dtype), size)
         assert roundings(theirs, wanted) <= IDENTITY and theirs.dtype == dtype
-        assert roundings(dialect.from_bound(theirs, size), nats) <= IDENTITY
+        assert roundings(dialect.from_elbo(theirs, size), nats) <= IDENTITY
 
 
 @pytest.mark.parametrize("size", [0, -3])
@@ -484,14 +486,14 @@ def test_the_page_holds_every_dialect_and_fits(capsys):
     """`refdiff dialects` prints each dialect's choices in its column, in at most 100 columns."""
     assert cli.main(["dialects"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 100 and tuple(dialect_page.MEANINGS) == CONVENTIONS
-    assert all(f"{name:12}{meaning}" in lines for name, meaning in dialect_page.MEANINGS.items())
+    assert max(map(len, lines)) <= 100 and tuple(page.MEANINGS) == CONVENTIONS
+    assert all(f"{name:12}{meaning}" in lines for name, meaning in page.MEANINGS.items())
     found = {}
     for block in "\n".join(lines).split("\n\n")[:-2]:
         header, *rows = block.splitlines()
         for name in header.split():
             start = re.search(rf"(?<!\S){name}(?!\S)", header).start()
-            found[name] = [row[start : start + dialect_page.WIDTH // 4 - 3].strip() for row in rows]
+            found[name] = [row[start : start + page.WIDTH // 4 - 3].strip() for row in rows]
     flat = {
         name: [
             part
@@ -512,7 +514,7 @@ def test_one_dialect_with_its_sources(name, capsys):
     words, dialect = " ".join(out.split()), DIALECTS[name]
     assert name in words and dialect.version in words and dialect.note in words
     assert all(f"{fields}: {where}" in words for fields, where in dialect.sources)
-    assert all(f"{field} {dialect_page.cell(dialect, field)}" in words for field in CONVENTIONS)
+    assert all(f"{field} {page.cell(dialect, field)}" in words for field in CONVENTIONS)
 
 
 def test_a_wrong_name_exits_with_2(capsys):

@@ -1,4 +1,4 @@
-"""The conformance kit's Gaussians, bounds and latent models: identities at 50 digits, refdiff's own answers, and no mutant left alive."""
+"""Gaussians, the ELBO and latent models in the conformance kit: identities at 50 digits, refdiff's own answers, and all mutants killed."""
 
 import ast
 from functools import cache
@@ -9,15 +9,14 @@ import pytest
 
 from refdiff.conformance import adapter, compare, models, operations, own
 from refdiff.conformance.cases import numbers
-from refdiff.conformance.cases.gaussian import covariance as spd
-from refdiff.conformance.diagnosis import catalogue, mutants
-from refdiff.conformance.diagnosis import kills as judge
+from refdiff.conformance.cases.gaussian import covariance
+from refdiff.conformance.diagnosis import catalogue, kills, mutants
 from refdiff.conformance.formulas import elbo, forward, gaussian, latent
 from refdiff.conformance.known.elbo import KNOWN
 from refdiff.conformance.known.equivalent_elbo import EQUIVALENT
 from refdiff.conformance.numbers import exact, identity, log_det, solve, trace
 from refdiff.conformance.run import runner
-from refdiff.conformance.vectors import files as vectors
+from refdiff.conformance.vectors.files import load
 
 AREAS = ("gaussian", "elbo", "latent")
 BETAS = exact(np.array([0.1, 0.2, 0.3]))
@@ -27,7 +26,7 @@ CLOSE = mp.mpf(10) ** -40  # of 50 digits, what a few dozen operations leave
 @cache
 def mine():
     """The vectors of these areas."""
-    found = [v for v in vectors.load() if operations.operations()[v.operation].area in AREAS]
+    found = [v for v in load() if operations.operations()[v.operation].area in AREAS]
     assert found, "no vectors: run python -m refdiff.conformance.generate"
     return found
 
@@ -50,28 +49,28 @@ def test_refdiff_answers_every_vector(implementation):
 
 @pytest.mark.parametrize("minimal", [False, True])
 def test_every_mutant_is_killed(minimal):
-    """A vector, of the minimal set as well, tells each composed mutant of these areas' formulas from the specification; equivalent ones are listed."""
+    """Each mutant of these areas' formulas is killed by a vector, also of the minimal set; equivalent mutants are listed."""
     functions = {f.__name__ for area in AREAS for f in operations.functions(area)}
-    mutants = {mutant.name for mutant in catalogue.everything().values() if mutant.functions <= functions}
+    mutants = {mutant.name for mutant in catalogue.all_mutants().values() if mutant.functions <= functions}
     killed = {name for vector in mine() if vector.minimal or not minimal for name in vector.kills}
     assert mutants - killed == set(EQUIVALENT)
 
 
 @pytest.mark.parametrize(("edits", "text"), KNOWN, ids=[f"{edits[0][0]}: {text}" for edits, text in KNOWN])
 def test_known_mistakes_are_found(edits, text):
-    """Each known mistake is an edit of one place in a formula, and a minimal vector tells it from the specification."""
-    places = [
-        mutants.Edit(name, place, old, new)
+    """Each known mistake is an edit of one expression of a formula, and a minimal vector kills it."""
+    found = [
+        mutants.Edit(name, position, old, new)
         for name, old, new in edits
-        for place, node in enumerate(ast.walk(ast.parse(ast.unparse(mutants.trees()[name])).body[0]))
+        for position, node in enumerate(ast.walk(ast.parse(ast.unparse(mutants.syntax_trees()[name])).body[0]))
         if isinstance(node, ast.expr) and ast.unparse(node) == old
     ]
-    assert len(places) == len(edits)
-    mutant = mutants.Mutant(text, tuple(places), text=text)
-    asked = [v for v in mine() if v.minimal and v.expected and mutants.affects(mutant, v.operation)]
+    assert len(found) == len(edits)
+    mutant = mutants.Mutant(text, tuple(found), text=text)
+    vectors = [v for v in mine() if v.minimal and v.expected and mutants.affects(mutant, v.operation)]
     assert any(
-        compare.difference(judge.outcome(operations.operations()[v.operation], mutant, given(v)) or {}, v.expected, v.tolerance)
-        for v in asked
+        compare.difference(kills.outcome(operations.operations()[v.operation], mutant, given(v)) or {}, v.expected, v.tolerance)
+        for v in vectors
     )
 
 
@@ -80,7 +79,7 @@ def given(vector):
 
 
 def test_every_operation_has_vectors_and_errors_are_asked():
-    """No operation is without a minimal vector, and each area asks for errors."""
+    """No operation is without a minimal vector, and each area has vectors that require errors."""
     for area in AREAS:
         names = {name for name, operation in operations.operations().items() if operation.area == area}
         assert names == {v.operation for v in mine() if v.minimal} & names
@@ -89,7 +88,7 @@ def test_every_operation_has_vectors_and_errors_are_asked():
 
 def test_elimination():
     """Solving, determinant and trace at 50 digits, against mpmath's own."""
-    matrix, right = exact(spd(4, 2)), data((4, 2), 3)
+    matrix, right = exact(covariance(4, 2)), data((4, 2), 3)
     assert near(matrix @ solve(matrix, right), right)
     assert near(solve(matrix, matrix), identity(matrix))
     assert near(log_det(matrix), mp.log(mp.det(mp.matrix(matrix.tolist()))))
@@ -143,7 +142,7 @@ def test_worked_pixel():
 
 @pytest.mark.parametrize("grid", [[3, 2, 1, 0], [3, 1, 0], [1, 0]])
 def test_bound_before_and_after_bayes(grid):
-    """E5: both forms of the bound are one number for every chain, whatever the model."""
+    """E5: both forms of the ELBO are the same number for every chain and every model."""
     states = data((len(grid), 2, 2), 5)
     arguments = (states, np.array(grid), BETAS, lambda x, t: x**2 / (1 + t), "posterior")
     assert near(elbo.elbo_joint(*arguments), elbo.elbo_bayes(*arguments))
@@ -178,9 +177,9 @@ def test_terms_of_an_exact_model_of_one_point():
 def test_latent_bound_and_gap():
     """E3, E4: log p(x) is the bound plus the gap, and the gap of the exact posterior is 0."""
     x, loading, bias, variance = data((2, 3), 1), data((3, 2), 2), data((3,), 3), mp.mpf(3) / 8
-    mean, covariance = data((2, 2), 4), exact(spd(2, 5))
-    total = latent.latent_elbo(x, mean, covariance, loading, bias, variance)
-    total = total + latent.latent_gap(x, mean, covariance, loading, bias, variance)
+    mean, q_covariance = data((2, 2), 4), exact(covariance(2, 5))
+    total = latent.latent_elbo(x, mean, q_covariance, loading, bias, variance)
+    total = total + latent.latent_gap(x, mean, q_covariance, loading, bias, variance)
     assert near(total, latent.latent_log_marginal(x, loading, bias, variance))
     exact_q = latent.latent_posterior(x, loading, bias, variance)
     assert near(latent.latent_gap(x, *exact_q, loading, bias, variance), 0 * total)

@@ -1,4 +1,4 @@
-"""Small faults that mutation testing planted and the other tests let pass: one test for each."""
+"""Mutants that survived the other tests: one test for each."""
 
 import mpmath as mp
 import numpy as np
@@ -98,13 +98,13 @@ def test_log_mean_exp_of_columns_far_apart():
 
 @pytest.mark.parametrize("path", [flow.straight, flow.optimal_transport(0.1)], ids=lambda path: path.name)
 def test_rates_have_the_shape_of_time(path):
-    """M2: a rate for every time asked for."""
+    """M2: a rate for every time in the argument."""
     assert all(rate.shape == (3,) for rate in path.rates(np.array([0.0, 0.5, 1.0])))
 
 
 @pytest.mark.parametrize("kind", predict.KINDS[:-1])
 def test_rows_have_the_shape_of_time(kind):
-    """R6: coefficients for every time asked for."""
+    """R6: coefficients for every time in the argument."""
     assert all(weight.shape == (3,) for weight in predict.row(kind, np.array([1, 2, 3]), LINEAR))
 
 

@@ -1,4 +1,4 @@
-"""The pipe: values cross it exactly, hostile programs cost a clear error and never a hang, and a program in C passes its vectors."""
+"""The pipe: values are exact, hostile programs give a clear error and never block the run, and a program in C passes its vectors."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import pytest
 
 from refdiff.conformance.adapter import Broken, Skip
 from refdiff.conformance.run import pipe, runner
-from refdiff.conformance.run.subprocess import Gone
+from refdiff.conformance.run.subprocess import ProgramEnded
 from refdiff.conformance.vectors.files import Vector
 
 SOURCE = Path(__file__).parents[2] / "toys" / "conformance" / "refdiff_pipe.c"
@@ -37,8 +37,8 @@ def say(**fields):
 HELLO = 'sys.stdin.readline(); say(name="probe", version=2, precision="float64", operations=["q_sample", "euler_step"])\n'
 LOOP = """
 for line in sys.stdin:
-    asked = json.loads(line)
-    id, inputs = asked["id"], asked["inputs"]
+    request = json.loads(line)
+    id, inputs = request["id"], request["inputs"]
     odd = id % 2
     good = dict(id=id, outputs=dict(x_t=inputs.get("x0")))
 """
@@ -89,7 +89,7 @@ def test_large_integers_are_numbers(program):
 
 def test_request_is_as_documented(program):
     """The program sees the id, the operation, flat arrays, and functions by name."""
-    probe = program("say(id=id, error=json.dumps(asked))")
+    probe = program("say(id=id, error=json.dumps(request))")
     inputs = {"x": np.array([[1.0, np.nan], [0.5, 2.0]]), "t": 3, "kind": "eps", "f": lambda x, t: x}
     with pytest.raises(pipe.ProgramError) as said:
         probe.answer("euler_step", inputs)
@@ -127,8 +127,8 @@ WRONG = {
     "too short": ("say(id=id, outputs=dict(x_t=dict(shape=[2, 2], data=[1, 2, 3])))", r"x_t has 3 numbers; allowed: a flat list of 4"),
     "no data": ("say(id=id, outputs=dict(x_t=dict(shape=[2])))", r"x_t has data null; allowed: a flat list of 2"),
     "bad shape": ("say(id=id, outputs=dict(x_t=dict(shape=[-1], data=[])))", r"x_t has shape \[-1\]; allowed: a list of sizes"),
-    "bad number": ('say(id=id, outputs=dict(x_t=dict(shape=[2], data=[1, "NaN?"])))', r"x_t has NaN\? at place 1 of its data"),
-    "a truth": ("say(id=id, outputs=dict(x_t=dict(shape=[1], data=[True])))", r"x_t has true at place 0"),
+    "bad number": ('say(id=id, outputs=dict(x_t=dict(shape=[2], data=[1, "NaN?"])))', r"x_t has NaN\? at position 1 of its data"),
+    "a truth": ("say(id=id, outputs=dict(x_t=dict(shape=[1], data=[True])))", r"x_t has true at position 0"),
     "calls nothing": ('say(id=id, call="model", x=1, t=1)', r"a call of nothing, since no input"),
     "calls a list": ("say(id=id, call=[1], x=1, t=1)", r"a call of nothing, since no input"),
 }
@@ -178,7 +178,7 @@ DEAD = {
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("name", DEAD)
 def test_a_dead_or_silent_program_ends_the_run_in_time(program, name):
-    """The first vector says how it ended, all others that they were not asked; none is skipped, and no error of it is a right answer."""
+    """The first vector says how the program ended, all others that they were not run; none is skipped, and none passes by this error."""
     body, message = DEAD[name]
     probe = program(f"if id > 1:\n    {body}\nsay(**good)", timeout=1.0)
     inputs = X | {"f": lambda x, t: x}
@@ -189,9 +189,9 @@ def test_a_dead_or_silent_program_ends_the_run_in_time(program, name):
     results = [runner.check(probe, vector(expected)) for expected in (None, {"x_t": X["x0"]}) * 50]
     assert time.monotonic() - began < 8
     if name != "half a line":
-        assert all(result.status == "errored" and result.message.startswith("not asked: the program ") for result in results)
+        assert all(result.status == "errored" and result.message.startswith("not run: the program ") for result in results)
     assert all(result.status == "errored" for result in results) and probe.broken
-    assert probe._child.process.poll() is not None
+    assert probe._program.process.poll() is not None
 
 
 def test_a_program_that_reads_nothing_cannot_block(program):
@@ -211,11 +211,11 @@ def test_an_answer_before_the_request_is_read(program):
 
 def test_lines_that_never_cease_do_not_put_off_the_limit(program):
     """Past the time limit a waiting line is no answer any more."""
-    child = program("print(); print('late', flush=True); time.sleep(100)", loop="")._child
-    while child._came.qsize() < 2:
+    opened = program("print(); print('late', flush=True); time.sleep(100)", loop="")._program
+    while opened._received.qsize() < 2:
         time.sleep(0.01)
-    with pytest.raises(Gone, match="gave no answer in time"):
-        child.receive(time.monotonic() - 1)
+    with pytest.raises(ProgramEnded, match="gave no answer in time"):
+        opened.receive(time.monotonic() - 1)
 
 
 HELLOS = {
@@ -275,7 +275,7 @@ def test_the_program_calls_back(program):
     assert np.array_equal(probe.answer("euler_step", {"f": f, "x": np.ones((2, 1)), "t": each})["x_s"], 1 / 3 + each)
 
 
-def test_a_call_that_fails_is_told_to_both(program):
+def test_a_call_that_fails_is_reported_to_both(program):
     """The function's own error is the vector's, and the program can go on; a call without t or of another name is a wrong line."""
     probe = program(CALL)
 
@@ -302,11 +302,11 @@ def test_stderr_is_passed_through(program, capfd):
 
 
 def test_close_ends_the_program():
-    """At the end of input a program may end by itself; afterwards nothing is asked."""
+    """At the end of input a program may end by itself; afterwards no request is sent."""
     with pipe.Pipe([sys.executable, "-c", START + HELLO + "sys.stdin.read(); sys.exit(7)"]) as probe:
-        process = probe._child.process
+        process = probe._program.process
     assert process.returncode == 7
-    with pytest.raises(Broken, match="not asked: the program was closed"):
+    with pytest.raises(Broken, match="not run: the program was closed"):
         probe.answer("q_sample", X)
     probe.close()
 
@@ -333,7 +333,7 @@ def in_c(tmp_path_factory):
 @pytest.mark.parametrize("operation", OFFERED)
 def test_the_program_in_c_passes_its_vectors(in_c, operation):
     """Straight loops in another language agree with every vector, the must-fail ones among them; nothing is skipped."""
-    results = list(runner.run(in_c, runner.chosen(only=[operation])))
+    results = list(runner.run(in_c, runner.select(only=[operation])))
     assert len(results) >= 8
     assert [(r.vector.id, r.status, r.message, r.difference) for r in results if r.status != "passed"] == []
 
@@ -370,8 +370,8 @@ def test_the_page_is_right(in_c):
     assert [direction for direction, _ in lines].count("<") == 5
     for i, (direction, message) in enumerate(lines):
         if direction == ">":
-            in_c._child.send(json.dumps(message))
-            answer = json.loads(in_c._child.receive(time.monotonic() + 20))
+            in_c._program.send(json.dumps(message))
+            answer = json.loads(in_c._program.receive(time.monotonic() + 20))
             assert answer == lines[i + 1][1] or ("hello" in message and set(answer) == set(lines[i + 1][1])), message
 
 
@@ -397,5 +397,5 @@ def test_a_fault_planted_in_c_is_found(tmp_path, operation):
     source = SOURCE.read_text()
     assert source.count(old) == 1
     with pipe.Pipe([compiled(source.replace(old, new), tmp_path, "-O0")]) as faulty:
-        results = list(runner.run(faulty, runner.chosen(only=[operation], minimal=True)))
+        results = list(runner.run(faulty, runner.select(only=[operation], minimal=True)))
     assert any(result.status == "failed" for result in results)

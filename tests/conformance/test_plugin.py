@@ -10,7 +10,7 @@ import pytest
 
 from refdiff.conformance.operations import operations
 from refdiff.conformance.run import runner
-from refdiff.conformance.vectors import files as vectors
+from refdiff.conformance.vectors.files import load
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
@@ -36,11 +36,11 @@ NO_ERRORS = GOOD.replace('raise ValueError("betas")', "pass")
 
 
 def count(operation):
-    return sum(vector.operation == operation for vector in vectors.load())
+    return sum(vector.operation == operation for vector in load())
 
 
 def ids(operation):
-    return [vector.id for vector in vectors.load() if vector.operation == operation]
+    return [vector.id for vector in load() if vector.operation == operation]
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_every_vector_is_a_test(run):
     """Ids are those of the vectors, what is not offered is skipped, and the header says who is tested."""
     result = run(GOOD, "--refdiff-only", "schedules", "-v")
     offered = count("alpha_bar") + count("snr")
-    total = len(runner.chosen(only=["schedules"]))
+    total = len(runner.select(only=["schedules"]))
     result.assert_outcomes(passed=offered, skipped=total - offered)
     text = result.stdout.str()
     assert f"refdiff: {total} vectors for theirs 1.2 (float64)" in text
@@ -80,7 +80,7 @@ def test_only_minimal_and_their_own_tests(run, pytester):
     """--refdiff-only takes areas and operations, often or with commas; their own tests run beside, and -m and -k choose."""
     pytester.makepyfile(test_theirs="def test_theirs(): pass")
     run(GOOD, "--refdiff-only", "snr,alpha_bar").assert_outcomes(passed=count("snr") + count("alpha_bar") + 1)
-    few = len(runner.chosen(minimal=True, only=["snr"]))
+    few = len(runner.select(minimal=True, only=["snr"]))
     assert 0 < few < count("snr")
     run(GOOD, "--refdiff-only", "snr", "--refdiff-minimal").assert_outcomes(passed=few + 1)
     run(GOOD, "--refdiff-only", "snr", "-m", "refdiff").assert_outcomes(passed=count("snr"), deselected=1)
@@ -113,7 +113,7 @@ def test_exceptions_and_missing_errors_fail(run):
 
 def test_levels(run):
     """Failures of level should fail the run, unless must is enough: then they are shown as expected."""
-    assert {v.level for v in vectors.load() if v.operation == "alpha_bar" and v.expected is None} == {"should"}
+    assert {v.level for v in load() if v.operation == "alpha_bar" and v.expected is None} == {"should"}
     result = run(NO_ERRORS, "--refdiff-only", "alpha_bar", "--refdiff-level", "must", "-rx")
     result.assert_outcomes(passed=count("alpha_bar") - 1, xfailed=1)
     assert result.ret == 0 and "should: failed: an answer, where only an error is right" in result.stdout.str()
@@ -171,24 +171,24 @@ def test_wrong_options_are_named(run):
 PROGRAM = """
 import json, sys
 for line in sys.stdin:
-    asked = json.loads(line)
-    if "hello" in asked:
+    request = json.loads(line)
+    if "hello" in request:
         answer = {"name": "tiny", "operations": ["alpha_bar"]}
     else:
         table, wrong = [1.0], False
-        for beta in asked["inputs"]["betas"]["data"]:
+        for beta in request["inputs"]["betas"]["data"]:
             table.append(table[-1] * (1 - beta))
             wrong = wrong or not 0 < beta <= 1
         answer = {"outputs": {"alpha_bar": {"shape": [len(table)], "data": table}}}
         answer = {"error": "betas"} if wrong else answer
-    print(json.dumps({"id": asked.get("id", 0), **answer}), flush=True)
-    if "--die" in sys.argv and asked.get("id") == 3:
+    print(json.dumps({"id": request.get("id", 0), **answer}), flush=True)
+    if "--die" in sys.argv and request.get("id") == 3:
         sys.exit(4)
 """
 
 
 def test_a_program(run, pytester):
-    """--refdiff-pipe takes a command with arguments; one that dies fails all that remains, whatever the level."""
+    """--refdiff-pipe takes a command with arguments; one that dies fails all remaining vectors at every level."""
     path = pytester.makefile(".py", program=PROGRAM)
     command = f"'{sys.executable}' '{path}'"
     run("", "--refdiff-pipe", command, "--refdiff-only", "alpha_bar").assert_outcomes(passed=count("alpha_bar"))

@@ -1,4 +1,4 @@
-"""The command `refdiff check` and its reports: exit codes, four formats, planted departures named, and nothing left out."""
+"""The command `refdiff check` and its reports: exit codes, four formats, planted departures named, and no result omitted."""
 
 import json
 import re
@@ -9,25 +9,22 @@ import numpy as np
 import pytest
 
 from refdiff import cli
-from refdiff.conformance.adapter import Adapter as Wrapped
-from refdiff.conformance.diagnosis import mutants
-from refdiff.conformance.diagnosis import search as diagnosis
-from refdiff.conformance.diagnosis.catalogue import edits_of, everything
+from refdiff.conformance import adapter
+from refdiff.conformance.diagnosis import mutants, search
+from refdiff.conformance.diagnosis.catalogue import all_mutants, edits_of
 from refdiff.conformance.diagnosis.mutants import Mutant
 from refdiff.conformance.operations import operations
-from refdiff.conformance.report import build as report
-from refdiff.conformance.report import findings
-from refdiff.conformance.report import mutant_text as words
-from refdiff.conformance.report import wording as phrases
+from refdiff.conformance.report import build, findings, mutant_text, wording
+from refdiff.conformance.results import STATUSES
 from refdiff.conformance.run import command, runner
-from refdiff.conformance.vectors import files as vectors
+from refdiff.conformance.vectors.files import load
 
 FORMATS = ("text", "json", "markdown", "html")
 ME = "tests.conformance.test_report"
 
 
 def planted(*changes, **methods):
-    """A class that answers by the formulas, with changes (formula, expression, what it becomes) and methods in place of formulas."""
+    """A class that answers by the formulas, with edits (formula, expression, replacement) and methods in place of formulas."""
     edits = tuple(edit for change in changes for edit in edits_of(*change))
     answers = {name: mutants.formula(name, Mutant("planted", edits)) for name in operations()} | methods
     return type("Planted", (), {name: staticmethod(answer) for name, answer in answers.items() if answer is not None})
@@ -46,11 +43,11 @@ Silent = type("Silent", (), {})
 
 
 def checked(target, only=()):
-    results = list(runner.run(Wrapped(target), runner.chosen(only=only)))
-    return report.build(Wrapped(target), results)
+    results = list(runner.run(adapter.Adapter(target), runner.select(only=only)))
+    return build.build_report(adapter.Adapter(target), results)
 
 
-def said(capsys, *arguments):
+def check(capsys, *arguments):
     """Exit code and what was printed."""
     code = cli.main(["check", *arguments])
     return code, capsys.readouterr()
@@ -69,7 +66,7 @@ def said(capsys, *arguments):
 )
 def test_exit_codes(capsys, target, more, code):
     """0: nothing at the level differs; 1: something differs, raises, or nothing was run."""
-    assert said(capsys, f"{ME}:{target}", *more)[0] == code
+    assert check(capsys, f"{ME}:{target}", *more)[0] == code
 
 
 @pytest.mark.parametrize(
@@ -88,7 +85,7 @@ def test_exit_codes(capsys, target, more, code):
 )
 def test_wrong_usage(capsys, arguments, message):
     """Exit code 2, with a message that names the argument, its value and what is allowed."""
-    code, printed = said(capsys, *arguments)
+    code, printed = check(capsys, *arguments)
     assert code == 2 and message in printed.err
 
 
@@ -96,7 +93,7 @@ def test_a_module_that_fails_to_start_is_wrong_usage(capsys, tmp_path, monkeypat
     """A module that raises when imported."""
     (tmp_path / "broken_adapter.py").write_text("1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    code, printed = said(capsys, "broken_adapter")
+    code, printed = check(capsys, "broken_adapter")
     assert (
         code == 2
         and "gave ZeroDivisionError: division by zero (broken_adapter.py, line 1); allowed: a module that can be imported" in printed.err
@@ -108,11 +105,11 @@ def test_what_an_implementation_prints_is_no_part_of_the_report(capsys, tmp_path
     (tmp_path / "talking.py").write_text("print('hello')\ndef alpha_bar(betas):\n    print('there')\n")
     (tmp_path / "leaving.py").write_text("raise SystemExit(3)\n")
     monkeypatch.syspath_prepend(tmp_path)
-    code, printed = said(capsys, "talking", "--only", "alpha_bar", "--format", "json")
+    code, printed = check(capsys, "talking", "--only", "alpha_bar", "--format", "json")
     found = json.loads(printed.out)
     assert code == 1 and "hello" in printed.err and "there" in printed.err
     assert found["operations"][0]["first"]["message"] == "alpha_bar is None; is a return missing?"
-    code, printed = said(capsys, "leaving")
+    code, printed = check(capsys, "leaving")
     assert code == 2 and "gave SystemExit: 3 (leaving.py, line 1)" in printed.err
 
 
@@ -137,12 +134,12 @@ def test_areas_without_a_run_take_a_line():
 def test_counts_add_up():
     """Nothing is hidden: areas, operations, levels and the list of vectors all hold every vector once."""
     found = checked(Wrong)
-    everyone = [vector.id for vector in vectors.load()]
+    everyone = [vector.id for vector in load()]
     assert [each["id"] for each in found.vectors] == everyone
     assert findings.total(found.counts) == len(everyone)
     assert sum(map(findings.total, found.areas.values())) == len(everyone)
     assert sum(findings.total(operation.counts) for operation in found.operations) == len(everyone)
-    for status in runner.STATUSES:
+    for status in STATUSES:
         assert findings.total(found.counts, status) == sum(each["status"] == status for each in found.vectors)
     for each in found.operations:
         assert findings.total(each.counts, "failed", "errored") == sum(each.causes.values()) + each.unexplained
@@ -152,7 +149,7 @@ def test_counts_add_up():
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_planted_departure_is_named_in_every_format(form):
-    """The sentence, the equation and the explained share are in each rendering; what raises is shown, too."""
+    """The sentence, the equation and the explained share are in each rendering; exceptions are shown as well."""
     text = command.render(checked(Wrong, ["q_step", "q_sample", "score"]), form)
     plain = re.sub(r"\s+", " ", re.sub(r"<(?!b>such|script)[^>]*>", "", text) if form == "html" else text)
     assert ("as if beta were beta ** 2" if form == "html" else "as if `beta` were `beta ** 2`") in plain
@@ -162,26 +159,26 @@ def test_a_planted_departure_is_named_in_every_format(form):
         assert len(cause["explained"]["q_step"]) == cause["failures"]
     else:
         assert "Differs from eq. F1 as if" in plain and re.search(r"xplains (\d+) of \1 failures in q_step", plain)
-        assert phrases.NOTHING in plain.lower() and "ArithmeticError" in plain
+        assert wording.UNEXPLAINED in plain.lower() and "ArithmeticError" in plain
 
 
 def test_one_cause_for_many_operations():
-    """A wrong alpha_bar is told once, with every operation that it reaches."""
+    """A wrong alpha_bar is one cause, with every operation that it changes."""
     found = checked(Upstream, ["schedules", "forward"])
     cause = found.causes[0]
     assert cause.equations == ["F3"] and "in alpha_bar `1 - betas` were `betas`" in cause.sentences[0]
     assert {"alpha_bar", "snr", "transition", "q_sample", "posterior"} <= set(cause.explained)
-    assert len(phrases.reach(cause)) < 100 and cause.lines[0][0] == "alpha_bar"
+    assert len(wording.cause_scope(cause)) < 100 and cause.lines[0][0] == "alpha_bar"
 
 
-def test_everything_wrong_is_diagnosed_without_a_word_too_much():
-    """Answers that are off in no known way: nothing explains them, and they are not laid at the door of what merely uses them."""
+def test_answers_that_no_mutant_gives_have_no_explanation():
+    """Answers that no mutant gives have no explanation, and the operations that use them point to them."""
     found = checked(
         planted(alpha_bar=lambda betas: np.full(len(betas) + 1, 0.12345), snr=lambda betas: betas * 0.777), ["alpha_bar", "snr"]
     )
     by_name = {operation.name: operation for operation in found.operations}
     assert by_name["alpha_bar"].unexplained and by_name["snr"].look_at == ["alpha_bar"]
-    assert phrases.NOTHING in command.render(found, "text")
+    assert wording.UNEXPLAINED in command.render(found, "text")
 
 
 def test_two_changes_at_once_are_found():
@@ -190,7 +187,7 @@ def test_two_changes_at_once_are_found():
     assert len(found.causes) == 1 and "`sqrt(ab)` were `ab`" in found.causes[0].sentences[0] and " and " in found.causes[0].sentences[0]
 
 
-def test_part_of_the_failures_is_told_with_what_they_share():
+def test_a_cause_of_part_of_the_failures_names_what_they_share():
     """A departure in one branch names the tag that its failures share."""
 
     def variance(variance, x_t, t, s, betas, mix=None):
@@ -199,12 +196,12 @@ def test_part_of_the_failures_is_told_with_what_they_share():
 
     found = checked(planted(model_variance=variance), ["model_variance"])
     (cause,) = found.causes
-    assert cause.common["variance"] == "beta" and "variance = beta" in phrases.reach(cause)
+    assert cause.common["variance"] == "beta" and "variance = beta" in wording.cause_scope(cause)
     assert sum(map(len, cause.explained.values())) == cause.failures
 
 
 def test_html_is_escaped_and_stands_alone():
-    """Words of a foreign program are text, never markup; nothing is loaded; every tag is closed."""
+    """The output of an implementation is text, never markup; nothing is loaded; every tag is closed."""
     text = command.render(checked(Wrong, ["q_step", "q_sample"]), "html")
     assert "<script" not in text and "&lt;script&gt;" in text and "<b>such" not in text and "&lt;b&gt;such" in text
     assert not re.search(r"https?:|src=|@import|url\(|<link", text)
@@ -223,7 +220,7 @@ def test_html_is_escaped_and_stands_alone():
 
 
 def test_markdown_is_escaped():
-    """Neither markup nor table cells come from a foreign program."""
+    """The output of an implementation makes neither markup nor table cells."""
     text = command.render(checked(Wrong, ["q_sample"]), "markdown")
     assert "<script" not in text and "&lt;script&gt;" in text and r"\*co\*" in text and "such</b> / 'thing'" in text
 
@@ -238,17 +235,17 @@ def test_text_fits_a_terminal():
 def test_json_is_plain_and_whole(capsys, tmp_path):
     """It is JSON without NaN, holds every vector's id and status, and goes to a file on demand, the summary being printed."""
     path = tmp_path / "report.json"
-    code, printed = said(capsys, f"{ME}:Wrong", "--only", "forward", "--format", "json", "--out", str(path))
+    code, printed = check(capsys, f"{ME}:Wrong", "--only", "forward", "--format", "json", "--out", str(path))
     found = json.loads(path.read_text(), parse_constant=pytest.fail)
-    assert code == 1 and printed.out.strip() == found["summary"] and found["format"] == report.FORMAT
-    assert {each["status"] for each in found["vectors"]} == set(runner.STATUSES)
+    assert code == 1 and printed.out.strip() == found["summary"] and found["format"] == build.FORMAT
+    assert {each["status"] for each in found["vectors"]} == set(STATUSES)
     assert set(found) == set(re.findall(r"^\| `(\w+)` \|", (cli.Path("docs") / "report.md").read_text(), re.M))
 
 
 def test_first_diverging_step():
     """Of a trajectory: the first state that departs, its pair of times, and where."""
     name = "ode_sample"
-    if not any(vector.operation == name for vector in vectors.load()):
+    if not any(vector.operation == name for vector in load()):
         pytest.skip("no vectors of trajectories")
 
     def late(f, method, times, x):
@@ -258,36 +255,36 @@ def test_first_diverging_step():
 
     step = next(o for o in checked(planted(ode_sample=late), [name]).operations).first.step
     assert step.number == 2 and step.tensor == "states[2]" and step.start is not None and float(step.ulps) > 1e6
-    assert phrases.step(step).startswith("first diverging step: 2, from t = ")
+    assert wording.diverging_step(step).startswith("first diverging step: 2, from t = ")
 
 
-def test_misspelled_methods_are_told():
+def test_misspelled_methods_are_warned_about():
     """A method that is nearly an operation is a warning; a helper beside the operation itself is not."""
     found = checked(Misspelled, ["alpha_bar"])
-    assert found.warnings == ["q_sampel is no operation and was not run; is q_sample meant?"]
+    assert found.warnings == ["q_sampel is not an operation and was not run; is q_sample meant?"]
     for form in FORMATS:
         assert "is q" in command.render(found, form).replace("\\", "")
 
 
 def test_list_and_template(capsys, tmp_path, monkeypatch):
     """--list names every operation; the template has them all, runs at once, and everything is skipped."""
-    code, printed = said(capsys, "--list")
+    code, printed = check(capsys, "--list")
     assert code == 0 and all(re.search(rf"^  {name}\(", printed.out, re.M) for name in operations())
-    code, printed = said(capsys, "--list", "--format", "json", "--only", "flow")
+    code, printed = check(capsys, "--list", "--format", "json", "--only", "flow")
     assert {each["area"] for each in json.loads(printed.out)} == {"flow"}
-    code, printed = said(capsys, "--template")
+    code, printed = check(capsys, "--template")
     (tmp_path / "fresh_template.py").write_text(printed.out)
     monkeypatch.syspath_prepend(tmp_path)
     assert max(map(len, printed.out.splitlines())) <= 140
-    adapter = __import__("fresh_template").Adapter
-    assert all(operation.equations[0] in getattr(adapter, name).__doc__ for name, operation in operations().items())
-    code, printed = said(capsys, "fresh_template", "--minimal")
+    template = __import__("fresh_template").Adapter
+    assert all(operation.equations[0] in getattr(template, name).__doc__ for name, operation in operations().items())
+    code, printed = check(capsys, "fresh_template", "--minimal")
     assert code == 1 and "nothing was run" in printed.out
 
 
-def test_progress_only_for_those_who_watch(capsys, monkeypatch):
-    """Nothing is drawn unless stderr is a terminal; without tqdm, numbers are counted."""
-    chosen = runner.chosen(only=["q_step"])
+def test_progress_only_in_a_terminal(capsys, monkeypatch):
+    """Nothing is printed unless stderr is a terminal; without tqdm, a counter is printed."""
+    chosen = runner.select(only=["q_step"])
     assert command.progress(chosen, "x") is chosen
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setitem(sys.modules, "tqdm", None)
@@ -296,20 +293,20 @@ def test_progress_only_for_those_who_watch(capsys, monkeypatch):
 
 @pytest.mark.long
 def test_every_mutant_has_a_sentence():
-    """Words for all of them, changes around a formula too, and lines that differ for all edits."""
-    for mutant in everything().values():
-        text = words.sentence(mutant, next(iter(mutant.functions)))
+    """Every mutant has a sentence, and every edit has changed lines."""
+    for mutant in all_mutants().values():
+        text = mutant_text.sentence(mutant, next(iter(mutant.functions)))
         assert text and "->" not in text and (mutant.text or text.startswith("as if "))
-        assert not mutant.edits or words.lines(mutant)
+        assert not mutant.edits or mutant_text.changed_lines(mutant)
 
 
 def test_a_lone_mutant_explains_its_own_answers():
     """Whatever is planted is among the mutants that explain all of it."""
     for name in ("q_marginal: output mean doubled", "transition: input s + 1", "q_step: noise -> x"):
-        if (mutant := everything().get(name)) is None:
+        if (mutant := all_mutants().get(name)) is None:
             continue
         operation = name.partition(":")[0]
         target = planted(**{operation: mutants.formula(operation, mutant)})
-        results = list(runner.run(Wrapped(target), runner.chosen(only=[operation])))
-        (found,) = diagnosis.diagnose(results)
+        results = list(runner.run(adapter.Adapter(target), runner.select(only=[operation])))
+        (found,) = search.diagnose(results)
         assert mutant in found.mutants and found.explained <= found.failures

@@ -8,7 +8,7 @@ import pytest
 
 from refdiff.conformance import adapter, operations
 from refdiff.conformance.run import runner
-from refdiff.conformance.vectors import files as vectors
+from refdiff.conformance.vectors.files import load
 from tests import straight
 
 FILES = sorted(Path(straight.__file__).parent.glob("*.py"))
@@ -19,18 +19,18 @@ AREAS = operations.AREAS
 def test_straight_passes(area):
     """A second implementation has every operation of an area and passes every vector: none failed, errored or skipped."""
     names = {name for name, operation in operations.operations().items() if operation.area == area}
-    asked = [vector for vector in vectors.load() if vector.operation in names]
-    results = list(runner.run(adapter.Adapter(straight.Adapter), asked))
+    vectors = [vector for vector in load() if vector.operation in names]
+    results = list(runner.run(adapter.Adapter(straight.Adapter), vectors))
     assert [(r.vector.id, r.status, r.difference, r.message) for r in results if r.status != "passed"] == []
-    assert {vector.operation for vector in asked} == names
+    assert {vector.operation for vector in vectors} == names
 
 
 def test_straight_refuses_by_name():
     """Where only an error is right, it is a ValueError that says what was given and what is allowed, not an accident on the way."""
-    refused = [vector for vector in vectors.load() if vector.expected is None]
-    said = [r.message for r in runner.run(adapter.Adapter(straight.Adapter), refused)]
-    assert Counter(message.split(":")[0] for message in said) == {"ValueError": len(refused)}
-    assert [message for message in said if "allowed: " not in message] == []
+    refused = [vector for vector in load() if vector.expected is None]
+    messages = [r.message for r in runner.run(adapter.Adapter(straight.Adapter), refused)]
+    assert Counter(message.split(":")[0] for message in messages) == {"ValueError": len(refused)}
+    assert [message for message in messages if "allowed: " not in message] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""What the vectors ask: the inputs of every case, chosen to cover the whole domain of each operation, both ends of every table first."""
+"""The cases: inputs that cover the whole domain of each operation, with both ends of every table."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..operations import AREAS
 
 
 class Table(NamedTuple):
-    """A table of betas by name, which files refer to instead of repeating it."""
+    """A reference to a table of betas by its name."""
 
     name: str
 
 
 class Case(NamedTuple):
-    """One question: the operation, its inputs, how strict the answer is judged, and whether an error is the only right answer."""
+    """One case: the operation, its inputs, level and tolerance, and whether an error is the only right answer."""
 
     operation: str
     inputs: dict[str, Any]
@@ -31,7 +31,7 @@ class Case(NamedTuple):
     error: bool = False
 
 
-CHOICES = {  # operations that hold a choice: other libraries' own is as common, and never a must
+CHOICES = {  # operations with a convention that other libraries choose differently: no level must
     "normalize", "group_norm", "film", "adaptive_group_norm", "normalize_vjp", "group_norm_vjp", "film_vjp", "adaptive_group_norm_vjp",
     "ema", "clip_by_norm", "learning_rate",
 }  # fmt: skip
@@ -43,21 +43,21 @@ def all_cases() -> tuple[Case, ...]:
     found: dict[str, Case] = {}
     for area in AREAS:
         for case in importlib.import_module(f"refdiff.conformance.cases.{area}").cases():
-            found.setdefault(_question(case), _chosen(case))
+            found.setdefault(_key(case), _with_level(case))
     for case in found.values():
         for value in case.inputs.values():
             if isinstance(value, np.ndarray):
-                value.setflags(write=False)  # for a mutant may work in place
+                value.setflags(write=False)  # a mutant may write in place
     return tuple(found.values())
 
 
-def _question(case: Case) -> str:
-    """What tells a case from others: the operation and the inputs, to the last bit."""
+def _key(case: Case) -> str:
+    """A key that identifies a case: the operation and all bits of the inputs."""
     inputs = {name: (x.dtype.str, x.shape, x.tobytes()) if isinstance(x, np.ndarray) else repr(x) for name, x in case.inputs.items()}
     return f"{case.operation} {sorted(inputs.items())}"
 
 
-def _chosen(case: Case) -> Case:
+def _with_level(case: Case) -> Case:
     return case._replace(level="should") if case.operation in CHOICES and case.level == "must" else case
 
 
@@ -84,7 +84,7 @@ def tables() -> dict[str, Any]:
 
 
 def numbers(shape: tuple[int, ...], seed: int = 0) -> Any:
-    """Numbers k / 64 between -2 and 2, as good as random, that every language reads without rounding."""
+    """Pseudorandom numbers k / 64 between -2 and 2, which every language reads without rounding."""
     state, values = 12345 + 7919 * seed, []
     for _ in range(int(np.prod(shape))):
         state = (1103515245 * state + 12345) % 2**31
@@ -93,13 +93,13 @@ def numbers(shape: tuple[int, ...], seed: int = 0) -> Any:
 
 
 def steps(T: int) -> list[tuple[int, int]]:
-    """Pairs (t, s) that reach both ends of a table and its middle, neighbours and leaps."""
+    """Pairs (t, s) at both ends of a table and in its middle, single and larger steps."""
     pairs = [(1, 0), (2, 1), (2, 0), (T, T - 1), (T, 0), (T // 2 + 1, T // 2), (T // 2 + 1, 1), (T, T // 2), (T - 1, T // 3)]
     return sorted({(t, s) for t, s in pairs if 0 <= s < t <= T})
 
 
 def prepared(inputs: dict[str, Any], to: Any = lambda value: value) -> dict[str, Any]:
-    """Inputs as a formula takes them: tables looked up, numbers converted, models built."""
+    """Inputs for a formula: tables looked up, numbers converted, models built."""
     found = {}
     for name, value in inputs.items():
         if isinstance(value, Table):

@@ -1,4 +1,4 @@
-"""The bound: whole chains and single terms on every table, weights at both ends, decoders, and the losses trained in its place."""
+"""The ELBO: whole chains and single terms on every table, weights at both ends, decoders, and simplified training losses."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -65,7 +65,7 @@ def _model(name: str, mean: float, variance: float) -> dict[str, Any]:
 
 
 def _chain(x0: Any, grid: list[int], name: str) -> Any:
-    """States of a chain from the last to x0, drawn as q would, rounded to float32."""
+    """States of a chain from the last time to x0, drawn from q and rounded to float32."""
     states = [x0]
     for number, (s, t) in enumerate(zip(grid[::-1], grid[-2::-1], strict=False)):
         states.append(single(q_between(states[-1], t, s, tables()[name], numbers(x0.shape, 30 + number))))
@@ -79,8 +79,8 @@ def _inner() -> Iterator[Case]:
             shape, minimal = SHAPES[number % 3], name in ("three", "two")
             x_t, x0, prediction = (numbers(shape, number + seed) for seed in (1, 40, 80))
             at = {"prediction": prediction, "x_t": x_t, "x0": x0, "t": t, "s": s, "betas": Table(name)}
-            asked = (("eps", "posterior"), ("eps", "beta"), ("x0", "posterior"), ("v", "beta"))
-            for kind, variance in asked if minimal else (asked[number % 4], asked[(number + 1) % 4]):
+            kinds = (("eps", "posterior"), ("eps", "beta"), ("x0", "posterior"), ("v", "beta"))
+            for kind, variance in kinds if minimal else (kinds[number % 4], kinds[(number + 1) % 4]):
                 yield Case("inner_kl", {**at, "kind": kind, "variance": variance}, minimal=minimal)
             if minimal or number % 2:
                 inputs = {**at, "kind": "eps", "variance": "learned", "mix": (numbers(shape, 7) + 2) / 4}

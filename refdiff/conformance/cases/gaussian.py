@@ -1,4 +1,6 @@
-"""Gaussians: batches of 1 and 2, images, variances tiny, huge and nearly equal, and pixels at both ends of their range and between."""
+"""Gaussians: batches of 1 and 2, images, variances tiny, huge and nearly equal, and pixels at both ends of their range
+and inside it.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -41,7 +43,7 @@ def pixels(shape: tuple[int, ...], seed: int, levels: int = 256) -> Any:
 
 
 def single(x: Any) -> Any:
-    """Rounded to float32, so that a case is the same question in both precisions."""
+    """Rounded to float32, so that a case has the same inputs in both precisions."""
     return np.asarray(x, dtype=np.float32).astype(np.float64)
 
 
@@ -134,7 +136,7 @@ def _pixels() -> Iterator[Case]:
 
 
 def _tails() -> Iterator[Case]:
-    """Where only the exact CDF, and only its logarithm, gives an answer: many standard deviations away, on both sides."""
+    """Tails, many standard deviations from the mean on both sides: only the logarithm of the exact CDF gives the right value."""
     ends, middle = np.array([[-1.0], [1.0]]), single(np.array([[1.0], [128.0], [254.0]]) * 2 / 255 - 1)
     for steps in (0.0, 1.0, 3.0, -3.0, 8.0):
         for x in (ends, middle):

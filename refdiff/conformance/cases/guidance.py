@@ -1,4 +1,4 @@
-"""Guidance: scales 0, 1, beyond and below, one for all and one per example, in both conventions."""
+"""Guidance: scales of 0 and 1, above and below, for the batch and for each example, in both conventions."""
 
 from collections.abc import Iterator
 from itertools import product

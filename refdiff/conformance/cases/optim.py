@@ -1,4 +1,6 @@
-"""Optimizers: first steps, many steps, gradients of every size, and none at all; both ends of warm-up, of the cosine and of the limit."""
+"""Optimizers: first steps and many steps, gradients of every size and of 0; both ends of the warm-up, of the cosine and
+of the limit.
+"""
 
 from collections.abc import Iterator
 

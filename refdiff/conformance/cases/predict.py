@@ -1,4 +1,4 @@
-"""Predictions: every kind into every other, at both ends of every table, and where one does not determine another."""
+"""Predictions: every conversion, at both ends of every table, and errors where one kind does not determine another."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -58,7 +58,7 @@ def _clipped() -> Iterator[Case]:
 
 
 def _ends() -> Iterator[Case]:
-    """Where the signal is gone, v and x0 still say everything; where sigma is 0, x0 says nothing of eps."""
+    """Both ends: without signal, v and x0 still determine x0 and eps; where sigma is 0, x0 does not determine eps."""
     p, x, betas = numbers((2, 2), 3), numbers((2, 2), 4), Table("zero-terminal-5")
     for source, to in (("v", "x0"), ("v", "eps"), ("x0", "eps"), ("x0", "v"), ("velocity", "x0"), ("v", "score")):
         inputs = {"prediction": p, "x_t": x, "t": 5, "betas": betas, "source": source, "to": to}

@@ -1,4 +1,6 @@
-"""Samplers: every step between neighbours and over leaps, eta 0, 1/2 and 1, clip on and off, and whole trajectories on every kind of grid."""
+"""Samplers: single and larger steps, eta 0, 1/2 and 1, with and without clipping, and whole trajectories on every kind
+of grid.
+"""
 
 from collections.abc import Iterator
 from itertools import product
@@ -48,7 +50,7 @@ def _special_steps() -> Iterator[Case]:
         yield Case("ddpm_step", inputs | {"variance": "posterior"}, "should", minimal=True)
         yield Case("ddim_step", inputs | {"eta": 0.0}, "should", minimal=True)
         yield Case("ddim_step", inputs | {"eta": 0.5}, "should")
-    for kind in ("v", "x0"):  # no signal at T: where a step from zero terminal SNR begins
+    for kind in ("v", "x0"):  # a step from zero terminal SNR starts without signal
         inputs = {"prediction": p, "x_t": x, "t": 5, "s": 4, "betas": Table("zero-terminal-5"), "noise": noise, "kind": kind}
         yield Case("ddpm_step", inputs | {"variance": "posterior"}, minimal=True)
         yield Case("ddim_step", inputs | {"eta": 0.0}, minimal=True)
@@ -58,7 +60,7 @@ def _model(betas: Table, kind: str = "eps") -> dict[str, Any]:
     return {"model": "gaussian", "mean": 0.75, "variance": 0.25, "kind": kind, "betas": betas}
 
 
-def _walk(betas: Table, kind: str, S: int, batch: int = 2, predicts: str = "eps") -> dict[str, Any]:
+def _trajectory(betas: Table, kind: str, S: int, batch: int = 2, predicts: str = "eps") -> dict[str, Any]:
     times = grid(kind, len(tables()[betas.name]), S)
     noise = numbers((S, batch, 1), 5)
     return {"model": _model(betas, predicts), "grid": times, "x": numbers((batch, 1), 4), "noise": noise, "betas": betas, "kind": predicts}
@@ -66,7 +68,7 @@ def _walk(betas: Table, kind: str, S: int, batch: int = 2, predicts: str = "eps"
 
 def _trajectories() -> Iterator[Case]:
     for name, kind, S in product(("cosine-20", "linear-1000"), GRIDS, (1, 3, 7, 10)):
-        inputs, small = _walk(Table(name), kind, S), name == "cosine-20" and S in (1, 3)
+        inputs, small = _trajectory(Table(name), kind, S), name == "cosine-20" and S in (1, 3)
         for eta in (0.0, 0.5, 1.0) if S != 7 else (0.0,):
             yield Case("ddim_sample", inputs | {"eta": eta}, tolerance="long", minimal=small)
         for variance in VARIANCES if S != 7 else VARIANCES[:1]:
@@ -77,21 +79,21 @@ def _trajectories() -> Iterator[Case]:
         ("linear-1000", "trailing", 61),
         ("one", "trailing", 1),
     ):
-        inputs = _walk(Table(name), kind, S, 1)
+        inputs = _trajectory(Table(name), kind, S, 1)
         yield Case("ddim_sample", inputs | {"eta": 0.0}, tolerance="long", minimal=name == "one")
         yield Case("ddpm_sample", inputs | {"variance": "posterior"}, tolerance="long", minimal=name == "one")
     for name, predicts in product(("cosine-20", "scaled-linear-1000"), ("x0", "v")):
-        inputs = _walk(Table(name), "trailing", 5, 2, predicts)
+        inputs = _trajectory(Table(name), "trailing", 5, 2, predicts)
         yield Case("ddim_sample", inputs | {"eta": 0.0}, tolerance="long", minimal=name == "cosine-20")
         yield Case("ddpm_sample", inputs | {"variance": "beta"}, tolerance="long", minimal=name == "cosine-20")
     for predicts in ("v", "x0"):
-        inputs = _walk(Table("zero-terminal-5"), "trailing", 5, 2, predicts)
+        inputs = _trajectory(Table("zero-terminal-5"), "trailing", 5, 2, predicts)
         yield Case("ddim_sample", inputs | {"eta": 0.0}, tolerance="long", minimal=True)
-    inputs = _walk(Table("cosine-20"), "trailing", 4)
+    inputs = _trajectory(Table("cosine-20"), "trailing", 4)
     yield Case("ddim_sample", inputs | {"eta": 0.0, "clip": 0.5}, "should", "long", minimal=True)
     yield Case("ddpm_sample", inputs | {"variance": "posterior", "clip": 0.5}, "should", "long", minimal=True)
     for name, S in (("cosine-20", 4), ("linear-1000", 10)):
-        inputs = _walk(Table(name), "trailing", S)
+        inputs = _trajectory(Table(name), "trailing", S)
         up = {"model": inputs["model"], "grid": inputs["grid"][-2::-1], "x": inputs["x"], "betas": inputs["betas"], "kind": "eps"}
         yield Case("ddim_invert", up, tolerance="long", minimal=S == 4)
 
@@ -131,5 +133,5 @@ def _errors() -> Iterator[Case]:
     gone = {**step, "t": 5, "s": 4, "betas": Table("zero-terminal-5")}
     yield Case("ddim_step", gone | {"eta": 0.0}, error=True, minimal=True)
     yield Case("ddpm_step", gone | {"variance": "posterior"}, error=True, minimal=True)
-    yield Case("ddim_sample", _walk(Table("zero-terminal-5"), "trailing", 5) | {"eta": 0.0}, error=True, minimal=True)
+    yield Case("ddim_sample", _trajectory(Table("zero-terminal-5"), "trailing", 5) | {"eta": 0.0}, error=True, minimal=True)
     yield Case("slerp", {"a": x, "b": -x, "weight": 0.5}, "should", error=True, minimal=True)

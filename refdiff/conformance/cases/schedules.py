@@ -59,7 +59,7 @@ def _grids() -> Iterator[Case]:
 
 
 def _grid_level(kind: str, T: int, S: int) -> str:
-    """Where a time falls on a half, two roundings are right; quadratic grids are ours."""
+    """The level of a grid: where a time is a half, two roundings are right; quadratic grids are refdiff's own."""
     numerator, denominator = {"linspace": (T - 1, S - 1), "trailing": (T, S)}.get(kind, (0, 1))
     halves = any(2 * (i * numerator % denominator) == denominator for i in range(S)) if denominator else False
     return "alternative" if halves or kind == "quadratic" else "must" if kind == "trailing" else "should"

@@ -1,4 +1,4 @@
-"""A small network of points: with and without labels, at times from 0 to 1000, and trained for 1, 10 and 100 steps."""
+"""A small network for points: with and without labels, at times from 0 to 1000, and trained for 1, 10 and 100 steps."""
 
 import itertools
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ def cases() -> Iterator[Case]:
     ):
         x, B = numbers((len(t), 2), number), len(t)
         inputs = {"x": x, "t": np.array(t), **weights(features, width, number)}
-        told = {"table": numbers((3, features), number + 5), "labels": np.array(labels)}
+        labelled = {"table": numbers((3, features), number + 5), "labels": np.array(labels)}
         yield Case("mlp", inputs, "should", minimal=True)
-        yield from pair("mlp", {**inputs, **told}, (B, 2), level="should")
-        yield Case("mlp_loss", {**inputs, **told, "target": numbers((B, 2), number + 7)}, "should", minimal=True)
-    yield Case("mlp", {**inputs, **told, "labels": np.array([3, 0])}, "should", error=True, minimal=True)
+        yield from pair("mlp", {**inputs, **labelled}, (B, 2), level="should")
+        yield Case("mlp_loss", {**inputs, **labelled, "target": numbers((B, 2), number + 7)}, "should", minimal=True)
+    yield Case("mlp", {**inputs, **labelled, "labels": np.array([3, 0])}, "should", error=True, minimal=True)
     yield from _trained()
 
 

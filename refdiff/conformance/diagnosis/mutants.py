@@ -1,6 +1,6 @@
-"""Composed mistakes: every small change of every formula, made by rewriting its syntax tree, and changes of what goes in and comes out.
+"""Mutants: changed versions of the formulas, made by editing their syntax trees or by wrapping an operation.
 
-A mutant is a set of edits. Each edit replaces one expression of one formula, so that all formulas that call it change with it.
+An edit replaces one expression of one formula, so all formulas that call this formula change with it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ from ..operations import AREAS, functions, operations
 
 
 class Edit(NamedTuple):
-    """In this function, the expression at this place (its number in the walk of the tree) becomes that."""
+    """One replacement in a formula: the expression at this position, in the order of `ast.walk`, changes from `old` to `new`."""
 
     function: str
-    place: int
+    position: int
     old: str
     new: str
 
 
 class Mutant(NamedTuple):
-    """A name that says what is changed; the edits; for changes from outside, the operation and what wraps its formula."""
+    """A name that says what is changed, and the edits; or, without edits, an operation and the wrapper of its formula.
+
+    `text` describes a known departure; generated mutants have none.
+    """
 
     name: str
     edits: tuple[Edit, ...]
@@ -40,11 +43,12 @@ class Mutant(NamedTuple):
 
     @property
     def functions(self) -> set[str]:
+        """The names of the formulas that are changed."""
         return {edit.function for edit in self.edits} | ({self.operation} if self.operation else set())
 
 
 @cache
-def trees() -> dict[str, ast.FunctionDef]:
+def syntax_trees() -> dict[str, ast.FunctionDef]:
     """The syntax tree of every formula, without its docstring."""
     found = {}
     for area in AREAS:
@@ -58,22 +62,22 @@ def trees() -> dict[str, ast.FunctionDef]:
 
 
 @cache
-def closure(name: str) -> frozenset[str]:
-    """A formula and all formulas that it calls, directly or not."""
-    found, todo = set(), [name]
-    while todo:
-        function = todo.pop()
+def reachable(name: str) -> frozenset[str]:
+    """A formula and all formulas that it calls, directly or indirectly."""
+    found, queue = set(), [name]
+    while queue:
+        function = queue.pop()
         if function not in found:
             found.add(function)
-            todo += _called(trees()[function])
+            queue += _called(syntax_trees()[function])
     return frozenset(found)
 
 
 def _called(tree: ast.FunctionDef) -> list[str]:
-    """The formulas that this one names, other than by an argument or variable of the same name."""
+    """The formulas that this one calls. An argument or a variable of the same name is no call."""
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    own = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | {n.id for n in names if isinstance(n.ctx, ast.Store)}
-    return [node.id for node in names if node.id in trees() and node.id not in own]
+    local = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | {n.id for n in names if isinstance(n.ctx, ast.Store)}
+    return [node.id for node in names if node.id in syntax_trees() and node.id not in local]
 
 
 def formula(operation: str, mutant: Mutant | None = None) -> Callable[..., Any]:
@@ -84,47 +88,47 @@ def formula(operation: str, mutant: Mutant | None = None) -> Callable[..., Any]:
 
 
 def affects(mutant: Mutant, operation: str) -> bool:
-    """Whether an operation's answers can change."""
-    return mutant.operation == operation or any(edit.function in closure(operation) for edit in mutant.edits)
+    """Whether a mutant can change an operation's outputs."""
+    return mutant.operation == operation or any(edit.function in reachable(operation) for edit in mutant.edits)
 
 
 @cache
-def _plain() -> dict[str, Any]:
+def _originals() -> dict[str, Any]:
     return {function.__name__: inspect.unwrap(function) for area in AREAS for function in functions(area)}
 
 
 @lru_cache(maxsize=8192)
 def _namespace(edits: tuple[Edit, ...]) -> dict[str, Any]:
-    """All formulas, bound to each other anew, those of the edits rewritten."""
-    space = {**_plain()[next(iter(_plain()))].__globals__, "np": np, "permutations": __import__("itertools").permutations}
-    space.update({name: value for name, value in vars(numbers).items() if not name.startswith("_")})
+    """The globals of the formulas after these edits, in which all formulas call each other."""
+    namespace = {**_originals()[next(iter(_originals()))].__globals__, "np": np, "permutations": __import__("itertools").permutations}
+    namespace.update({name: value for name, value in vars(numbers).items() if not name.startswith("_")})
     changed = {edit.function for edit in edits}
-    for name, function in _plain().items():
+    for name, function in _originals().items():
         if name in changed:
-            exec(_code(name, tuple(edit for edit in edits if edit.function == name)), space)
-        elif changed & closure(name):
-            space[name] = FunctionType(function.__code__, space, name, function.__defaults__)
+            exec(_code(name, tuple(edit for edit in edits if edit.function == name)), namespace)
+        elif changed & reachable(name):
+            namespace[name] = FunctionType(function.__code__, namespace, name, function.__defaults__)
         else:
-            space[name] = function
-    return space
+            namespace[name] = function
+    return namespace
 
 
 @lru_cache(maxsize=8192)
 def _code(name: str, edits: tuple[Edit, ...]) -> CodeType:
-    return compile(ast.Module([rewritten(trees()[name], list(edits))], []), f"<{name}>", "exec")
+    return compile(ast.Module([apply_edits(syntax_trees()[name], list(edits))], []), f"<{name}>", "exec")
 
 
 @cache
-def among(replacement: Callable[..., Any]) -> Callable[..., Any]:
-    """A formula written elsewhere, as if it stood among the others."""
+def bind(replacement: Callable[..., Any]) -> Callable[..., Any]:
+    """A formula of `known`, bound to the globals of the formulas."""
     return FunctionType(replacement.__code__, _namespace(()), replacement.__name__, replacement.__defaults__)
 
 
-def rewritten(tree: ast.FunctionDef, edits: list[Edit]) -> ast.FunctionDef:
-    """A copy of the tree with the edits made."""
+def apply_edits(tree: ast.FunctionDef, edits: list[Edit]) -> ast.FunctionDef:
+    """A copy of a syntax tree with the edits made."""
     copy, paths = ast.parse(_text(tree)).body[0], _paths(_text(tree))
     assert isinstance(copy, ast.FunctionDef)
-    found = [(_follow(copy, paths[edit.place][:-1]), paths[edit.place][-1], edit.new) for edit in edits]
+    found = [(_follow(copy, paths[edit.position][:-1]), paths[edit.position][-1], edit.new) for edit in edits]
     for parent, (field, index), new in found:
         expression = ast.parse(new, mode="eval").body
         if index is None:
@@ -139,20 +143,20 @@ def _text(tree: ast.FunctionDef) -> str:
     return ast.unparse(tree)
 
 
-Path = tuple[tuple[str, int | None], ...]  # fields, and places in those that are lists, from the root of a tree to a node
+Path = tuple[tuple[str, int | None], ...]  # fields, and indices into those that are lists, from the root of a tree to a node
 
 
 @cache
 def _paths(text: str) -> list[Path]:
     """The path to every node, in the order of `ast.walk`."""
-    todo: deque[tuple[ast.AST, Path]] = deque([(ast.parse(text).body[0], ())])
+    queue: deque[tuple[ast.AST, Path]] = deque([(ast.parse(text).body[0], ())])
     found = []
-    while todo:
-        node, path = todo.popleft()
+    while queue:
+        node, path = queue.popleft()
         found.append(path)
         for field, value in ast.iter_fields(node):
             each = enumerate(value) if isinstance(value, list) else [(None, value)]
-            todo.extend((child, (*path, (field, i))) for i, child in each if isinstance(child, ast.AST))
+            queue.extend((child, (*path, (field, i))) for i, child in each if isinstance(child, ast.AST))
     return found
 
 

@@ -1,4 +1,6 @@
-"""Where a mistake is made: the condition that tells the vectors which it explains from those which it would change, but which passed."""
+"""Predicates on a vector's inputs, and the search for one that separates the vectors a mutant explains from those it
+contradicts.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..run.runner import Result
-from .match import case_of, contradicts
+from ..results import Result
+from .evidence import observe
+from .match import contradicts
 from .mutants import Mutant
 
 Inputs = dict[str, Any]
@@ -25,38 +28,36 @@ TIMES: dict[str, Callable[[Any, Any, int], Any]] = {
 }
 
 
-def where(mutant: Mutant, explained: Sequence[Result], everything: Sequence[Result], precision: str) -> str:
-    """A condition that all explained vectors meet, and none that passed though the mutant would change it; nothing if there is none."""
-    passed = (result for result in everything if result.status == "passed" and result.vector.expected is not None)
-    spared = [r.vector.inputs for r in passed if contradicts(r.vector.operation, mutant, case_of(r), precision)]
-    if not spared:
+def separating(mutant: Mutant, explained: Sequence[Result], results: Sequence[Result], precision: str) -> str:
+    """A predicate that is true for all explained vectors and false for all contradicted ones; an empty string if there
+    is none.
+    """
+    passed = (result for result in results if result.status == "passed" and result.vector.expected is not None)
+    contradicted = [result.vector.inputs for result in passed if contradicts(mutant, observe(result), precision)]
+    if not contradicted:
         return ""
-    met = [set(conditions(result.vector.inputs)) for result in explained]
-    not_met = set().union(*map(set, map(conditions, spared)))
-    return next((text for text in conditions(explained[0].vector.inputs) if all(text in each for each in met) and text not in not_met), "")
+    true = set.intersection(*(set(predicates(result.vector.inputs)) for result in explained))
+    true -= {text for inputs in contradicted for text in predicates(inputs)}
+    return next((text for text in predicates(explained[0].vector.inputs) if text in true), "")
 
 
-def conditions(inputs: Inputs) -> Iterator[str]:
-    """The conditions that a question meets."""
+def predicates(inputs: Inputs) -> Iterator[str]:
+    """The predicates that are true for these inputs."""
     t, s, T = inputs.get("t"), inputs.get("s"), len(inputs.get("betas", ()))
-    for text, holds in TIMES.items():
-        if (
-            t is not None
-            and T
-            and (s is not None or "s" not in text)
-            and np.any(holds(np.asarray(t), np.asarray(s) if s is not None else 0, T))
-        ):
-            yield text
+    if t is not None and T:
+        for text, predicate in TIMES.items():
+            if (s is not None or "s" not in text) and np.any(predicate(np.asarray(t), np.asarray(0 if s is None else s), T)):
+                yield text
     for name in ("t", "gamma", "tau"):
         if name in inputs and "states" not in inputs:
-            yield f"{name} is one for {'each example' if np.ndim(inputs[name]) else 'all'}"
+            yield f"{name} is {'an array with a value for each example' if np.ndim(inputs[name]) else 'a single number'}"
     yield from _sizes(inputs)
     for name in ("eta", "S", "stride", "clip"):
         if name in inputs:
             yield _number(name, inputs[name])
     for name in ("times", "grid"):
         if len(inputs.get(name, ())) > 1:
-            yield f"{name} {'rise' if inputs[name][-1] > inputs[name][0] else 'fall'}"
+            yield f"{name} is {'increasing' if inputs[name][-1] > inputs[name][0] else 'decreasing'}"
     for name, value in inputs.items():
         if isinstance(value, str):
             yield f"{name} is {value}"
@@ -65,8 +66,8 @@ def conditions(inputs: Inputs) -> Iterator[str]:
 def _sizes(inputs: Inputs) -> Iterator[str]:
     data = next((value for name, value in inputs.items() if np.ndim(value) > 1 and name not in ("w", "states")), None)
     if data is not None:
-        yield "data are images" if np.ndim(data) == 4 else "data are no images"
-        yield "there is one example" if len(data) == 1 else "there are several examples"
+        yield "the data are images" if np.ndim(data) == 4 else "the data are not images"
+        yield "the batch has one example" if len(data) == 1 else "the batch has several examples"
 
 
 def _number(name: str, value: Any) -> str:

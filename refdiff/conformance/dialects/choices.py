@@ -1,4 +1,4 @@
-"""What libraries choose differently, one small table per convention; each choice has its converters here, and only here."""
+"""The choices of each convention, one small table per convention, with the converters of each choice."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ...process.tables import Schedule
 from ...sampling import guidance
 
 
-class Clock(NamedTuple):
-    """What a library calls time: `to(t, path)` gives it, `back(value, path)` gives refdiff's t."""
+class TimeConvention(NamedTuple):
+    """A library's time: `from_refdiff(t, path)` gives it, `to_refdiff(value, path)` gives refdiff's t."""
 
     meaning: str
-    to: Callable[[Time, GaussianPath], Array]
-    back: Callable[[Time, GaussianPath], Array]
+    from_refdiff: Callable[[Time, GaussianPath], Array]
+    to_refdiff: Callable[[Time, GaussianPath], Array]
 
 
-def _counted(meaning: str, low: int) -> Clock:
-    """A clock that counts a schedule's steps, with 0 at the t called low."""
+def _step_index(meaning: str, low: int) -> TimeConvention:
+    """Time as the index of a step; 0 is the step at t = low."""
 
-    def back(value: Time, path: GaussianPath) -> Array:
+    def to_refdiff(value: Time, path: GaussianPath) -> Array:
         return check_integer("time", value, 0, _schedule(path).T - low) + low
 
-    return Clock(meaning, lambda t, path: _schedule(path).time(t, low=low) - low, back)
+    return TimeConvention(meaning, lambda t, path: _schedule(path).time(t, low=low) - low, to_refdiff)
 
 
 def _fraction(t: Time, path: GaussianPath) -> Array:
@@ -41,16 +41,16 @@ def _from_fraction(value: Time, path: GaussianPath) -> Array:
     return np.asarray(np.rint(as_array(value) * (schedule.T - 1)).astype(np.int64) + 1)
 
 
-def _level(
-    meaning: str, to: Callable[[Array, Array], Array], back: Callable[[Array], tuple[Array, Array]], low: float, high: float
-) -> Clock:
-    """A clock that is a function of the ratio of signal to sigma, whatever the path."""
+def _noise_level(
+    meaning: str, of_level: Callable[[Array, Array], Array], level_of: Callable[[Array], tuple[Array, Array]], low: float, high: float
+) -> TimeConvention:
+    """Time as a function of the ratio of signal to sigma, on every path."""
 
-    def backward(value: Time, path: GaussianPath) -> Array:
+    def to_refdiff(value: Time, path: GaussianPath) -> Array:
         check_number("time", value, low, high)
-        return time_of_level(*back(as_array(value)), path)
+        return time_of_level(*level_of(as_array(value)), path)
 
-    return Clock(meaning, lambda t, path: to(*path.signal_sigma(t)), backward)
+    return TimeConvention(meaning, lambda t, path: of_level(*path.signal_sigma(t)), to_refdiff)
 
 
 def _noise_to_signal(signal: Array, sigma: Array) -> Array:
@@ -66,16 +66,18 @@ def _negative_log_snr(signal: Array, sigma: Array) -> Array:
 
 
 def time_of_level(signal: Array, sigma: Array, path: GaussianPath) -> Array:
-    r"""The t whose ratio of signal to sigma is the given one: a schedule's nearest in log-SNR, or $signal / (signal + \sigma)$ on the straight path.
+    r"""The t whose ratio of signal to sigma is the given one: for a schedule, the t of the nearest log-SNR; for the straight path, $signal / (signal + \sigma)$.
 
     Raises for other paths. Source: M5 [SD3 sec. 3.1].
     """
     if path is flow.straight:
         return signal / (signal + sigma)
     table = -_schedule(path).log_snr
-    with np.errstate(divide="ignore", invalid="ignore"):  # infinite levels have infinite neighbours, which nan_to_num makes finite
-        level, middles = 2 * (np.log(sigma) - np.log(signal)), (table[1:] + table[:-1]) / 2
-    return np.asarray(np.searchsorted(np.nan_to_num(middles), level))
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # next to infinite levels the midpoints are infinite, and nan_to_num makes them finite
+        level, midpoints = 2 * (np.log(sigma) - np.log(signal)), (table[1:] + table[:-1]) / 2
+    return np.asarray(np.searchsorted(np.nan_to_num(midpoints), level))
 
 
 def _schedule(path: GaussianPath, least: int = 1) -> Schedule:
@@ -85,24 +87,24 @@ def _schedule(path: GaussianPath, least: int = 1) -> Schedule:
     raise ValueError(f"path is {found}; allowed here: a Schedule of T >= {least}, or flow.straight where time is a noise level")
 
 
-def _second(variance: Array) -> Array:
+def _first_as_second(variance: Array) -> Array:
     if len(variance) < 2:
         raise ValueError("schedule has T = 1; allowed: T >= 2, since t = 1 takes the variance of t = 2")
     return np.append(variance[1], variance[1:])
 
 
 TIMES = {
-    "step": _counted("integer 0..T, 0 is clean data", 0),
-    "index": _counted("integer 0..T-1, i is our t = i + 1", 1),
-    "unit index": Clock("(t - 1) / (T - 1) in [0, 1], 0 is our t = 1, its nearest index", _fraction, _from_fraction),
-    "sigma": _level("sigma / signal, 0 is data", _noise_to_signal, lambda v: (np.ones_like(v), v), 0, np.inf),
-    "-log SNR": _level("-log SNR, falls towards data", _negative_log_snr, lambda v: (np.exp(-v / 4), np.exp(v / 4)), -1400, 1400),
-    "data time": _level("[0, 1], 1 is data", lambda a, s: a / (a + s), lambda v: (v, 1 - v), 0, 1),
-    "noise time": _level("[0, 1], 0 is data", lambda a, s: s / (a + s), lambda v: (1 - v, v), 0, 1),
-    "1000 noise time": _level("[0, 1000], 0 is data", lambda a, s: 1000 * s / (a + s), lambda v: (1 - v / 1000, v / 1000), 0, 1000),
+    "step": _step_index("integer 0..T, 0 is clean data", 0),
+    "index": _step_index("integer 0..T-1, i is refdiff's t = i + 1", 1),
+    "unit index": TimeConvention("(t - 1) / (T - 1) in [0, 1], 0 is refdiff's t = 1, to the nearest index", _fraction, _from_fraction),
+    "sigma": _noise_level("sigma / signal, 0 is data", _noise_to_signal, lambda v: (np.ones_like(v), v), 0, np.inf),
+    "-log SNR": _noise_level("-log SNR, decreases towards data", _negative_log_snr, lambda v: (np.exp(-v / 4), np.exp(v / 4)), -1400, 1400),
+    "data time": _noise_level("[0, 1], 1 is data", lambda a, s: a / (a + s), lambda v: (v, 1 - v), 0, 1),
+    "noise time": _noise_level("[0, 1], 0 is data", lambda a, s: s / (a + s), lambda v: (1 - v, v), 0, 1),
+    "1000 noise time": _noise_level("[0, 1000], 0 is data", lambda a, s: 1000 * s / (a + s), lambda v: (1 - v / 1000, v / 1000), 0, 1000),
 }
 
-STATES: dict[str, Callable[[Array, Array], Array]] = {  # a state is ours divided by this
+STATES: dict[str, Callable[[Array, Array], Array]] = {  # refdiff's state is divided by this
     "as the path": lambda signal, sigma: np.ones_like(signal),
     "preserving": np.hypot,
     "exploding": lambda signal, sigma: signal,
@@ -133,10 +135,10 @@ SCALES: dict[str, tuple[Callable[[Number], Number], Callable[[Number], Number]]]
     "w": (guidance.w_from_scale, guidance.scale_from_w),
 }
 LOSSES: dict[str, Callable[[int], float]] = {"sum": lambda D: 1.0, "half sum": lambda D: 0.5, "mean": lambda D: 1 / D}
-BOUNDS: dict[str, Callable[[int], float]] = {"nats": lambda D: 1.0, "bits/dim": lambda D: 1 / (D * np.log(2))}
+ELBO_UNITS: dict[str, Callable[[int], float]] = {"nats": lambda D: 1.0, "bits/dim": lambda D: 1 / (D * np.log(2))}
 ORDERS = {"sin, cos": 1, "cos, sin": -1}  # the step through the halves [sin, cos]
 DIVISORS = {"half - 1": 1, "half": 0}
-ARGUMENTS: dict[str, Callable[[Array], Array]] = {  # what the angles multiply, from the dialect's own time
+ARGUMENTS: dict[str, Callable[[Array], Array]] = {  # the factor of the frequencies, as a function of the dialect's time
     "t": lambda t: t,
     "999 t": lambda t: 999 * t,
     "1000 t": lambda t: 1000 * t,
@@ -149,8 +151,8 @@ MIXES: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "[0, 1]": (lambda mix: mix, lambda v: v),
     "[-1, 1]": (lambda mix: 2 * mix - 1, lambda v: (v + 1) / 2),
 }
-FLOORS: dict[str, Callable[[Array], Array]] = {  # what replaces the posterior variance 0 at t = 1, where a logarithm is taken
-    "that of t = 2": _second,
+FLOORS: dict[str, Callable[[Array], Array]] = {  # the replacement for the posterior variance 0 at t = 1, whose logarithm is taken
+    "that of t = 2": _first_as_second,
     "1e-20": lambda variance: np.maximum(variance, 1e-20),
 }
 
@@ -162,7 +164,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "grid": GRIDS,
     "guidance": SCALES,
     "loss": LOSSES,
-    "bound": BOUNDS,
+    "elbo": ELBO_UNITS,
     "variance": VARIANCES,
     "mix": MIXES,
     "floor": FLOORS,

@@ -1,13 +1,12 @@
-"""Dialects: the conventions of real libraries, and the way from refdiff's conventions ("to") and back ("from").
+"""Dialects: the conventions of real libraries, and converters from refdiff's conventions ("to") and back ("from").
 
-A `Dialect` names one choice per convention, or None where nothing was verified; what a choice means is written once, in
-`dialect_choices`, and the dialects themselves are in `dialect_table`. `x_t`, `t` and `path` are always refdiff's.
+A `Dialect` names one choice per convention, or None if none was verified. The meaning of each choice is in `choices`,
+and the dialects are in `table`. `x_t`, `t` and `path` are always refdiff's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,20 +14,15 @@ from ...arrays import Array, GaussianPath, Number, Time, as_array, check_arrays,
 from ...process import predict, schedules
 from ...process.forward import posterior_variance
 from ...process.tables import Schedule
-from . import choices as choices
-
-
-class Features(NamedTuple):
-    """Sinusoidal features of time: the order of the halves, what divides the exponent, and what the frequencies multiply."""
-
-    order: str
-    divisor: str
-    argument: str
+from . import choices
+from .features import Features
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """The conventions of one library; `sources` pairs the names of conventions, comma-separated, with the file and the name that show them."""
+    """The conventions of one library; `sources` pairs the names of conventions, comma-separated, with the file and the
+    name in which they are visible.
+    """
 
     name: str
     version: str
@@ -39,7 +33,7 @@ class Dialect:
     grid: str | None = None
     guidance: str | None = None
     loss: str | None = None
-    bound: str | None = None
+    elbo: str | None = None
     features: Features | None = None
     variance: str | None = None
     mix: str | None = None
@@ -52,34 +46,32 @@ class Dialect:
             if convention != "features":
                 check_choice(convention, self.stated(convention), tuple(choices.CHOICES[convention]))
         if self.features is not None:
-            check_choice("features", self.features.order, tuple(choices.ORDERS))
-            check_choice("features", self.features.divisor, tuple(choices.DIVISORS))
-            check_choice("features", self.features.argument, tuple(choices.ARGUMENTS))
+            self.features.check()
 
     def conventions(self) -> tuple[str, ...]:
         """The names of the conventions that are stated."""
         return tuple(name for name in CONVENTIONS if getattr(self, name) is not None)
 
     def stated(self, convention: str) -> str:
-        """The choice, or an error where it is unstated."""
+        """The choice of a convention. Raises if it is unstated."""
         choice = getattr(self, convention)
         if choice is None:
             raise self._unstated(convention)
         return str(choice)
 
     def to_time(self, t: Time, path: GaussianPath) -> Array:
-        """refdiff's t on this path as the dialect's time. Raises where the dialect has no name for it, such as an index for clean data."""
-        return choices.TIMES[self.stated("time")].to(t, path)
+        """refdiff's t on this path as the dialect's time. Raises where there is none, such as an index for clean data."""
+        return choices.TIMES[self.stated("time")].from_refdiff(t, path)
 
     def from_time(self, time: Time, path: GaussianPath) -> Array:
-        """The dialect's time as refdiff's t; of a schedule, the t whose log-SNR is nearest.
+        """The dialect's time as refdiff's t; for a schedule, the t whose log-SNR is nearest.
 
-        Next to 1, where floating-point numbers stand 1e-16 apart, a noise time cannot tell levels of less signal than that.
+        Near 1, where floating-point numbers are 1e-16 apart, a noise time cannot distinguish levels with less signal than that.
         """
-        return choices.TIMES[self.stated("time")].back(time, path)
+        return choices.TIMES[self.stated("time")].to_refdiff(time, path)
 
     def to_state(self, x_t: Array, t: Time, path: GaussianPath) -> Array:
-        r"""The state in the dialect's scale, $x_t / N$ with the N of `dialect_choices.STATES`: signal and sigma shrink alike."""
+        r"""The state in the dialect's scale, $x_t / N$ with the N of `choices.STATES`: signal and sigma are divided by the same factor."""
         check_arrays(x_t=x_t)
         return x_t / like(self._norm(t, path), x_t)
 
@@ -89,9 +81,9 @@ class Dialect:
         return state * like(self._norm(t, path), state)
 
     def to_prediction(self, prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
-        r"""refdiff's prediction of this kind as the one the dialect's network makes.
+        r"""refdiff's prediction of this kind as the output of the dialect's network.
 
-        A score in a state that is N times smaller is N times larger, and v is that of the variance-preserving state.
+        A state divided by N has a score multiplied by N, and v is that of the variance-preserving state.
         Source: R6 [Salimans & Ho app. D].
         """
         target, sign = choices.PREDICTIONS[self.stated("prediction")]
@@ -114,64 +106,65 @@ class Dialect:
         return choices.SCALES[self.stated("guidance")][1](scale)
 
     def to_loss(self, loss: Array, size: int) -> Array:
-        """A squared error summed over an event of `size` numbers, as the dialect reduces it. Means over the batch are not part of it."""
+        """A squared error summed over an event of `size` numbers, with the reduction of the dialect; a mean over the
+        batch is not included.
+        """
         return _scaled("loss", loss, choices.LOSSES[self.stated("loss")](_size(size)))
 
     def from_loss(self, loss: Array, size: int) -> Array:
         """The dialect's squared error, as the sum over the event."""
         return _scaled("loss", loss, 1 / choices.LOSSES[self.stated("loss")](_size(size)))
 
-    def to_bound(self, nats: Array, size: int) -> Array:
+    def to_elbo(self, nats: Array, size: int) -> Array:
         """A term of the ELBO, in nats over an event of `size` numbers, in the dialect's unit."""
-        return _scaled("nats", nats, choices.BOUNDS[self.stated("bound")](_size(size)))
+        return _scaled("nats", nats, choices.ELBO_UNITS[self.stated("elbo")](_size(size)))
 
-    def from_bound(self, bound: Array, size: int) -> Array:
+    def from_elbo(self, elbo: Array, size: int) -> Array:
         """A term of the ELBO in the dialect's unit, in nats."""
-        return _scaled("bound", bound, 1 / choices.BOUNDS[self.stated("bound")](_size(size)))
+        return _scaled("elbo", elbo, 1 / choices.ELBO_UNITS[self.stated("elbo")](_size(size)))
 
     def to_mix(self, mix: Array) -> Array:
-        """What the network answers for a learned variance, given refdiff's mix in [0, 1]. Source: R4 [Improved DDPM eq. 15]."""
+        """The network's output for a learned variance, given refdiff's mix in [0, 1]. Source: R4 [Improved DDPM eq. 15]."""
         check_arrays(mix=mix)
         return choices.MIXES[self.stated("mix")][0](mix)
 
-    def from_mix(self, answer: Array) -> Array:
-        """refdiff's mix, given the network's answer. Source: R4 [Improved DDPM eq. 15]."""
-        check_arrays(answer=answer)
-        return choices.MIXES[self.stated("mix")][1](answer)
+    def from_mix(self, output: Array) -> Array:
+        """refdiff's mix, given the network's output. Source: R4 [Improved DDPM eq. 15]."""
+        check_arrays(output=output)
+        return choices.MIXES[self.stated("mix")][1](output)
 
     def time_features(self, time: Array, features: int) -> Array:
-        r"""The dialect's features of its own time (B,), as its network's first layer sees them; (B, features) float64.
+        r"""The dialect's features of its own time (B,), as the inputs of its network; (B, features) float64.
 
         $$[\sin(u\, \omega_i), \cos(u\, \omega_i)], \qquad \omega_i = 10000^{-i / divisor}$$
 
         or the halves in the other order; u is the argument. Source: N1 [Transformer sec. 3.5], [DDPM app. B].
         """
-        order, divisor, argument = self._layout()
-        half, least = features // 2, 2 + 2 * choices.DIVISORS[divisor]
-        if features % 2 or features < least:
-            raise ValueError(f"features = {features!r}; allowed: even, {least} or more")
-        u = choices.ARGUMENTS[argument](as_array(time).astype(np.float64))
-        angles = u[:, None] * 10000.0 ** (-np.arange(half) / (half - choices.DIVISORS[divisor]))
-        return np.concatenate([np.sin(angles), np.cos(angles)][:: choices.ORDERS[order]], axis=1)
+        return self._layout().of_time(time, features)
 
     def to_features(self, features: Array) -> Array:
-        """refdiff's features (B, F) in the dialect's order. Raises where its frequencies differ: no permutation leads there."""
+        """refdiff's features (B, F) in the dialect's order.
+
+        Raises if its frequencies differ, since no permutation converts them.
+        """
         check_arrays(features=features)
-        order, divisor, _ = self._layout()
-        if divisor != "half - 1":
-            raise ValueError(f"features of {self.name} divide by {divisor!r}; allowed for a permutation: 'half - 1'; see time_features")
-        return np.concatenate(np.split(features, 2, axis=1)[:: choices.ORDERS[order]], axis=1)
+        layout = self._layout()
+        if layout.divisor != "half - 1":
+            raise ValueError(
+                f"features of {self.name} divide by {layout.divisor!r}; allowed for a permutation: 'half - 1'; see time_features"
+            )
+        return layout.ordered(np.split(features, 2, axis=1))
 
     def from_features(self, features: Array) -> Array:
-        """The dialect's features in refdiff's order: swapping halves undoes itself."""
+        """The dialect's features in refdiff's order: swapping the halves is its own inverse."""
         return self.to_features(features)
 
     def final_alpha_bar(self, schedule: Schedule) -> float:
-        """The alpha_bar at which the dialect's samplers end: 1, or that of t = 1. Source: S2 [DDIM eq. 12]."""
+        """The final alpha_bar of the dialect's samplers: 1, or that of t = 1. Source: S2 [DDIM eq. 12]."""
         return float(schedule.alpha_bar[choices.FINALS[self.stated("final")]])
 
     def times(self, T: int, S: int) -> Array:
-        """refdiff's grid of the same rule, which ends in 0. Raises where refdiff has no such rule."""
+        """refdiff's time grid of the same rule, which ends in 0. Raises if refdiff has no such rule."""
         rule = choices.GRIDS[self.stated("grid")]
         if rule is None:
             raise ValueError(f"grid = {self.grid!r} is not among refdiff's; allowed: {', '.join(k for k, v in choices.GRIDS.items() if v)}")

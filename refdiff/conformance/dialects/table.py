@@ -1,8 +1,9 @@
-"""The dialects: what each library chose, read in the version named, with the file and the name that show it."""
+"""The dialects: the choices of each library in the version named, with the file and the name in which they are visible."""
 
 from __future__ import annotations
 
-from .dialect import Dialect, Features
+from .dialect import Dialect
+from .features import Features
 
 _ENTRIES = (
     Dialect(
@@ -14,7 +15,7 @@ _ENTRIES = (
         final="1",
         guidance="gamma",
         loss="sum",
-        bound="nats",
+        elbo="nats",
         features=Features("sin, cos", "half - 1", "t"),
         variance="posterior",
         mix="[0, 1]",
@@ -23,7 +24,7 @@ _ENTRIES = (
             ("prediction", "predict.py: to_x0"),
             ("guidance", "guidance.py: classifier_free"),
             ("loss", "flow.py: conditional_loss; elbo.py: l_simple"),
-            ("bound", "elbo.py: elbo_terms"),
+            ("elbo", "elbo.py: elbo_terms"),
             ("features", "layers.py: time_features"),
             ("variance, mix", "reverse.py: model_variance"),
         ),
@@ -50,7 +51,7 @@ _ENTRIES = (
             ("features", "models/unets/unet_2d.py: UNet2DModel.__init__; models/embeddings.py: get_timestep_embedding"),
             ("variance, floor", "schedulers/scheduling_ddpm.py: DDPMScheduler._get_variance"),
         ),
-        note="set_alpha_to_one=False gives the final alpha_bar_1; v_prediction has refdiff's sign (DDPMScheduler.get_velocity).",
+        note="set_alpha_to_one=False makes the final alpha_bar alpha_bar_1; v_prediction has refdiff's sign (DDPMScheduler.get_velocity).",
     ),
     Dialect(
         name="diffusers_learned",
@@ -66,7 +67,7 @@ _ENTRIES = (
             ("grid", "schedulers/scheduling_ddpm.py: DDPMScheduler.set_timesteps"),
             ("mix, floor", "schedulers/scheduling_ddpm.py: DDPMScheduler._get_variance"),
         ),
-        note="variance_type='learned' takes the network's answer as the variance itself.",
+        note="variance_type='learned' takes the network's output as the variance itself.",
     ),
     Dialect(
         name="diffusers_flow",
@@ -84,7 +85,7 @@ _ENTRIES = (
             ),
             ("guidance", "pipelines/stable_diffusion_3/pipeline_stable_diffusion_3.py: StableDiffusion3Pipeline.__call__"),
         ),
-        note="Its sigma is 1 - our flow time; time is num_train_timesteps = 1000 times that.",
+        note="Its sigma is 1 - refdiff's flow time; time is num_train_timesteps = 1000 times that.",
     ),
     Dialect(
         name="guided_diffusion",
@@ -95,7 +96,7 @@ _ENTRIES = (
         final="1",
         grid="every t",
         loss="mean",
-        bound="bits/dim",
+        elbo="bits/dim",
         features=Features("cos, sin", "half", "t"),
         variance="beta",
         mix="[-1, 1]",
@@ -105,11 +106,11 @@ _ENTRIES = (
             ("prediction, variance", "guided_diffusion/script_util.py: create_gaussian_diffusion"),
             ("grid", "guided_diffusion/respace.py: space_timesteps; script_util.py: diffusion_defaults"),
             ("loss", "guided_diffusion/gaussian_diffusion.py: GaussianDiffusion.training_losses"),
-            ("bound", "guided_diffusion/gaussian_diffusion.py: GaussianDiffusion._vb_terms_bpd"),
+            ("elbo", "guided_diffusion/gaussian_diffusion.py: GaussianDiffusion._vb_terms_bpd"),
             ("features", "guided_diffusion/nn.py: timestep_embedding"),
             ("mix", "guided_diffusion/gaussian_diffusion.py: GaussianDiffusion.p_mean_variance"),
         ),
-        note="Guidance is a classifier's, with classifier_scale = our gamma; no classifier-free scale. FIXED_LARGE starts at beta-tilde_2.",
+        note="Classifier guidance, with classifier_scale = refdiff's gamma; no classifier-free scale. FIXED_LARGE starts at beta-tilde_2.",
     ),
     Dialect(
         name="k_diffusion",
@@ -123,7 +124,7 @@ _ENTRIES = (
             ("time, state, prediction, loss", "k_diffusion/layers.py: Denoiser.loss, forward"),
             ("final", "k_diffusion/sampling.py: append_zero"),
         ),
-        note="Inside Denoiser with sigma_data = 1 the network makes -v; inside VDenoiser (external.py) it makes v.",
+        note="Inside Denoiser with sigma_data = 1 the network outputs -v; inside VDenoiser (external.py) it outputs v.",
     ),
     Dialect(
         name="edm",
@@ -152,7 +153,7 @@ _ENTRIES = (
             ("time, state", "flow_matching/path/scheduler/scheduler.py: CondOTScheduler"),
             ("prediction", "flow_matching/path/affine.py: AffineProbPath.sample"),
         ),
-        note="Its x_0 is our noise, its x_1 our data.",
+        note="Its x_0 is refdiff's noise, its x_1 refdiff's data.",
     ),
     Dialect(
         name="torchcfm",
@@ -166,7 +167,7 @@ _ENTRIES = (
             ("prediction", "torchcfm/conditional_flow_matching.py: ConditionalFlowMatcher.compute_conditional_flow"),
             ("features", "torchcfm/models/unet/nn.py: timestep_embedding; unet.py: UNetModel.forward"),
         ),
-        note="Its x0 is our noise, its x1 our data. Features see t in [0, 1], not in 0..1000.",
+        note="Its x0 is refdiff's noise, its x1 refdiff's data. Features take t in [0, 1], not in 0..1000.",
     ),
     Dialect(
         name="lucidrains",
@@ -178,7 +179,7 @@ _ENTRIES = (
         grid="trailing, down",
         guidance="gamma",
         loss="mean",
-        bound="bits/dim",
+        elbo="bits/dim",
         features=Features("sin, cos", "half - 1", "t"),
         variance="posterior",
         mix="[-1, 1]",
@@ -189,10 +190,10 @@ _ENTRIES = (
             ("final, grid", "denoising_diffusion_pytorch.py: GaussianDiffusion.ddim_sample"),
             ("guidance", "classifier_free_guidance.py: Unet.forward_with_cond_scale"),
             ("loss, variance", "denoising_diffusion_pytorch.py: GaussianDiffusion.p_losses, p_mean_variance"),
-            ("bound, mix", "learned_gaussian_diffusion.py: LearnedGaussianDiffusion.p_losses, p_mean_variance"),
+            ("elbo, mix", "learned_gaussian_diffusion.py: LearnedGaussianDiffusion.p_losses, p_mean_variance"),
             ("features", "denoising_diffusion_pytorch.py: SinusoidalPosEmb"),
         ),
-        note="Guided answers are then rescaled by rescaled_phi; v-losses are weighted by snr / (snr + 1).",
+        note="Guided predictions are then rescaled by rescaled_phi; v-losses are weighted by snr / (snr + 1).",
     ),
     Dialect(
         name="lucidrains_flow",
@@ -226,7 +227,7 @@ _ENTRIES = (
             ("loss", "model.py: ModelMixin.get_loss (nn.MSELoss)"),
             ("features", "model.py: get_sigma_embeds"),
         ),
-        note="Two features only. The grid differs from ours where i T / S is a half: it rounds to even. PredV has refdiff's sign.",
+        note="Two features only. The grid differs from refdiff's where i T / S is a half: it rounds to even. PredV has refdiff's sign.",
     ),
     Dialect(
         name="smalldiffusion_flow",
@@ -255,17 +256,17 @@ _ENTRIES = (
         final="alpha_bar_1",
         grid="every t",
         loss="sum",
-        bound="bits/dim",
+        elbo="bits/dim",
         features=Features("sin, cos", "half - 1", "1000(t + 13.3)/18.3"),
         variance="posterior",
         sources=(
             ("time, state, prediction, loss", "model_vdm.py: VDM.__call__"),
             ("final, grid", "experiment_vdm.py: Experiment_VDM.sample_fn; model_vdm.py: VDM.generate_x"),
-            ("bound", "experiment_vdm.py: Experiment_VDM.loss_fn"),
+            ("elbo", "experiment_vdm.py: Experiment_VDM.loss_fn"),
             ("features", "model_vdm.py: ScoreUNet.__call__, get_timestep_embedding; configs/cifar10.py"),
             ("variance", "model_vdm.py: VDM.sample"),
         ),
-        note="Its gamma is what the network sees. Its z_0 is noised already: T steps visit T + 1 noised levels, our t = 1..T + 1.",
+        note="Its gamma is the input of the network. Its z_0 is already noised: T steps visit T + 1 noise levels, refdiff's t = 1..T + 1.",
     ),
     Dialect(
         name="score_sde_ve",
@@ -293,7 +294,7 @@ _ENTRIES = (
         sources=(
             ("time, variance", "sampling.py: AncestralSamplingPredictor.vpsde_update_fn"),
             ("state", "sde_lib.py: VPSDE.marginal_prob (as in yang-song/score_sde_pytorch)"),
-            ("prediction", "models/utils.py: get_score_fn, which divides the network's answer by -sigma"),
+            ("prediction", "models/utils.py: get_score_fn, which divides the network's output by -sigma"),
             ("features", "models/utils.py: get_score_fn; models/layers.py: get_timestep_embedding (as in yang-song/score_sde_pytorch)"),
         ),
     ),

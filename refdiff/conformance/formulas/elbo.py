@@ -1,4 +1,6 @@
-"""E5-E8: the evidence lower bound in its three forms, its inner terms as weighted squares, decoders, and losses trained in its place."""
+"""E5-E8: the evidence lower bound in its three forms, its inner terms as weighted squares, decoders, and simplified
+training losses.
+"""
 
 import numpy as np
 
@@ -16,7 +18,7 @@ def inner_kl(prediction, x_t, x0, t, s, betas, kind, variance, mix=None):
 
 
 def elbo_step(model, x_t, t, s, betas, variance):
-    """The reverse step in a bound: its variance is beta_{t|s} where s = 0, beta-tilde being 0 there."""
+    """The reverse step in the ELBO: its variance is beta_{t|s} where s = 0, beta-tilde being 0 there."""
     return reverse_kernel(model(x_t, t), x_t, t, s, betas, "eps", variance if s > 0 else "beta")
 
 
@@ -62,7 +64,7 @@ def elbo_terms(x0, grid, betas, model, noise, variance, decoder):
 
 
 def decoded(decoder, x0, mean, variance):
-    """log p(x_0 | x_1) by the decoder's name."""
+    """log p(x_0 | x_1) for the decoder of this name."""
     return {"gaussian": log_density, "squared": squared_decoder, "discretized": discretized_decoder}[decoder](x0, mean, variance)
 
 

@@ -1,4 +1,6 @@
-"""M2-M5: probability paths in flow time (noise at t = 0, data at t = 1), their velocities, and the way to and from diffusion."""
+"""M2-M5: probability paths in flow time (noise at t = 0, data at t = 1), their velocities, and the conversion to and
+from diffusion.
+"""
 
 from itertools import permutations
 
@@ -8,7 +10,7 @@ from ..numbers import cos, event_sum, log, per_example, pi, sigmoid, sin, sqrt
 
 
 def path_weights(path, t):
-    """x_t = signal data + sigma noise on a path, straight or trigonometric: signal, sigma, and their derivatives in t."""
+    """Signal, sigma and their derivatives in t, for x_t = signal data + sigma noise on the straight or the trigonometric path."""
     if path == "straight":
         return t, 1 - t, 1 + 0 * t, -1 + 0 * t
     angle = pi(t) / 2 * t

@@ -1,4 +1,4 @@
-"""G1-G3: guidance by a classifier, and without one. gamma = 0 ignores the label, gamma = 1 is the conditional model."""
+"""G1-G3: classifier guidance and classifier-free guidance. gamma = 0 ignores the label, gamma = 1 is the conditional model."""
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def mixture_class_gradient(x, t, y, means, variance, betas):
 
 
 def components(x, t, means, variance, betas):
-    """Every Gaussian's score at every x, (B, K, d), and its chance given x, (B, K)."""
+    """Every Gaussian's score at every x, (B, K, d), and its probability given x, (B, K)."""
     ab = alpha_bar(betas)[t]
     width = ab * variance + 1 - ab
     scores = -(x[:, None] - sqrt(ab) * means[None]) / width

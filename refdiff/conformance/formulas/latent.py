@@ -1,4 +1,4 @@
-"""E2-E4: latent-variable models: marginal likelihoods from samples, and the linear-Gaussian model, whose bound is closed form.
+"""E2-E4: latent-variable models: marginal likelihoods from samples, and the linear-Gaussian model, whose ELBO is closed form.
 
 z ~ N(0, I) of k dimensions, x | z ~ N(loading z + bias, variance I) of d; loading (d, k), bias (d,).
 """
@@ -21,7 +21,7 @@ def importance_weighted(log_joint, log_q):
 
 
 def log_mean_exp(values):
-    """log(1 / K sum exp(values)) over the first axis, safe from overflow."""
+    """log(1 / K sum exp(values)) over the first axis, without overflow."""
     peak = values.max(axis=0)
     return peak + log(sum(exp(values - peak)) / len(values))
 

@@ -1,4 +1,4 @@
-"""R6, C2: what a network may predict, and how one prediction is read as another."""
+"""R6, C2: the kinds of prediction and the conversions between them."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from .schedules import alpha_bar
 
 
 def weights(kind, signal, sigma):
-    """A prediction is a x0 + b eps: its a and b. The velocity is that of the straight path, data - noise."""
+    """The coefficients a and b of a prediction a x0 + b eps. The velocity is that of the straight path, data - noise."""
     zero, one = 0 * signal, 1 + 0 * signal
     if kind == "x0":
         return one, zero
@@ -21,7 +21,7 @@ def weights(kind, signal, sigma):
 
 
 def signal_sigma(t, x_t, betas):
-    """x_t = signal x0 + sigma eps: its two coefficients."""
+    """The coefficients of x_t = signal x0 + sigma eps."""
     ab = alpha_bar(betas)[per_example(t, x_t)]
     return sqrt(ab), sqrt(1 - ab)
 

@@ -1,8 +1,8 @@
-"""F2, F5, F6: noise schedules, what derives from them, and the grids of times that samplers walk."""
+"""F2, F5, F6: noise schedules, quantities derived from them, and the time grids of samplers."""
 
 import numpy as np
 
-from ..numbers import after_one, cos, event_sum, log, pi, remembered, sigmoid, sqrt
+from ..numbers import after_one, cached_at_50_digits, cos, event_sum, log, pi, sigmoid, sqrt
 
 
 def linear(T, beta_start, beta_end):
@@ -32,7 +32,7 @@ def sigmoid_betas(T, start, end, tau, beta_max):
     return np.minimum(1 - f[1:] / f[:-1], beta_max)
 
 
-@remembered
+@cached_at_50_digits
 def alpha_bar(betas):
     """F3 -> alpha_bar: the products of 1 - beta_i up to t, (T + 1,), the first of them 1."""
     return after_one(np.cumprod(1 - betas))
@@ -92,5 +92,5 @@ def grid(kind, T, S):
 
 
 def half_up(numerator, denominator):
-    """The nearest integer of a quotient of integers, halves up."""
+    """A quotient of integers rounded to the nearest integer, halves up."""
     return (2 * numerator + denominator) // (2 * denominator)

@@ -1,4 +1,6 @@
-"""N1, T1: a small network of points, its loss and gradient, and its training from given data, noise, times and initial weights."""
+"""N1, T1: a small network of points, its loss and gradient, and its training from given data, noise, times and initial
+weights.
+"""
 
 import numpy as np
 
@@ -25,7 +27,7 @@ def mlp_vjp(x, t, w0, b0, w1, b1, w2, b2, table, labels, dy):
 
 
 def network_input(x, t, w0, table=None, labels=None):
-    """x, and beside it what the network is told of time and label, added up."""
+    """The input of the network: x concatenated with the sum of the time features and the label embedding."""
     told = time_features(t, w0.shape[0] - x.shape[1])
     if table is not None:
         told = told + embedding(labels, table)
@@ -33,14 +35,14 @@ def network_input(x, t, w0, table=None, labels=None):
 
 
 def three_layers(h, w0, b0, w1, b1, w2, b2):
-    """Linear layers with silu in between."""
+    """Three linear layers with silu between them."""
     h = silu(linear_layer(h, w0, b0))
     h = silu(linear_layer(h, w1, b1))
     return linear_layer(h, w2, b2)
 
 
 def three_layers_vjp(h, w0, b0, w1, b1, w2, b2, dy):
-    """Their derivatives in what goes in and in the weights."""
+    """The gradients of three_layers in its input and its parameters."""
     a0 = linear_layer(h, w0, b0)
     a1 = linear_layer(silu(a0), w1, b1)
     dh, dw2, db2 = linear_layer_vjp(silu(a1), w2, b2, dy)
@@ -78,7 +80,9 @@ def train_mlp_flow(w0, b0, w1, b1, w2, b2, data, t, noise, rate, beta1, beta2, e
 
 
 def trained(weights_0, x_t, clock, target, rate, beta1, beta2, eps, checkpoints):
-    """All numbers in a row after the steps in checkpoints, by Adam; step k uses row (k - 1) mod R of states, clock and target."""
+    """All parameters as one array after the steps in checkpoints, by Adam; step k uses row (k - 1) mod R of states,
+    clock and target.
+    """
     inputs = [network_input(x, t, weights_0[0]) for x, t in zip(x_t, clock, strict=True)]
     params, saved = flat(weights_0), []
     m, second = 0 * params, 0 * params
@@ -100,11 +104,11 @@ def loss_gradient(h, target, params):
 
 
 def flat(arrays):
-    """All numbers of these arrays, one array after another, each row by row."""
+    """The concatenation of these arrays, each in C order."""
     return np.concatenate([each.ravel() for each in arrays])
 
 
 def shaped(numbers_in_a_row, arrays):
-    """The numbers as arrays of these shapes again."""
+    """The inverse of flat: arrays of these shapes."""
     ends = np.cumsum([each.size for each in arrays])
     return [part.reshape(each.shape) for part, each in zip(np.split(numbers_in_a_row, ends[:-1]), arrays, strict=True)]

@@ -1,6 +1,8 @@
-"""Known mistakes and conventions of real implementations: name, what it says of one, and the edits of formulas that make it.
+"""Known departures: mistakes and conventions of real implementations, each with a name, a text, and the change of the
+formulas.
 
-Edits are (formula, expression, what it becomes), every occurrence; where no edit will do, an operation and a formula of `departures`.
+A change is a list of edits (formula, expression, replacement), made at every occurrence, or an operation with a formula
+of `departures`.
 """
 
 from typing import Any

@@ -1,11 +1,13 @@
-"""Known departures that are no small change of one expression: whole formulas as some implementations have them."""
+"""Known departures that are no small change of an expression: whole formulas of real implementations."""
 
-# ruff: noqa: F821  (formulas and arithmetic are those of the formulas, which these are compiled among)
+# ruff: noqa: F821  (these functions are bound to the globals of the formulas)
 # mypy: ignore-errors
 
 
 def grid_by_floats(kind, T, S):
-    """grid, trailing: counted down by a float stride T / S until 0, which for some S gives one time too many, and rounded to even."""
+    """grid, trailing: counted down by a float stride T / S until 0, which for some S gives one time too many, and
+    rounded to even.
+    """
     if kind != "trailing":
         return grid(kind, T, S)
     return np.append(np.round(np.arange(T, 0, -T / S)).astype(int), 0)
@@ -42,7 +44,7 @@ def ddpm_sample_by_stride(model, grid, x, noise, betas, kind, variance, clip=Non
 
 
 def ddim_step_keeping_eps(prediction, x_t, t, s, betas, noise, eta, kind, clip=None):
-    """ddim_step: x0 is clipped, eps stays that of before."""
+    """ddim_step: x0 is clipped, eps is not recomputed."""
     ab, x0, eps = alpha_bar(betas), to_x0(prediction, x_t, t, betas, kind), to_eps(prediction, x_t, t, betas, kind)
     if clip is not None:
         x0 = np.clip(x0, -clip, clip)
@@ -56,7 +58,9 @@ def ddim_step_stopping_early(prediction, x_t, t, s, betas, noise, eta, kind, cli
 
 
 def model_variance_with_floor(variance, x_t, t, s, betas, mix=None):
-    """model_variance: on the last step beta-tilde is replaced by that of the step from 2 to 1, as where its logarithm is stored."""
+    """model_variance: on the last step beta-tilde is replaced by that of the step from 2 to 1, as where its logarithm
+    is stored.
+    """
     return model_variance(variance, x_t, max(t, 2) if s == 0 else t, max(s, 1), betas, mix)
 
 
@@ -72,13 +76,15 @@ def ode_sample_by_steps_less_one(f, method, times, x):
 
 
 def ode_sample_of_equal_steps(f, method, times, x):
-    """ode_sample: equal steps, whatever the times."""
+    """ode_sample: equal steps, regardless of the times."""
     n = len(times) - 1
     return ode_sample(f, method, times[0] + (times[-1] - times[0]) * np.arange(n + 1) / n, x)
 
 
 def ddim_sample_log_linear(model, grid, x, noise, betas, eta, kind, clip=None):
-    """ddim_sample: noise levels in equal steps of log sigma from T to 1, not those of the grid's times, at which the model is asked."""
+    """ddim_sample: noise levels in equal steps of log sigma from T to 1, not those of the grid's times, at which the
+    model is evaluated.
+    """
     ab, n, states = alpha_bar(betas), len(grid) - 1, [x]
     first, last = (log((1 - ab[t]) / ab[t]) / 2 for t in (len(betas), 1))
     levels = 1 / (1 + exp(2 * (first + np.arange(n + 1) * (last - first) / n)))

@@ -1,6 +1,6 @@
-"""Known departures as they are found in practice, whole formulas: samplers, couplings, guidance, clipping and layers."""
+"""Known departures in practice that are whole formulas: samplers, couplings, guidance, clipping and layers."""
 
-# ruff: noqa: F821  (formulas and arithmetic are those of the formulas, which these are compiled among)
+# ruff: noqa: F821  (these functions are bound to the globals of the formulas)
 # mypy: ignore-errors
 
 
@@ -82,19 +82,19 @@ def thresholded_dynamically(prediction, x_t, t, betas, kind, limit):
 
 
 def clipped_as_it_comes(prediction, x_t, t, betas, kind, limit):
-    """clip_x0: the prediction itself is clipped."""
+    """clip_x0: the prediction itself is clipped, not x0."""
     return np.clip(prediction, -limit, limit)
 
 
 def embedding_vjp_without_repeats(labels, table, dy):
-    """embedding_vjp: of examples with one label, the last alone counts."""
+    """embedding_vjp: of several examples with the same label, only the last one counts."""
     dtable = 0 * table
     dtable[labels] = dy
     return dtable
 
 
 def attention_causal(q, k, v, heads):
-    """scaled_dot_product: no place listens to later ones, where there are as many as ask."""
+    """scaled_dot_product: no position attends to later ones, where there are as many keys as queries."""
     if q.shape[1] != k.shape[1]:
         return scaled_dot_product(q, k, v, heads)
     seen_so_far = [scaled_dot_product(q[:, i : i + 1], k[:, : i + 1], v[:, : i + 1], heads) for i in range(q.shape[1])]
@@ -112,7 +112,7 @@ def up_bilinear(x):
 
 
 def conv_padded_after(x, w, b, stride):
-    """conv: at stride 2, all zeros go behind the image, none in front."""
+    """conv: at stride 2, all zero padding is at the lower and right edges."""
     r, y = len(w) // 2, b
     if stride == 1:
         return conv(x, w, b, stride)

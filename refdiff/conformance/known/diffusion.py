@@ -1,6 +1,7 @@
-"""Known departures in schedules, the forward process, samplers, flow and guidance: name, what it says, and the edits (or the departure).
+"""Known departures in schedules, the forward process, samplers, flow and guidance: name, text, and the edits or the
+whole formula.
 
-Edits are (formula, expression, what it becomes), every occurrence.
+Edits are (formula, expression, replacement), made at every occurrence.
 """
 
 from typing import Any
@@ -43,7 +44,7 @@ SCHEDULES: dict[str, Entry] = {
         [("cosine", "np.minimum(1 - f[1:] / f[:-1], beta_max)", "np.clip(1 - f[1:] / f[:-1], 0.01, 0.99)")],
     ),
     "root-of-alpha-bar": (
-        "sigmoid(log-SNR) is alpha_bar, but its square root is given",
+        "sigmoid(log-SNR) is alpha_bar, but its square root is returned",
         [("from_log_snr", "sigmoid(log_snr)", "sqrt(sigmoid(log_snr))")],
     ),
     "half-log-snr": (
@@ -88,19 +89,19 @@ FORWARD: dict[str, Entry] = {
         ("model_variance", departures.model_variance_with_floor),
     ),
     "log-variance-for-variance": (
-        "the logarithm of the variance is given in place of the variance",
+        "the logarithm of the variance is returned, not the variance",
         [("model_variance", "tilde if variance == 'posterior' else beta", "log(tilde if variance == 'posterior' else beta)")],
     ),
     "log-beta-for-variance": (
-        'of "beta", the logarithm is given in place of the variance',
+        'for "beta", the logarithm of the variance is returned, not the variance',
         [("model_variance", "tilde if variance == 'posterior' else beta", "tilde if variance == 'posterior' else log(beta)")],
     ),
     "deviation-for-variance": (
-        "the standard deviation is given in place of the variance",
+        "the standard deviation is returned, not the variance",
         [("model_variance", "tilde if variance == 'posterior' else beta", "sqrt(tilde if variance == 'posterior' else beta)")],
     ),
     "variances-exchanged": (
-        "beta where beta-tilde is asked for, and the other way round",
+        "beta and beta-tilde are exchanged",
         [("model_variance", "tilde if variance == 'posterior' else beta", "beta if variance == 'posterior' else tilde")],
     ),
     "learned-as-variance": (
@@ -120,7 +121,7 @@ FORWARD: dict[str, Entry] = {
         [("model_variance", "exp(mix * log(beta) + (1 - mix) * log(tilde))", "exp(mix * log(tilde) + (1 - mix) * log(beta))")],
     ),
     "neighbours-only": (
-        "alpha and beta of t are used for a leap to s < t - 1",
+        "alpha and beta of t are used for a larger step to s < t - 1",
         [("transition", "(ab[t] / ab[s], 1 - ab[t] / ab[s])", "(ab[t] / ab[t - 1], 1 - ab[t] / ab[t - 1])")],
     ),
 }
@@ -135,7 +136,7 @@ SAMPLERS: dict[str, Entry] = {
         ("ddpm_sample", departures.ddpm_sample_by_stride),
     ),
     "stops-at-alpha-bar-1": ("the last step stops at alpha_bar_1, not at 1", ("ddim_step", departures.ddim_step_stopping_early)),
-    "clip-keeps-eps": ("x0 is clipped, but eps stays that of before", ("ddim_step", departures.ddim_step_keeping_eps)),
+    "clip-keeps-eps": ("x0 is clipped, but eps is not recomputed", ("ddim_step", departures.ddim_step_keeping_eps)),
     "clip-ignored": ("x0 is not clipped", [("ddim_step", "clip is not None", "False"), ("ddpm_step", "clip is not None", "False")]),
     "eps-sign": (
         "the sign of eps is flipped",
@@ -150,33 +151,33 @@ SAMPLERS: dict[str, Entry] = {
         [("ddim_step", "posterior_variance(t, s, betas)", "transition(t, s, betas)[1]")],
     ),
     "direction-without-variance": (
-        "eps is multiplied by sqrt(1 - alpha_bar_s), whatever eta",
+        "eps is multiplied by sqrt(1 - alpha_bar_s), regardless of eta",
         [("ddim_step", "sqrt(1 - ab[s] - var)", "sqrt(1 - ab[s])")],
     ),
-    "noise-on-the-last-step": ("noise is added on the last step, too", [("ddpm_step", "s == 0", "False")]),
+    "noise-on-the-last-step": ("noise is also added on the last step", [("ddpm_step", "s == 0", "False")]),
     "variance-for-deviation": (
         "the noise is multiplied by the variance, not by its root",
         [("ddpm_step", "sqrt(model_variance(variance, x_t, t, s, betas, mix))", "model_variance(variance, x_t, t, s, betas, mix)")],
     ),
-    "v-sign": ("v is sigma x0 - signal eps, the other sign", [("weights", "(-sigma, signal)", "(sigma, -signal)")]),
-    "score-as-eps": ("the score is taken for eps, or not divided by sigma", [("weights", "(zero, -1 / sigma)", "(zero, -one)")]),
+    "v-sign": ("v has the opposite sign: sigma x0 - signal eps", [("weights", "(-sigma, signal)", "(sigma, -signal)")]),
+    "score-as-eps": ("the score is used as eps, or not divided by sigma", [("weights", "(zero, -1 / sigma)", "(zero, -one)")]),
     "velocity-sign": ("the velocity is noise - data", [("weights", "(one, -one)", "(-one, one)")]),
     "heun-ends-in-euler": ("the last Heun step is an Euler step", ("heun_step", departures.heun_step_ending_in_euler)),
     "steps-less-one": ("a step is 1 / (steps - 1)", ("ode_sample", departures.ode_sample_by_steps_less_one)),
-    "equal-steps": ("steps are equal, whatever the times", ("ode_sample", departures.ode_sample_of_equal_steps)),
+    "equal-steps": ("steps are equal, regardless of the times", ("ode_sample", departures.ode_sample_of_equal_steps)),
     "model-at-next-time": (
-        "the model is asked at the next time",
+        "the model is evaluated at the next time",
         [("ddim_sample", "model(states[-1], t)", "model(states[-1], s)"), ("ddpm_sample", "model(states[-1], t)", "model(states[-1], s)")],
     ),
     "model-at-index": (
-        "the model is asked at t - 1, the index of a table from 0",
+        "the model is evaluated at t - 1, the index of a table from 0",
         [
             ("ddim_sample", "model(states[-1], t)", "model(states[-1], t - 1)"),
             ("ddpm_sample", "model(states[-1], t)", "model(states[-1], t - 1)"),
         ],
     ),
     "linear-interpolation": (
-        "noises are mixed linearly, which shortens them",
+        "noises are mixed linearly, which reduces their norm",
         [("slerp", "sin((1 - weight) * u) / sin(u) * a + sin(weight * u) / sin(u) * b", "(1 - weight) * a + weight * b")],
     ),
 }
@@ -213,7 +214,7 @@ GUIDANCE: dict[str, Entry] = {
         [("classifier_free_w", "(1 + w) * conditional - w * unconditional", "w * conditional + (1 - w) * unconditional")],
     ),
     "labels-exchanged": (
-        "the conditional and the unconditional answer are exchanged",
+        "the conditional and the unconditional prediction are exchanged",
         [("classifier_free", "(1 - gamma) * unconditional + gamma * conditional", "(1 - gamma) * conditional + gamma * unconditional")],
     ),
     "gradient-without-sigma": (

@@ -1,4 +1,4 @@
-"""Known mistakes and conventions in gaussian, elbo and latent, for the catalogue: edits (function, old expression, new expression), and what they are."""
+"""Known departures in gaussian, elbo and latent: edits (formula, expression, replacement) and a text."""
 
 LIK = "event_sum(log(np.where(x == -1, first, np.where(x == 1, last, inner))))"
 KL = "event_sum(ratio - 1 - log(ratio) + (mean1 - mean2) ** 2 / variance2) / 2"

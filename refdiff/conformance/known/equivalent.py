@@ -1,11 +1,10 @@
-"""Composed mutants that no vector can tell from the specification, and why."""
+"""Equivalent mutants, which no vector can kill, and the reason for each."""
 
-from .equivalent_elbo import EQUIVALENT as ELBO
-from .equivalent_layers import EQUIVALENT as LAYERS
+from . import equivalent_elbo, equivalent_layers
 
 EQUIVALENT = (
-    ELBO
-    | LAYERS
+    equivalent_elbo.EQUIVALENT
+    | equivalent_layers.EQUIVALENT
     | {
         "trajectory_log_density: log_density(states[i], sqrt(alpha) * states[i + 1], beta) -> "
         "log_density(sqrt(alpha) * states[i + 1], states[i], beta)": "a Gaussian's density is symmetric in value and mean",

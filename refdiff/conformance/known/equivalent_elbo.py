@@ -1,8 +1,8 @@
-"""Composed mutants of gaussian, elbo and latent that no case can tell from the specification, because they are it."""
+"""Equivalent mutants of gaussian, elbo and latent, which no vector can kill."""
 
 SQUARE = "only the square of the difference counts"
-UNUSED = "the variance does not enter"
-SYMMETRIC = "a Gaussian density does not change when the point and the mean change places"
+UNUSED = "the variance is not used"
+SYMMETRIC = "a Gaussian density is symmetric in the point and the mean"
 
 EQUIVALENT = {
     "kl_isotropic: mean1 <-> mean2": SQUARE,

@@ -1,4 +1,4 @@
-"""Known departures that running diffusers 0.42.1 and smalldiffusion 0.5.0 has shown; docs/departures.md tells of them."""
+"""Known departures measured in diffusers 0.42.1 and smalldiffusion 0.5.0; docs/departures.md describes them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _TILDE = "(1 - ab[s]) / (1 - ab[t]) * beta"
 
 KNOWN: dict[str, tuple[str, Any]] = {
     "linspace-without-its-end": (
-        "linspace takes S + 1 points and leaves out the lowest, so the last step is a leap to 0 [D4]",
+        "linspace takes S + 1 points and leaves out the lowest, so the last step to 0 is larger [D4]",
         [("grid", _LINSPACE, "1 + np.round(i * ((T - 1) / S)).astype(int)")],
     ),
     "leading-without-its-end": (
@@ -48,11 +48,11 @@ KNOWN: dict[str, tuple[str, Any]] = {
         [("ddpm_step", "s == 0", "t == 1"), ("posterior_variance", _TILDE, f"np.maximum({_TILDE}, 1 / 10**20)")],
     ),
     "root-of-log-beta": (
-        "the noise is multiplied by the square root of the logarithm of beta, which is no number [D23]",
+        "the noise is multiplied by the square root of the logarithm of beta, which is NaN [D23]",
         [("ddpm_step", "s == 0", "t == 1"), ("model_variance", _FIXED, "tilde if variance == 'posterior' else log(beta)")],
     ),
     "walk-ends-in-euler": (
-        "the last step of a Heun walk is Euler's",
+        "the last step of a Heun trajectory is an Euler step",
         [
             (
                 "ode_sample",
@@ -62,7 +62,7 @@ KNOWN: dict[str, tuple[str, Any]] = {
         ],
     ),
     "x0-by-way-of-eps": (
-        "x0 is computed from eps, whatever the network predicts: 0 / 0 where the signal is gone",
+        "x0 is computed from eps for every kind of prediction: 0 / 0 where alpha_bar is 0",
         [
             (
                 "ddim_step",
@@ -72,11 +72,11 @@ KNOWN: dict[str, tuple[str, Any]] = {
         ],
     ),
     "log-linear-sigmas": (
-        "noise levels go in equal steps of log sigma, whatever the times, and stop at t = 1 [D10]",
+        "noise levels are equally spaced in log sigma, regardless of the times, and stop at t = 1 [D10]",
         ("ddim_sample", departures.ddim_sample_log_linear),
     ),
     "average-warms-up": (
-        "the average's decay is 0 at first, then min(decay, k / (9 + k)) for update k",
+        "the EMA decay is 0 at first, then min(decay, k / (9 + k)) for update k",
         [
             (
                 "ema",

@@ -1,17 +1,17 @@
-"""Known departures that code in practice shows, beyond the small changes: name, what it says, and the edits (or the departure)."""
+"""Known departures found in practice, beyond the small changes: name, text, and the edits or the whole formula."""
 
 from typing import Any
 
-from . import departures_practice as departures
+from . import departures_practice
 
 _STRAIGHT = "(t, 1 - t, 1 + 0 * t, -1 + 0 * t)"
 _KL = "event_sum(ratio - 1 - log(ratio) + (mean1 - mean2) ** 2 / variance2)"
 
 KNOWN: dict[str, tuple[str, Any]] = {
-    "trailing-rounded-down": ("trailing times are rounded down", ("grid", departures.grid_trailing_by_floor)),
+    "trailing-rounded-down": ("trailing times are rounded down", ("grid", departures_practice.grid_trailing_by_floor)),
     "quadratic-of-ddim": (
         "quadratic times are squares of equal steps up to sqrt(0.8 T), 1 added, as in DDIM's code",
-        ("grid", departures.grid_quadratic_of_ddim),
+        ("grid", departures_practice.grid_quadratic_of_ddim),
     ),
     "table-in-float32": (
         "the table of alpha_bar is computed in float32",
@@ -23,21 +23,21 @@ KNOWN: dict[str, tuple[str, Any]] = {
     ),
     "posterior-variance-floor": (
         "on the last step beta-tilde is that of the step from 2 to 1, not 0",
-        ("posterior_variance", departures.posterior_variance_with_floor),
+        ("posterior_variance", departures_practice.posterior_variance_with_floor),
     ),
     "no-noise-to-1": ("no noise is added on the step to t = 1 either", [("ddpm_step", "s == 0", "s <= 1")]),
     "eta-not-squared-in-direction": (
         "eps is multiplied by sqrt(1 - alpha_bar_s - eta beta-tilde), eta not squared there",
         [("ddim_step", "sqrt(1 - ab[s] - var)", "sqrt(1 - ab[s] - eta * posterior_variance(t, s, betas))")],
     ),
-    "clipped-as-it-comes": ("the prediction itself is clipped, not the x0 that it implies", ("clip_x0", departures.clipped_as_it_comes)),
+    "clipped-as-it-comes": ("the prediction itself is clipped, not the x0 that it implies", ("clip_x0", departures_practice.clipped_as_it_comes)),
     "dynamic-threshold": (
         "x0 is divided by its largest value where that is beyond the limit (dynamic thresholding), not clipped",
-        ("clip_x0", departures.thresholded_dynamically),
+        ("clip_x0", departures_practice.thresholded_dynamically),
     ),
-    "slerp-of-the-batch": ("one angle for the whole batch", ("slerp", departures.slerp_of_the_batch)),
-    "slerp-without-norms": ("the angle's cosine is not divided by the norms", ("slerp", departures.slerp_without_norms)),
-    "slerp-threshold": ("noises whose cosine is beyond 0.95 are mixed linearly", ("slerp", departures.slerp_with_threshold)),
+    "slerp-of-the-batch": ("one angle for the whole batch", ("slerp", departures_practice.slerp_of_the_batch)),
+    "slerp-without-norms": ("the angle's cosine is not divided by the norms", ("slerp", departures_practice.slerp_without_norms)),
+    "slerp-threshold": ("noises whose cosine is beyond 0.95 are mixed linearly", ("slerp", departures_practice.slerp_with_threshold)),
     "three-eighths-weights": (
         "the weights 1, 3, 3, 1 of the 3/8 rule, with the classical steps",
         [("rk4_step", "h * (k1 + 2 * k2 + 2 * k3 + k4) / 6", "h * (k1 + 3 * k2 + 3 * k3 + k4) / 8")],
@@ -46,9 +46,9 @@ KNOWN: dict[str, tuple[str, Any]] = {
         "the slope at the far end alone, not the mean of both",
         [("heun_step", "(s - t) * (slope + f(x + (s - t) * slope, s)) / 2", "(s - t) * f(x + (s - t) * slope, s)")],
     ),
-    "steps-without-sign": ("backwards, a step goes the wrong way: its length has no sign", ("ode_sample", departures.ode_sample_by_length)),
+    "steps-without-sign": ("backwards in time, a step has the wrong sign: its length is an absolute value", ("ode_sample", departures_practice.ode_sample_by_length)),
     "sigma-min": (
-        "a rest of 1e-4 of the noise stays at t = 1 (sigma_min)",
+        "noise of standard deviation 1e-4 remains at t = 1 (sigma_min)",
         [("path_weights", _STRAIGHT, "(t, 1 - (1 - 1e-4) * t, 1 + 0 * t, -(1 - 1e-4) + 0 * t)")],
     ),
     "trigonometric-rate": (
@@ -61,14 +61,14 @@ KNOWN: dict[str, tuple[str, Any]] = {
             )
         ],
     ),
-    "coupling-by-distance": ("the total distance is least, not that of squares", ("couple_optimally", departures.couple_by_distance)),
-    "coupling-greedy": ("every noise takes the nearest data point that is left", ("couple_optimally", departures.couple_greedily)),
+    "coupling-by-distance": ("the total distance is minimized, not the total squared distance", ("couple_optimally", departures_practice.couple_by_distance)),
+    "coupling-greedy": ("every noise takes the nearest data point that is left", ("couple_optimally", departures_practice.couple_greedily)),
     "guidance-rescaled": (
-        "0.7 of the guided answer is scaled to the deviation of the conditional one (guidance rescale)",
-        ("classifier_free", departures.guidance_rescaled),
+        "0.7 of the guided prediction is rescaled to the standard deviation of the conditional one (guidance rescale)",
+        ("classifier_free", departures_practice.guidance_rescaled),
     ),
     "one-logarithm": (
-        "the divergence has the logarithm of one dimension only",
+        "the KL divergence has the logarithm of one dimension only",
         [("kl_isotropic", _KL, "(event_sum(ratio - 1 + (mean1 - mean2) ** 2 / variance2) - event_mean(log(ratio)))")],
     ),
     "hybrid-mixed": (
@@ -77,14 +77,14 @@ KNOWN: dict[str, tuple[str, Any]] = {
     ),
     "period-1000": ("the longest period is 1000, not 10000", [("time_features", "like(10000, t)", "like(1000, t)")]),
     "labels-once": (
-        "of examples with one label, the last alone counts",
-        ("embedding_vjp", departures.embedding_vjp_without_repeats),
+        "of several examples with the same label, only the last one counts",
+        ("embedding_vjp", departures_practice.embedding_vjp_without_repeats),
     ),
-    "causal": ("no place listens to later ones (a causal mask)", ("scaled_dot_product", departures.attention_causal)),
-    "bilinear": ("pixels between are interpolated, not repeated", ("up", departures.up_bilinear)),
-    "padding-behind": ("at stride 2 all zeros go behind the image", ("conv", departures.conv_padded_after)),
+    "causal": ("no position attends to later ones (a causal mask)", ("scaled_dot_product", departures_practice.attention_causal)),
+    "bilinear": ("upsampling is bilinear, not nearest-neighbour", ("up", departures_practice.up_bilinear)),
+    "padding-behind": ("at stride 2 all zero padding is at the lower and right edges", ("conv", departures_practice.conv_padded_after)),
     "norm-after-clipping": (
-        "the norm after clipping is given, not that before",
+        "the norm after clipping is returned, not that before",
         [("clip_by_norm", "(grads_a * factor, grads_b * factor, norm)", "(grads_a * factor, grads_b * factor, norm * factor)")],
     ),
     "loss-mean-gradient-sum": (

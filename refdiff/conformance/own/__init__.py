@@ -1,4 +1,4 @@
-"""refdiff's own adapter: its functions under the names and with the arguments of the operations, a module for each area."""
+"""refdiff's own adapter: the operations with refdiff's functions, a module for each area."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ..operations import AREAS, operations
 
 
 class Adapter:
-    """Every operation, answered by refdiff itself."""
+    """All operations, computed by refdiff in float64."""
 
     name, version, precision = "refdiff", __version__, "float64"
 
 
 class Float32(Adapter):
-    """The same, given and answering float32."""
+    """All operations, computed by refdiff in float32."""
 
     precision = "float32"
 

@@ -1,4 +1,4 @@
-"""refdiff's answers: elbo. A table of betas becomes a Schedule, and a model of eps becomes the reverse step of the bound."""
+"""Operations of refdiff: elbo. A table of betas becomes a Schedule, and a model of eps becomes a reverse step."""
 
 from __future__ import annotations
 

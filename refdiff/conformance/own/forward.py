@@ -1,32 +1,31 @@
-"""refdiff's answers: the forward process, the posterior and the model's reverse step."""
+"""Operations of refdiff: the forward process, the posterior and the model's reverse step."""
 
-from ...process import forward as text
-from ...process import gaussian, reverse
+from ...process import forward, gaussian, reverse
 from .schedules import schedule_of
 
 
 def q_step(x, t, betas, noise):
-    return text.q_step_sample(x, t, t - 1, schedule_of(betas), noise)
+    return forward.q_step_sample(x, t, t - 1, schedule_of(betas), noise)
 
 
 def q_between(x_s, t, s, betas, noise):
-    return text.q_step_sample(x_s, t, s, schedule_of(betas), noise)
+    return forward.q_step_sample(x_s, t, s, schedule_of(betas), noise)
 
 
 def q_sample(x0, t, betas, noise):
-    return text.q_sample(x0, t, schedule_of(betas), noise)
+    return forward.q_sample(x0, t, schedule_of(betas), noise)
 
 
 def q_marginal(x0, t, betas):
-    return text.q_marginal(x0, t, schedule_of(betas))
+    return forward.q_marginal(x0, t, schedule_of(betas))
 
 
 def posterior(x_t, x0, t, s, betas):
-    return text.posterior(x_t, x0, t, s, schedule_of(betas))
+    return forward.posterior(x_t, x0, t, s, schedule_of(betas))
 
 
 def posterior_variance(t, s, betas):
-    return text.posterior_variance(t, s, schedule_of(betas))
+    return forward.posterior_variance(t, s, schedule_of(betas))
 
 
 def mean_from_eps(eps, x_t, t, s, betas):
@@ -42,7 +41,7 @@ def reverse_kernel(prediction, x_t, t, s, betas, kind, variance, mix=None):
 
 
 def trajectory_log_density(states, grid, betas):
-    return text.trajectory_log_density(states, grid, schedule_of(betas))
+    return forward.trajectory_log_density(states, grid, schedule_of(betas))
 
 
 def reverse_log_density(states, grid, betas, model):

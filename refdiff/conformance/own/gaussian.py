@@ -1,4 +1,4 @@
-"""refdiff's answers: gaussian. Names and arguments are refdiff's own."""
+"""Operations of refdiff: gaussian. The functions have the names and the arguments of the operations."""
 
 from __future__ import annotations
 

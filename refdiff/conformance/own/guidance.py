@@ -1,36 +1,35 @@
-"""refdiff's answers: guidance by a classifier and without one."""
+"""Operations of refdiff: classifier guidance and classifier-free guidance."""
 
 import numpy as np
 
 from ...networks import layers
-from ...sampling import guidance as text
-from ...sampling import oracles
+from ...sampling import guidance, oracles
 from .schedules import schedule_of
 
 
 def classifier_score(score, gradient, gamma):
-    return text.classifier_score(score, gradient, gamma)
+    return guidance.classifier_score(score, gradient, gamma)
 
 
 def classifier_eps(eps, gradient, gamma, t, betas):
-    return text.classifier_eps(eps, gradient, gamma, t, schedule_of(betas))
+    return guidance.classifier_eps(eps, gradient, gamma, t, schedule_of(betas))
 
 
 def classifier_free(unconditional, conditional, gamma):
-    return text.classifier_free(unconditional, conditional, gamma)
+    return guidance.classifier_free(unconditional, conditional, gamma)
 
 
 def classifier_free_w(unconditional, conditional, w):
-    return text.classifier_free(unconditional, conditional, text.scale_from_w(w))
+    return guidance.classifier_free(unconditional, conditional, guidance.scale_from_w(w))
 
 
 def classifier_gradient_linear(x, y, weight, bias):
     logits, vjp = layers.linear({"w": weight, "b": bias}, x)
-    return text.classifier_gradient(logits, vjp, y)
+    return guidance.classifier_gradient(logits, vjp, y)
 
 
 def drop_labels(y, uniform, probability, no_label):
-    return text.drop_labels(y, uniform, probability, no_label)
+    return guidance.drop_labels(y, uniform, probability, no_label)
 
 
 def mixture_score(x, t, means, variance, betas):

@@ -1,4 +1,4 @@
-"""refdiff's answers: latent. Loading, bias and variance make a LinearGaussian."""
+"""Operations of refdiff: latent. Loading, bias and variance become a LinearGaussian."""
 
 from __future__ import annotations
 

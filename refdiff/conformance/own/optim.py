@@ -1,4 +1,4 @@
-"""refdiff's answers: optim."""
+"""Operations of refdiff: optimizers, EMA, clipping and the learning rate."""
 
 from __future__ import annotations
 

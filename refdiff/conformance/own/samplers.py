@@ -1,9 +1,9 @@
-"""refdiff's answers: steps and whole trajectories."""
+"""Operations of refdiff: sampler steps and whole trajectories."""
 
 import numpy as np
 
 from ...process import predict
-from ...sampling import samplers as text
+from ...sampling import samplers
 from .schedules import schedule_of
 
 
@@ -11,59 +11,59 @@ def ddpm_step(prediction, x_t, t, s, betas, noise, kind, variance, mix=None, cli
     schedule = schedule_of(betas)
     if clip is not None:
         prediction = predict.clip_x0(prediction, x_t, t, schedule, kind, clip)
-    return text.ddpm_step(prediction, x_t, t, s, schedule, noise, kind, variance, mix)
+    return samplers.ddpm_step(prediction, x_t, t, s, schedule, noise, kind, variance, mix)
 
 
 def ddim_step(prediction, x_t, t, s, betas, noise, eta, kind, clip=None):
     schedule = schedule_of(betas)
     if clip is not None:
         prediction = predict.clip_x0(prediction, x_t, t, schedule, kind, clip)
-    return text.ddim_step(prediction, x_t, t, s, schedule, noise, eta, kind)
+    return samplers.ddim_step(prediction, x_t, t, s, schedule, noise, eta, kind)
 
 
 def ddim_inversion_step(prediction, x_s, s, t, betas, kind):
-    return text.ddim_inversion_step(prediction, x_s, s, t, schedule_of(betas), kind=kind)
+    return samplers.ddim_inversion_step(prediction, x_s, s, t, schedule_of(betas), kind=kind)
 
 
 def ddpm_sample(model, grid, x, noise, betas, kind, variance, clip=None):
     def step(model, x_t, t, s, noise):
         return ddpm_step(model(x_t, t), x_t, t, s, betas, noise, kind, variance, clip=clip)
 
-    return np.stack(list(text.sample(model, step, grid, x, noise)))
+    return np.stack(list(samplers.sample(model, step, grid, x, noise)))
 
 
 def ddim_sample(model, grid, x, noise, betas, eta, kind, clip=None):
     def step(model, x_t, t, s, noise):
         return ddim_step(model(x_t, t), x_t, t, s, betas, noise, eta, kind, clip)
 
-    return np.stack(list(text.sample(model, step, grid, x, noise)))
+    return np.stack(list(samplers.sample(model, step, grid, x, noise)))
 
 
 def ddim_invert(model, grid, x, betas, kind):
-    step = text.stepper(text.ddim_inversion_step, schedule_of(betas), kind=kind)
-    return np.stack(list(text.sample(model, step, grid, x)))
+    step = samplers.stepper(samplers.ddim_inversion_step, schedule_of(betas), kind=kind)
+    return np.stack(list(samplers.sample(model, step, grid, x)))
 
 
 def euler_step(f, x, t, s):
-    return text.euler_step(f, x, t, s)
+    return samplers.euler_step(f, x, t, s)
 
 
 def heun_step(f, x, t, s):
-    return text.heun_step(f, x, t, s)
+    return samplers.heun_step(f, x, t, s)
 
 
 def rk4_step(f, x, t, s):
-    return text.rk4_step(f, x, t, s)
+    return samplers.rk4_step(f, x, t, s)
 
 
 def ode_sample(f, method, times, x):
-    step = {"euler": text.euler_step, "heun": text.heun_step, "rk4": text.rk4_step}[method]
-    return np.stack(list(text.sample(f, step, times, x)))
+    step = {"euler": samplers.euler_step, "heun": samplers.heun_step, "rk4": samplers.rk4_step}[method]
+    return np.stack(list(samplers.sample(f, step, times, x)))
 
 
 def slerp(a, b, weight):
-    return text.slerp(a, b, weight)
+    return samplers.slerp(a, b, weight)
 
 
 def shared_noise_interpolation(x0_a, x0_b, weight, t, betas, noise):
-    return text.shared_noise_interpolation(x0_a, x0_b, weight, t, schedule_of(betas), noise)
+    return samplers.shared_noise_interpolation(x0_a, x0_b, weight, t, schedule_of(betas), noise)

@@ -1,4 +1,4 @@
-"""refdiff's answers: schedules and grids."""
+"""Operations of refdiff: schedules and grids."""
 
 from functools import lru_cache
 
@@ -8,7 +8,7 @@ from ...process import forward, schedules
 
 
 def schedule_of(betas):
-    """The schedule of a table that many vectors share, made once."""
+    """The schedule of a table, cached, since many vectors share it."""
     return _schedule(np.asarray(betas).tobytes(), betas.dtype)
 
 

@@ -1,4 +1,4 @@
-"""refdiff's answers: training."""
+"""Operations of refdiff: the small network and its training."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from ...networks import layers
 from ...networks.mlp import mlp as network
 from ...objectives import flow
 from ...process import predict, schedules
-from ...training import loop as training
-from ...training import optim
+from ...training import loop, optim
 
 
 def mlp(x: Any, t: Any, table: Any = None, labels: Any = None, **weights: Any) -> Any:
@@ -26,26 +25,26 @@ def mlp_vjp(x: Any, t: Any, table: Any, labels: Any, dy: Any, **weights: Any) ->
 
 
 def mlp_loss(x: Any, t: Any, target: Any, table: Any, labels: Any, **weights: Any) -> Any:
-    loss, dp = training.value_and_grad(network, _params(weights, table), training.Batch(x, t, labels, target))
+    loss, dp = loop.value_and_grad(network, _params(weights, table), loop.Batch(x, t, labels, target))
     return {"loss": loss, **_named(dp)}
 
 
-def train_mlp(x0: Any, t: Any, noise: Any, betas: Any, kind: str, **rest: Any) -> Any:
-    return _fitted(schedules.from_betas(betas), x0, t, noise, kind, **rest)
+def train_mlp(x0: Any, t: Any, noise: Any, betas: Any, kind: str, **arguments: Any) -> Any:
+    return _trained(schedules.from_betas(betas), x0, t, noise, kind, **arguments)
 
 
-def train_mlp_flow(data: Any, t: Any, noise: Any, **rest: Any) -> Any:
-    return _fitted(flow.straight, data, t, noise, "velocity", **rest)
+def train_mlp_flow(data: Any, t: Any, noise: Any, **arguments: Any) -> Any:
+    return _trained(flow.straight, data, t, noise, "velocity", **arguments)
 
 
-def _fitted(
+def _trained(
     path: Any, x0: Any, t: Any, noise: Any, kind: str, rate: Any, beta1: Any, beta2: Any, eps: Any, checkpoints: Any, **weights: Any
 ) -> Any:
     batches = [_batch(path, x0, t_i, noise_i, kind) for t_i, noise_i in zip(t, noise, strict=True)]
     params = _params(weights)
     state, saved = optim.init(params), []
     for step in range(1, max(checkpoints) + 1):
-        _, grads = training.value_and_grad(network, params, batches[(step - 1) % len(batches)], layers)
+        _, grads = loop.value_and_grad(network, params, batches[(step - 1) % len(batches)], layers)
         grads = tree.map(lambda g: g / len(x0), grads)
         params, state = optim.adam(params, grads, state, step, rate, beta1, beta2, eps)
         if step in checkpoints:
@@ -53,14 +52,14 @@ def _fitted(
     return np.stack(saved)
 
 
-def _batch(path: Any, x0: Any, t: Any, noise: Any, kind: str) -> training.Batch:
+def _batch(path: Any, x0: Any, t: Any, noise: Any, kind: str) -> loop.Batch:
     signal, sigma = path.signal_sigma(t)
     x_t = like(signal, x0) * x0 + like(sigma, x0) * noise
-    return training.Batch(x_t, path.clock(t), None, predict.target(kind, x0, noise, t, path))
+    return loop.Batch(x_t, path.clock(t), None, predict.target(kind, x0, noise, t, path))
 
 
 def _params(weights: dict[str, Any], table: Any = None) -> Any:
-    """w0, b0, w1, ... as refdiff's networks hold them."""
+    """The parameters w0, b0, w1, ... as a tree of layers."""
     p: dict[str, Any] = {f"layer{i}": {"w": weights[f"w{i}"], "b": weights[f"b{i}"]} for i in range(len(weights) // 2)}
     return p if table is None else p | {"label": {"table": table}}
 

@@ -1,4 +1,4 @@
-"""What a run found, as plain data: counts, coverage, the first failure of each operation, and its causes. The renderers are beside it."""
+"""Build a report from results: counts, coverage, the first failure of each operation, and the causes."""
 
 from __future__ import annotations
 
@@ -8,49 +8,44 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ... import __version__
-from ..diagnosis import mutants
-from ..diagnosis import predicates as conditions
-from ..diagnosis import search as diagnosis
+from ..diagnosis import causes, mutants, predicates, search, symptoms
 from ..operations import AREAS, operations
-from ..run.runner import STATUSES, Result
-from ..vectors import files as vectors
-from . import mutant_text as words
+from ..results import STATUSES, Result
+from ..vectors import files
+from . import mutant_text, wording
 from .failures import failure, size
 from .findings import Cause, Coverage, Operation, Report, counts, total
 
 FORMAT = 1
-SHOWN = 5  # mutants that cannot be told apart, as many as are listed
+SHOWN = 5  # changes with the same answers that are listed
 
 
-def build(implementation: Any, results: Sequence[Result], **header: Any) -> Report:
-    """The report of results; `header` holds set, only, level and seconds."""
+def build_report(implementation: Any, results: Sequence[Result], **header: Any) -> Report:
+    """The report of the results of an implementation; `header` holds set, only, level and seconds."""
     level = header.setdefault("level", "must")
     header = {"set": "full", "only": [], "seconds": 0.0, **header}
     precision = implementation.precision
-    diagnoses = diagnosis.diagnose(results, precision)
-    found = diagnosis.causes(diagnoses)
+    found = causes.causes(search.diagnose(results, precision))
     by_operation: dict[str, list[Result]] = {}
     for result in results:
         by_operation.setdefault(result.vector.operation, []).append(result)
     listed = [_operation(name, by_operation[name], found, precision) for name in operations() if name in by_operation]
     for operation in listed:
         operation.look_at = _upstream(operation, listed)
-    causes = [_cause(cause, by_operation, precision) for cause in found]
-    ok = passed(results, level)
     return Report(
         format=FORMAT,
         implementation=implementation.name,
         version=implementation.version,
         precision=precision,
         refdiff=__version__,
-        vectors_format=vectors.FORMAT,
+        vectors_format=files.FORMAT,
         **header,
-        passed=ok,
+        passed=passed(results, level),
         summary=_summary(implementation, results, listed, level),
         counts=counts(results),
         areas={area: counts([r for o in listed if o.area == area for r in by_operation[o.name]]) for area in AREAS if _has(listed, area)},
         operations=listed,
-        causes=causes,
+        causes=[_cause(cause, by_operation, precision) for cause in found],
         coverage=_coverage(results),
         warnings=misspelled(getattr(implementation, "target", None)) + overwriting(results),
         vectors=[_vector(result) for result in results],
@@ -62,25 +57,25 @@ def _has(listed: list[Operation], area: str) -> bool:
 
 
 def passed(results: Sequence[Result], level: str = "must") -> bool:
-    """Whether something ran, and nothing of this level or a stricter one failed or errored."""
-    strict = vectors.LEVELS[: vectors.LEVELS.index(level) + 1]
+    """Whether a vector ran, and none at this level or a stricter one failed or errored."""
+    strict = files.LEVELS[: files.LEVELS.index(level) + 1]
     ran = any(r.status != "skipped" for r in results)
     return ran and not any(r.status in ("failed", "errored") and r.vector.level in strict for r in results)
 
 
-def _operation(name: str, results: list[Result], causes: list[diagnosis.Cause], precision: str) -> Operation:
-    said = operations()[name]
+def _operation(name: str, results: list[Result], found: list[causes.Cause], precision: str) -> Operation:
+    operation = operations()[name]
     wrong = sorted(
         (r for r in results if r.status in ("failed", "errored")), key=lambda r: (r.status == "errored", r.vector.expected is None, size(r))
     )
-    shares = {number: len(cause.explained[name]) for number, cause in enumerate(causes) if name in cause.explained}
-    explained = {id for cause in causes for id in cause.explained.get(name, ())}
+    shares = {number: len(cause.explained[name]) for number, cause in enumerate(found) if name in cause.explained}
+    explained = {id for cause in found for id in cause.explained.get(name, ())}
     others = [r for r in wrong if r.vector.id not in explained] if wrong and wrong[0].vector.id in explained else []
     return Operation(
         name,
-        said.area,
-        said.equations,
-        said.rule,
+        operation.area,
+        operation.equations,
+        operation.rule,
         counts(results),
         failure(wrong[0], precision) if wrong else None,
         shares,
@@ -90,44 +85,46 @@ def _operation(name: str, results: list[Result], causes: list[diagnosis.Cause], 
 
 
 def _upstream(operation: Operation, listed: list[Operation]) -> list[str]:
-    """The operations that this one's formula uses and that differ unexplained, too, without those that use others of them."""
+    """The operations in this one's formula that also differ without an explanation; of those that use each other, the
+    innermost.
+    """
     wrong = {each.name for each in listed if each.unexplained}
-    used = {name: mutants.closure(name) & wrong - {name} for name in wrong}
+    used = {name: mutants.reachable(name) & wrong - {name} for name in wrong}
     return [each.name for each in listed if operation.unexplained and each.name in used[operation.name] and not used[each.name]]
 
 
-def _cause(cause: diagnosis.Cause, results: dict[str, list[Result]], precision: str) -> Cause:
+def _cause(cause: causes.Cause, results: dict[str, list[Result]], precision: str) -> Cause:
     names = list(cause.explained)
     first = names[0]
     ids = {id for each in cause.explained.values() for id in each}
     wrong = [r for name in names for r in results[name] if r.status in ("failed", "errored")]
     shown = cause.mutants[:SHOWN]
-    everything = [r for name in names for r in results[name]]
-    explained = [r for r in everything if r.vector.id in ids]
+    all_results = [r for name in names for r in results[name]]
+    explained = [r for r in all_results if r.vector.id in ids]
     return Cause(
-        sentences=list(dict.fromkeys(words.sentence(mutant, first if len(names) == 1 else "") for mutant in shown)),
-        known=bool(shown[0].text) and not shown[0].name.startswith(("unchecked: ", "rounded: ")),
+        sentences=list(dict.fromkeys(mutant_text.sentence(mutant, first if len(names) == 1 else "") for mutant in shown)),
+        known=bool(shown[0].text) and not symptoms.is_symptom(shown[0].name),
         total=len(cause.mutants),
-        equations=words.equations([name for name in shown[0].functions if name in operations()] or names),
+        equations=wording.equations([name for name in operations() if name in shown[0].functions] or names),
         failures=len(wrong),
         explained=cause.explained,
         contradicted=cause.contradicted,
-        where=conditions.where(shown[0], explained, everything, precision) if cause.contradicted else "",
-        common=_common([r for r in wrong if r.vector.id in ids], everything),
-        lines=words.lines(shown[0]),
+        where=predicates.separating(shown[0], explained, all_results, precision) if cause.contradicted else "",
+        common=_common([r for r in wrong if r.vector.id in ids], all_results),
+        lines=mutant_text.changed_lines(shown[0]),
         mutants=[mutant.name for mutant in cause.mutants],
     )
 
 
-def _common(explained: list[Result], everything: list[Result]) -> dict[str, Any]:
+def _common(explained: list[Result], all_results: list[Result]) -> dict[str, Any]:
     """The tags that all explained vectors share, and not all vectors."""
     tags = dict(explained[0].vector.tags)
     shared = {name: value for name, value in tags.items() if all(r.vector.tags.get(name) == value for r in explained)}
-    return {name: value for name, value in shared.items() if any(r.vector.tags.get(name) != value for r in everything)}
+    return {name: value for name, value in shared.items() if any(r.vector.tags.get(name) != value for r in all_results)}
 
 
 def _summary(implementation: Any, results: Sequence[Result], listed: list[Operation], level: str) -> str:
-    strict = vectors.LEVELS[: vectors.LEVELS.index(level) + 1]
+    strict = files.LEVELS[: files.LEVELS.index(level) + 1]
     ran = [r for r in results if r.vector.level in strict and r.status != "skipped"]
     wrong = [operation for operation in listed if total(operation.counts, "failed", "errored")]
     name = f"{implementation.name} {implementation.version}".strip()
@@ -135,16 +132,15 @@ def _summary(implementation: Any, results: Sequence[Result], listed: list[Operat
         return f"{name}: nothing was run; all {len(results):,} vectors were skipped."
     right = sum(r.status == "passed" for r in ran)
     share = f"all {len(ran):,}" if right == len(ran) else f"{right:,} of the {len(ran):,}"
-    text = f"{name} answers {share} vectors at level {' or '.join(strict)} as the specification does."
+    text = f"{name} passes {share} vectors at level {' or '.join(strict)} that were run."
     if not wrong:
         return text
-    ids = [id for operation in wrong for id in operation.equations]
-    listing = list(dict.fromkeys(ids))
-    return f"{text} It differs in {words.count(len(wrong), 'operation')}, from {words.eqs(listing)}."
+    equations = wording.equations(operation.name for operation in wrong)
+    return f"{text} It differs from {wording.citation(equations)} in {wording.quantity(len(wrong), 'operation')}."
 
 
 def _coverage(results: Sequence[Result]) -> list[Coverage]:
-    """Every combination that a vector of a sampler or of another step with schedule and parameterization asked for."""
+    """Every combination of sampler (or other step), schedule and parameterization that has a vector."""
     table: dict[tuple[str, str, str], dict[str, int]] = {}
     for result in sorted(results, key=lambda r: operations()[r.vector.operation].area != "samplers"):
         name, tags = result.vector.operation, result.vector.tags
@@ -162,30 +158,30 @@ def _vector(result: Result) -> dict[str, Any]:
 
 
 def misspelled(target: Any) -> list[str]:
-    """Methods that are no operation, but are called almost like one that the object does not have."""
+    """Warnings about methods whose name is almost that of an operation that the object does not have."""
     found = []
     for name in dir(target) if target is not None else ():
-        if name.startswith("_") or name in operations() or not _its_own(target, name):
+        if name.startswith("_") or name in operations() or not _is_own_method(target, name):
             continue
         near = [each for each in difflib.get_close_matches(name, list(operations()), 3, 0.8) if not hasattr(target, each)]
         if near:
-            found.append(f"{name} is no operation and was not run; is {near[0]} meant?")
+            found.append(f"{name} is not an operation and was not run; is {near[0]} meant?")
     return found
 
 
 def overwriting(results: Sequence[Result]) -> list[str]:
-    """Operations that write into what they are given, right as their answers may be."""
+    """Warnings about operations that overwrite their inputs."""
     found: dict[str, list[str]] = {}
     for result in results:
         found.setdefault(result.vector.operation, []).extend(result.overwritten)
     return [
-        f"{name} writes into its input {', '.join(dict.fromkeys(inputs))}: a caller would go on with other numbers"
+        f"{name} writes into its input {', '.join(dict.fromkeys(inputs))}: the caller's array is changed"
         for name, inputs in found.items()
         if inputs
     ]
 
 
-def _its_own(target: Any, name: str) -> bool:
+def _is_own_method(target: Any, name: str) -> bool:
     value: Callable[..., Any] | Any = inspect.getattr_static(target, name)
     value = getattr(value, "__func__", value)
     return callable(value) and (not inspect.ismodule(target) or getattr(value, "__module__", None) == target.__name__)

@@ -1,4 +1,4 @@
-"""One failing vector in short: what went in, where the answer first leaves its tolerance, and in which step of a trajectory."""
+"""One failing vector: its inputs, the first element outside the tolerance, and the first diverging step of a trajectory."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import numpy as np
 
 from .. import compare
 from ..operations import operations
-from ..run.runner import Result
+from ..results import Result
 
-SHORT = 6  # numbers of an input that are shown
+MAX_NUMBERS = 6  # of an input that are shown
 
 
 @dataclass
 class Step:
-    """The first state of a trajectory that departs: its number (0: the start), the times stepped from and to, and where it differs."""
+    """The first state of a trajectory that differs: its number (0 is the start), the times of its step, and the first
+    wrong element.
+    """
 
     number: int
     start: float | None
@@ -30,7 +32,7 @@ class Step:
 
 @dataclass
 class Failure:
-    """A vector that failed or errored; numbers that are not finite are words."""
+    """A vector that failed or errored; numbers that are not finite are strings."""
 
     id: str
     level: str
@@ -48,13 +50,15 @@ class Failure:
 
 
 def failure(result: Result, precision: str) -> Failure:
-    """A failing result in short."""
+    """The failure in a result."""
     vector, different = result.vector, result.difference
-    found = Failure(vector.id, vector.level, result.status, {name: short(value) for name, value in vector.inputs.items()}, result.message)
+    found = Failure(
+        vector.id, vector.level, result.status, {name: abbreviate(value) for name, value in vector.inputs.items()}, result.message
+    )
     if different is None:
         return found
     found.output, found.index, found.message = different.output, list(different.where), different.text
-    found.got, found.want, found.ulps, found.error = map(number, (different.got, different.want, different.ulps, different.error))
+    found.got, found.want, found.ulps, found.error = map(json_number, (different.got, different.want, different.ulps, different.error))
     found.tolerance = _tolerance(vector.tolerance, precision)
     found.step = _step(result, precision)
     return found
@@ -66,7 +70,7 @@ def _tolerance(name: str, precision: str) -> str:
 
 
 def _step(result: Result, precision: str) -> Step | None:
-    """The first state that leaves its tolerance, each measured by itself."""
+    """The first state outside its tolerance; each state is compared by itself."""
     vector, got, want = result.vector, result.got or {}, result.vector.expected or {}
     if operations()[vector.operation].outputs != ["states"] or "states" not in got or got["states"].shape != want["states"].shape:
         return None
@@ -75,32 +79,32 @@ def _step(result: Result, precision: str) -> Step | None:
         found = compare.difference({"states": state}, {"states": wanted}, vector.tolerance, precision)
         if found is not None:
             start, end = (None, None) if times is None or k == 0 else (float(times[k - 1]), float(times[k]))
-            mine, right, ulps = (number(value) for value in (found.got, found.want, found.ulps))
-            return Step(k, start, end, f"states[{k}]", list(found.where), mine, right, ulps)
+            got_value, want_value, ulps = (json_number(value) for value in (found.got, found.want, found.ulps))
+            return Step(k, start, end, f"states[{k}]", list(found.where), got_value, want_value, ulps)
     return None
 
 
 def size(result: Result) -> int:
-    """How much there is to look at in a vector: all its numbers."""
+    """The count of numbers in a vector's inputs and expected outputs."""
     return sum(np.size(value) for value in (*result.vector.inputs.values(), *(result.vector.expected or {}).values()))
 
 
-def short(value: Any) -> str:
+def abbreviate(value: Any) -> str:
     """An input on one line."""
     if isinstance(value, dict):
-        return f"{value.get('model', 'model')}({', '.join(f'{k}={short(v)}' for k, v in value.items() if k != 'model')})"
+        return f"{value.get('model', 'model')}({', '.join(f'{k}={abbreviate(v)}' for k, v in value.items() if k != 'model')})"
     if isinstance(value, np.ndarray) and value.ndim == 0:
-        return short(value.item())
+        return abbreviate(value.item())
     if isinstance(value, np.ndarray):
         flat = value.ravel()
-        if flat.size > SHORT:
-            shown = ", ".join(short(x) for x in flat[:2]) + ", .., " + short(flat[-1])
+        if flat.size > MAX_NUMBERS:
+            shown = ", ".join(abbreviate(x) for x in flat[:2]) + ", .., " + abbreviate(flat[-1])
         else:
-            shown = ", ".join(short(x) for x in flat)
-        return f"[{shown}]" + (f" {value.shape}".replace(",)", ")") if value.ndim > 1 or flat.size > SHORT else "")
+            shown = ", ".join(abbreviate(x) for x in flat)
+        return f"[{shown}]" + (f" {value.shape}".replace(",)", ")") if value.ndim > 1 or flat.size > MAX_NUMBERS else "")
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def number(value: Any) -> Any:
-    """A number that JSON knows: those that are not finite as words."""
+def json_number(value: Any) -> Any:
+    """A number for JSON; one that is not finite as a string."""
     return float(value) if np.isfinite(value) else str(float(value))

@@ -1,4 +1,4 @@
-"""What a report holds, as plain data: `report` makes it, and the renderings read it."""
+"""The findings of a run as plain data: `build` makes them, and the renderers read them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..run.runner import STATUSES, Result
-from ..vectors import files as vectors
+from ..results import STATUSES, Result
+from ..vectors.files import LEVELS
 from .failures import Failure
 
 Counts = dict[str, dict[str, int]]  # level -> status -> number
@@ -15,9 +15,11 @@ Counts = dict[str, dict[str, int]]  # level -> status -> number
 
 @dataclass
 class Cause:
-    """Why vectors failed: sentences that fit equally well (the first SHOWN of `total`), what they explain, and how many passed in spite.
+    """One cause of failures.
 
-    `where` is the condition that tells those it explains from those that passed, if there is one.
+    `sentences` describe changes with the same answers, the first few of `total`. `explained` are the failing vectors by
+    operation, and `contradicted` counts the passed vectors that the cause would change. `where` is the predicate that
+    separates the two, if there is one.
     """
 
     sentences: list[str]
@@ -35,10 +37,10 @@ class Cause:
 
 @dataclass
 class Operation:
-    """One operation: its counts, its first failure, and how many failures which of the causes (by number) explain.
+    """One operation: its counts, its first failure, and how many failures each cause (by number) explains.
 
-    `look_at` are operations that its formula uses, and that differ without an explanation, too. `other` is the first failure
-    without an explanation, where `first` has one.
+    `look_at` are operations that its formula uses and that also differ without an explanation. `other` is the first
+    failure without an explanation, where `first` has one.
     """
 
     name: str
@@ -65,7 +67,7 @@ class Coverage:
 
 @dataclass
 class Report:
-    """Everything that a run of the vectors found."""
+    """All findings of a run of the vectors."""
 
     format: int
     implementation: str
@@ -88,18 +90,18 @@ class Report:
     vectors: list[dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, words and numbers, as docs/report.md describes them."""
+        """The report as dicts, lists, strings and numbers, as docs/report.md describes them."""
         return asdict(self)
 
 
 def counts(results: Sequence[Result]) -> Counts:
-    """How many by level and status, zeros too."""
-    table = {level: dict.fromkeys(STATUSES, 0) for level in vectors.LEVELS}
+    """The number of results by level and status, zeros included."""
+    table = {level: dict.fromkeys(STATUSES, 0) for level in LEVELS}
     for result in results:
         table[result.vector.level][result.status] += 1
     return table
 
 
 def total(table: Counts, *statuses: str) -> int:
-    """The sum over levels and these statuses, or all."""
+    """The sum over all levels and over these statuses, or over all."""
     return sum(each[status] for each in table.values() for status in statuses or STATUSES)

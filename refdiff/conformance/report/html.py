@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no script, no font, no picture; light or dark as the reader's screen is."""
+"""A report as one self-contained HTML page without scripts, fonts or pictures, in the light or dark mode of the browser."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from html import escape
 from importlib import resources
 
-from ..run.runner import STATUSES
+from ..results import STATUSES
 from ..vectors.files import LEVELS
-from . import mutant_text as words
-from . import wording as phrases
+from . import wording
 from .failures import Failure
 from .findings import Cause, Counts, Operation, Report, total
 
@@ -28,34 +27,36 @@ def render(report: Report) -> str:
 def _parts(report: Report) -> Iterator[str]:
     yield _head(report)
     yield _areas(report)
-    yield _section("Why", "".join(_cause(number, cause) for number, cause in enumerate(report.causes, 1)), _unexplained(report))
-    wrong, right, silent = phrases.split(report.operations)
-    lead = f"{words.count(len(wrong), 'operation')} with the smallest vector that each gets wrong. Open one to see the numbers."
-    yield _section("What differs", "".join(_operation(operation) for operation in wrong), lead)
-    yield _section("Coverage", _coverage(report), "Passed of those run, by sampler or step, parameterization and schedule.")
+    yield _section("Causes", "".join(_cause(number, cause) for number, cause in enumerate(report.causes, 1)), _unexplained(report))
+    wrong, right, skipped = wording.by_outcome(report.operations)
+    lead = (
+        f"{wording.quantity(len(wrong), 'operation')} with the smallest vector that each gets wrong. Open an operation to see the numbers."
+    )
+    yield _section("Operations that differ", "".join(_operation(operation) for operation in wrong), lead)
+    yield _section("Coverage", _coverage(report), "Vectors passed / vectors run, by sampler or step, parameterization and schedule.")
     yield _section("Warnings", "".join(f'<p class="warning">{_text(warning)}</p>' for warning in report.warnings))
-    lead = f"{len(right)} passed in all that was run, {len(wrong)} differ, {len(silent)} were not run."
-    yield _section("All operations", _everything(report), lead)
-    yield f"<footer>{_text(phrases.header(report))}. Numbers are float64 unless said otherwise; an ulp is the distance to the next.</footer>"
+    lead = f"{len(right)} passed every vector that was run, {len(wrong)} differ, {len(skipped)} were not run."
+    yield _section("All operations", _all_operations(report), lead)
+    yield f"<footer>{_text(wording.header(report))}. All numbers are float64 unless stated otherwise; an ulp is the distance from a number to the next.</footer>"
 
 
 def _text(text: str) -> str:
-    """Escaped, with what stands between backticks as code."""
+    """Escaped text, with code between backticks."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _section(title: str, body: str, lead: str = "") -> str:
-    said = f'<p class="lead">{_text(lead)}</p>' if lead else ""
-    return f"<section><h2>{title}</h2>{said}{body}</section>\n" if body else ""
+    paragraph = f'<p class="lead">{_text(lead)}</p>' if lead else ""
+    return f"<section><h2>{title}</h2>{paragraph}{body}</section>\n" if body else ""
 
 
 def _head(report: Report) -> str:
-    word, _, rest = phrases.verdict(report).partition(":")
+    word, _, rest = wording.verdict(report).partition(":")
     shown = f'<span class="badge {"good" if report.passed else "bad"}">{word}</span>'
     tiles = "".join(_tile(status, total(report.counts, status)) for status in STATUSES)
     return f"""<header><p class="kicker">refdiff check</p>
 <h1>{escape(report.implementation)} <small>{escape(report.version)}</small></h1>
-<p class="summary">{_text(report.summary)} {_text(phrases.causes(report))}</p>
+<p class="summary">{_text(report.summary)} {_text(wording.causes_summary(report))}</p>
 <p class="verdict">{shown} {_text(rest.strip())}</p>
 <div class="tiles">{tiles}</div></header>"""
 
@@ -65,7 +66,7 @@ def _tile(status: str, number: int) -> str:
 
 
 def bar(counts: Counts) -> str:
-    """Passed, failed, errored and skipped as parts of one line; a part is never too thin to be seen."""
+    """Passed, failed, errored and skipped as parts of a bar; a single failure is visible."""
     parts = [(status, total(counts, status)) for status in STATUSES]
     label = ", ".join(f"{number} {status}" for status, number in parts if number)
     inner = "".join(f'<i class="{status}" style="flex-grow:{number}"></i>' for status, number in parts if number)
@@ -77,26 +78,24 @@ def _areas(report: Report) -> str:
     levels = [_bar_row(level, {level: report.counts[level]}) for level in LEVELS if sum(report.counts[level].values())]
     legend = "".join(f'<span><i class="{status}"></i>{status}</span>' for status in STATUSES)
     return _section("Areas", f'<div class="rows">{"".join(rows)}</div><h3>By level</h3><div class="rows">{"".join(levels)}</div>'
-                    f'<p class="legend">{legend}</p>', "Passed, of those that were run.")  # fmt: skip
+                    f'<p class="legend">{legend}</p>', "Vectors passed, of those that were run.")  # fmt: skip
 
 
 def _bar_row(name: str, counts: Counts) -> str:
     ran = total(counts) - total(counts, "skipped")
-    said = f"{total(counts, 'passed'):,} of {ran:,}" if ran else "not run"
-    return f'<div class="row"><span>{escape(name)}</span>{bar(counts)}<span class="number">{said}</span></div>'
+    passed = f"{total(counts, 'passed'):,} of {ran:,}" if ran else "not run"
+    return f'<div class="row"><span>{escape(name)}</span>{bar(counts)}<span class="number">{passed}</span></div>'
 
 
 def _unexplained(report: Report) -> str:
     left = sum(operation.unexplained for operation in report.operations)
-    return (
-        f"{phrases.causes(report)} {f'No known or composed mistake explains the other {left:,}.' if left and report.causes else ''}".strip()
-    )
+    return f"{wording.causes_summary(report)} {f'The other {left:,} have no explanation.' if left and report.causes else ''}".strip()
 
 
 def _cause(number: int, cause: Cause) -> str:
     items = "".join(f"<li>or {_text(sentence)}</li>" for sentence in cause.sentences[1:])
     sentences = f"<ul>{items}</ul>" if items else ""
-    note = f'<p class="note">{_text(phrases.others(cause))}.</p>' if phrases.others(cause) else ""
+    note = f'<p class="note">{_text(wording.equivalent_changes(cause))}.</p>' if wording.equivalent_changes(cause) else ""
     diff = "".join(
         f'<p class="where">{escape(name)}</p><pre><del>{escape(old)}</del>\n<ins>{escape(new)}</ins></pre>'
         for name, old, new in cause.lines
@@ -105,17 +104,17 @@ def _cause(number: int, cause: Cause) -> str:
     chips = f"<p>{chips}</p>" if len(cause.explained) > 1 else ""
     known = '<span class="badge known">known departure</span>' if cause.known else ""
     share = min(100, 100 * sum(map(len, cause.explained.values())) / max(cause.failures, 1))
-    return f"""<article><h3><span class="count">{number}</span> {_text(phrases.head(cause))} {known}</h3>
-<div class="share"><i style="width:{share:.1f}%"></i></div><p>{_text(_capital(phrases.reach(cause)))}.</p>
+    return f"""<article><h3><span class="count">{number}</span> {_text(wording.cause_title(cause))} {known}</h3>
+<div class="share"><i style="width:{share:.1f}%"></i></div><p>{_text(_capital(wording.cause_scope(cause)))}.</p>
 {diff}{sentences}{note}{chips}</article>
 """
 
 
 def _operation(operation: Operation) -> str:
-    head = f"<code>{escape(operation.name)}</code> <span>{escape(words.eqs(operation.equations))}</span>"
-    return f"""<details><summary><span class="title">{head}</span><span class="number">{escape(phrases.failed(operation))}</span>
-{bar(operation.counts)}</summary><p class="rule">{_text(operation.rule)}</p><p>{_text(_capital(phrases.explanation(operation)))}.</p>
-{"".join(map(_failure, phrases.shown(operation)))}</details>
+    head = f"<code>{escape(operation.name)}</code> <span>{escape(wording.citation(operation.equations))}</span>"
+    return f"""<details><summary><span class="title">{head}</span><span class="number">{escape(wording.failure_counts(operation))}</span>
+{bar(operation.counts)}</summary><p class="rule">{_text(operation.rule)}</p><p>{_text(_capital(wording.explanation(operation)))}.</p>
+{_failures(operation)}</details>
 """
 
 
@@ -124,27 +123,27 @@ def _capital(text: str) -> str:
 
 
 def _failures(operation: Operation) -> str:
-    text = "" if operation.first is None else _failure(operation.first)
-    return text if operation.other is None else f"{text}<p>The first without an explanation:</p>{_failure(operation.other)}"
+    labels = {id(operation.other): "<p>The first without an explanation:</p>"}
+    return "".join(labels.get(id(failure), "") + _failure(failure) for failure in wording.shown_failures(operation))
 
 
 def _failure(failure: Failure) -> str:
     rows = [("vector", f"{failure.id} ({failure.level})"), *failure.inputs.items()]
     body = "".join(f"<tr><th>{escape(name)}</th><td><code>{escape(text)}</code></td></tr>" for name, text in rows)
-    found = [("it says", failure.message)] if failure.message else []
+    found = [("message", failure.message)] if failure.message else []
     if failure.got is not None and not failure.message:
-        place = f"{failure.output}{failure.index}" if failure.index else failure.output
-        found = [("differs at", place), ("got", phrases.value(failure.got)), ("want", phrases.value(failure.want))]
-        found += [("apart", phrases.distance(failure.ulps))] if phrases.distance(failure.ulps) else []
-        found += [("allowed", failure.tolerance)]
+        element = f"{failure.output}{failure.index}" if failure.index else failure.output
+        found = [("differs at", element), ("got", wording.value(failure.got)), ("want", wording.value(failure.want))]
+        found += [("distance", wording.distance(failure.ulps))] if wording.distance(failure.ulps) else []
+        found += [("tolerance", failure.tolerance)]
     if failure.step is not None:
-        found.append(("trajectory", phrases.step(failure.step)))
+        found.append(("trajectory", wording.diverging_step(failure.step)))
     body += "".join(f'<tr class="found"><th>{escape(name)}</th><td><code>{escape(text)}</code></td></tr>' for name, text in found)
     return f'<div class="scroll"><table class="case">{body}</table></div>'
 
 
 def _coverage(report: Report) -> str:
-    schedules, rows = phrases.cells(report)
+    schedules, rows = wording.coverage_table(report)
     if not rows:
         return ""
     head = "".join(f"<th><span>{escape(name)}</span></th>" for name in schedules)
@@ -158,14 +157,14 @@ def _coverage(report: Report) -> str:
 
 
 def _cell(counts: dict[str, int] | None) -> str:
-    text = phrases.cell(counts)
+    text = wording.coverage_cell(counts)
     if counts is None or text == "skip":
         return f'<td class="none">{"skipped" if counts else ""}</td>'
     wrong = counts["failed"] + counts["errored"]
     return f'<td class="{"passed" if not wrong else "failed" if counts["failed"] else "errored"}">{text}</td>'
 
 
-def _everything(report: Report) -> str:
+def _all_operations(report: Report) -> str:
     head = "".join(f"<th>{status}</th>" for status in STATUSES)
     rows = "".join(
         f"<tr><th><code>{escape(o.name)}</code></th><td>{escape(', '.join(o.equations))}</td>"

@@ -1,14 +1,13 @@
-"""A report as Markdown, for a file beside the code or a comment on a change."""
+"""A report as Markdown, for a file beside the code or a comment on a pull request."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from ..run.runner import STATUSES
+from ..results import STATUSES
 from ..vectors.files import LEVELS
-from . import mutant_text as words
-from . import wording as phrases
+from . import wording
 from .findings import Cause, Counts, Operation, Report, total
 
 
@@ -19,16 +18,16 @@ def render(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield f"# {plain(f'{report.implementation} {report.version}'.strip())} against refdiff"
-    yield from ["", f"**{phrases.verdict(report)}** {plain(report.summary)} {phrases.causes(report)}".rstrip()]
-    yield from ["", f"{plain(phrases.header(report))}.", ""]
+    yield from ["", f"**{wording.verdict(report)}** {plain(report.summary)} {wording.causes_summary(report)}".rstrip()]
+    yield from ["", f"{plain(wording.header(report))}.", ""]
     yield from _table([("area", report.areas)], report.counts)
     if report.causes:
-        yield from ["", "## Why"]
+        yield from ["", "## Causes"]
         for number, cause in enumerate(report.causes, 1):
             yield from _cause(number, cause)
-    wrong, _, _ = phrases.split(report.operations)
+    wrong, _, _ = wording.by_outcome(report.operations)
     if wrong:
-        yield from ["", "## What differs"]
+        yield from ["", "## Operations that differ"]
         for operation in wrong:
             yield from _operation(operation)
     yield from _coverage(report)
@@ -39,7 +38,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """Foreign words that Markdown and HTML take literally, on one line; what stands between backticks stays."""
+    """Text on one line, escaped for Markdown and HTML; code between backticks is kept."""
     parts = " ".join(text.split()).split("`")
     if len(parts) % 2 == 0:
         parts = ["'".join(parts)]
@@ -47,26 +46,26 @@ def plain(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    for sign, instead in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), *((c, "\\" + c) for c in "*|[]#")):
-        text = text.replace(sign, instead)
+    for sign, escaped in (("\\", "\\\\"), ("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), *((c, "\\" + c) for c in "*|[]#")):
+        text = text.replace(sign, escaped)
     return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
 
 
 def code(text: str) -> str:
-    """Foreign words as code in one line, also within a table."""
+    """Text as code on one line, also within a table."""
     return "`" + " ".join(text.split()).replace("`", "'").replace("|", "/") + "`"
 
 
-def _table(parts: list[tuple[str, dict[str, Counts]]], everything: Counts) -> Iterator[str]:
+def _table(parts: list[tuple[str, dict[str, Counts]]], all_counts: Counts) -> Iterator[str]:
     for name, rows in parts:
         yield f"| {name} | {' | '.join(STATUSES)} |"
         yield "|---|---:|---:|---:|---:|"
         for title, counts in rows.items():
             yield f"| {title} | {_numbers(counts)} |"
-    yield f"| **all** | {_numbers(everything)} |"
+    yield f"| **all** | {_numbers(all_counts)} |"
     for level in LEVELS:
-        if sum(everything[level].values()):
-            yield f"| *{level}* | {_numbers({level: everything[level]})} |"
+        if sum(all_counts[level].values()):
+            yield f"| *{level}* | {_numbers({level: all_counts[level]})} |"
 
 
 def _numbers(counts: Counts) -> str:
@@ -75,11 +74,11 @@ def _numbers(counts: Counts) -> str:
 
 def _cause(number: int, cause: Cause) -> Iterator[str]:
     known = " *(a known departure)*" if cause.known else ""
-    yield from ["", f"{number}. **{plain(phrases.head(cause))}**{known}; {plain(phrases.reach(cause))}."]
+    yield from ["", f"{number}. **{plain(wording.cause_title(cause))}**{known}; {plain(wording.cause_scope(cause))}."]
     for sentence in cause.sentences[1:]:
         yield f"   - or {plain(sentence)}"
-    if phrases.others(cause):
-        yield f"   - {phrases.others(cause)}."
+    if wording.equivalent_changes(cause):
+        yield f"   - {wording.equivalent_changes(cause)}."
     if cause.lines:
         yield from ["", "   ```diff"]
         for name, old, new in cause.lines:
@@ -90,21 +89,21 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
 
 
 def _operation(operation: Operation) -> Iterator[str]:
-    yield from ["", f"### `{operation.name}` differs from {words.eqs(operation.equations)}", ""]
-    yield f"{phrases.failed(operation)}; {plain(phrases.explanation(operation))}. The rule: {plain(operation.rule)}"
-    for failure in phrases.shown(operation):
+    yield from ["", f"### `{operation.name}` differs from {wording.citation(operation.equations)}", ""]
+    yield f"{wording.failure_counts(operation)}; {plain(wording.explanation(operation))}. The rule: {plain(operation.rule)}"
+    for failure in wording.shown_failures(operation):
         which = "first failing case" if failure is operation.first else "first without an explanation"
-        yield from ["", f"- {which} {code(failure.id)} ({failure.level}): {code(phrases.inputs(failure))}"]
-        yield f"- {code(phrases.difference(failure))}"
+        yield from ["", f"- {which} {code(failure.id)} ({failure.level}): {code(wording.inputs(failure))}"]
+        yield f"- {code(wording.difference(failure))}"
         if failure.step is not None:
-            yield f"- {code(phrases.step(failure.step))}"
+            yield f"- {code(wording.diverging_step(failure.step))}"
 
 
 def _coverage(report: Report) -> Iterator[str]:
-    schedules, rows = phrases.cells(report)
+    schedules, rows = wording.coverage_table(report)
     if rows:
-        yield from ["", "## Coverage", "", "Passed / run, by sampler or step, parameterization and schedule.", ""]
+        yield from ["", "## Coverage", "", "Vectors passed / vectors run, by sampler or step, parameterization and schedule.", ""]
         yield f"| | | {' | '.join(schedules)} |"
         yield "|---|---|" + "---:|" * len(schedules)
         for (sampler, kind), row in rows.items():
-            yield f"| `{sampler}` | {kind} | {' | '.join(phrases.cell(row.get(name)) for name in schedules)} |"
+            yield f"| `{sampler}` | {kind} | {' | '.join(wording.coverage_cell(row.get(name)) for name in schedules)} |"

@@ -1,4 +1,4 @@
-"""Mutants in words, and as the lines of a formula before and after."""
+"""Mutants as text: a sentence for each, and the changed lines of a formula before and after."""
 
 from __future__ import annotations
 
@@ -6,66 +6,62 @@ import ast
 import re
 from itertools import groupby
 
-from ..diagnosis.mutants import Edit, Mutant, rewritten, trees
-from ..operations import operations
+from ..diagnosis.mutants import Edit, Mutant, apply_edits, syntax_trees
 
 _INPUT = re.compile(r"input (\w+):? (.+)")
 _OUTPUT = re.compile(r"output (\w+)[:,]? (.+)")
+_VARIANCES = re.compile(r"(square root of )?(\w+)(?: and (\w+))?( read as a logarithm| squared)?")
+_PHRASES = {  # for mutations whose names do not fit into "as if the input `x` were ..."
+    "the first for every step": "the noise of the first step at every step",
+    "that of the next step": "the noise of the next step",
+    "each one place later": "shifted by one position",
+    "each one place later, after a 0": "shifted by one row, behind a row of 0",
+    "every row the last": "its last row, repeated",
+    "the batch's mean": "its mean over the batch",
+}
 
 
 def sentence(mutant: Mutant, operation: str) -> str:
-    """How an operation departs, to go behind "differs from eq. R2": the text of a known mistake, or "as if `s` were `t`"."""
+    """The end of "differs from eq. R2 ...": the text of a known departure, or "as if `s` were `t`"."""
     if mutant.text:
         return mutant.text
     if not mutant.edits:
-        return f"as if {_around(mutant)}"
+        return f"as if {_interface_mutation(mutant)}"
     parts = [_edits(name, list(edits), operation) for name, edits in groupby(mutant.edits, key=lambda edit: edit.function)]
     return "as if " + ", and ".join(parts)
 
 
 def _edits(name: str, edits: list[Edit], operation: str) -> str:
     changes = list(dict.fromkeys((edit.old, edit.new) for edit in edits))
-    place = "" if name == operation else f"in {name} "
+    formula = "" if name == operation else f"in {name} "
     if {(new, old) for old, new in changes} == set(changes) and len(changes) == 2:
-        return f"{place}`{changes[0][0]}` and `{changes[0][1]}` were swapped"
-    return place + " and ".join(f"`{old}` were `{new}`" for old, new in changes)
+        return f"{formula}`{changes[0][0]}` and `{changes[0][1]}` were swapped"
+    return formula + " and ".join(f"`{old}` were `{new}`" for old, new in changes)
 
 
-def _around(mutant: Mutant) -> str:
+def _interface_mutation(mutant: Mutant) -> str:
     change = mutant.name.partition(": ")[2]
-    if found := _INPUT.fullmatch(change):
-        name, change = found.groups()
-        if mutant.name.partition(": ")[2].startswith(f"input {name}: ") and change != "1 - t":
-            return f"the input `{name}` were {change}"
-        return f"the input `{name}` were " + (
-            change if change in ("negated", "reversed") else f"`{name} {change}`".replace(f"{name} 1 -", "1 -")
-        )
     if found := _OUTPUT.fullmatch(change):
-        return f"the output `{found[1]}` were {found[2]}"
-    return change or mutant.name
+        return f"the output `{found[1]}` were {_PHRASES.get(found[2], found[2])}"
+    if found := _INPUT.fullmatch(change):
+        return f"the input `{found[1]}` were {_input_change(change, *found.groups())}"
+    if found := _VARIANCES.fullmatch(change):
+        names = " and ".join(f"`{name}`" for name in (found[2], found[3]) if name)
+        return f"the square root of {names} were used" if found[1] else f"{names} were{found[4]}"
+    return "`s` were `t - 1`, whatever its value" if change.startswith("s taken") else change or mutant.name
 
 
-def lines(mutant: Mutant) -> list[tuple[str, str, str]]:
-    """The lines that an edit changes: the formula's name, the line as it stands there, and as the mutant has it."""
+def _input_change(change: str, name: str, text: str) -> str:
+    if (change.startswith(f"input {name}: ") and text != "1 - t") or text in ("negated", "reversed"):
+        return _PHRASES.get(text, text)
+    return f"`{name} {text}`".replace(f"{name} 1 -", "1 -")
+
+
+def changed_lines(mutant: Mutant) -> list[tuple[str, str, str]]:
+    """The lines that the edits change: the name of the formula, the original line, and the mutant's line."""
     found = []
     for name in dict.fromkeys(edit.function for edit in mutant.edits):
-        mine = [edit for edit in mutant.edits if edit.function == name]
-        before, after = (ast.unparse(tree).splitlines() for tree in (trees()[name], rewritten(trees()[name], mine)))
+        edits = [edit for edit in mutant.edits if edit.function == name]
+        before, after = (ast.unparse(tree).splitlines() for tree in (syntax_trees()[name], apply_edits(syntax_trees()[name], edits)))
         found += [(name, old.strip(), new.strip()) for old, new in zip(before, after, strict=False) if old != new]
     return found
-
-
-def equations(names: list[str]) -> list[str]:
-    """The ids of the equations of these operations, each once."""
-    return list(dict.fromkeys(id for name in names for id in operations()[name].equations))
-
-
-def eqs(ids: list[str]) -> str:
-    """eq. R2, or eqs. R1, R2; the first six of more."""
-    more = f" and {len(ids) - 6} more" if len(ids) > 6 else ""
-    return f"eq{'s' * (len(ids) > 1)}. {', '.join(ids[:6])}{more}"
-
-
-def count(number: int, word: str) -> str:
-    """1 vector, 2 vectors."""
-    return f"{number:,} {word}{'s' * (number != 1)}"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from string import ascii_uppercase
 
 from ..operations import AREAS, operations
-from ..run.runner import STATUSES
+from ..results import STATUSES
 from ..vectors.files import LEVELS
-from . import wording as phrases
+from . import wording
 from .findings import Cause, Counts, Operation, Report, total
 
 WIDTH, BAR, COLUMNS = 100, 30, 11
@@ -22,21 +22,21 @@ def render(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     yield from _wrapped(report.summary)
-    yield from _wrapped(phrases.causes(report))
-    yield from _wrapped(phrases.header(report))
+    yield from _wrapped(wording.causes_summary(report))
+    yield from _wrapped(wording.header(report))
     yield ""
     yield from _areas(report)
     for number, cause in enumerate(report.causes, 1):
         yield from _cause(number, cause)
-    wrong, right, silent = phrases.split(report.operations)
+    wrong, right, skipped = wording.by_outcome(report.operations)
     for operation in wrong:
         yield from _operation(operation)
     yield from _coverage(report)
-    yield from _names("all that was run passed", right)
-    yield from _silent(report, silent)
+    yield from _names("every vector that was run passed", right)
+    yield from _skipped(report, skipped)
     for warning in report.warnings:
         yield from ["", *_wrapped(f"warning: {warning}", "  ")]
-    yield from ["", *_wrapped(phrases.verdict(report))]
+    yield from ["", *_wrapped(wording.verdict(report))]
 
 
 def _wrapped(text: str, indent: str = "", first: str | None = None) -> list[str]:
@@ -59,22 +59,21 @@ def _numbers(counts: Counts) -> str:
 
 
 def bar(counts: Counts) -> str:
-    """Passed, failed and skipped as a bar, in which one failure is always seen."""
+    """Passed, failed and skipped as a bar; a single failure is visible."""
     every = max(total(counts), 1)
     wrong, skipped = (total(counts, *statuses) for statuses in (("failed", "errored"), ("skipped",)))
-    bad, silent = (min(BAR - 1, max(1, round(BAR * part / every))) if part else 0 for part in (wrong, skipped))
-    bad, silent = (BAR if wrong == every else bad), (BAR if skipped == every else silent)
-    good = max(0, BAR - bad - silent)
-    return ("#" * good + "x" * bad + "-" * silent)[:BAR]
+    x, dash = (min(BAR - 1, max(1, round(BAR * part / every))) if part else 0 for part in (wrong, skipped))
+    x, dash = (BAR if wrong == every else x), (BAR if skipped == every else dash)
+    return ("#" * max(0, BAR - x - dash) + "x" * x + "-" * dash)[:BAR]
 
 
 def _cause(number: int, cause: Cause) -> Iterator[str]:
     yield ""
-    yield from _wrapped(phrases.head(cause), "    ", f"{f'cause {number}':<8} {'(a known departure) ' if cause.known else ''}")
+    yield from _wrapped(wording.cause_title(cause), "    ", f"{f'cause {number}':<8} {'(a known departure) ' if cause.known else ''}")
     for sentence in cause.sentences[1:]:
         yield from _wrapped(f"or {sentence}", "       ", "    ")
-    yield from _wrapped(phrases.reach(cause), "    ")
-    yield from _wrapped(phrases.others(cause), "    ")
+    yield from _wrapped(wording.cause_scope(cause), "    ")
+    yield from _wrapped(wording.equivalent_changes(cause), "    ")
     for name, old, new in cause.lines:
         yield from _wrapped(old, "         ", f"    {name}:" if len(name) > 30 else f"    {name}: ")
         yield from _wrapped(new, "         ", " " * (len(name) - 4) + "becomes ")
@@ -84,28 +83,30 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
 
 def _operation(operation: Operation) -> Iterator[str]:
     yield ""
-    yield from _wrapped(f"{operation.name} differs from {phrases.words.eqs(operation.equations)}: {phrases.failed(operation)}", "  ", "")
+    yield from _wrapped(
+        f"{operation.name} differs from {wording.citation(operation.equations)}: {wording.failure_counts(operation)}", "  ", ""
+    )
     yield from _wrapped(operation.rule, "    ")
-    yield from _wrapped(phrases.explanation(operation), "    ")
-    for failure in phrases.shown(operation):
+    yield from _wrapped(wording.explanation(operation), "    ")
+    for failure in wording.shown_failures(operation):
         which = "without an explanation: " if failure is operation.other else ""
-        yield from _wrapped(f"{which}{failure.id} ({failure.level}): {phrases.inputs(failure)}", "      ", "    ")
-        yield from _wrapped(phrases.difference(failure), "      ", "    ")
+        yield from _wrapped(f"{which}{failure.id} ({failure.level}): {wording.inputs(failure)}", "      ", "    ")
+        yield from _wrapped(wording.difference(failure), "      ", "    ")
         if failure.step is not None:
-            yield from _wrapped(phrases.step(failure.step), "      ", "    ")
+            yield from _wrapped(wording.diverging_step(failure.step), "      ", "    ")
 
 
 def _coverage(report: Report) -> Iterator[str]:
-    schedules, rows = phrases.cells(report)
-    rows = {key: row for key, row in rows.items() if any(phrases.cell(counts) != "skip" for counts in row.values())}
+    schedules, rows = wording.coverage_table(report)
+    rows = {key: row for key, row in rows.items() if any(wording.coverage_cell(counts) != "skip" for counts in row.values())}
     if not rows:
         return
     yield from ["", "coverage: passed/run by sampler or step, parameterization and schedule"]
     for start in range(0, len(schedules), COLUMNS):
-        yield from _grid(schedules[start : start + COLUMNS], rows)
+        yield from _coverage_block(schedules[start : start + COLUMNS], rows)
 
 
-def _grid(schedules: list[str], rows: dict[tuple[str, str], dict[str, dict[str, int]]]) -> Iterator[str]:
+def _coverage_block(schedules: list[str], rows: dict[tuple[str, str], dict[str, dict[str, int]]]) -> Iterator[str]:
     named = [f"{letter}={name}" for letter, name in zip(ascii_uppercase, schedules, strict=False)]
     yield from _wrapped("  ".join(named), "  ")
     yield f"  {'':<31}" + "".join(f"{letter:>6}" for letter in ascii_uppercase[: len(schedules)])
@@ -117,7 +118,7 @@ def _grid(schedules: list[str], rows: dict[tuple[str, str], dict[str, dict[str, 
 
 
 def _cell(counts: dict[str, int] | None) -> str:
-    text = phrases.cell(counts)
+    text = wording.coverage_cell(counts)
     if counts is None or len(text) < 6:
         return text
     return f"{100 * counts['passed'] // (sum(counts.values()) - counts['skipped'])}%"
@@ -131,8 +132,8 @@ def _names(text: str, listed: list[Operation]) -> Iterator[str]:
             yield from _wrapped(", ".join(names), " " * 15, f"  {area:<13}")
 
 
-def _silent(report: Report, listed: list[Operation]) -> Iterator[str]:
-    """What was not run: by name where something else of the area was run, and whole areas."""
+def _skipped(report: Report, listed: list[Operation]) -> Iterator[str]:
+    """Operations that were not run: by name where another operation of the area was run, else by area."""
     ran = {operation.area for operation in report.operations if operation not in listed}
     yield from _names("nothing was run", [operation for operation in listed if operation.area in ran])
     whole = dict.fromkeys(operation.area for operation in listed if operation.area not in ran)
@@ -144,10 +145,10 @@ def listing(only: list[str]) -> str:
     """All operations, or those of some areas or names: signature, outputs, equations, rule."""
     text: list[str] = []
     for area in AREAS:
-        mine = [o for o in operations().values() if o.area == area and (not only or {o.name, area} & set(only))]
-        if mine:
+        listed = [o for o in operations().values() if o.area == area and (not only or {o.name, area} & set(only))]
+        if listed:
             text += ["", area]
-        for each in mine:
+        for each in listed:
             given = ", ".join(f"{name}={'None'}" if name in each.optional else name for name in each.inputs)
             text += _wrapped(f"{each.name}({given}) -> {', '.join(each.outputs)}", "      ", "  ")
             text += _wrapped(f"{', '.join(each.equations)}: {each.rule}", "      ")

@@ -1,1 +1,3 @@
-"""Running the test vectors against an implementation: a Python adapter, a program behind a pipe, or the pytest plugin."""
+"""Run the test vectors against an implementation: a Python adapter, or a program behind a pipe; with `refdiff check` or
+with pytest.
+"""

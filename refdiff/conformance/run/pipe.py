@@ -1,4 +1,4 @@
-"""The way in for every language: a program that answers JSON lines, one for each request. docs/pipe.md describes it for its author."""
+"""The interface for every language: a program that answers each request with a line of JSON. docs/pipe.md is the protocol."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from typing import Any, NoReturn, Self
 
 from ..adapter import Broken, Skip
 from ..operations import operations
-from .subprocess import Child, Gone
-from .wire import pack, short, unpack
+from .subprocess import Program, ProgramEnded
+from .wire import abbreviate, pack, unpack
 
 VERSION = 1
 TIMEOUT = 60.0
 
 
 class ProgramError(Exception):
-    """What the program itself reported as an error, or an answer of it that no value can be read from."""
+    """An error that the program reported, or one that a function among the inputs raised when the program called it."""
 
 
 class Pipe:
-    """An implementation in any language. `command` is the program and its arguments, `timeout` the seconds it has for each answer.
+    """An implementation in any language. `command` is the program and its arguments, `timeout` the seconds for each
+    answer.
 
-    A wrong line costs the vector that it was sent for; a program that ends or is silent too long is `broken`, and every later answer fails.
+    An invalid line is an error of the vector that it answers. A program that ends or does not answer in time is
+    `broken`: all later vectors are errors.
     """
 
     def __init__(self, command: Sequence[str], timeout: float = TIMEOUT) -> None:
@@ -34,8 +36,8 @@ class Pipe:
         if not timeout > 0:
             raise ValueError(f"timeout = {timeout!r}; allowed: a positive number of seconds")
         self.command, self.timeout, self.broken = list(command), timeout, ""
-        self._number, self._open = 0, set[int]()  # requests asked, and those of them without an answer
-        self._child = Child(command)
+        self._number, self._open = 0, set[int]()  # of the last request, and of the requests without an answer
+        self._program = Program(command)
         try:
             self._hello()
         except BaseException:
@@ -43,28 +45,28 @@ class Pipe:
             raise
 
     def has(self, operation: str) -> bool:
-        """Whether the program said that it has this operation."""
+        """Whether the program has this operation."""
         return operation in self.offered
 
     def answer(self, operation: str, inputs: dict[str, Any]) -> Any:
-        """The program's outputs by name. Raises Skip, ProgramError, or Broken where the two no longer understand each other."""
+        """The program's outputs by name. Raises Skip, ProgramError, or Broken for a violation of the protocol."""
         if self.broken:
-            raise Broken(f"not asked: the program {self.broken}")
+            raise Broken(f"not run: the program {self.broken}")
         self._number += 1
         request = {"id": self._number, "operation": operation, "inputs": {name: pack(value, name) for name, value in inputs.items()}}
         sent = json.dumps(request, allow_nan=False)
         deadline = time.monotonic() + self.timeout
         self._open.add(self._number)
-        self._child.send(sent)
+        self._program.send(sent)
         return self._outputs(sent, inputs, deadline)
 
     def _outputs(self, sent: str, inputs: dict[str, Any], deadline: float) -> dict[str, Any]:
-        """The answer to a request, after the calls that the program makes of the functions among the inputs."""
+        """The answer to a request. Before it, the program may call the functions among the inputs."""
         while True:
             message = self._message(sent, deadline)
             if "call" in message:
-                value = self._called(sent, message, inputs)
-                self._child.send(json.dumps({"id": self._number, "value": value}, allow_nan=False))
+                value = self._call(sent, message, inputs)
+                self._program.send(json.dumps({"id": self._number, "value": value}, allow_nan=False))
                 continue
             self._open.discard(self._number)
             if "skip" in message:
@@ -72,77 +74,77 @@ class Pipe:
             if "error" in message:
                 raise ProgramError(str(message["error"]))
             if not isinstance(message.get("outputs"), dict):
-                self._misunderstood(sent, message, "allowed: an answer with outputs by name, error, skip or call")
+                self._protocol_error(sent, message, "allowed: an answer with outputs by name, error, skip or call")
             try:
                 return {name: unpack(value, name) for name, value in message["outputs"].items()}
             except ValueError as error:
-                self._misunderstood(sent, message, str(error))
+                self._protocol_error(sent, message, str(error))
 
-    def _called(self, sent: str, message: dict[str, Any], inputs: dict[str, Any]) -> Any:
-        """What a function among the inputs gives for the x and t of a call; its error goes to the program, too."""
+    def _call(self, sent: str, message: dict[str, Any], inputs: dict[str, Any]) -> Any:
+        """The value of a function among the inputs, for the x and t of a call; its error is also sent to the program."""
         function = inputs.get(message["call"]) if isinstance(message["call"], str) else None
         if not callable(function):
             names = ", ".join(key for key, value in inputs.items() if callable(value))
-            self._misunderstood(sent, message, f"allowed: a call of {names or 'nothing, since no input is a function'}")
+            self._protocol_error(sent, message, f"allowed: a call of {names or 'nothing, since no input is a function'}")
         try:
             x, t = (_argument(message, key) for key in ("x", "t"))
         except ValueError as error:
-            self._misunderstood(sent, message, str(error))
+            self._protocol_error(sent, message, str(error))
         try:
             return pack(function(x, t))
         except Exception as error:
-            text = f"{message['call']} raised {type(error).__name__}: {error}, when called by {short(message)}"
-            self._child.send(json.dumps({"id": self._number, "error": text}))
+            text = f"{message['call']} raised {type(error).__name__}: {error}, when called by {abbreviate(message)}"
+            self._program.send(json.dumps({"id": self._number, "error": text}))
             raise ProgramError(text) from None
 
     def _message(self, sent: str, deadline: float) -> dict[str, Any]:
-        """The next line as an object of this request; late answers to requests that failed before are passed over."""
+        """The next message for this request; late answers to earlier requests are ignored."""
         while True:
             line = self._line(sent, deadline)
             try:
                 message = json.loads(line)
             except (ValueError, RecursionError) as error:
-                self._misunderstood(sent, line, f"which is not JSON ({error})")
+                self._protocol_error(sent, line, f"which is not JSON ({error})")
             if not isinstance(message, dict):
-                self._misunderstood(sent, line, "allowed: a JSON object")
+                self._protocol_error(sent, line, "allowed: a JSON object")
             number = message.get("id", 0 if self._number == 0 else None)
             if type(number) is int and number == self._number:
                 return message
             if type(number) is not int or number not in self._open:
-                self._misunderstood(sent, line, f"allowed: the id of the request, {self._number}")
+                self._protocol_error(sent, line, f"allowed: the id of the request, {self._number}")
             if "call" not in message:
                 self._open.discard(number)
 
     def _line(self, sent: str, deadline: float) -> bytes:
         try:
-            return self._child.receive(deadline)
-        except Gone as gone:
-            limit = f" ({self.timeout:g} s)" if "in time" in str(gone) else ""
-            self.broken = f"{gone}{limit} when it was sent {short(sent)}"
+            return self._program.receive(deadline)
+        except ProgramEnded as ended:
+            limit = f" ({self.timeout:g} s)" if "in time" in str(ended) else ""
+            self.broken = f"{ended}{limit} when it was sent {abbreviate(sent)}"
             raise Broken(f"the program {self.broken}") from None
 
-    def _misunderstood(self, sent: str, came: Any, why: str) -> NoReturn:
-        raise Broken(f"sent {short(sent)}, came {short(came)}; {why}")
+    def _protocol_error(self, sent: str, received: Any, why: str) -> NoReturn:
+        raise Broken(f"sent {abbreviate(sent)}, came {abbreviate(received)}; {why}")
 
     def _hello(self) -> None:
         sent = json.dumps({"refdiff": VERSION, "hello": True})
-        self._child.send(sent)
-        said = self._message(sent, time.monotonic() + self.timeout)
-        self.name, self.version = str(said.get("name", self.command[0])), str(said.get("version", ""))
-        self.precision, offered = said.get("precision", "float64"), said.get("operations")
+        self._program.send(sent)
+        reply = self._message(sent, time.monotonic() + self.timeout)
+        self.name, self.version = str(reply.get("name", self.command[0])), str(reply.get("version", ""))
+        self.precision, offered = reply.get("precision", "float64"), reply.get("operations")
         if self.precision not in ("float64", "float32"):
-            self._misunderstood(sent, said, f"precision = {self.precision!r}; allowed: float64, float32")
+            self._protocol_error(sent, reply, f"precision = {self.precision!r}; allowed: float64, float32")
         if not isinstance(offered, list) or not all(isinstance(name, str) for name in offered):
-            self._misunderstood(sent, said, "allowed: operations as a list of names")
+            self._protocol_error(sent, reply, "allowed: operations as a list of names")
         for name in offered:
             if name not in operations():
                 near = difflib.get_close_matches(name, operations(), 3) or list(operations())
-                self._misunderstood(sent, said, f"operations has {name!r}, which refdiff does not know; near it: {', '.join(near)}")
+                self._protocol_error(sent, reply, f"operations has {name!r}, which refdiff does not know; near it: {', '.join(near)}")
         self.offered = frozenset(offered)
 
     def close(self) -> None:
-        """End the program."""
-        self._child.close(0 if self.broken else 2)
+        """Close the program's input and end the program."""
+        self._program.close(0 if self.broken else 2)
         self.broken = self.broken or "was closed"
 
     def __enter__(self) -> Self:
@@ -153,7 +155,7 @@ class Pipe:
 
 
 def _argument(message: dict[str, Any], key: str) -> Any:
-    """The x or t of a call; a whole number is an integer, however the program prints it."""
+    """The x or t of a call; a float without a fractional part is an integer."""
     if key not in message:
         raise ValueError(f"a call without {key}; allowed: x and t")
     value = unpack(message[key], key)

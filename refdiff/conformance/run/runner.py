@@ -1,4 +1,4 @@
-"""Puts vectors to an implementation, and tells passed, failed, skipped and errored apart."""
+"""Run vectors against an implementation: each passes, fails, is skipped or ends in an error."""
 
 from __future__ import annotations
 
@@ -6,57 +6,46 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .. import compare, models
 from ..adapter import Broken, Implementation, Skip
 from ..operations import named, operations
+from ..results import Result
 from ..vectors.files import Vector, load
 
-WIDE = {  # tables and coefficients are float64 whatever the precision of data
+FLOAT64_INPUTS = {  # tables and coefficients, which are float64 for every precision of the data
     "betas", "log_snr", "tau", "t", "times", "signal", "sigma", "gamma", "uniform", "variance1", "variance2",
 }  # fmt: skip
-STATUSES = ("passed", "failed", "errored", "skipped")
-
-
-class Result(NamedTuple):
-    """What became of a vector: its status, what was answered, where it differs, what was raised, and inputs that were written into."""
-
-    vector: Vector
-    status: str
-    got: dict[str, Any] | None = None
-    difference: compare.Difference | None = None
-    message: str = ""
-    overwritten: tuple[str, ...] = ()
 
 
 def run(implementation: Implementation, vectors: Iterable[Vector]) -> Iterator[Result]:
-    """The result of every vector, in their order."""
+    """The results of all vectors, in order."""
     for vector in vectors:
         yield check(implementation, vector)
 
 
-def chosen(minimal: bool = False, only: Iterable[str] = ()) -> list[Vector]:
-    """The vectors of the full or of the minimal set, of all areas and operations or of those named."""
-    wanted = set(only)
+def select(minimal: bool = False, only: Iterable[str] = ()) -> list[Vector]:
+    """The vectors of the full or the minimal set, of all areas and operations or only of those named."""
+    names = set(only)
     areas = {name: operation.area for name, operation in operations().items()}
-    for name in wanted - set(areas) - set(areas.values()):
+    for name in names - set(areas) - set(areas.values()):
         raise ValueError(f"only = {name!r}; allowed: areas ({', '.join(dict.fromkeys(areas.values()))}) and operations")
-    return [v for v in load(minimal) if not wanted or wanted & {v.operation, areas[v.operation]}]
+    return [v for v in load(minimal) if not names or names & {v.operation, areas[v.operation]}]
 
 
 def check(implementation: Implementation, vector: Vector) -> Result:
     """The result of one vector."""
     given = inputs(vector, implementation.precision)
     before = {name: value.copy() for name, value in given.items() if isinstance(value, np.ndarray)}
-    result = _judged(implementation, vector, given)
-    changed = (name for name, value in before.items() if not np.array_equal(value, given[name], equal_nan=value.dtype.kind == "f"))
-    return result._replace(overwritten=tuple(changed))
+    result = _run(implementation, vector, given)
+    overwritten = (name for name, value in before.items() if not np.array_equal(value, given[name], equal_nan=value.dtype.kind == "f"))
+    return result._replace(overwritten=tuple(overwritten))
 
 
-def _judged(implementation: Implementation, vector: Vector, given: dict[str, Any]) -> Result:
+def _run(implementation: Implementation, vector: Vector, given: dict[str, Any]) -> Result:
     operation = operations()[vector.operation]
     if not implementation.has(vector.operation):
         return Result(vector, "skipped", message="not offered")
@@ -71,29 +60,29 @@ def _judged(implementation: Implementation, vector: Vector, given: dict[str, Any
     except (Exception, SystemExit) as error:
         if vector.expected is None:
             return Result(vector, "passed", message=f"{type(error).__name__}: {error}")
-        return Result(vector, "errored", message=f"{type(error).__name__}: {error}{_place(error)}")
+        return Result(vector, "errored", message=f"{type(error).__name__}: {error}{_location(error)}")
     if vector.expected is None:
         return Result(vector, "failed", got, message="an answer, where only an error is right")
     found = compare.difference(got, vector.expected, vector.tolerance, implementation.precision)
     return Result(vector, "passed" if found is None else "failed", got, found)
 
 
-KIT = {Path(__file__).parent, Path(__file__).parents[1]}  # the folders whose frames are the kit's own
+KIT_FOLDERS = {Path(__file__).parent, Path(__file__).parents[1]}  # frames in these folders are the kit's own
 
 
-def _place(error: BaseException) -> str:
-    """The line of the adapter in which an error came up: the first one of the traceback that is not of this package."""
+def _location(error: BaseException) -> str:
+    """The line of the adapter that led to an error: the first frame of the traceback outside the kit."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = (frame for frame in frames if Path(frame.filename).parent not in KIT)
-    return next((f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in theirs), "")
+    outside = (frame for frame in frames if Path(frame.filename).parent not in KIT_FOLDERS)
+    return next((f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in outside), "")
 
 
 def inputs(vector: Vector, precision: str = "float64") -> dict[str, Any]:
-    """A vector's inputs as an implementation gets them: copies, in its precision, models as callables."""
-    return {name: _given(value, "float64" if name in WIDE else precision) for name, value in vector.inputs.items()}
+    """A vector's inputs for an implementation: copies in its precision, with models as callables."""
+    return {name: _converted(value, "float64" if name in FLOAT64_INPUTS else precision) for name, value in vector.inputs.items()}
 
 
-def _given(value: Any, precision: str) -> Any:
+def _converted(value: Any, precision: str) -> Any:
     if isinstance(value, dict):
         return _in_precision(models.build(value), precision)
     if isinstance(value, np.ndarray):
@@ -101,5 +90,5 @@ def _given(value: Any, precision: str) -> Any:
     return value
 
 
-def _in_precision(model: models.Answer, precision: str) -> Callable[..., Any]:
+def _in_precision(model: models.Model, precision: str) -> Callable[..., Any]:
     return lambda x, t: np.asarray(model(np.asarray(x, dtype=np.float64), t)).astype(precision)

@@ -1,4 +1,6 @@
-"""A program as a child process that is sent lines and sends lines back, with a time limit for everything: it can fail, but not hang us."""
+"""A program as a subprocess that reads and writes lines, with a time limit for each answer: it can fail, but not block
+the run.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +15,32 @@ import weakref
 from collections.abc import Sequence
 from typing import IO, Any
 
-LONGEST = 2**28  # bytes of a line
-WAITING = 1000  # lines that a program may be ahead
-GRACE = 2.0  # seconds that a program has to end by itself
-LOOK = 0.2  # seconds between looks whether the program is alive
+MAX_LINE = 2**28  # bytes
+MAX_QUEUED = 1000  # lines written by the program and not yet read
+GRACE = 2.0  # seconds for the program to end by itself
+POLL = 0.2  # seconds between checks that the program is running
 
 
-class Gone(Exception):
-    """The program ended, closed its output, or did not answer in time; it does not run any more."""
+class ProgramEnded(Exception):
+    """The program ended, closed its output, or did not answer in time and was killed."""
 
 
-class Child:
-    """A running program. Two threads carry the lines, so that neither a full pipe nor a silent program can block the caller."""
+class Program:
+    """A running program. Two threads move the lines, so that neither a full pipe nor a silent program can block the caller."""
 
     def __init__(self, command: Sequence[str]) -> None:
         try:
             self.process = subprocess.Popen(
                 list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-            )  # its own session: it is ended with all that it started
+            )  # in its own session: `kill` ends it with all processes that it started
         except OSError as error:
             raise ValueError(f"command = {list(command)}; allowed: a program that can be started ({error.strerror})") from None
-        self._sent: queue.Queue[bytes | None] = queue.Queue()
-        self._came: queue.Queue[bytes | None] = queue.Queue(WAITING)
+        self._to_send: queue.Queue[bytes | None] = queue.Queue()
+        self._received: queue.Queue[bytes | None] = queue.Queue(MAX_QUEUED)
         assert self.process.stdin is not None and self.process.stdout is not None
         self._threads = [
-            threading.Thread(target=_write, args=(self.process.stdin, self._sent), daemon=True),
-            threading.Thread(target=_read, args=(self.process.stdout, self._came), daemon=True),
+            threading.Thread(target=_write, args=(self.process.stdin, self._to_send), daemon=True),
+            threading.Thread(target=_read, args=(self.process.stdout, self._received), daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -46,51 +48,54 @@ class Child:
 
     def send(self, line: str) -> None:
         """Send a line; returns at once."""
-        self._sent.put(line.encode() + b"\n")
+        self._to_send.put(line.encode() + b"\n")
 
     def receive(self, deadline: float) -> bytes:
-        """The next line that is not blank, before the deadline of `time.monotonic`; else the program is ended and `Gone` says why."""
+        """The next line that is not blank, before the deadline by `time.monotonic`.
+
+        Otherwise the program is killed and `ProgramEnded` says why.
+        """
         while True:
             left = deadline - time.monotonic()
             try:
-                line = self._came.get(timeout=max(0.0, min(left, LOOK)))
+                line = self._received.get(timeout=max(0.0, min(left, POLL)))
             except queue.Empty:
-                if self.process.poll() is not None and self._came.empty():
-                    self._give_up(None)
+                if self.process.poll() is not None and self._received.empty():
+                    self._fail(None)
                 if left <= 0:
-                    self._give_up("gave no answer in time")
+                    self._fail("gave no answer in time")
                 continue
             if line is None:
-                self._give_up(None)
-            elif not line.endswith(b"\n") and len(line) >= LONGEST:
-                self._give_up(f"wrote a line of more than {LONGEST} bytes")
+                self._fail(None)
+            elif not line.endswith(b"\n") and len(line) >= MAX_LINE:
+                self._fail(f"wrote a line of more than {MAX_LINE} bytes")
             elif left <= 0:
-                self._give_up("gave no answer in time")
+                self._fail("gave no answer in time")
             elif line.strip():
                 return line.strip()
 
-    def _give_up(self, reason: str | None) -> None:
+    def _fail(self, reason: str | None) -> None:
         if reason is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(LOOK)
+                self.process.wait(POLL)
             status = self.process.poll()
-            reason = "closed its output" if status is None else ended(status)
+            reason = "closed its output" if status is None else describe_exit(status)
         self.close(0)
-        raise Gone(reason)
+        raise ProgramEnded(reason)
 
     def close(self, grace: float = GRACE) -> None:
-        """Close the program's input, give it time to end, then end it."""
-        self._sent.put(None)
+        """Close the program's input, wait for it to end, then kill it."""
+        self._to_send.put(None)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(grace)
         self._finish()
         until = time.monotonic() + GRACE
         while any(thread.is_alive() for thread in self._threads) and time.monotonic() < until:
             with contextlib.suppress(queue.Empty):
-                self._came.get(timeout=0.01)  # makes room for a reader that waits for some
+                self._received.get(timeout=0.01)  # makes room for the thread that waits to put a line
 
 
-def ended(status: int) -> str:
+def describe_exit(status: int) -> str:
     """An exit status in words."""
     if status >= 0:
         return f"exited with status {status}"
@@ -99,7 +104,7 @@ def ended(status: int) -> str:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End the program, and what it started."""
+    """Kill the program and the processes that it started."""
     with contextlib.suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
     process.wait()
@@ -114,6 +119,6 @@ def _write(stream: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
 
 def _read(stream: IO[bytes], lines: queue.Queue[Any]) -> None:
     with contextlib.suppress(OSError, ValueError), stream:
-        while line := stream.readline(LONGEST):
+        while line := stream.readline(MAX_LINE):
             lines.put(line)
     lines.put(None)

@@ -1,4 +1,4 @@
-"""The vectors as files: reading, writing, and the values they hold. docs/vectors.md describes the format for other languages."""
+"""The files of the vectors: reading and writing them. docs/vectors.md describes the format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ FOLDER = Path(str(resources.files(__package__)))
 
 
 class Vector(NamedTuple):
-    """One case: what goes in, what must come out (None: an error), how strictly, and the mutants that it tells from the specification."""
+    """One vector: its inputs, the expected outputs (None for an error), the level and tolerance, and the mutants that
+    it kills.
+    """
 
     id: str
     operation: str
@@ -54,16 +56,15 @@ def _vector(file: dict[str, Any], case: dict[str, Any], tables: dict[str, Any]) 
     )
 
 
-def encode(value: Any, digits: Any = None) -> Any:
-    """A value for a file: floats as hex and decimal, arrays flat with their shape; integers, words and null as they are."""
+def encode(value: Any) -> Any:
+    """A value for a file: floats as hex and decimal, arrays flat with their shape; integers, strings and null unchanged."""
     if isinstance(value, dict):
         return {name: encode(entry) for name, entry in value.items()}
     if isinstance(value, np.ndarray) and value.dtype.kind in "iu":
         return {"shape": list(value.shape), "integers": value.ravel().tolist()}
     if isinstance(value, np.ndarray):
         flat = value.ravel().tolist()
-        decimal = [repr(x) for x in flat] if digits is None else [digits(x) for x in np.asarray(digits.source).ravel()]
-        return {"shape": list(value.shape), "hex": [x.hex() for x in flat], "decimal": decimal}
+        return {"shape": list(value.shape), "hex": [x.hex() for x in flat], "decimal": [repr(x) for x in flat]}
     if isinstance(value, np.integer):
         return int(value)
     if isinstance(value, float | np.floating):
@@ -72,7 +73,7 @@ def encode(value: Any, digits: Any = None) -> Any:
 
 
 def decode(value: Any, tables: dict[str, Any] | None = None) -> Any:
-    """The value that `encode` wrote; a table by its name."""
+    """The value that `encode` wrote, or the table of a name."""
     if not isinstance(value, dict):
         return value
     if "table" in value:

@@ -1,4 +1,4 @@
-"""The small changes that mutants are composed of: what one expression of a formula may become."""
+"""Expression mutations: the small changes of one expression of a formula, such as another sign, name or index."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import ast
 from collections.abc import Iterator
 from functools import cache
 
-from ..operations import operations
-from .mutants import Edit, Mutant, trees
-from .mutations import around
+from .mutants import Edit, Mutant, syntax_trees
 
-TWINS = (  # names that are easily taken for each other
+CONFUSABLE = (  # names that are easily confused
     ("t", "s"), ("x0", "x_t"), ("x0", "noise"), ("x_t", "noise"), ("eps", "x_t"), ("x0", "eps"), ("data", "noise"), ("signal", "sigma"),
     ("alpha", "beta"), ("unconditional", "conditional"), ("mean1", "mean2"), ("variance1", "variance2"), ("score", "gradient"),
     ("weight_x0", "weight_xt"), ("x0_a", "x0_b"), ("a", "b"), ("k1", "k2"), ("k2", "k3"), ("k3", "k4"), ("beta1", "beta2"),
     ("beta_start", "beta_end"), ("scale", "shift"), ("q", "k"), ("k", "v"), ("m", "v"), ("upper", "lower"), ("prediction", "target"),
     ("covariance1", "covariance2"), ("sin", "cos"), ("tilde", "beta"),
 )  # fmt: skip
-SCALES = {
+SCALARS = {  # names that may get a root, a square or a complement
     "ab", "alpha", "beta", "var", "variance", "variance1", "variance2", "sigma", "signal", "eta", "weight", "gamma", "std", "tau",
     "beta1", "beta2", "decay", "tilde", "limit",
 }  # fmt: skip
@@ -27,48 +25,44 @@ UNWRAPPED = {"sqrt", "exp", "log", "sin", "cos", "tanh", "sigmoid"}
 
 
 @cache
-def composed() -> dict[str, Mutant]:
-    """Every mutant of one small change, by name: those of expressions, then those around operations."""
+def generated() -> dict[str, Mutant]:
+    """The mutants of one small change of an expression, by name."""
     found: dict[str, Mutant] = {}
-    for name, tree in trees().items():
-        for edits, text in _of_function(name, tree):
+    for name, tree in syntax_trees().items():
+        for edits, text in _edits_of_function(name, tree):
             label, count = f"{name}: {text}", 1
             while label in found:
                 count += 1
                 label = f"{name}: {text} ({count})"
             found[label] = Mutant(label, edits)
-    for operation in operations().values():
-        for text, wrap in around(operation):
-            label = f"{operation.name}: {text}"
-            found[label] = Mutant(label, (), operation.name, wrap)
     return found
 
 
-def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit, ...], str]]:
+def _edits_of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit, ...], str]]:
     copy = ast.parse(ast.unparse(tree)).body[0]
     nodes = list(ast.walk(copy))
-    for place, node in enumerate(nodes):
+    for position, node in enumerate(nodes):
         old = ast.unparse(node) if isinstance(node, ast.Call) and len(node.args) == 1 else ""
         if old.startswith("range(") and old.endswith(" - 1)"):
             for new in (f"{old[:-1]} - 1)", f"range(1, {old.removeprefix('range(')}"):
-                yield (Edit(name, place, old, new),), f"{old} -> {new}"
+                yield (Edit(name, position, old, new),), f"{old} -> {new}"
     known = {node.id for node in nodes if isinstance(node, ast.Name)} | {node.arg for node in nodes if isinstance(node, ast.arg)}
     skipped = {id(node) for outer in nodes if _is_shape(outer) for node in ast.walk(outer)}
     skipped |= {id(node) for outer in nodes if isinstance(outer, ast.arguments | ast.Dict) for node in ast.walk(outer)}
     skipped |= {id(node) for outer in nodes if ast.unparse(outer).startswith(("like(", "full(")) for node in _precision(outer)}
-    for place, node in enumerate(nodes):
+    for position, node in enumerate(nodes):
         if isinstance(node, ast.expr) and id(node) not in skipped and not isinstance(getattr(node, "ctx", None), ast.Store):
             old = ast.unparse(node)
             for new in _replacements(node, known):
                 new = ast.unparse(ast.parse(new, mode="eval"))
                 if new != old:
-                    yield (Edit(name, place, old, new),), f"{old} -> {new}"
-    for first, second in TWINS:
+                    yield (Edit(name, position, old, new),), f"{old} -> {new}"
+    for first, second in CONFUSABLE:
         if {first, second} <= {node.id for node in nodes if isinstance(node, ast.Name)}:
             other = {first: second, second: first}
             edits = tuple(
-                Edit(name, place, node.id, other[node.id])
-                for place, node in enumerate(nodes)
+                Edit(name, position, node.id, other[node.id])
+                for position, node in enumerate(nodes)
                 if isinstance(node, ast.Name) and node.id in other and isinstance(node.ctx, ast.Load) and id(node) not in skipped
             )
             if len(edits) > 1:
@@ -76,12 +70,12 @@ def _of_function(name: str, tree: ast.FunctionDef) -> Iterator[tuple[tuple[Edit,
 
 
 def _precision(node: ast.AST) -> Iterator[ast.AST]:
-    """Of like(number, x) and full(number, x), x: it says only how precise the number is, or its shape."""
+    """The x of like(number, x) and full(number, x): it sets only the precision or the shape of the number."""
     return ast.walk(node.args[1]) if isinstance(node, ast.Call) else iter(())
 
 
 def _is_shape(node: ast.AST) -> bool:
-    """What only shapes an array, such as 0 * signal or len(x): no mistake of interest is made there."""
+    """Whether an expression only shapes an array, such as 0 * signal or len(x): it is not mutated."""
     text = ast.unparse(node) if isinstance(node, ast.expr) else ""
     if isinstance(node, ast.Call) and text.startswith(("range(", "len(", "per_example(", "pi(")):
         return True
@@ -131,7 +125,7 @@ def _calls(node: ast.Call) -> Iterator[str]:
     if isinstance(node.func, ast.Attribute) and node.func.attr in REDUCED and node.keywords:
         of, keywords = ast.unparse(node.func.value), ", ".join(ast.unparse(keyword) for keyword in node.keywords)
         yield f"({of}).{REDUCED[node.func.attr]}({keywords})"
-    if len(arguments) > 1 and name in trees() and arguments[0] != arguments[1]:
+    if len(arguments) > 1 and name in syntax_trees() and arguments[0] != arguments[1]:
         yield f"{name}({', '.join([arguments[1], arguments[0], *arguments[2:]])})"
 
 
@@ -152,10 +146,10 @@ def _comparisons(node: ast.Compare) -> Iterator[str]:
 
 
 def _names(name: str, known: set[str]) -> Iterator[str]:
-    for first, second in TWINS:
+    for first, second in CONFUSABLE:
         if name in (first, second) and {first, second} <= known:
             yield second if name == first else first
     if name in ("t", "s", "step"):
         yield from (f"{name} - 1", f"{name} + 1")
-    if name in SCALES:
+    if name in SCALARS:
         yield from (f"sqrt({name})", f"{name} ** 2", f"(1 - {name})")

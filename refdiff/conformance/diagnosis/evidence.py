@@ -1,0 +1,67 @@
+"""The evidence for a diagnosis: the results of one operation, grouped by what they say about a mutant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import models
+from ..results import Result
+
+
+class Observation(NamedTuple):
+    """A result, and its inputs with the models built."""
+
+    result: Result
+    inputs: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The vector's id."""
+        return self.result.vector.id
+
+    @property
+    def size(self) -> int:
+        """The count of numbers in the vector's inputs and expected outputs."""
+        vector = self.result.vector
+        return sum(np.size(value) for value in (*vector.inputs.values(), *(vector.expected or {}).values()))
+
+
+class Evidence(NamedTuple):
+    """The results of one operation.
+
+    `failures` counts all vectors that failed or errored. `wrong` are the wrong outputs, the smallest vector first.
+    `errored` and `passed` are vectors that have expected outputs. `unchecked` are the ids of vectors that were answered
+    where only an error is right.
+    """
+
+    operation: str
+    precision: str
+    failures: int
+    wrong: list[Observation]
+    errored: list[Observation]
+    passed: list[Observation]
+    unchecked: frozenset[str]
+
+
+def observe(result: Result) -> Observation:
+    """A result, ready to be compared with the outputs of mutants."""
+    inputs = {key: models.build(value) if isinstance(value, dict) else value for key, value in result.vector.inputs.items()}
+    return Observation(result, inputs)
+
+
+def collect(results: Sequence[Result], precision: str) -> Evidence:
+    """The evidence in the results of one operation.
+
+    Of wrong vectors of equal size, the one that kills most mutants comes first.
+    """
+    by_status: dict[str, list[Observation]] = {"failed": [], "errored": [], "passed": []}
+    for result in results:
+        if result.status in by_status and result.vector.expected is not None:
+            by_status[result.status].append(observe(result))
+    wrong = sorted(by_status["failed"], key=lambda each: (each.size, -len(each.result.vector.kills)))
+    failures = sum(r.status in ("failed", "errored") for r in results)
+    unchecked = frozenset(r.vector.id for r in results if r.status == "failed" and r.vector.expected is None)
+    return Evidence(results[0].vector.operation, precision, failures, wrong, by_status["errored"], by_status["passed"], unchecked)

@@ -1,0 +1,23 @@
+"""The result of one vector: what the runner records, and what the diagnosis and the reports read."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .compare import Difference
+from .vectors.files import Vector
+
+STATUSES = ("passed", "failed", "errored", "skipped")
+
+
+class Result(NamedTuple):
+    """The status of a vector, the outputs, where they differ, the message of an error or a skip, and the inputs that
+    were overwritten.
+    """
+
+    vector: Vector
+    status: str
+    got: dict[str, Any] | None = None
+    difference: Difference | None = None
+    message: str = ""
+    overwritten: tuple[str, ...] = ()
