@@ -1,4 +1,4 @@
-"""Training objectives on the device."""
+"""Training objectives on the device: `flow`. The others, `elbo` and `latent`, are those of `refdiff`, which run on device arrays."""
 
 from . import flow
 

@@ -1,4 +1,4 @@
-"""Training on the device."""
+"""Training on the device: `loop` and `optim` with the update of all parameters in one kernel, `classification` with the device's layers."""
 
 from refdiff.training import parallel
 
