@@ -29,18 +29,18 @@ def count_launches() -> Iterator[LaunchCounter]:
             setattr(GuardArray, name, method)
 
 
-def _ufunc(method: Any) -> Any:
-    def counted(self: GuardArray, ufunc: Any, how: str, *inputs: Any, **keywords: Any) -> Any:
-        result = method(self, ufunc, how, *inputs, **keywords)
+def _ufunc(original: Any) -> Any:
+    def counted(self: GuardArray, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        result = original(self, ufunc, method, *inputs, **keywords)
         _record(ufunc.__name__, inputs, result, in_place=bool(keywords.get("out")))
         return result
 
     return counted
 
 
-def _function(method: Any) -> Any:
+def _function(original: Any) -> Any:
     def counted(self: GuardArray, function: Any, types: Any, args: Any, keywords: Any) -> Any:
-        result = method(self, function, types, args, keywords)
+        result = original(self, function, types, args, keywords)
         if function.__name__ != "empty_like":
             _record(function.__name__, (args, tuple(keywords.values())), result)
         return result
@@ -48,18 +48,18 @@ def _function(method: Any) -> Any:
     return counted
 
 
-def _array_method(method: Any) -> Any:
+def _array_method(original: Any) -> Any:
     def counted(self: GuardArray, name: str, *args: Any, **keywords: Any) -> Any:
-        result = method(self, name, *args, **keywords)
+        result = original(self, name, *args, **keywords)
         _record(name, (self, args, tuple(keywords.values())), result)
         return result
 
     return counted
 
 
-def _getitem(method: Any) -> Any:
+def _getitem(original: Any) -> Any:
     def counted(self: GuardArray, key: Any) -> Any:
-        result = method(self, key)
+        result = original(self, key)
         if not np.shares_memory(result._data, self._data):  # a gathered row is read once
             read = result._data.nbytes + sum(map(_bytes, _guard_arrays(key)))
             record(Launch("take", result._data.size, read, result._data.nbytes, 0, 0))
@@ -68,9 +68,9 @@ def _getitem(method: Any) -> Any:
     return counted
 
 
-def _setitem(method: Any) -> Any:
+def _setitem(original: Any) -> Any:
     def counted(self: GuardArray, key: Any, value: Any) -> None:
-        target = method(self, key, value) or self[key]
+        target = original(self, key, value) or self[key]
         if not (isinstance(value, GuardArray) and value._data.ctypes.data == target._data.ctypes.data):  # a += b ends in a copy to itself
             record(Launch("copy", target._data.size, sum(map(_bytes, _guard_arrays(value))), target._data.nbytes, 0, 0))
 

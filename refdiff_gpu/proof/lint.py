@@ -62,7 +62,7 @@ def _outputs(kernel: Kernel, statements: list[Node]) -> Iterator[str]:
     inputs, outputs, written = ({param.name for param in params} for params in (kernel.in_params, kernel.out_params, ()))
     for statement in statements:
         late = {node[1] for node in walk(statement) if node[0] in ("name", "load")} & inputs if written else set()
-        yield from (f"{name} is read after {', '.join(written)} is written, which may lie in the same place" for name in sorted(late))
+        yield from (f"{name} is read after {', '.join(written)} is written, which may be the same memory" for name in sorted(late))
         written |= outputs & set(statement[2:3]) if statement[0] == "assign" else set()
     if kernel.post_map and len(kernel.out_params) != 1:
         yield "a sum has more than one output"

@@ -29,7 +29,7 @@ def test_lint(name):
         ("T x", "T y, T z", "y = x;", "z is written 0 times, 0 of them outside loops"),
         ("T x", "T y", "y = x; y = x;", "y is written 2 times, 2 of them outside loops"),
         ("T x", "T y", "for (int64 j = 0; j < 3; ++j) { y = x; }", "y is written 1 times, 0 of them outside loops"),
-        ("T x, T z", "T y, T u", "y = x; u = z;", "z is read after y is written, which may lie in the same place"),
+        ("T x, T z", "T y, T u", "y = x; u = z;", "z is read after y is written, which may be the same memory"),
         ("T x", "T y", "y = x; y += x;", "y is an output, and read"),
         ("T x", "T y", "x = x + x; y = x;", "x is an input, and written"),
         ("T x", "T x", "x = x;", "two parameters are named x"),
