@@ -1,32 +1,29 @@
-"""refdiff on a GPU: the same specification on CuPy arrays, with kernels where fusion saves time. `import refdiff_gpu as rd`.
+"""refdiff on a GPU: the same specification on CuPy arrays, with fused kernels. Use it by `import refdiff_gpu as rd`.
 
-Every name, argument, error and docstring is that of `refdiff`. In addition, `to_device` and `to_host` copy arrays, `available` and
-`missing` report whether there is a device, and `unchecked` leaves out the checks that would wait for it. Without a device the import
-works, and the first use raises `NoDevice`: nothing falls back to the CPU.
+Every name, argument, error and docstring is that of `refdiff`. In addition, `to_device` and `to_host` copy arrays,
+`available` and `missing` report whether there is a device, and `unchecked` leaves out the checks that would wait for
+it. Without a device the import works, and the first use raises `NoDevice`: nothing falls back to the CPU.
 
-The packages have the names of `refdiff`, and hold only what is different on a device. Beside them are `device` (arrays, transfers,
-kernel launches), `kernels` (the kernels as data), `emulator` (a device emulated with NumPy) and `proof` (tests without a GPU).
+Packages and modules have the names of `refdiff`, and hand on what is not defined here. Four packages are new: `device`
+(arrays, transfers, kernel launches), `kernels` (the kernels as data), `emulator` (a device emulated with NumPy), and
+`proof` (checks without a GPU).
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from refdiff import __version__, tree
-from refdiff.networks import residual, unet_init
-from refdiff.objectives import elbo, latent
-from refdiff.process import gaussian, reverse, tables
-from refdiff.training import parallel
+from refdiff import __version__, arrays, tree
 
 from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
-from .networks import attention, classifier, convolution, layers, mlp, normalize, unet
-from .objectives import flow
-from .process import forward, predict, schedules
+from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
+from .objectives import elbo, flow, latent
+from .process import forward, gaussian, predict, reverse, schedules, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
 from .sampling import guidance, ode, oracles, samplers
 from .sampling.samplers import ddim_step, ddpm_step, sample
-from .training import optim
+from .training import optim, parallel
 
 if TYPE_CHECKING:
     from refdiff.data import mnist
@@ -40,6 +37,7 @@ __all__ = [
     "NoDevice",
     "Schedule",
     "__version__",
+    "arrays",
     "attention",
     "available",
     "checkpoint",

@@ -37,7 +37,10 @@ def same_float_dtype(*arrays: Array) -> bool:
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """A `with` block in which checks do not read values from the device, which would wait for it; they still check shapes and dtypes."""
+    """A `with` block in which checks do not read values from the device, which would wait for it.
+
+    They still check shapes and dtypes.
+    """
     token = CHECKED.set(False)
     try:
         yield

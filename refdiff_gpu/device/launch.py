@@ -16,8 +16,8 @@ OPTIONS = ("-fmad=false",)  # a product and a sum round twice, as in NumPy
 def launch(name: str, *inputs: Any, out: Any = None, dtype: Any = None, **numbers: Any) -> Any:
     """The outputs of a kernel for device arrays in order and numbers by name: an array, or a tuple of arrays.
 
-    `out` is an array or a tuple of arrays to write into, which may be inputs. `dtype` is the precision if no input has one.
-    Reductions also take `axis` and `keepdims`. Raises `device.NoDevice` if there is no device.
+    `out` is an array or a tuple of arrays to write into, which may be inputs. `dtype` is the precision if no input has
+    one. Reductions also take `axis` and `keepdims`. Raises `device.NoDevice` if there is no device.
     """
     outs = None if out is None else list(out) if isinstance(out, tuple | list) else [out]
     launch_on = _launch_emulated if emulating() else _launch_cupy

@@ -1,4 +1,7 @@
-"""A schedule with tables on host and device: computed on the host in float64, copied to the device when a time on the device needs them."""
+"""A schedule with tables on host and device.
+
+The tables are computed on the host in float64, and copied to the device when a time on the device first needs them.
+"""
 
 from __future__ import annotations
 

@@ -16,10 +16,10 @@ from .tables import with_device_copy
 
 
 def to_device(value: Any) -> Any:
-    """A copy on the device of an array, or of all arrays in a dict, list, tuple, schedule or dataclass; device arrays stay as they are.
+    """A copy on the device of an array, or of all arrays in a dict, list, tuple, schedule or dataclass.
 
-    A `Schedule` keeps its tables on the host; they are copied to the device when a time on the device first needs them. Raises
-    NoDevice.
+    Device arrays are returned as they are. A `Schedule` keeps its tables on the host; they are copied to the device
+    when a time on the device first needs them. Raises NoDevice.
     """
     if isinstance(value, Schedule):
         return with_device_copy(value)

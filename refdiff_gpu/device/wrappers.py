@@ -1,4 +1,4 @@
-"""Wrappers for functions of the host: `returns_device_arrays` copies results to the device, `computed_on_host` fetches arguments from it."""
+"""Wrappers for functions of the host, whose results are copied to the device, or whose arguments are fetched from it."""
 
 from __future__ import annotations
 

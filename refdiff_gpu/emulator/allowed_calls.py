@@ -1,6 +1,7 @@
-"""Allowed calls on device arrays: the NumPy functions, methods and properties that the package uses, with CuPy's first parameters.
+"""Allowed calls on device arrays: the NumPy functions, methods and properties that the package uses.
 
-A test compares these lists with CuPy itself; they were compared with CuPy 13.6 and 14.2.
+Each is listed with its first parameters in CuPy. A test compares these lists with CuPy itself; they were compared with
+CuPy 13.6 and 14.2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Run kernels on NumPy arrays with the rounding of a GPU, refuse what a GPU would do silently, and count the cost of each launch.
+"""Run kernels on NumPy arrays with the rounding of a GPU, refuse implicit conversions, and count the cost.
 
-The thread number is an array, so that a body runs once for all threads. float32 stays float32 after each operation, and uint32
-wraps. Mixed dtypes, and reads beyond the end of an array, raise.
+The thread number is an array, so that a body runs once for all threads. float32 stays float32 after each operation, and
+uint32 wraps. Mixed dtypes, and reads beyond the end of an array, raise.
 """
 
 from __future__ import annotations

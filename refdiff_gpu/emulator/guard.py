@@ -1,7 +1,7 @@
 """The guard array: computes with NumPy and refuses what CuPy refuses, or does only after waiting for the device.
 
-It accepts no host arrays as operands, is never converted implicitly, and has no function, method or keyword that is not in the lists
-of `allowed_calls`, which a test compares with CuPy itself.
+It accepts no host arrays as operands, is never converted implicitly, and has no function, method or keyword that is not
+in the lists of `allowed_calls`, which a test compares with CuPy itself.
 """
 
 from __future__ import annotations
@@ -178,7 +178,10 @@ def _parts(key: Any) -> tuple[Any, ...]:
 
 
 def _index(key: Any) -> Any:
-    """An index of numbers, slices and device arrays for NumPy; raises TypeError for a host array, whose transfer would be implicit."""
+    """An index of numbers, slices and device arrays for NumPy.
+
+    Raises TypeError for a host array, whose transfer would be implicit.
+    """
     for part in _parts(key):
         if isinstance(part, np.ndarray | list):
             raise TypeError(f"Unsupported type {type(part)} as an index of an array on the device; allowed: to_device")

@@ -1,4 +1,4 @@
-"""A vectorized interpreter of kernel bodies: every variable is an array over all threads, or one number that they share."""
+"""A vectorized interpreter of kernel bodies: every variable is an array over all threads, or one shared number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class Interpreter:
-    """The variables of all threads, and the cost of what they execute: `loads` and `bytes` of raw inputs, `flops` of a thread."""
+    """The variables of all threads, and their cost: `loads` and `bytes` of raw inputs, `flops` of a thread."""
 
     def __init__(self, shape: tuple[int, ...], T: np.dtype[Any]) -> None:
         self.shape, self.T = shape, T

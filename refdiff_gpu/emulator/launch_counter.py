@@ -10,7 +10,7 @@ LABEL: ContextVar[str] = ContextVar("LABEL", default="")  # of the launches, to 
 
 @dataclass
 class Launch:
-    """One launch: threads, bytes that it must read and write, elements of raw inputs that it loads, floating-point operations."""
+    """One launch: threads, bytes read and written, elements loaded from raw inputs, floating-point operations."""
 
     name: str
     threads: int

@@ -87,7 +87,10 @@ _WRAPPERS = {
 
 
 def _record(name: str, arguments: Any, result: Any, in_place: bool = False) -> None:
-    """Record an operation that reads all arrays among its arguments and writes all arrays of its result; views are not recorded."""
+    """Record an operation that reads all arrays among its arguments and writes all arrays of its result.
+
+    Views are not recorded.
+    """
     inputs, outs = list(_guard_arrays(arguments)), list(_guard_arrays(result))
     if not outs or (not in_place and any(np.shares_memory(out._data, each._data) for out in outs for each in inputs)):
         return

@@ -52,8 +52,8 @@ def _check_size(shape: Shape, numbers: dict[str, int] | None = None) -> tuple[Sh
     return shape, numbers or {}
 
 
-# The indices of an im2col element: (b, row, col) of the output pixel, (a, e) the offset in the size x size window, channel, and
-# (y, z) of the input pixel. In 32 bits, since a GPU takes several times as long to divide 64-bit numbers.
+# The indices of an im2col element: (b, row, col) of the output pixel, (a, e) the offset in the size x size window,
+# channel, and (y, z) of the input pixel. In 32 bits, since a GPU takes several times as long to divide 64-bit numbers.
 _COLUMN_INDEX = """
     int32 position = int32(i) / C;
     int32 channel = int32(i) % C;
@@ -79,9 +79,11 @@ _IMAGE_INDEX = """
     int32 row = image_row % {H};
 """
 
-# The sum of four neighbouring pixels; the address `at` of the first of the four; the address `at` of the one pixel that they share.
-_SUM_OF_FOUR = "{x}[at] + {x}[at + C] + ({x}[at + 2 * W * C] + {x}[at + 2 * W * C + C])"
+# Of an image twice as large: the address of the first of the four pixels of an element, and their sum.
 _FIRST_OF_FOUR = f"{_IMAGE_INDEX.format(H='H', W='W')} int32 at = ((b * 2 * H + 2 * row) * 2 * W + 2 * col) * C + channel;"
+_SUM_OF_FOUR = "{x}[at] + {x}[at + C] + ({x}[at + 2 * W * C] + {x}[at + 2 * W * C + C])"
+
+# Of an image half as large: the address of the pixel of an element.
 _ONE_PIXEL = f"{_IMAGE_INDEX.format(H='(2 * H)', W='(2 * W)')} int32 at = ((b * H + row / 2) * W + col / 2) * C + channel;"
 
 IMAGES = {
@@ -103,9 +105,9 @@ IMAGES = {
             for (int64 e = 0; e < size; ++e) {{
                 int32 y = row - int32(a) + size / 2;
                 int32 z = col - int32(e) + size / 2;
-                bool seen = y >= 0 && z >= 0 && y % stride == 0 && z % stride == 0 && y / stride < rows && z / stride < cols;
+                bool inside = y >= 0 && z >= 0 && y % stride == 0 && z % stride == 0 && y / stride < rows && z / stride < cols;
                 int32 at = ((((b * rows + y / stride) * cols + z / stride) * size + int32(a)) * size + int32(e)) * C + channel;
-                sum += seen ? dcolumn[at] : T(0);
+                sum += inside ? dcolumn[at] : T(0);
             }}
         }}
         dx = sum;
@@ -131,9 +133,9 @@ IMAGES = {
             int32 e = int32(k) % size;
             int32 y = 2 * row + int32(k) / (2 * size * size) - a + size / 2;
             int32 z = 2 * col + int32(k) / (size * size) % 2 - e + size / 2;
-            bool seen = y >= 0 && z >= 0 && y < 2 * H && z < 2 * W;
+            bool inside = y >= 0 && z >= 0 && y < 2 * H && z < 2 * W;
             int32 at = ((((b * 2 * H + y) * 2 * W + z) * size + a) * size + e) * C + channel;
-            sum += seen ? dcolumn[at] : T(0);
+            sum += inside ? dcolumn[at] : T(0);
         }}
         dx = sum;
         """,

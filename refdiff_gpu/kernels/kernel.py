@@ -1,4 +1,4 @@
-"""The definition of a kernel: source text in a subset of C that a GPU, a C++ compiler and the NumPy interpreter read the same way."""
+"""The definition of a kernel: source text in a subset of C that GPU, C++ compiler and interpreter read the same way."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREAMBLE = (
 
 @dataclass(frozen=True)
 class Param:
-    """One array or number: its type in the body, its name, and whether the body indexes it (raw) or receives its own element."""
+    """One array or number: its type in the body, its name, and whether the body indexes it (raw) or gets its element."""
 
     ctype: str
     name: str
@@ -32,14 +32,14 @@ class Param:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The work of one thread: read its element of every input, any element of a raw input, and write its element of every output.
+    """The work of one thread: read an element of every input, any elements of raw inputs, write an element of every output.
 
-    Inputs are broadcast against each other, and the outputs have the broadcast shape. If all inputs are raw, `shape_rule` gives
-    the shape, and the body computes its indices from the number `i` of its output element, counted along the last axis first. T
-    is float or double.
+    Inputs are broadcast against each other, and the outputs have the broadcast shape. If all inputs are raw,
+    `shape_rule` gives the shape, and the body computes its indices from the number `i` of its output element, counted
+    along the last axis first. T is float or double.
 
-    A reduction has a `post_map`: the body ends in a `term` for every element of the broadcast inputs, and `post_map` computes the
-    output from the sum `a` of the terms over the axes that the call names.
+    A reduction has a `post_map`: the body ends in a `term` for every element of the broadcast inputs, and `post_map`
+    computes the output from the sum `a` of the terms over the axes that the call names.
     """
 
     inputs: str
@@ -65,7 +65,7 @@ def parse_params(text: str) -> tuple[Param, ...]:
 
 @dataclass(frozen=True)
 class BoundCall:
-    """A call whose arguments are matched with parameters: the arguments in order, and the shape and dtypes of the outputs."""
+    """A call with its arguments in the order of the parameters, and the shape and dtypes of the outputs."""
 
     arguments: list[Any]
     shape: Shape
@@ -76,7 +76,10 @@ class BoundCall:
 
 
 def bind(kernel: Kernel, inputs: tuple[Any, ...], numbers: dict[str, Any], dtype: Any = None) -> BoundCall:
-    """Match arguments with parameters: arrays in order, then numbers by name; raises TypeError for a wrong count or precision."""
+    """Match arguments with parameters: arrays in order, then numbers by name.
+
+    Raises TypeError for a wrong count or precision.
+    """
     axis, keepdims = numbers.pop("axis", ()), numbers.pop("keepdims", False)
     shape, numbers = kernel.shape_rule(*inputs, **numbers) if kernel.shape_rule else (None, numbers)
     names = [param.name for param in kernel.in_params]

@@ -1,8 +1,8 @@
 """Kernels of layers, each with its derivative below it.
 
-Group normalization reshapes images to x (B, positions, groups, channels of a group). The mean and the standard deviation s of a group
-are (B, 1, groups, 1), scale and shift (1 or B, 1, groups, channels of a group). "norm" is `normalize.group_norm`, "film" is
-`normalize.adaptive_group_norm`.
+Group normalization reshapes images to x (B, positions, groups, channels of a group). The mean and the standard
+deviation s of a group are (B, 1, groups, 1), scale and shift (1 or B, 1, groups, channels of a group). "norm" is
+`normalize.group_norm`, "film" is `normalize.adaptive_group_norm`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ def _group_shape(scale: Any, dscale: Any, dshift: Any, count: float) -> tuple[Sh
 
 
 def _norms() -> dict[str, Kernel]:
-    """(norm|film)[_silu]; its derivative is _dshift and _dscale (summed over positions), _means (of a group), and _back."""
+    """Group normalization, (norm|film)[_silu].
+
+    Its derivative is _dshift and _dscale (summed over positions), _means (of a group), and _back.
+    """
     kernels = {}
     for name, scale in ("norm", "scale"), ("film", "(T(1) + scale)"):
         inputs, x_hat = "T h, T mean, T s, T scale, T shift", "T x_hat = (h - mean) / s;"

@@ -1,4 +1,4 @@
-"""Kernels of the optimizer, over flat buffers of parameters: `training.update` in one pass, and the norm for gradient clipping."""
+"""Kernels of the optimizer on flat buffers: `training.update` in one pass, and the norm for gradient clipping."""
 
 from __future__ import annotations
 

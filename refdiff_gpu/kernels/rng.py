@@ -1,7 +1,8 @@
-"""Kernels of `refdiff.rng`: a thread computes the four words of one Philox block, counter (block, sample, step, stream), and its numbers.
+"""Kernels of `refdiff.rng`: random bits, uniform and normal numbers, and integers by Philox.
 
-The outputs are four arrays (B, blocks), each of every fourth element: pass them as out = (y[:, 0::4], ..., y[:, 3::4]). Samples and
-steps are (B, 1) or one number. "integers" uses only the first word of a block.
+A thread computes the four words of one block, with the counter (block, sample, step, stream), and its four numbers. The
+outputs are four arrays (B, blocks), each of every fourth element: pass them as out = (y[:, 0::4], ..., y[:, 3::4]).
+Samples and steps are (B, 1) or one number. "integers" uses only the first word of a block.
 """
 
 from __future__ import annotations

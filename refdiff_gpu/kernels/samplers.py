@@ -1,14 +1,14 @@
-"""Kernels of diffusion: the forward process, conversions between kinds of prediction, and whole sampler steps with guidance.
+"""Kernels of diffusion: the forward process, conversions between kinds of prediction, sampler steps with guidance.
 
-Coefficients are computed on the host in float64, and rounded once to the precision of x_t, as `refdiff.arrays.like` does. The
-operations are in the order of `refdiff`, so that the results agree to the last bit.
+Coefficients are computed on the host in float64, and rounded once to the precision of x_t, as `refdiff.arrays.like`
+does. The operations are in the order of `refdiff`, so that the results agree to the last bit.
 """
 
 from __future__ import annotations
 
 from .kernel import Kernel
 
-# A prediction p: the network's output, or its outputs without and with the label, combined as in `guidance.classifier_free`.
+# A prediction p: the network's output, or its outputs without and with the label combined by classifier-free guidance.
 _CLASSIFIER_FREE = "(T(1) - gamma) * unconditional + gamma * conditional"
 _PREDICTIONS = {
     "": ("T prediction", "T p = prediction;"),
@@ -44,7 +44,10 @@ _NOISE_TERMS = {
 
 
 def _ddim() -> dict[str, Kernel]:
-    """`samplers.ddim_step`: [guided_]ddim_(eps|x0|score|any)[_noise]; without noise also `samplers.ddim_inversion_step`."""
+    """`samplers.ddim_step`: [guided_]ddim_(eps|x0|score|any)[_noise].
+
+    Without noise also `samplers.ddim_inversion_step`.
+    """
     kernels = {}
     for guided, (predictions, combine) in _PREDICTIONS.items():
         for kind, (x0, eps) in _DDIM_FORMS.items():
@@ -68,7 +71,7 @@ def _ddpm() -> dict[str, Kernel]:
 
 
 def _ode() -> dict[str, Kernel]:
-    """`samplers.euler_step` and the two halves of `samplers.heun_step`: [guided_](euler|heun_first|heun_last)[_score|_any]."""
+    """`ode.euler_step`, and `ode.heun_step` in two kernels: [guided_](euler|heun_first|heun_last)[_score|_any]."""
     kernels = {}
     for guided, (predictions, combine) in _PREDICTIONS.items():
         for kind, (coefficients, slope) in _SLOPES.items():

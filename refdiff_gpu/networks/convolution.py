@@ -38,7 +38,10 @@ def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def _multiply_columns(p: Params, columns: Array, col2im: Any) -> tuple[Array, Vjp]:
-    """The columns of an image times the weights, plus the bias; `col2im` maps the derivative of the columns to that of the image."""
+    """The columns of an image times the weights, plus the bias.
+
+    `col2im` maps the derivative of the columns to that of the image.
+    """
     inner, out = p["w"].size // p["w"].shape[3], p["w"].shape[3]
     rows, w = columns.reshape(-1, inner), p["w"].reshape(inner, out)
     y = rows @ w

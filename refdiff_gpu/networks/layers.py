@@ -1,7 +1,7 @@
 """The op set on the device: `refdiff.layers` with elementwise operations fused into kernels, and matrix products by CuPy.
 
-The kernels take float32 or float64, not both. For other arrays, such as the complex numbers of a complex-step derivative, the layers
-call the reference implementation, which runs on the device too.
+The kernels take float32 or float64, not both. For other arrays, such as the complex numbers of a complex-step
+derivative, the layers call the reference implementation, which runs on the device too.
 """
 
 from __future__ import annotations

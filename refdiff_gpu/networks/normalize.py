@@ -1,6 +1,7 @@
-"""`refdiff.normalize` with normalization, scale and shift, and the SiLU after them fused into one kernel, forward and backward.
+"""`refdiff.normalize` with normalization, scale and shift, and SiLU fused into one kernel, forward and backward.
 
-Images are reshaped to (B, positions, groups, channels of a group); means and standard deviations of a group are (B, 1, groups, 1).
+Images are reshaped to (B, positions, groups, channels of a group); means and standard deviations of a group are (B, 1,
+groups, 1).
 """
 
 from __future__ import annotations
@@ -78,12 +79,15 @@ def _adaptive(p: Params, x: Array, emb: Array, groups: int, silu: str) -> tuple[
 
 
 def _not_fused(x: Array, groups: int, *more: Array) -> bool:
-    """Whether the kernels do not apply: wrong arguments, empty arrays, or several precisions. Then the reference implementation runs."""
+    """Whether the reference implementation has to run: for wrong arguments, empty arrays, or several precisions."""
     return groups < 1 or bool(x.shape[-1] % groups) or not x.size or not same_float_dtype(x, *more)
 
 
 def _fused(name: str, silu: str, x: Array, scale: Array, shift: Array, groups: int) -> tuple[Array, Any]:
-    """Normalize, scale and shift, and apply SiLU if `silu`; back(dy) gives dscale and dshift of every example (B, C), and dx."""
+    """Normalize, scale and shift, and apply SiLU if `silu`.
+
+    `back(dy)` gives dscale and dshift of every example (B, C), and dx.
+    """
     h = x.reshape(len(x), -1, groups, x.shape[-1] // groups)
     count = h.shape[1] * h.shape[3]
     mean = launch("mean", h, count=count, axis=(1, 3), keepdims=True)

@@ -1,5 +1,10 @@
-"""The forward process on the device: `forward`, `predict` and `schedules`, with a kernel for each formula that is applied to arrays."""
+"""The forward process on the device: `forward`, `predict` and `schedules` with kernels.
+
+The other modules are those of `refdiff`.
+"""
+
+from refdiff.process import gaussian, reverse, tables
 
 from . import forward, predict, schedules
 
-__all__ = ["forward", "predict", "schedules"]
+__all__ = ["forward", "gaussian", "predict", "reverse", "schedules", "tables"]

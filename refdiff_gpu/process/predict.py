@@ -79,7 +79,7 @@ def eps_terms(t: Time, path: GaussianPath, kind: str, x: Array) -> tuple[str, tu
 
 
 def conversion_terms(t: Time, path: GaussianPath, source: str, to: str, x: Array) -> tuple[str, tuple[Any, ...]]:
-    """The form of a conversion in a kernel, "" for none, "_score" for a multiple of the prediction, or "_any", and its coefficients."""
+    """The form of a conversion, "" for none, "_score" for a multiple of the prediction, or "_any", and its coefficients."""
     (a, b), (a_to, b_to) = row(source, t, path), row(to, t, path)
     if source == to:
         return "", ()

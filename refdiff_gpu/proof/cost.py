@@ -1,8 +1,9 @@
-"""A cost model: launches, bytes and operations of a step, counted on the emulated device. `python -m refdiff_gpu.proof.cost` prints it.
+"""A cost model: launches, bytes and operations of a step, counted on the emulated device.
 
-Each program runs twice: with the fused kernels of this package, and with the reference implementation, one launch for each of NumPy's
-operations. Matrix products are not counted, since they are the same in both. Convolutions have a row of their own, for the bytes that
-im2col moves. Bytes and operations are affine in the batch size, so those of a large batch follow from two small ones.
+`python -m refdiff_gpu.proof.cost` prints it. Each program runs twice: with the fused kernels of this package, and with
+the reference implementation, one launch for each of NumPy's operations. Matrix products are not counted, since they are
+the same in both. Convolutions have a row of their own, for the bytes that im2col moves. Bytes and operations are affine
+in the batch size, so those of a large batch follow from two small ones.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ CONVOLUTION = "convolution"
 
 @dataclass(frozen=True)
 class Row:
-    """The cost of a program: launches with and without fusion, and the minimum of bytes, every input read once, every output written once."""
+    """The cost of a program: launches with and without fusion, and the minimum of bytes.
+
+    At the minimum, every input is read once and every output is written once.
+    """
 
     program: str
     fused: list[Launch]
@@ -51,7 +55,7 @@ def bytes_moved(launches: list[Launch]) -> int:
 
 
 def seconds(launches: list[Launch]) -> float:
-    """Time at the H100's peak: each launch takes the time of its bytes or of its operations, whichever is longer, without launch latency."""
+    """Time at the H100's peak: the longer of the times for bytes and operations of each launch, without latency."""
     return sum(max((launch.read + launch.written) / BANDWIDTH, launch.flops / RATE) for launch in launches)
 
 
@@ -132,14 +136,17 @@ def network_launches(net: Any, p: Any, shape: tuple[int, ...], batch: int) -> tu
 
 
 def mlp_row(batch: int = 256) -> Row:
-    """Loss and gradient of the default MLP for points; the minimum is that of SiLU, forward and backward, and of the loss."""
+    """Loss and gradient of the default MLP for points.
+
+    The minimum is that of SiLU, forward and backward, and of the loss.
+    """
     p = mlp.init(0, classes=3)
     fused, unfused = network_launches(mlp.mlp, p, (2,), batch)
     return Row("MLP, loss and gradient", fused, unfused, 4 * batch * (3 * 128 * (2 + 3) + 3 * 2))
 
 
 def unet_rows(p: Any = None, shape: tuple[int, ...] = (28, 28, 1), batch: int = 64) -> list[Row]:
-    """Loss and gradient of the reference U-Net, in two rows: elementwise operations, and the bytes that convolutions move."""
+    """Loss and gradient of the reference U-Net, in two rows: elementwise operations and convolutions."""
     p = unet.init(0, base=32, multipliers=(1, 2, 2), classes=3) if p is None else p
     fused, unfused = network_launches(unet.unet, p, shape, batch)
     minima = (4 * batch * sum(numbers) for numbers in zip(*_minimum(p, shape), strict=True))
@@ -154,7 +161,7 @@ def _with_label(launches: list[Launch], label: str) -> list[Launch]:
 
 
 def _minimum(p: Any, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Numbers per example that must move in each step of the plan: by elementwise operations, and to and from matrix products."""
+    """Numbers per example that each step of the plan must move: elementwise, and to and from matrix products."""
     (height, width, channels), saved = shape, []
     yield 3 * height * width * channels, 0  # the loss and its derivative
     for what, name in unet.plan(p):

@@ -1,4 +1,4 @@
-"""The CUDA source that CuPy generates for the kernels, obtained without a GPU, so that NVRTC can compile what a GPU would run."""
+"""The CUDA source that CuPy generates for the kernels, obtained without a GPU for NVRTC to compile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ ARRAY, INDEXER, SCALAR = 1, 2, 3  # CuPy's codes for kinds of arguments
 
 
 def source(kernels: dict[str, Kernel], T: Any) -> str:
-    """All kernels for contiguous arrays, T being float32 or float64; parameters of a `post_map` are numbers shared by all threads."""
+    """All kernels for contiguous arrays, T being float32 or float64.
+
+    Parameters of a `post_map` are numbers shared by all threads.
+    """
     return _headers() + "".join(_in_namespace(name, kernel, np.dtype(T).type) for name, kernel in kernels.items())
 
 

@@ -1,4 +1,4 @@
-"""A lint for kernel bodies: rules that a compiler does not check. `python -m refdiff_gpu.proof.lint` prints the violations."""
+"""A lint for kernel bodies: rules that no compiler checks. `python -m refdiff_gpu.proof.lint` prints violations."""
 
 from __future__ import annotations
 

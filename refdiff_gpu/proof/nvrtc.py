@@ -1,6 +1,7 @@
 """Compile the kernels for real GPUs with NVRTC, NVIDIA's compiler library, which needs neither a driver nor a GPU.
 
-`python -m refdiff_gpu.proof.nvrtc` compiles all kernels for every architecture, and prints their numbers of loads and stores.
+`python -m refdiff_gpu.proof.nvrtc` compiles all kernels for every architecture, and prints their numbers of loads and
+stores.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Code:
 
 
 def compile_kernels(kernels: dict[str, Kernel], architecture: str, quick: bool = False) -> Code:
-    """Compile all kernels, in both precisions, for an architecture such as sm_90; loops are not unrolled, so that accesses can be counted."""
+    """Compile all kernels, in both precisions, for an architecture such as sm_90; loops are kept, to count accesses."""
     return compile_source(source.cuda_source(kernels, rolled=True), [f"-arch={architecture}", *OPTIONS, QUICK if quick else COUNTING])
 
 

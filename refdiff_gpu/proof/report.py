@@ -1,7 +1,7 @@
 """A report in Markdown on the device in use, real or emulated: agreement with the host, and timings.
 
-`python -m refdiff_gpu.proof.report [--out FILE]` writes it. Every check compares the device with the reference implementation on the
-host. The exit code is 0, 1 if a check failed, 2 if there is no device.
+`python -m refdiff_gpu.proof.report [--out FILE]` writes it. Every check compares the device with the reference
+implementation on the host. The exit code is 0, 1 if a check failed, 2 if there is no device.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def attempt(name: str) -> Check:
 
 
 def timings(size: int) -> Iterator[tuple[str, float, float]]:
-    """Name, seconds on the device and seconds on the host, for float32 images (size, 32, 32, 3) and for the U-Net of the checks."""
+    """Name, seconds on device and on host, for float32 images (size, 32, 32, 3) and for the U-Net of the checks."""
     x, noise = (refdiff.rng.normal(i, size, (32, 32, 3), dtype=np.float32) for i in range(2))
     p, images, t, y = _unet_inputs()
     for name, call in {

@@ -9,14 +9,14 @@ _HOST_PREAMBLE = "#include <cmath>\nusing std::sqrt; using std::exp; using std::
 
 
 def host_source(kernels: dict[str, Kernel]) -> str:
-    """All kernels in both precisions as C++ functions name_float32(count, terms, inputs and their strides, outputs) of a shared library."""
+    """All kernels in both precisions as C++ functions name_float32(count, terms, inputs with strides, outputs)."""
     return _HOST_PREAMBLE + _both_precisions(
         kernels, 'extern "C" void {name}(int64 count, int64 terms, {arguments}) {{\nfor (int64 i = 0; i < count; ++i) {{\n{body}}}\n}}\n'
     )
 
 
 def cuda_source(kernels: dict[str, Kernel], rolled: bool = False) -> str:
-    """All kernels in both precisions as CUDA kernels, one thread for each output; rolled: loops are not unrolled, so that loads can be counted."""
+    """All kernels in both precisions as CUDA kernels, one thread per output; `rolled` keeps loops, to count loads."""
     frame = 'extern "C" __global__ void {name}(int64 count, int64 terms, {arguments}) {{\nint64 i = blockIdx.x * (int64) blockDim.x + threadIdx.x;\nif (i < count) {{\n{body}}}\n}}\n'
     text = _both_precisions(kernels, frame)
     return text.replace("for (", "\n#pragma unroll 1\nfor (") if rolled else text
@@ -33,7 +33,7 @@ def _both_precisions(kernels: dict[str, Kernel], frame: str) -> str:
 
 
 def _arguments(kernel: Kernel) -> str:
-    """Raw inputs as pointers; the others with the stride from one thread's element to the next, 0 for a number shared by all threads."""
+    """Raw inputs as pointers; the others with the stride from thread to thread, 0 for a number that all share."""
     inputs = [f"const {p.ctype}* {p.name}" if p.raw else f"const {p.ctype}* in_{p.name}, int64 stride_{p.name}" for p in kernel.in_params]
     return ", ".join(inputs + [f"{p.ctype}* out_{p.name}" for p in kernel.out_params])
 

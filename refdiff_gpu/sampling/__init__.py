@@ -1,4 +1,4 @@
-"""Sampling on the device: `samplers` and `ode` with a kernel for each step, `guidance` inside it, and `oracles`."""
+"""Sampling on the device: `samplers` and `ode` with one kernel for each step, `guidance`, and `oracles`."""
 
 from . import guidance, ode, oracles, samplers
 

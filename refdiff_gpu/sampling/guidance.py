@@ -1,4 +1,7 @@
-"""`refdiff.guidance` with a kernel for each formula; a guided model also gives its two predictions, for a sampler step to combine."""
+"""`refdiff.guidance` with a kernel for each formula.
+
+A guided model also gives its two predictions, for a sampler step to combine.
+"""
 
 from __future__ import annotations
 

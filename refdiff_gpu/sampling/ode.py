@@ -1,4 +1,4 @@
-"""`refdiff.ode` with Euler and Heun steps by kernels, guidance included; `solve_adaptive` steps on the host, the model runs on the device."""
+"""`refdiff.ode` with Euler and Heun steps by kernels; `solve_adaptive` steps on the host, its model on the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training on the device: `loop` and `optim` with the update of all parameters in one kernel, `classification` with the device's layers."""
+"""Training on the device: `loop` and `optim` with kernels for loss and updates, `classification` with its layers."""
 
 from refdiff.training import parallel
 

@@ -1,4 +1,4 @@
-"""`refdiff.training` on the device: data and parameters are copied once, noise is drawn there, a loss is fetched only when it is read."""
+"""`refdiff.training` on the device: data are copied once, noise is drawn there, a loss is fetched when it is read."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ __all__ = [
 
 @dataclass
 class Loss:
-    """A loss that stays on the device until it is read, by float(loss) or in a format string; raises FloatingPointError unless it is finite."""
+    """A loss on the device, fetched by float(loss) or by formatting; then raises FloatingPointError unless finite."""
 
     summed: Array
     step: int
@@ -65,7 +65,7 @@ class Loss:
 
 @dataclass
 class FlatState(State):
-    """A state whose trees are views into flat buffers on the device: of the parameters, the EMA parameters, Adam's m and v."""
+    """A state whose trees are views into flat buffers on the device: parameters, EMA parameters, Adam's m and v."""
 
     buffers: list[Array]
 

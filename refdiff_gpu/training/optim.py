@@ -1,4 +1,7 @@
-"""`refdiff.optim` with one kernel launch per array for a step of Adam or EMA; `training.update` needs one launch for all arrays."""
+"""`refdiff.optim` with one kernel launch per array for a step of Adam or EMA.
+
+`training.update` needs one launch for all arrays.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def test_every_input_is_read_once(name):
 
 
 def test_gathers_count_their_loads():
-    """A raw input counts every load; pixels beyond the edge are not loaded; the bound of a loop is a number and is not counted."""
+    """A raw input counts every load; pixels beyond the edge and bounds of loops are not loaded."""
     x = np.ones((1, 2, 2, 1), np.float32)
     with LaunchCounter() as counter:
         emulate.run_kernel("im2col", KERNELS["im2col"], (x,), {"size": 3, "stride": 1})
@@ -51,7 +51,10 @@ def test_gathers_count_their_loads():
 
 
 def test_numpys_operations_are_launches():
-    """Each operation on device arrays is one launch that reads and writes whole arrays; a view is none; a broadcast array is read once."""
+    """An operation on device arrays is one launch that reads and writes whole arrays; a view is none.
+
+    A broadcast array is read once.
+    """
     a, b = on_device(3, 4), on_device(4)
     with count_launches() as counter:
         total = (a * b + 1).sum(axis=0)

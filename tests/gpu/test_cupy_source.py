@@ -28,9 +28,10 @@ FEW = "norm_silu", "std", "squared_norm", "normal", "im2col_back", "adam"
 
 @pytest.mark.parametrize("T, names", [(np.float32, KERNELS), (np.float64, FEW)])
 def test_cupys_source_compiles(T, names):
-    """CuPy accepts every kernel's parameters, and its source compiles; it loads each input once and stores each output once.
+    """CuPy accepts every kernel's parameters, and its source compiles.
 
-    In float64 a few kernels are enough, since the sources differ only by a type.
+    A kernel loads each input once and stores each output once. In float64 a few kernels are enough, since the sources
+    differ only by a type.
     """
     code = nvrtc.compile_source(cupy_source.source({name: KERNELS[name] for name in names}, T), options())
     found = {name: (loads, stores) for name, loads, stores in nvrtc.accesses(code.ptx)}
@@ -50,7 +51,7 @@ def expected(kernel):
 
 
 def test_cupys_options():
-    """CuPy adds one option that changes numbers: float32 results below 1.2e-38 become 0 on a GPU, as everywhere in CuPy."""
+    """CuPy adds one option that changes numbers: float32 results below 1.2e-38 become 0 on a GPU."""
     from cupy.cuda import compiler
 
     added = re.findall(r"options \+= \('(-f[\w=]+)',\)", inspect.getsource(compiler._compile_with_cache_cuda))

@@ -1,4 +1,4 @@
-"""The whole package on guard arrays, which refuse what CuPy refuses: the same numbers as NumPy, and no implicit transfer or wait."""
+"""The whole package on guard arrays: the same numbers as NumPy, and no implicit transfer or wait."""
 
 import re
 from dataclasses import replace
@@ -21,7 +21,7 @@ from refdiff_gpu.proof.cases import CASES
 from ..strategies import frozen
 from ..tolerances import COMPLEX_STEP, IDENTITY, TRAINED_ELSEWHERE, relative
 
-# Cases that fetch per-example times from the device to choose a formula, or copy an identity matrix to it, both explicitly.
+# Cases with explicit transfers: they fetch per-example times to choose a formula, or copy an identity matrix.
 TRANSFERRING = {"predict.clip_x0", "predict.tweedie_covariance", "samplers.ddpm_step"} | {
     name for name in CASES if name.startswith("latent.LinearGaussian")
 }
@@ -118,7 +118,7 @@ WAITS = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_what_cupy_refuses_is_refused(name):
-    """Host arrays among device arrays, implicit conversions, and calls that CuPy does not have are errors, as with CuPy."""
+    """Host arrays among device arrays, implicit conversions, and calls that CuPy lacks are errors, as with CuPy."""
     with pytest.raises((TypeError, AttributeError)):
         MISTAKES[name]()
 
@@ -148,7 +148,10 @@ def test_explicit_transfers_are_counted_and_can_be_sealed():
 
 
 def test_results_stay_on_the_device():
-    """Full sums, single entries and views are device arrays; in-place operations keep the array; writing to a view changes it."""
+    """Full sums, single entries and views are device arrays; in-place operations keep the array.
+
+    Writing to a view changes it.
+    """
     a = x(2, 2)
     for part in (a.sum(), a[0, 0], a.T, np.mean(a), a.real, *np.split(a, 2), abs(a), 2 - a, np.float32(2) * a):
         assert isinstance(part, GuardArray)
@@ -164,7 +167,10 @@ def test_results_stay_on_the_device():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", CASES)
 def test_the_reference_runs_on_the_device(name, dtype):
-    """Every equation of `refdiff` gives NumPy's result bit for bit on device arrays, as a device array, without implicit transfers."""
+    """Every equation of `refdiff` gives NumPy's result bit for bit on device arrays, without implicit transfers.
+
+    The result stays on the device.
+    """
     arguments, expected = device_arguments(dtype), CASES[name](refdiff, frozen_tree(cases.arguments(dtype)))
     assert_same(CASES[name](refdiff, arguments), expected)
     if name not in TRANSFERRING:
@@ -192,7 +198,7 @@ def test_the_rebound_equations_are_the_reference(name, dtype):
 
 
 def test_every_equation_has_a_case():
-    """Every public function of the equation modules has a case, except those of host numbers and those of other tests in this file."""
+    """Every public function of the equation modules has a case, or is of host numbers, or is in another test here."""
     in_other_tests = {"elbo.weight_mean", "elbo.weight_eps", "elbo.weight_x0", "flow.couple_optimally", "flow.optimal_transport"}
     in_other_tests |= {f"samplers.{name}" for name in ("sample", "last", "stepper", "solve_adaptive")}
     of_host_numbers = {"forward.posterior_variance", "predict.row", "guidance.scale_from_w", "guidance.w_from_scale"}
@@ -221,7 +227,10 @@ def assert_no_host_arrays(result):
 
 
 def test_values_are_checked_on_the_device_too(schedule):
-    """NaN and a time out of range raise the errors of `refdiff`, which name the values; inside `unchecked` they do not."""
+    """NaN and a time out of range raise the errors of `refdiff`, which name the values.
+
+    Inside `unchecked` they do not.
+    """
     bad = asarray(np.array([[0.0, np.nan]]))
     good, t = asarray(np.ones((1, 2))), wrap(np.array([101]))
     for lib in refdiff, refdiff_gpu:
@@ -337,7 +346,7 @@ def batch(dtype):
 @pytest.mark.parametrize("mode", ["adaptive", "add"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_reference_unet_on_the_device(mode, dtype):
-    """The reference U-Net with attention, forward and backward, gives NumPy's result bit for bit, without any transfer."""
+    """The reference U-Net with attention, forward and backward, gives NumPy's result bit for bit, without transfers."""
     p, (images, t, y) = network(dtype, mode=mode), batch(dtype)
     on_device = to_device((p, images, t, y))
     out, vjp = unet.unet(p, images, t, y)
@@ -351,7 +360,7 @@ def test_reference_unet_on_the_device(mode, dtype):
 
 @pytest.mark.parametrize("mode", ["adaptive", "add"])
 def test_unet_with_kernels(mode):
-    """The U-Net on fused kernels, forward and backward, is the reference up to rounding errors of sums in another order."""
+    """The U-Net on fused kernels, forward and backward, is the reference up to rounding errors of sums."""
     p, (images, t, y) = network(np.float64, mode=mode), batch(np.float64)
     on_device = to_device((p, images, t, y))
     out, vjp = unet.unet(p, images, t, y)
@@ -383,7 +392,7 @@ def test_mlp_and_classifier(L):
 
 
 def test_guided_ddim_sampler(schedule):
-    """Twenty guided DDIM steps of a U-Net give the images of the CPU, with no transfer between the first state and the last."""
+    """Twenty guided DDIM steps of a U-Net give the images of the CPU, without transfers between first and last state."""
     p, y = network(np.float64), np.array([0, 1, 2])
     grid = refdiff.schedules.grid("trailing", 100, 20)
 
@@ -435,7 +444,7 @@ def layer_arguments(dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(name, dtype):
-    """Every layer, forward and backward, without any transfer: the reference bit for bit, the kernels up to the order of sums."""
+    """Every layer, forward and backward, without transfers: the reference bit for bit, kernels up to the order of sums."""
     arguments = layer_arguments(dtype)
     y, vjp = LAYERS[name](refdiff.layers, arguments)
     dy = rng.normal(1, 1, y.shape, dtype=dtype)[0]
@@ -461,7 +470,10 @@ def flat(result):
 @pytest.mark.parametrize("optim", [refdiff.optim, refdiff_gpu.optim])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_optimizers(optim, dtype):
-    """Adam, EMA, norm and clipping, by the reference and by kernels, give NumPy's results bit for bit; the norm is fetched explicitly."""
+    """Adam, EMA, norm and clipping, by the reference and by kernels, give NumPy's results bit for bit.
+
+    The norm is fetched explicitly.
+    """
     params, grads = ({"a": {"w": rng.normal(i, 3, (2,), dtype=dtype)}, "b": rng.normal(i, 1, (4,), 1, dtype=dtype)[0]} for i in range(2))
 
     def steps(optim, params, grads):
@@ -502,7 +514,10 @@ def runs(lib, config=CONFIG, dtype=np.float64, net=unet.unet, path=None):
 
 @pytest.mark.parametrize("kind", ["eps", "velocity"])
 def test_training_follows_the_cpu_without_transfers(kind):
-    """Loss and parameters of five training steps on the device follow the CPU's; after the first step there is no transfer."""
+    """Loss and parameters of five training steps on the device follow the CPU's.
+
+    After the first step there is no transfer.
+    """
     config = replace(CONFIG, kind=kind)
     path = refdiff.flow.straight if kind == "velocity" else None
     expected = [

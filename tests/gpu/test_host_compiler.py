@@ -1,4 +1,4 @@
-"""The kernels compiled by g++ against the interpreter, and both against mpmath: drawn shapes, precisions, broadcasting, special values."""
+"""Kernels compiled by g++ against the interpreter, and both against mpmath, on drawn shapes and special values."""
 
 import mpmath
 import numpy as np

@@ -55,7 +55,7 @@ def normalized(name, h, scale, shift, groups, dy):
 @given(seeds, dtypes, st.integers(1, 3), st.sampled_from([(1, 2), (2, 3), (4, 1)]), st.sampled_from([(3,), (2, 2), ()]), st.booleans())
 @example(0, np.float32, 2, (2, 3), (3, 3), True)
 def test_norms(seed, dtype, batch, sizes, spatial, fused):
-    """N2, N3: normalization with learned scale and shift, and with those from an embedding; with and without SiLU; all derivatives."""
+    """N2, N3: normalization with learned or conditional scale and shift, with and without SiLU, and all derivatives."""
     groups, channels = sizes[0], sizes[0] * sizes[1]
     x, dy = (drawn(seed, (batch, *spatial, channels), dtype, k) for k in (0, 1))
     p = {"scale": drawn(seed, (channels,), dtype, 2), "shift": drawn(seed, (channels,), dtype, 3)}
@@ -121,7 +121,7 @@ def test_squares(seed, dtype):
 @small
 @given(seeds, dtypes, st.sampled_from([0.0, 0.01]), st.sampled_from([0.5, 1e3]), st.integers(1, 40))
 def test_adam(seed, dtype, decay, clip, step):
-    """T1: one kernel over flat buffers, in place, is `training.update` bit for bit: clipped mean, moments, parameters, EMA."""
+    """T1: one kernel over flat buffers, in place, is `training.update` bit for bit, with clipping and EMA."""
     theta, average, m, v, g = (drawn(seed, (7,), dtype, k) for k in range(5))
     config = training.Config(batch=3, decay=decay, clip=clip)
     state = training.State(step - 1, {"w": theta}, {"w": average}, {"m": {"w": m}, "v": {"w": v * v}})

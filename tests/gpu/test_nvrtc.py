@@ -1,4 +1,4 @@
-"""The kernels under the lint and under NVRTC: every kernel for every architecture, and its loads and stores counted in the assembly."""
+"""The lint, and NVRTC: every kernel compiles for every architecture; its loads and stores are counted."""
 
 import pytest
 
@@ -92,7 +92,7 @@ def test_accesses():
 
 @needs_nvrtc
 def test_the_compiler_keeps_the_arithmetic():
-    """If bodies only add, multiply and divide, so does the assembly: no fused product and sum, nothing approximate, nothing flushed to zero."""
+    """The assembly has the arithmetic of the body: no fused product and sum, nothing approximate or flushed to zero."""
     plain = {name: KERNELS[name] for name in ("guided_ddim_any_noise", "to_eps_score", "heun_last", "adam", "up_back")}
     ptx = nvrtc.compile_kernels(plain, "sm_90").ptx
     assert "div.rn.f32" in ptx and "sqrt.rn.f32" in ptx

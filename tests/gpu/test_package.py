@@ -1,4 +1,4 @@
-"""The package as a user sees it: messages without a device, the demo on an emulated device, the report, and checks on a real GPU."""
+"""The package as a user sees it: messages, the demo on an emulated device, the report, and checks on a real GPU."""
 
 import sys
 from types import SimpleNamespace
@@ -48,7 +48,7 @@ def fake_cupy(devices):
     ],
 )
 def test_what_is_missing_is_said(library, message, monkeypatch, tmp_path, capsys):
-    """No CuPy, no driver and no device have messages that say what to do; the demo and the report print them, with exit code 2."""
+    """Without CuPy, driver or device a message says what to do; demo and report print it, with exit code 2."""
     monkeypatch.delenv("REFDIFF_GPU_EMULATE", raising=False)
     monkeypatch.setitem(sys.modules, "cupy", library)
     assert refdiff_gpu.available() == (message is None)
@@ -96,7 +96,7 @@ def test_the_experiment_on_the_device_is_that_on_the_cpu(emulated):
 
 
 def test_to_device_and_back(emulated):
-    """Arrays in dicts, lists, tuples, named tuples and dataclasses are copied to the device and back; a schedule is copied once."""
+    """Arrays in containers and dataclasses are copied to the device and back; a schedule is copied once."""
     batch = refdiff.training.Batch(np.ones((2, 1)), np.zeros(2), None, np.ones((2, 1)))
     tree = {"a": [np.arange(3), "word"], "b": (batch, refdiff.training.start({"w": np.ones(2)})), "c": None}
     copied = refdiff_gpu.to_device(tree)
@@ -120,7 +120,7 @@ def test_to_device_and_back(emulated):
 
 
 def test_report_says_what_failed(emulated, tmp_path, monkeypatch, capsys):
-    """The report lists every check with its error and tolerance; one that fails, or raises, is named, and the exit code is 1."""
+    """The report lists every check with error and tolerance; if one fails or raises, the exit code is 1."""
 
     def broken():
         raise ZeroDivisionError("of\nall things")

@@ -1,4 +1,4 @@
-"""Kernels of diffusion against the reference implementation: equal bit for bit, since every operation is in the same order."""
+"""Kernels of diffusion against the reference implementation, bit for bit: the operations have the same order."""
 
 from functools import partial
 from itertools import product
@@ -32,7 +32,7 @@ def same(ours, theirs):
 
 
 def coefficients(kind, t, path, x):
-    """The coefficients of a kind of prediction for x0 and for eps: x0_x, x0_p, eps_p, eps_x, eps_b, as far as they are needed."""
+    """The coefficients for x0 and for eps that a kind of prediction needs: x0_x, x0_p, eps_p, eps_x, eps_b."""
     signal, sigma = path.signal_sigma(t)
     a, b = predict.row(kind, t, path)
     D = signal * b - sigma * a
@@ -53,7 +53,7 @@ few = settings(max_examples=15)
 @few
 @given(case(2), st.floats(-1, 3))
 def test_q_sample(case, gamma):
-    """F3, T1, G1, G3: q_sample, alone and with the target in one kernel; classifier guidance and classifier-free guidance."""
+    """F3, T1, G1, G3: q_sample, alone and with the target; classifier guidance and classifier-free guidance."""
     schedule, t, _, x0, noise = case
     signal, sigma = (like(value, x0) for value in schedule.signal_sigma(t))
     assert same(gpu("q_sample", x0, noise, signal, sigma), q_sample(x0, t, schedule, noise))
