@@ -1,35 +1,48 @@
-"""refdiff on a GPU: the same specification on CuPy's arrays, with kernels where fusing pays. `import refdiff_gpu as rd`.
+"""refdiff on a GPU: the same specification on CuPy arrays, with fused kernels. Use it by `import refdiff_gpu as rd`.
 
-Everything has the name, the arguments, the errors and the documentation that it has in `refdiff`. What is added: `to_device` and
-`to_host` move arrays, `available` and `missing` tell whether there is a device, and `unchecked` leaves out the checks that would
-wait for it. Without a device the import works, and the first use raises `NoDevice`: nothing falls back to the CPU.
+Every name, argument, error and docstring is that of `refdiff`. In addition, `to_device` and `to_host` copy arrays,
+`available` and `missing` report whether there is a device, and `unchecked` leaves out the checks that would wait for
+it. Without a device the import works, and the first use raises `NoDevice`: nothing falls back to the CPU.
+
+Packages and modules have the names of `refdiff`, and hand on what is not defined here. Four packages are new: `device`
+(arrays, transfers, kernel launches), `kernels` (the kernels as data), `emulator` (a device emulated with NumPy), and
+`proof` (checks without a GPU).
 """
 
-from refdiff import __version__, tree
-from refdiff.objectives import elbo, latent
-from refdiff.process import gaussian, reverse
-from refdiff.training import checkpoint
-from refdiff.training import checkpoint as io
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from . import data, rng, training
-from .data import metrics
+from refdiff import __version__, arrays, tree
+
+from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
-from .networks import classifier, layers, mlp, unet
-from .objectives import flow
-from .process import forward, predict, schedules
+from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
+from .objectives import elbo, flow, latent
+from .process import forward, gaussian, grids, predict, reverse, schedules, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
-from .sampling import guidance, oracles, samplers
+from .sampling import guidance, mixture, ode, oracles, samplers
 from .sampling.samplers import ddim_step, ddpm_step, sample
-from .training import optim
+from .training import optim, parallel
+
+if TYPE_CHECKING:
+    from refdiff.data import mnist
+    from refdiff.training import checkpoint
+    from refdiff.training import checkpoint as io
+
+    from . import data
+    from .data import metrics
 
 __all__ = [
     "NoDevice",
     "Schedule",
     "__version__",
+    "arrays",
+    "attention",
     "available",
     "checkpoint",
     "classifier",
+    "convolution",
     "data",
     "ddim_step",
     "ddpm_step",
@@ -37,28 +50,55 @@ __all__ = [
     "flow",
     "forward",
     "gaussian",
+    "grids",
     "guidance",
     "io",
     "latent",
     "layers",
     "metrics",
     "missing",
+    "mixture",
     "mlp",
+    "mnist",
+    "normalize",
+    "ode",
     "optim",
     "oracles",
+    "parallel",
     "place",
     "posterior",
     "predict",
     "q_sample",
+    "residual",
     "reverse",
     "rng",
     "sample",
     "samplers",
     "schedules",
+    "tables",
     "to_device",
     "to_host",
     "training",
     "tree",
     "unchecked",
     "unet",
+    "unet_init",
 ]
+
+_LAZY = {  # modules that are loaded when first used
+    "checkpoint": "refdiff.training.checkpoint",
+    "data": "refdiff_gpu.data",
+    "io": "refdiff.training.checkpoint",
+    "metrics": "refdiff_gpu.data.metrics",
+    "mnist": "refdiff.data.mnist",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(_LAZY[name])
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

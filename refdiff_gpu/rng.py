@@ -1,4 +1,4 @@
-"""`refdiff.rng` on the device: the same words, made where they are used, one kernel for each call."""
+"""`refdiff.rng` on the device: the same random words, generated there by one kernel for each call."""
 
 from __future__ import annotations
 
@@ -8,66 +8,66 @@ from typing import Any
 
 import numpy as np
 
-from refdiff import rng as text
+from refdiff import rng as reference
 from refdiff.arrays import Array, as_array, check_integer, on_device
 from refdiff.rng import BATCH, DATA, INIT, LABEL, NOISE, START, TIME, philox
 
-from .device.arrays import arange, empty, moved
+from .device.arrays import arange, asarray, empty
 from .device.launch import launch
 
 __all__ = ["BATCH", "DATA", "INIT", "LABEL", "NOISE", "START", "TIME", "Normals", "bits", "integers", "normal", "philox", "uniform"]
 
 
-@wraps(text.bits)
+@wraps(reference.bits)
 def bits(seed: int, samples: Any, elements: int, step: Any = 0, stream: int = NOISE) -> Array:
-    return _fours("philox", np.uint64, seed, samples, elements, step, stream)
+    return _generate("philox", np.uint64, seed, samples, elements, step, stream)
 
 
-@wraps(text.uniform)
+@wraps(reference.uniform)
 def uniform(seed: int, samples: Any, elements: int = 1, step: Any = 0, stream: int = TIME) -> Array:
-    return _fours("uniform", np.float64, seed, samples, elements, step, stream)
+    return _generate("uniform", np.float64, seed, samples, elements, step, stream)
 
 
-@wraps(text.normal)
+@wraps(reference.normal)
 def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, stream: int = NOISE, dtype: Any = np.float64) -> Array:
-    flat = _fours("normal", np.dtype(dtype), seed, samples, int(np.prod(shape)), step, stream)
+    flat = _generate("normal", np.dtype(dtype), seed, samples, int(np.prod(shape)), step, stream)
     return flat.reshape(len(flat), *shape)
 
 
-@wraps(text.integers)
+@wraps(reference.integers)
 def integers(seed: int, samples: Any, high: int, step: Any = 0, stream: int = BATCH) -> Array:
     check_integer("high", high, 1, 2**32)
-    places, numbers = _counters(seed, samples, 1, step, stream)
-    return launch("integers", *places, **numbers, high=int(high))[:, 0]
+    counters, numbers = _counters(seed, samples, 1, step, stream)
+    return launch("integers", *counters, **numbers, high=int(high))[:, 0]
 
 
 @dataclass(frozen=True)
-class Normals(text.Normals):
-    __doc__ = text.Normals.__doc__
+class Normals(reference.Normals):
+    __doc__ = reference.Normals.__doc__
 
     def __getitem__(self, step: int) -> Array:
         return normal(self.seed, self.samples, self.shape, step, self.stream, self.dtype)
 
 
-def _fours(kernel: str, dtype: Any, seed: int, samples: Any, elements: int, step: Any, stream: int) -> Array:
-    """Numbers (B, elements); a thread makes four of them."""
-    places, numbers = _counters(seed, samples, elements, step, stream)
-    out = empty((len(places[0]), 4 * numbers["blocks"]), dtype)
-    launch(kernel, *places, **numbers, out=tuple(out[:, j::4] for j in range(4)), dtype=dtype)
+def _generate(kernel: str, dtype: Any, seed: int, samples: Any, elements: int, step: Any, stream: int) -> Array:
+    """Numbers (B, elements), four for each thread of the kernel."""
+    counters, numbers = _counters(seed, samples, elements, step, stream)
+    out = empty((len(counters[0]), 4 * numbers["blocks"]), dtype)
+    launch(kernel, *counters, **numbers, out=tuple(out[:, j::4] for j in range(4)), dtype=dtype)
     return out[:, :elements]
 
 
 def _counters(seed: int, samples: Any, elements: int, step: Any, stream: int) -> tuple[tuple[Array, Any], dict[str, int]]:
-    """Samples (B, 1) and steps, and the other words of the counter and the key; raises as the text does."""
+    """Samples (B, 1) and steps, and the other words of counter and key; raises the errors of `refdiff.rng`."""
     check_integer("elements", elements, 0, 2**34)
     step = check_integer("step", step, 0, 2**32 - 1)
-    text.bits(seed, 0, 0, 0, stream)  # for its errors
+    reference.bits(seed, 0, 0, 0, stream)  # raises for a wrong seed or stream
     seed, sample = int(seed), _samples(samples)
     if step.ndim and step.shape not in ((1,), sample.shape):
         raise ValueError(f"step has shape {step.shape}; allowed: () or {sample.shape}, one for each sample")
-    word = moved(step.astype(np.uint32))[:, None] if step.ndim else int(step)
+    steps = asarray(step.astype(np.uint32))[:, None] if step.ndim else int(step)
     numbers = {"blocks": -(-elements // 4), "stream": int(stream), "key0": seed & 0xFFFFFFFF, "key1": seed >> 32}
-    return (sample[:, None], word), numbers
+    return (sample[:, None], steps), numbers
 
 
 def _samples(samples: Any) -> Array:
@@ -75,4 +75,4 @@ def _samples(samples: Any) -> Array:
     if np.ndim(samples) == 0:
         return arange(int(check_integer("samples", samples, 0, 2**32)), np.uint32)
     samples = check_integer("samples", as_array(samples), 0, 2**32 - 1)
-    return (samples if on_device(samples) else moved(samples)).astype(np.uint32)
+    return (samples if on_device(samples) else asarray(samples)).astype(np.uint32)

@@ -1,4 +1,4 @@
-"""Data for the device: made on the host; and distances, which are computed on the host."""
+"""Data sets, generated on the host, and `metrics`, computed on the host from device arrays."""
 
 from refdiff.data import DATASETS, Points, checkerboard, eight_gaussians, load, mnist, pinwheel, spirals, swiss_roll, two_moons
 

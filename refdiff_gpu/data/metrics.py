@@ -1,11 +1,11 @@
-"""`refdiff.metrics`, which judge on the host: the sets are fetched, once a run."""
+"""`refdiff.metrics` for device arrays: samples and data are fetched, and the metrics computed on the host."""
 
 from __future__ import annotations
 
-from refdiff.data import metrics as text
+from refdiff.data import metrics as reference
 from refdiff.data.metrics import Coverage
 
-from ..device.wrappers import judged_here
+from ..device.wrappers import computed_on_host
 
 __all__ = [
     "Coverage",
@@ -18,6 +18,10 @@ __all__ = [
     "sliced_wasserstein",
 ]
 
-energy_distance, mmd, median_distance = judged_here(text.energy_distance), judged_here(text.mmd), judged_here(text.median_distance)
-sliced_wasserstein, mode_coverage = judged_here(text.sliced_wasserstein), judged_here(text.mode_coverage)
-sample_moments, frechet_distance = judged_here(text.sample_moments), judged_here(text.frechet_distance)
+energy_distance = computed_on_host(reference.energy_distance)
+frechet_distance = computed_on_host(reference.frechet_distance)
+median_distance = computed_on_host(reference.median_distance)
+mmd = computed_on_host(reference.mmd)
+mode_coverage = computed_on_host(reference.mode_coverage)
+sample_moments = computed_on_host(reference.sample_moments)
+sliced_wasserstein = computed_on_host(reference.sliced_wasserstein)

@@ -1,4 +1,7 @@
-"""The device: whether there is one, moving arrays to it and back, and launching kernels on it."""
+"""The device: `driver` finds it, `arrays`, `tables` and `transfer` keep arrays on it, `launch` calls kernels by name.
+
+`wrappers` turns functions of the host into functions that return device arrays, or that accept them.
+"""
 
 from .arrays import unchecked
 from .driver import NoDevice, available, missing, place

@@ -1,4 +1,4 @@
-"""Making arrays on the device."""
+"""Create arrays on the device, with NumPy's names, and leave out checks that would wait for it."""
 
 from __future__ import annotations
 
@@ -8,30 +8,39 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.arrays import CHECKED
+from refdiff.arrays import CHECKED, Array
 
 from ..emulator import guard
-from .driver import emulating, library
+from .driver import emulating, require_cupy
 
 
-def moved(array: Any) -> Any:
-    """One array on the device."""
-    return guard.moved(array) if emulating() else library().asarray(array)
+def asarray(array: Any) -> Any:
+    """An array on the device: the argument if it is there already, else a copy."""
+    return guard.asarray(array) if emulating() else require_cupy().asarray(array)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Any:
-    """An array on the device, to be filled by kernels."""
-    return guard.wrap(np.empty(shape, dtype)) if emulating() else library().empty(shape, dtype)
+    """An array on the device, for kernels to fill."""
+    return guard.wrap(np.empty(shape, dtype)) if emulating() else require_cupy().empty(shape, dtype)
 
 
 def arange(count: int, dtype: Any = np.int64) -> Any:
-    """0..count - 1, made on the device."""
-    return guard.wrap(np.arange(count, dtype=dtype)) if emulating() else library().arange(count, dtype=dtype)
+    """The numbers 0..count - 1, generated on the device."""
+    return guard.wrap(np.arange(count, dtype=dtype)) if emulating() else require_cupy().arange(count, dtype=dtype)
+
+
+def same_float_dtype(*arrays: Array) -> bool:
+    """Whether all arrays are float32, or all are float64, as kernels require."""
+    dtypes = {array.dtype for array in arrays}
+    return dtypes == {np.dtype(np.float32)} or dtypes == {np.dtype(np.float64)}
 
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """A `with` block in which checks do not look at values on the device, which would wait for it; shapes and types they do look at."""
+    """A `with` block in which checks do not read values from the device, which would wait for it.
+
+    They still check shapes and dtypes.
+    """
     token = CHECKED.set(False)
     try:
         yield

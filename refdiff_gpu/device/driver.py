@@ -1,4 +1,4 @@
-"""The device there is: a GPU by CuPy, or one emulated with NumPy; and what is missing if there is none. Nothing falls back to the CPU."""
+"""The device in use: a GPU through CuPy, or a GPU emulated with NumPy; and what is missing if there is none."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 
 def emulating() -> bool:
-    """Whether REFDIFF_GPU_EMULATE=1 asks for a device emulated with NumPy."""
+    """Whether REFDIFF_GPU_EMULATE=1 requests a device emulated with NumPy."""
     return os.environ.get("REFDIFF_GPU_EMULATE") == "1"
 
 
 class NoDevice(RuntimeError):
-    """There is no GPU to work on, or no library to reach it; the message says what is missing."""
+    """No GPU is available, or no library to use it; the message says what is missing."""
 
 
 def missing() -> str | None:
-    """What is missing for work on a device, and what to do about it; None if nothing is."""
+    """What is missing to work on a device, and what to do about it; None if nothing is missing."""
     if emulating():
         return None
     advice = "pip install 'refdiff[gpu]' on a machine with an NVIDIA driver, or set REFDIFF_GPU_EMULATE=1 to emulate a device with NumPy"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # CuPy's own about what it does not find: it is said below
+            warnings.simplefilter("ignore")  # CuPy warns about what it does not find; the message below says it
             import cupy
     except ImportError as error:
         return f"CuPy is not installed ({error}); {advice}"
@@ -35,23 +35,23 @@ def missing() -> str | None:
 
 
 def available() -> bool:
-    """Whether there is a device, or an emulated one."""
+    """Whether there is a device, real or emulated."""
     return missing() is None
 
 
 def place() -> str:
-    """What there is, in words: for titles and reports."""
+    """The device in words, for titles and reports."""
     if emulating():
         return "on a GPU emulated with NumPy"
-    properties = library().cuda.runtime.getDeviceProperties(0)
+    properties = require_cupy().cuda.runtime.getDeviceProperties(0)
     return f"on {properties['name'].decode()}"
 
 
-def library() -> Any:
-    """CuPy; raises NoDevice, saying what is missing."""
-    lacks = missing()
-    if lacks:
-        raise NoDevice(lacks)
+def require_cupy() -> Any:
+    """The module cupy; raises NoDevice, which says what is missing."""
+    reason = missing()
+    if reason:
+        raise NoDevice(reason)
     import cupy
 
     return cupy

@@ -1,4 +1,7 @@
-"""A schedule's tables on both sides: made on the host in float64, where sums are deterministic, and moved once, when first asked there."""
+"""A schedule with tables on host and device.
+
+The tables are computed on the host in float64, and copied to the device when a time on the device first needs them.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +12,39 @@ import numpy as np
 from refdiff.arrays import Array, on_device
 from refdiff.process.tables import Schedule
 
-from .arrays import moved
+from .arrays import asarray
 
 DERIVED = ("alpha_bar", "one_minus_alpha_bar", "beta", "alpha", "signal", "sigma", "log_snr", "snr")
 
 
 class Table(np.ndarray):
-    """A table of the host; a time on the device picks from its copy there."""
+    """A table on the host that is indexed by times on the host, or by times on the device through a copy there."""
 
     def __getitem__(self, t: Any) -> Any:
-        return self.there()[t] if on_device(t) else np.asarray(self)[t]
+        return self.device_copy()[t] if on_device(t) else np.asarray(self)[t]
 
-    def there(self) -> Any:
-        """The copy on the device, the same one every time."""
-        if "_there" not in self.__dict__:
-            self._there = moved(np.asarray(self))
-        return self._there
+    def device_copy(self) -> Any:
+        """The copy on the device, made once."""
+        if "_device_copy" not in self.__dict__:
+            self._device_copy = asarray(np.asarray(self))
+        return self._device_copy
 
 
-def both_sides(schedule: Schedule) -> Schedule:
+def with_device_copy(schedule: Schedule) -> Schedule:
     """The same schedule, for times on the host and on the device."""
     if isinstance(schedule.log_alpha_bar, Table):
         return schedule
-    if "_both" not in schedule.__dict__:
-        both = Schedule(_table(schedule.log_alpha_bar), _table(schedule.remainder))
-        both.__dict__.update({name: _table(getattr(schedule, name)) for name in DERIVED})
-        schedule.__dict__["_both"] = both
-    return schedule.__dict__["_both"]
+    if "_with_device_copy" not in schedule.__dict__:
+        copied = Schedule(_table(schedule.log_alpha_bar), _table(schedule.remainder))
+        copied.__dict__.update({name: _table(getattr(schedule, name)) for name in DERIVED})
+        schedule.__dict__["_with_device_copy"] = copied
+    return schedule.__dict__["_with_device_copy"]
 
 
-def move_all(schedule: Schedule) -> None:
-    """Move the tables now rather than when first asked."""
+def copy_tables(schedule: Schedule) -> None:
+    """Copy all tables to the device now, not when they are first needed."""
     for name in ("log_alpha_bar", "remainder", *DERIVED):
-        getattr(schedule, name).there()
+        getattr(schedule, name).device_copy()
 
 
 def _table(values: Array) -> Table:

@@ -1,7 +1,8 @@
-"""The way to the device and back: `to_device` and `to_host`."""
+"""Copy arrays, and containers of arrays, to the device and back: `to_device` and `to_host`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -10,29 +11,30 @@ import numpy as np
 from refdiff.arrays import on_device
 from refdiff.process.tables import Schedule
 
-from . import tables
-from .arrays import moved
+from .arrays import asarray
+from .tables import with_device_copy
 
 
 def to_device(value: Any) -> Any:
-    """A copy on the device of an array, or of all arrays in a dict, list, tuple, schedule or dataclass; what is there already stays.
+    """A copy on the device of an array, or of all arrays in a dict, list, tuple, schedule or dataclass.
 
-    A `Schedule` keeps its tables on the host, and has them on the device too from the first time a step asks there. Raises NoDevice.
+    Device arrays are returned as they are. A `Schedule` keeps its tables on the host; they are copied to the device
+    when a time on the device first needs them. Raises NoDevice.
     """
     if isinstance(value, Schedule):
-        return tables.both_sides(value)
+        return with_device_copy(value)
     if isinstance(value, np.ndarray | np.generic) or on_device(value):
-        return moved(value)
-    return _each(to_device, value)
+        return asarray(value)
+    return _map(to_device, value)
 
 
 def to_host(value: Any) -> Any:
-    """The same on the host, for printing, saving and drawing; waits for the device."""
-    return value.get() if on_device(value) else _each(to_host, value)
+    """The inverse of `to_device`: arrays on the host, for printing, saving and plotting; waits for the device."""
+    return value.get() if on_device(value) else _map(to_host, value)
 
 
-def _each(f: Any, value: Any) -> Any:
-    """f of everything in a container; another value as it is."""
+def _map(f: Callable[[Any], Any], value: Any) -> Any:
+    """A container with f applied to every element; any other value unchanged."""
     if isinstance(value, dict):
         return {key: f(each) for key, each in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_make"):

@@ -1,4 +1,4 @@
-"""Functions of the host, dressed for arrays of the device: what comes out is moved there, or what goes in is fetched."""
+"""Wrappers for functions of the host, whose results are copied to the device, or whose arguments are fetched from it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from .transfer import to_device, to_host
 
 
-def made_there(f: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, its result moved to the device: for parameters and oracles, which are made once."""
+def returns_device_arrays(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with its result copied to the device: for parameters and oracles, which are created once."""
 
     @wraps(f)
-    def there(*args: Any, **keywords: Any) -> Any:
+    def wrapped(*args: Any, **keywords: Any) -> Any:
         return to_device(f(*args, **keywords))
 
-    return there
+    return wrapped
 
 
-def judged_here(f: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, its arguments fetched from the device: for what scipy computes, which has no device."""
+def computed_on_host(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with its arguments fetched from the device: for computations by scipy, which runs on the host only."""
 
     @wraps(f)
-    def here(*args: Any, **keywords: Any) -> Any:
+    def wrapped(*args: Any, **keywords: Any) -> Any:
         return f(*map(to_host, args), **to_host(keywords))
 
-    return here
+    return wrapped

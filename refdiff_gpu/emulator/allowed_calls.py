@@ -1,4 +1,8 @@
-"""What of NumPy the package asks of arrays on a device, with the first parameters that CuPy has for it: a test compares (13.6, 14.2)."""
+"""Allowed calls on device arrays: the NumPy functions, methods and properties that the package uses.
+
+Each is listed with its first parameters in CuPy. A test compares these lists with CuPy itself; they were compared with
+CuPy 13.6 and 14.2.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +59,8 @@ UFUNCS = frozenset(
     ]
 )
 
-CREATORS = frozenset(
-    ["arange", "array", "asarray", "empty", "zeros"]
-)  # by like=; with eye, full and ones NumPy hands on `device`, which CuPy refuses
+# Called with like=; not eye, full and ones, to which NumPy adds the keyword `device`, which CuPy refuses.
+CREATORS = frozenset(["arange", "array", "asarray", "empty", "zeros"])
 
 _FUNCTIONS = """
 all a axis out keepdims
@@ -140,11 +143,11 @@ view dtype
 PROPERTIES = frozenset(["T", "dtype", "imag", "itemsize", "nbytes", "ndim", "real", "shape", "size", "strides", "flags"])
 
 
-def _read(text: str) -> dict[str, tuple[str, ...]]:
+def _parse(text: str) -> dict[str, tuple[str, ...]]:
     rows = (line.split() for line in text.strip().splitlines())
     return {name: tuple(parameters) if parameters != ["*"] else _ANY for name, *parameters in rows}
 
 
-_ANY = tuple(f"*{i}" for i in range(8))  # as many as there may be
-FUNCTIONS = _read(_FUNCTIONS)
-METHODS = _read(_METHODS)
+_ANY = tuple(f"*{i}" for i in range(8))  # any arguments, up to eight
+FUNCTIONS = _parse(_FUNCTIONS)
+METHODS = _parse(_METHODS)

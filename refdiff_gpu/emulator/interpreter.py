@@ -1,4 +1,4 @@
-"""All threads of a kernel at once: every variable of a body is an array over the threads, or one number for all of them."""
+"""A vectorized interpreter of kernel bodies: every variable is an array over all threads, or one shared number."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-class Threads:
-    """The state of all threads: a dictionary of values, each an array over the threads or one number for all."""
+class Interpreter:
+    """The variables of all threads, and their cost: `loads` and `bytes` of raw inputs, `flops` of a thread."""
 
     def __init__(self, shape: tuple[int, ...], T: np.dtype[Any]) -> None:
         self.shape, self.T = shape, T
         self.values: dict[str, Any] = {}
-        self.types: dict[str, np.dtype[Any]] = {"i": np.dtype(np.int64)}
+        self.dtypes: dict[str, np.dtype[Any]] = {"i": np.dtype(np.int64)}
         self.raw: dict[str, Any] = {}
-        self.mask: Any = None  # which threads are here, inside a choice
+        self.mask: Any = None  # the threads that evaluate the current branch of a conditional; None: all
         self.loads = self.bytes = self.flops = 0
 
-    def take(self, kernel: Kernel, arguments: list[Any]) -> int:
-        """Take a call's arguments; the bytes of those that are read element by element."""
+    def bind_arguments(self, kernel: Kernel, arguments: list[Any]) -> int:
+        """Store the arguments of a call; the number of bytes of the inputs that are read element by element."""
         read = 0
-        for param, value in zip(kernel.ins, arguments, strict=True):
-            dtype = self.types[param.name] = param.dtype(self.T)
+        for param, value in zip(kernel.in_params, arguments, strict=True):
+            dtype = self.dtypes[param.name] = param.dtype(self.T)
             if not isinstance(value, np.ndarray):
                 self.values[param.name] = dtype.type(value)
                 continue
@@ -49,64 +49,64 @@ class Threads:
                 read += value.nbytes
         return read
 
-    def finish(self, body: str, params: tuple[Param, ...], outs: list[Any]) -> None:
-        """Run a body, and write what it leaves for the outputs."""
-        self.types |= {param.name: param.dtype(self.T) for param in params}
+    def run(self, body: str, params: tuple[Param, ...], outs: list[Any]) -> None:
+        """Execute a body, and write the values of its output parameters to `outs`."""
+        self.dtypes |= {param.name: param.dtype(self.T) for param in params}
         if not outs[0].size:
             return
         with np.errstate(all="ignore"):
             self.execute(parse(body))
-        for out, result in zip(
-            outs, [np.broadcast_to(self.values[param.name], out.shape) for param, out in zip(params, outs, strict=True)], strict=True
-        ):
+        results = [np.broadcast_to(self.values[param.name], out.shape) for param, out in zip(params, outs, strict=True)]
+        for out, result in zip(outs, results, strict=True):
             out[...] = result
 
     def execute(self, statements: list[Node]) -> None:
         for statement in statements:
-            getattr(self, "_" + statement[0])(*statement[1:])
+            getattr(self, "_exec_" + statement[0])(*statement[1:])
 
-    def _assign(self, declared: str | None, name: str, value: Node) -> None:
+    def _exec_assign(self, declared: str | None, name: str, value: Node) -> None:
         if declared:
-            self.types[name] = self.dtype(declared)
-        self.values[name] = self.typed(self.value(value), self.types[name], name)
+            self.dtypes[name] = self._dtype(declared)
+        self.values[name] = self._assignable(self.evaluate(value), self.dtypes[name], name)
 
-    def _for(self, name: str, low: Node, high: Node, statements: list[Node]) -> None:
-        self.types[name] = np.dtype(np.int64)
-        for number in range(int(self.value(low)), int(self.value(high))):
+    def _exec_for(self, name: str, low: Node, high: Node, statements: list[Node]) -> None:
+        self.dtypes[name] = np.dtype(np.int64)
+        for number in range(int(self.evaluate(low)), int(self.evaluate(high))):
             self.values[name] = np.int64(number)
             self.execute(statements)
 
-    def dtype(self, name: str) -> np.dtype[Any]:
+    def _dtype(self, name: str) -> np.dtype[Any]:
         return np.dtype(self.T if name == "T" else name)
 
-    def typed(self, value: Any, dtype: np.dtype[Any], name: str) -> Any:
-        """A value as it is, if it has the type; a literal in the type."""
+    def _assignable(self, value: Any, dtype: np.dtype[Any], name: str) -> Any:
+        """The value if it has the dtype, or a literal converted to it."""
         if isinstance(value, int):
             return dtype.type(value)
         if value.dtype != dtype:
             raise TypeError(f"{name} of type {dtype} is given {value.dtype}; allowed: a conversion written out")
         return value
 
-    def value(self, node: Node) -> Any:
-        return getattr(self, "of_" + node[0])(*node[1:])
+    def evaluate(self, node: Node) -> Any:
+        """The value of an expression: an array over the threads, one number, or an int for an integer literal."""
+        return getattr(self, "_eval_" + node[0])(*node[1:])
 
-    def of_int(self, value: int) -> int:
+    def _eval_int(self, value: int) -> int:
         return value
 
-    def of_float(self, value: float) -> Any:
+    def _eval_float(self, value: float) -> Any:
         raise TypeError(f"bare literal {value}; allowed: T({value}) or float64({value})")
 
-    def of_name(self, name: str) -> Any:
+    def _eval_name(self, name: str) -> Any:
         if name == "i" and "i" not in self.values:
             self.values["i"] = np.arange(int(np.prod(self.shape))).reshape(self.shape)
         return self.values[name]
 
-    def of_unary(self, operator: str, operand: Node) -> Any:
-        value = self.value(operand)
+    def _eval_unary(self, operator: str, operand: Node) -> Any:
+        value = self.evaluate(operand)
         return {"-": np.negative, "!": np.logical_not, "~": np.invert}[operator](value)
 
-    def of_binary(self, operator: str, left: Node, right: Node) -> Any:
-        a, b = self.value(left), self.value(right)
+    def _eval_binary(self, operator: str, left: Node, right: Node) -> Any:
+        a, b = self.evaluate(left), self.evaluate(right)
         if isinstance(a, int) and isinstance(b, int):
             raise TypeError(f"{a} {operator} {b}; allowed: the result")
         if not isinstance(a, int) and not isinstance(b, int) and a.dtype != b.dtype:
@@ -120,21 +120,21 @@ class Threads:
             return _divide(a, b, operator, kind)
         return _OPERATORS[operator](a, b)
 
-    def of_choose(self, condition: Node, yes: Node, no: Node) -> Any:
-        chosen, outside = self.value(condition), self.mask
+    def _eval_conditional(self, condition: Node, yes: Node, no: Node) -> Any:
+        chosen, outer = self.evaluate(condition), self.mask
         if np.ndim(chosen) == 0:
-            return self.value(yes if chosen else no)
-        self.mask = chosen if outside is None else outside & chosen
-        a = self.value(yes)
-        self.mask = ~chosen if outside is None else outside & ~chosen
-        b = self.value(no)
-        self.mask = outside
+            return self.evaluate(yes if chosen else no)
+        self.mask = chosen if outer is None else outer & chosen
+        a = self.evaluate(yes)
+        self.mask = ~chosen if outer is None else outer & ~chosen
+        b = self.evaluate(no)
+        self.mask = outer
         if not isinstance(a, int) and not isinstance(b, int) and a.dtype != b.dtype:
             raise TypeError(f"? {a.dtype} : {b.dtype}; allowed: one type")
         return np.where(chosen, a, b)
 
-    def of_load(self, name: str, index: Node) -> Any:
-        where, array = self.value(index), self.raw[name]
+    def _eval_load(self, name: str, index: Node) -> Any:
+        where, array = self.evaluate(index), self.raw[name]
         loads = int(np.prod(self.shape))
         if self.mask is not None:
             where = np.where(self.mask, where, 0)
@@ -147,24 +147,24 @@ class Threads:
         self.bytes += loads * array.itemsize
         return array[where]
 
-    def of_call(self, name: str, arguments: list[Node]) -> Any:
+    def _eval_call(self, name: str, arguments: list[Node]) -> Any:
         if name in ("T", "float64", "uint32", "uint64", "int32", "int64"):
-            return self.convert(self.dtype(name), arguments[0])
-        value = self.value(arguments[0])
+            return self._convert(self._dtype(name), arguments[0])
+        value = self.evaluate(arguments[0])
         if value.dtype.kind != "f":
             raise TypeError(f"{name} of {value.dtype}; allowed: T or float64")
         self.flops += 1
         return FUNCTIONS[name](value)
 
-    def convert(self, dtype: np.dtype[Any], argument: Node) -> Any:
+    def _convert(self, dtype: np.dtype[Any], argument: Node) -> Any:
         if argument[0] == "float":
             return dtype.type(argument[1])
-        value = self.value(argument)
+        value = self.evaluate(argument)
         return dtype.type(value) if isinstance(value, int) else value.astype(dtype)
 
 
 def _divide(a: Any, b: Any, operator: str, kind: str) -> Any:
-    """C's division: integers are cut towards zero, and the remainder has the sign of a."""
+    """Division as in C: integer quotients are rounded towards zero, and the remainder has the sign of a."""
     if kind == "f":
         return np.divide(a, b)
     remainder = np.fmod(a, b)

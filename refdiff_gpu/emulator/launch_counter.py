@@ -1,16 +1,16 @@
-"""What launches cost, put down by whoever launches: `with Ledger() as ledger:`."""
+"""Count kernel launches and their cost: `with LaunchCounter() as counter:`."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-LABEL: ContextVar[str] = ContextVar("LABEL", default="")  # what the calls are for
+LABEL: ContextVar[str] = ContextVar("LABEL", default="")  # of the launches, to distinguish parts of a program
 
 
 @dataclass
-class Call:
-    """One launch: how many threads, bytes it must read and write, elements of raw inputs it loads, operations on floating-point numbers."""
+class Launch:
+    """One launch: threads, bytes read and written, elements loaded from raw inputs, floating-point operations."""
 
     name: str
     threads: int
@@ -22,23 +22,23 @@ class Call:
 
 
 @dataclass
-class Ledger:
-    """What was launched inside `with Ledger() as ledger:`."""
+class LaunchCounter:
+    """The launches inside a block `with LaunchCounter() as counter:`."""
 
-    calls: list[Call] = field(default_factory=list)
+    launches: list[Launch] = field(default_factory=list)
 
-    def __enter__(self) -> Ledger:
-        _ledgers.append(self)
+    def __enter__(self) -> LaunchCounter:
+        _active.append(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        _ledgers.remove(self)
+        _active.remove(self)
 
 
-_ledgers: list[Ledger] = []
+_active: list[LaunchCounter] = []
 
 
-def note(call: Call) -> None:
-    """Put a launch down in every open ledger."""
-    for ledger in _ledgers:
-        ledger.calls.append(call)
+def record(launch: Launch) -> None:
+    """Add a launch to every active counter."""
+    for counter in _active:
+        counter.launches.append(launch)

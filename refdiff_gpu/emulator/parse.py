@@ -1,7 +1,7 @@
-"""The bodies' grammar: text to nested tuples, by precedence climbing.
+"""The parser of kernel bodies: source text to nested tuples, by precedence climbing.
 
 A body is a list of statements: `type name = expression;`, `name = expression;`, `name += expression;`, and
-`for (int64 j = low; j < high; ++j) { ... }`. There is no `if`: a choice is `condition ? a : b`.
+`for (int64 j = low; j < high; ++j) { ... }`. There is no `if`, but the conditional operator `condition ? a : b`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ TYPES = ("T", "float64", "uint32", "uint64", "int32", "int64", "bool")
 _TOKEN = re.compile(
     r"\s*(0x[0-9A-Fa-f]+|\d+\.\d*(?:e[+-]?\d+)?|\d+e[+-]?\d+|\d+|[A-Za-z_]\w*|<<|>>|<=|>=|==|!=|&&|\|\||\+\+|\+=|[-+*/%&|^~!<>=?:;,(){}\[\]])"
 )
-_LEVELS = ("||", "&&", "|", "^", "&", "== !=", "< <= > >=", "<< >>", "+ -", "* / %")
-_RANK = {operator: rank for rank, level in enumerate(_LEVELS) for operator in level.split()}
+_PRECEDENCE = ("||", "&&", "|", "^", "&", "== !=", "< <= > >=", "<< >>", "+ -", "* / %")
+_RANK = {operator: rank for rank, level in enumerate(_PRECEDENCE) for operator in level.split()}
 
 Node = tuple[Any, ...]
 
@@ -32,18 +32,18 @@ def parse(body: str) -> list[Node]:
 
 class _Parser:
     def __init__(self, body: str) -> None:
-        self.tokens, self.at, place = [], 0, 0
+        self.tokens, self.at, position = [], 0, 0
         body = body.rstrip()
-        while place < len(body):
-            match = _TOKEN.match(body, place)
+        while position < len(body):
+            match = _TOKEN.match(body, position)
             if not match:
-                raise SyntaxError(f"body has {body[place : place + 20]!r}; allowed: the tokens of refdiff_gpu.parse")
+                raise SyntaxError(f"body has {body[position : position + 20]!r}; allowed: the tokens of refdiff_gpu.emulator.parse")
             self.tokens.append(match[1])
-            place = match.end()
+            position = match.end()
         self.tokens.append("")
 
     def take(self, *expected: str) -> str:
-        """The next token, which must be one of those expected, if any are named."""
+        """The next token; raises SyntaxError unless it is one of those expected, if any are given."""
         token = self.tokens[self.at]
         if expected and token not in expected:
             raise SyntaxError(f"token {token!r} after {' '.join(self.tokens[max(self.at - 8, 0) : self.at])!r}; allowed: {expected}")
@@ -83,7 +83,7 @@ class _Parser:
         self.take("?")
         yes = self.expression()
         self.take(":")
-        return "choose", condition, yes, self.expression()
+        return "conditional", condition, yes, self.expression()
 
     def binary(self, rank: int) -> Node:
         left = self.unary()

@@ -1,4 +1,4 @@
-"""The list of all kernels: `python -m refdiff_gpu.table`."""
+"""List all kernels with their parameters: `python -m refdiff_gpu.kernels`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from .table import KERNELS
 
 
 def table() -> str:
-    """One line for each kernel: name(inputs) -> outputs; a sum's call also takes axis and keepdims."""
-    return "\n".join(f"{name}({kernel.inputs}) -> {kernel.outputs}{', summed' * bool(kernel.after)}" for name, kernel in KERNELS.items())
+    """One line for each kernel: name(inputs) -> outputs. A reduction also takes axis and keepdims."""
+    return "\n".join(f"{name}({kernel.inputs}) -> {kernel.outputs}{', summed' * bool(kernel.post_map)}" for name, kernel in KERNELS.items())
 
 
 if __name__ == "__main__":

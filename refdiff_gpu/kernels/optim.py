@@ -1,4 +1,4 @@
-"""Kernels of the optimizer, over flat buffers of parameters: `training.update` in one pass, and the norm that clips it."""
+"""Kernels of the optimizer on flat buffers: `training.update` in one pass, and the norm for gradient clipping."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from .kernel import Kernel
 
 _ADAM = """
     T mean = g / batch * factor;
-    T m_new = beta1 * m + rest1 * mean;
-    T v_new = beta2 * v + rest2 * mean * mean;
-    T theta_new = theta - rate * (m_new / debias1 / (sqrt(v_new / debias2) + eps) + decay * theta);
-    average_out = keep * average + fresh * theta_new;
+    T m_new = beta1 * m + one_minus_beta1 * mean;
+    T v_new = beta2 * v + one_minus_beta2 * mean * mean;
+    T theta_new = theta - rate * (m_new / bias_correction1 / (sqrt(v_new / bias_correction2) + eps) + weight_decay * theta);
+    ema_out = ema_decay * ema + one_minus_ema_decay * theta_new;
     theta_out = theta_new;
     m_out = m_new;
     v_out = v_new;
@@ -17,7 +17,7 @@ _ADAM = """
 
 OPTIM = {
     "squared_norm": Kernel(
-        "T g, T batch", "float64 squares", "T mean = g / batch; float64 term = float64(mean * mean);", after="squares = a"
+        "T g, T batch", "float64 squares", "T mean = g / batch; float64 term = float64(mean * mean);", post_map="squares = a"
     ),
     "clip_factor": Kernel(
         "float64 squares, float64 limit",
@@ -25,10 +25,10 @@ OPTIM = {
         "float64 norm = sqrt(squares); factor = norm > limit ? limit / norm : float64(1);",
     ),
     "adam": Kernel(
-        "T theta, T average, T m, T v, T g, T batch, T factor, T beta1, T rest1, T beta2, T rest2, T debias1, T debias2, "
-        "T eps, T rate, T decay, T keep, T fresh",
-        "T theta_out, T average_out, T m_out, T v_out",
+        "T theta, T ema, T m, T v, T g, T batch, T factor, T beta1, T one_minus_beta1, T beta2, T one_minus_beta2, T bias_correction1, "
+        "T bias_correction2, T eps, T rate, T weight_decay, T ema_decay, T one_minus_ema_decay",
+        "T theta_out, T ema_out, T m_out, T v_out",
         _ADAM,
     ),
-    "ema": Kernel("T average, T theta, T keep, T fresh", "T average_out", "average_out = keep * average + fresh * theta;"),
+    "ema": Kernel("T ema, T theta, T decay, T one_minus_decay", "T ema_out", "ema_out = decay * ema + one_minus_decay * theta;"),
 }

@@ -1,7 +1,8 @@
-"""Kernels of `refdiff.rng`: a thread makes the four words of one block, counter (block, sample, step, stream), and what they become.
+"""Kernels of `refdiff.rng`: random bits, uniform and normal numbers, and integers by Philox.
 
-Outputs are four arrays (B, blocks), of every fourth element each: give them as out = (y[:, 0::4], ..., y[:, 3::4]). Samples and steps are
-(B, 1) or one number; "integers" takes the first word of its block only.
+A thread computes the four words of one block, with the counter (block, sample, step, stream), and its four numbers. The
+outputs are four arrays (B, blocks), each of every fourth element: pass them as out = (y[:, 0::4], ..., y[:, 3::4]).
+Samples and steps are (B, 1) or one number. "integers" uses only the first word of a block.
 """
 
 from __future__ import annotations
@@ -44,21 +45,22 @@ _NORMAL = """
 """
 
 
-def _blocks(sample: Any, *step: Any, **numbers: Any) -> tuple[Shape, dict[str, Any]]:
+def _blocks_shape(sample: Any, *step: Any, **numbers: Any) -> tuple[Shape, dict[str, Any]]:
     return (prod(sample.shape), numbers["blocks"]), numbers
 
 
-def _words(body: str) -> str:
-    return "".join(f"y{j} = {body.format(j=j)};" for j in range(4))
+def _four_outputs(expression: str) -> str:
+    """Assignments of y0 to y3."""
+    return "".join(f"y{j} = {expression.format(j=j)};" for j in range(4))
 
 
-def _kernel(ctype: str, made: str) -> Kernel:
-    return Kernel(_INPUTS, ", ".join(f"{ctype} y{j}" for j in range(4)), _PHILOX + made, _blocks)
+def _kernel(ctype: str, after_philox: str) -> Kernel:
+    return Kernel(_INPUTS, ", ".join(f"{ctype} y{j}" for j in range(4)), _PHILOX + after_philox, _blocks_shape)
 
 
 RNG = {
-    "philox": _kernel("uint64", _words("uint64(c{j})")),
-    "uniform": _kernel("float64", _UNIFORM + _words("u{j}")),
+    "philox": _kernel("uint64", _four_outputs("uint64(c{j})")),
+    "uniform": _kernel("float64", _UNIFORM + _four_outputs("u{j}")),
     "normal": _kernel("T", _UNIFORM + _NORMAL),
-    "integers": Kernel(_INPUTS + ", uint64 high", "int64 y", _PHILOX + "y = int64(uint64(c0) * high >> 32);", _blocks),
+    "integers": Kernel(_INPUTS + ", uint64 high", "int64 y", _PHILOX + "y = int64(uint64(c0) * high >> 32);", _blocks_shape),
 }

@@ -1,4 +1,4 @@
-"""`refdiff.classifier` with its parameters on the device, and the layers there by default."""
+"""`refdiff.classifier` with its parameters on the device, and the layers of the device by default."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from functools import wraps
 from types import ModuleType
 
 from refdiff.arrays import Array, Time
-from refdiff.networks import classifier as text
+from refdiff.networks import classifier as reference
 from refdiff.networks.classifier import DOWNSAMPLINGS
 from refdiff.networks.layers import Params, Vjp
 
-from ..device.wrappers import made_there
+from ..device.wrappers import returns_device_arrays
 from . import layers
 
 __all__ = ["DOWNSAMPLINGS", "classifier", "features", "init"]
 
-init = made_there(text.init)
+init = returns_device_arrays(reference.init)
 
 
-@wraps(text.classifier)
+@wraps(reference.classifier)
 def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int = 8) -> tuple[Array, Vjp]:
-    return text.classifier(p, x, t, L, groups)
+    return reference.classifier(p, x, t, L, groups)
 
 
-@wraps(text.features)
+@wraps(reference.features)
 def features(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int = 8) -> tuple[Array, Vjp]:
-    return text.features(p, x, t, L, groups)
+    return reference.features(p, x, t, L, groups)

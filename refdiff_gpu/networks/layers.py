@@ -1,6 +1,7 @@
-"""The op set on the device: the names of `refdiff.layers`, what is pointwise fused into kernels, and matrix products left to CuPy.
+"""The op set on the device: `refdiff.layers` with elementwise operations fused into kernels, and matrix products by CuPy.
 
-In one real precision; anything else, such as the complex numbers of a derivative's check, is left to the text, which runs there too.
+The kernels take float32 or float64, not both. For other arrays, such as the complex numbers of a complex-step
+derivative, the layers call the reference implementation, which runs on the device too.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from functools import wraps
 import numpy as np
 
 from refdiff.arrays import Array, check_integer
-from refdiff.networks import layers as text
+from refdiff.networks import layers as reference
 from refdiff.networks.layers import Params, Vjp, cross_entropy, film, normalize, time_features
 
+from ..device.arrays import same_float_dtype
 from ..device.launch import launch
-from ..device.precision import real
 from .attention import cross_attention, self_attention, softmax
 from .convolution import conv, conv_up, pool, up
 from .normalize import adaptive_group_norm, adaptive_group_norm_silu, group_norm, group_norm_silu
@@ -44,10 +45,10 @@ __all__ = [
 ]
 
 
-@wraps(text.linear)
+@wraps(reference.linear)
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
-    if not real(x, p["w"], p["b"]):
-        return text.linear(p, x)
+    if not same_float_dtype(x, p["w"], p["b"]):
+        return reference.linear(p, x)
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         return {"w": x.T @ dy, "b": launch("sum", dy, axis=0)}, dy @ p["w"].T
@@ -56,10 +57,10 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
     return launch("bias", y, p["b"], out=y), vjp
 
 
-@wraps(text.silu)
+@wraps(reference.silu)
 def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
-    if not real(x):
-        return text.silu(p, x)
+    if not same_float_dtype(x):
+        return reference.silu(p, x)
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         return {}, launch("silu_back", x, dy)
@@ -67,11 +68,11 @@ def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
     return launch("silu", x), vjp
 
 
-@wraps(text.embedding)
+@wraps(reference.embedding)
 def embedding(p: Params, labels: Array) -> tuple[Array, Callable[[Array], Params]]:
     table = p["table"]
-    if not real(table):
-        return text.embedding(p, labels)
+    if not same_float_dtype(table):
+        return reference.embedding(p, labels)
     labels = np.asarray(check_integer("y", labels, 0, len(table) - 1), like=table)
 
     def vjp(dy: Array) -> Params:

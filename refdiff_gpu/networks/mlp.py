@@ -1,4 +1,4 @@
-"""`refdiff.mlp` with its parameters on the device, and the layers there by default."""
+"""`refdiff.mlp` with its parameters on the device, and the layers of the device by default."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from functools import wraps
 from types import ModuleType
 
 from refdiff.arrays import Array, Time
-from refdiff.networks import mlp as text
+from refdiff.networks import mlp as reference
 from refdiff.networks.layers import Params, Vjp
 from refdiff.networks.mlp import embed_conditions
 
-from ..device.wrappers import made_there
+from ..device.wrappers import returns_device_arrays
 from . import layers
 
 __all__ = ["embed_conditions", "init", "mlp"]
 
-init = made_there(text.init)
+init = returns_device_arrays(reference.init)
 
 
-@wraps(text.mlp)
+@wraps(reference.mlp)
 def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = layers) -> tuple[Array, Vjp]:
-    return text.mlp(p, x, t, y, L)
+    return reference.mlp(p, x, t, y, L)

@@ -1,4 +1,4 @@
-"""`refdiff.unet` with its parameters on the device, and the layers there by default."""
+"""`refdiff.unet` with its parameters on the device, and the layers of the device by default."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from functools import wraps
 from types import ModuleType
 
 from refdiff.arrays import Array, Time
-from refdiff.networks import unet as text
+from refdiff.networks import unet as reference
 from refdiff.networks.layers import Params, Vjp
 from refdiff.networks.unet import plan
 
-from ..device.wrappers import made_there
+from ..device.wrappers import returns_device_arrays
 from . import layers
 
 __all__ = ["init", "plan", "unet"]
 
-init = made_there(text.init)
+init = returns_device_arrays(reference.init)
 
 
-@wraps(text.unet)
+@wraps(reference.unet)
 def unet(
     p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = layers, heads: int = 4, groups: int = 8
 ) -> tuple[Array, Vjp]:
-    return text.unet(p, x, t, y, L, heads, groups)
+    return reference.unet(p, x, t, y, L, heads, groups)

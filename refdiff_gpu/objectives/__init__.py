@@ -1,5 +1,7 @@
-"""Training objectives on the device."""
+"""Training objectives on the device: `flow` with a kernel for interpolation; the other modules are those of `refdiff`."""
+
+from refdiff.objectives import elbo, latent
 
 from . import flow
 
-__all__ = ["flow"]
+__all__ = ["elbo", "flow", "latent"]

@@ -1,11 +1,11 @@
-"""`refdiff.flow` with interpolation in one kernel; the optimal coupling is found on the host, by scipy."""
+"""`refdiff.flow` with a kernel for interpolation; the optimal coupling is computed on the host, by scipy."""
 
 from __future__ import annotations
 
 from functools import wraps
 
 from refdiff.arrays import Array, Time, check_arrays, like
-from refdiff.objectives import flow as text
+from refdiff.objectives import flow as reference
 from refdiff.objectives.flow import (
     Path,
     conditional_loss,
@@ -42,13 +42,13 @@ __all__ = [
 ]
 
 
-@wraps(text.interpolate)
+@wraps(reference.interpolate)
 def interpolate(data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
     check_arrays(data=data, noise=noise)
     signal, sigma = path.signal_sigma(t)
     return launch("q_sample", data, noise, like(signal, data), like(sigma, data))
 
 
-@wraps(text.couple_optimally)
+@wraps(reference.couple_optimally)
 def couple_optimally(data: Array, noise: Array) -> Array:
-    return to_device(text.couple_optimally(to_host(data), to_host(noise)))
+    return to_device(reference.couple_optimally(to_host(data), to_host(noise)))

@@ -1,5 +1,10 @@
-"""The forward process on the device."""
+"""The forward process on the device: `forward`, `predict` and `schedules` with kernels.
+
+The other modules are those of `refdiff`.
+"""
+
+from refdiff.process import gaussian, grids, reverse, tables
 
 from . import forward, predict, schedules
 
-__all__ = ["forward", "predict", "schedules"]
+__all__ = ["forward", "gaussian", "grids", "predict", "reverse", "schedules", "tables"]

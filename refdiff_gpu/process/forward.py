@@ -1,4 +1,4 @@
-"""`refdiff.forward` with noising in one kernel."""
+"""`refdiff.forward` with a kernel for each sample of the forward process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import wraps
 import numpy as np
 
 from refdiff.arrays import Array, Time, check_arrays, like
-from refdiff.process import forward as text
+from refdiff.process import forward as reference
 from refdiff.process.forward import (
     posterior,
     posterior_by_bayes,
@@ -22,7 +22,7 @@ from refdiff.process.forward import (
 from refdiff.process.schedules import Schedule, check_chain
 
 from ..device.launch import launch
-from ..device.tables import both_sides
+from ..device.tables import with_device_copy
 
 __all__ = [
     "posterior",
@@ -39,21 +39,21 @@ __all__ = [
 ]
 
 
-@wraps(text.q_sample)
+@wraps(reference.q_sample)
 def q_sample(x0: Array, t: Time, schedule: Schedule, noise: Array) -> Array:
     check_arrays(x0=x0, noise=noise)
-    signal, sigma = both_sides(schedule).signal_sigma(t)
+    signal, sigma = with_device_copy(schedule).signal_sigma(t)
     return launch("q_sample", x0, noise, like(signal, x0), like(sigma, x0))
 
 
-@wraps(text.q_step_sample)
+@wraps(reference.q_step_sample)
 def q_step_sample(x_s: Array, t: Time, s: Time, schedule: Schedule, noise: Array) -> Array:
     check_arrays(x_s=x_s, noise=noise)
-    alpha, beta = both_sides(schedule).transition(t, s)
+    alpha, beta = with_device_copy(schedule).transition(t, s)
     return launch("q_sample", x_s, noise, like(np.sqrt(alpha), x_s), like(np.sqrt(beta), x_s))
 
 
-@wraps(text.trajectory)
+@wraps(reference.trajectory)
 def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array]) -> list[Array]:
     grid = check_chain(noise, grid, schedule.T, "noise")
     states = [x0]

@@ -1,4 +1,4 @@
-"""`refdiff.predict` with each conversion in one kernel."""
+"""`refdiff.predict` with one kernel for each conversion between kinds of prediction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from refdiff.arrays import Array, GaussianPath, Time, check_arrays, check_number, like
-from refdiff.process import predict as text
+from refdiff.process import predict as reference
 from refdiff.process.predict import KINDS, row, target, tweedie_covariance
 
 from ..device.launch import launch
@@ -16,14 +16,14 @@ from ..device.launch import launch
 __all__ = ["KINDS", "clip_x0", "convert", "row", "target", "to_eps", "to_x0", "tweedie_covariance", "tweedie_mean"]
 
 
-@wraps(text.to_x0)
+@wraps(reference.to_x0)
 def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
     check_arrays(x_t=x_t, prediction=prediction)
     name, terms = x0_terms(t, path, kind, x_t)
     return prediction if name == "x0" else launch("to_x0", x_t, prediction, *terms)
 
 
-@wraps(text.to_eps)
+@wraps(reference.to_eps)
 def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
     check_arrays(x_t=x_t, prediction=prediction)
     name, terms = eps_terms(t, path, kind, x_t)
@@ -32,59 +32,59 @@ def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str
     return launch("to_eps_score", prediction, *terms) if name == "score" else launch("to_eps", x_t, prediction, *terms)
 
 
-@wraps(text.convert)
+@wraps(reference.convert)
 def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: str, to: str) -> Array:
     check_arrays(x_t=x_t, prediction=prediction)
-    name, terms = conversion(t, path, source, to, x_t)
+    name, terms = conversion_terms(t, path, source, to, x_t)
     if not name:
         return prediction
     return launch("convert_score", prediction, *terms) if name == "_score" else launch("convert", x_t, prediction, *terms)
 
 
-@wraps(text.clip_x0)
+@wraps(reference.clip_x0)
 def clip_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps", limit: float = 1.0) -> Array:
     check_number("limit", limit, 0, open_low=True)
     clipped = np.clip(to_x0(prediction, x_t, t, path, kind), -limit, limit)
     return convert(clipped, x_t, t, path, "x0", kind)
 
 
-@wraps(text.tweedie_mean)
+@wraps(reference.tweedie_mean)
 def tweedie_mean(x_t: Array, score: Array, t: Time, path: GaussianPath) -> Array:
     check_arrays(x_t=x_t, score=score)
     signal, sigma = path.signal_sigma(t)
-    text._nonzero(signal, "Tweedie's formula at t = {!r}, where signal is 0, is undefined", t)
+    reference._nonzero(signal, "Tweedie's formula at t = {!r}, where signal is 0, is undefined", t)
     return launch("tweedie_mean", x_t, score, like(sigma**2, x_t), like(signal, x_t))
 
 
 def x0_terms(t: Time, path: GaussianPath, kind: str, x: Array) -> tuple[str, tuple[Any, ...]]:
-    """Which form the data takes in a kernel, "x0" or "any", and the coefficients of x_t and of the prediction."""
+    """The form of x0 in a kernel, "x0" or "any", and the coefficients of x_t and of the prediction."""
     signal, sigma = path.signal_sigma(t)
     a, b = row(kind, t, path)
     if kind == "x0":
         return "x0", ()
-    D = text._determinant(signal * b - sigma * a, "x0", kind, t)
+    D = reference._determinant(signal * b - sigma * a, "x0", kind, t)
     return "any", (like(b / D, x), like(sigma / D, x))
 
 
 def eps_terms(t: Time, path: GaussianPath, kind: str, x: Array) -> tuple[str, tuple[Any, ...]]:
-    """The same for the noise: "eps", "score" for a multiple of it, or "any"."""
+    """The form of eps in a kernel, "eps", "score" for a multiple of the prediction, or "any", and its coefficients."""
     signal, sigma = path.signal_sigma(t)
     a, b = row(kind, t, path)
     if kind == "eps":
         return "eps", ()
-    if kind == "score" or text.everywhere(a == 0):
+    if kind == "score" or reference.everywhere(a == 0):
         return "score", (like(b, x),)
-    D = text._determinant(signal * b - sigma * a, "eps", kind, t)
+    D = reference._determinant(signal * b - sigma * a, "eps", kind, t)
     return "any", (like(signal / D, x), like(a / D, x))
 
 
-def conversion(t: Time, path: GaussianPath, source: str, to: str, x: Array) -> tuple[str, tuple[Any, ...]]:
-    """The same for one kind read as another: "" for itself, "_score" for a multiple, or "_any"."""
+def conversion_terms(t: Time, path: GaussianPath, source: str, to: str, x: Array) -> tuple[str, tuple[Any, ...]]:
+    """The form of a conversion, "" for none, "_score" for a multiple of the prediction, or "_any", and its coefficients."""
     (a, b), (a_to, b_to) = row(source, t, path), row(to, t, path)
     if source == to:
         return "", ()
-    if {source, to} <= {"eps", "score"} or (text.everywhere(a == 0) and text.everywhere(a_to == 0)):
+    if {source, to} <= {"eps", "score"} or (reference.everywhere(a == 0) and reference.everywhere(a_to == 0)):
         return "_score", (like(b_to / b, x),)
     signal, sigma = path.signal_sigma(t)
-    D = text._determinant(signal * b - sigma * a, to, source, t)
+    D = reference._determinant(signal * b - sigma * a, to, source, t)
     return "_any", (like((a_to * b - a * b_to) / D, x), like((signal * b_to - sigma * a_to) / D, x))

@@ -1,15 +1,11 @@
-"""`refdiff.schedules`, its schedules on both sides: a time on the device finds them there."""
+"""`refdiff.schedules` with the tables of a schedule on host and device, for times on either."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
-
-from refdiff.process import schedules as text
+from refdiff.process import schedules as reference
 from refdiff.process.schedules import GRIDS, MAX_T, Schedule, check_chain, check_grid, check_steps, grid
 
-from ..device.tables import both_sides
+from ..device.wrappers import returns_device_arrays
 
 __all__ = [
     "GRIDS",
@@ -30,15 +26,12 @@ __all__ = [
     "zero_terminal_snr",
 ]
 
-
-def _both(make: Callable[..., Schedule]) -> Callable[..., Schedule]:
-    @wraps(make)
-    def made(*args: Any, **keywords: Any) -> Schedule:
-        return both_sides(make(*args, **keywords))
-
-    return made
-
-
-from_betas, from_alpha_bars, from_log_snr = _both(text.from_betas), _both(text.from_alpha_bars), _both(text.from_log_snr)
-linear, quadratic, scaled_linear = _both(text.linear), _both(text.quadratic), _both(text.scaled_linear)
-cosine, sigmoid, zero_terminal_snr = _both(text.cosine), _both(text.sigmoid), _both(text.zero_terminal_snr)
+cosine = returns_device_arrays(reference.cosine)
+from_alpha_bars = returns_device_arrays(reference.from_alpha_bars)
+from_betas = returns_device_arrays(reference.from_betas)
+from_log_snr = returns_device_arrays(reference.from_log_snr)
+linear = returns_device_arrays(reference.linear)
+quadratic = returns_device_arrays(reference.quadratic)
+scaled_linear = returns_device_arrays(reference.scaled_linear)
+sigmoid = returns_device_arrays(reference.sigmoid)
+zero_terminal_snr = returns_device_arrays(reference.zero_terminal_snr)

@@ -1,4 +1,4 @@
-"""Every public equation as a call on named arrays: what runs on a device and on the host, to be compared, in the tests and in the report."""
+"""Every public equation as a call on named arrays, to compare device and host in the tests and in the report."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ GRID = schedules.grid("linspace", 100, 4)
 
 
 def arguments(dtype: Any = np.float64) -> dict[str, Any]:
-    """States, noise, times and labels of four examples, and a schedule."""
+    """The arguments of the cases: states, noise, times and labels of four examples, and a schedule."""
     names = "x", "noise", "p", "log_variance", "mix"
-    drawn = {name: _draws(step, dtype=dtype) for step, name in enumerate(names)}
+    arrays = {name: _draws(step, dtype=dtype) for step, name in enumerate(names)}
     times = {"t": np.array([7, 50, 99, 100]), "s": np.array([3, 49, 0, 60]), "tau": np.array([0.1, 0.25, 0.5, 0.9])}
     root = _draws(20, (3, 3, 3)) / 2
     return {
-        **drawn,
+        **arrays,
         **times,
-        "variance": np.exp(drawn["log_variance"]),
-        "mix": (1 + np.tanh(drawn["mix"])) / 2,
+        "variance": np.exp(arrays["log_variance"]),
+        "mix": (1 + np.tanh(arrays["mix"])) / 2,
         "states": [_draws(10 + i, dtype=dtype) for i in range(5)],
         "uniform": np.array([0.05, 0.4, 0.7, 0.95]),
         "labels": np.array([0, 1, 1, 0]),
@@ -54,7 +54,7 @@ def _linear_gaussian(rd: Any, a: dict[str, Any], name: str) -> Any:
 
 
 def _elbo(a: dict[str, Any], f: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
-    """A bound, whose last step has a variance above 0."""
+    """An ELBO with a model whose last step has a variance above 0."""
     return f(*inputs, GRID, a["schedule"], lambda x_t, t, s: (x_t / 2, np.ones_like(x_t)), **options)
 
 

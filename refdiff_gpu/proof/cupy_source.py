@@ -1,4 +1,4 @@
-"""The sources that CuPy itself makes of the kernels, asked for without a GPU, so that NVIDIA's compiler can be shown just what a GPU would run."""
+"""The CUDA source that CuPy generates for the kernels, obtained without a GPU for NVRTC to compile."""
 
 from __future__ import annotations
 
@@ -8,49 +8,52 @@ from typing import Any
 
 import numpy as np
 
-from ..device.launch import OPTIONS, made
+from ..device.launch import OPTIONS, cupy_kernel
 from ..emulator.parse import parse
 from ..kernels.kernel import Kernel, Param
 from .lint import walk
 
-ARRAY, INDEXER, SCALAR = 1, 2, 3  # CuPy's kinds of arguments
+ARRAY, INDEXER, SCALAR = 1, 2, 3  # CuPy's codes for kinds of arguments
 
 
 def source(kernels: dict[str, Kernel], T: Any) -> str:
-    """All kernels for contiguous arrays, T being float32 or float64; what the end of a sum names is a number for all."""
-    return _headers() + "".join(_apart(name, kernel, np.dtype(T).type) for name, kernel in kernels.items())
+    """All kernels for contiguous arrays, T being float32 or float64.
+
+    Parameters of a `post_map` are numbers shared by all threads.
+    """
+    return _headers() + "".join(_in_namespace(name, kernel, np.dtype(T).type) for name, kernel in kernels.items())
 
 
-def _apart(name: str, kernel: Kernel, T: Any) -> str:
-    """One kernel, whose types and macros leave the next one's alone."""
-    text = (_of_sum if kernel.after else _of_elements)(name, kernel, T)
+def _in_namespace(name: str, kernel: Kernel, T: Any) -> str:
+    """One kernel in a namespace of its own, with its macros undefined at the end."""
+    text = (_reduction_code if kernel.post_map else _elementwise_code)(name, kernel, T)
     text = text.replace("for (int64", "\n#pragma unroll 1\nfor (int64")  # so that loads can be counted
     return f"namespace of_{name} {{\n{text}\n}}\n#undef REDUCE\n#undef POST_MAP\n#undef _REDUCE\n"
 
 
 def _headers() -> str:
-    """What CuPy puts before every source."""
+    """The headers that CuPy includes in every source."""
     from cupy._core import core
 
     return "".join(f"#include <{each}>\n" for each in core._cupy_header_list)
 
 
 def missing() -> str | None:
-    """What is to be installed before CuPy's sources can be compiled; None if nothing is."""
+    """The wheel that must be installed before CuPy's sources can be compiled; None if nothing is missing."""
     if find_spec("cupy") is None:
         return "cupy-cuda13x"
-    return None if any((folder / "cuda_fp16.h").exists() for folder in _folders()) else "nvidia-cuda-runtime"
+    return None if any((folder / "cuda_fp16.h").exists() for folder in _include_folders()) else "nvidia-cuda-runtime"
 
 
 def options() -> list[str]:
-    """What CuPy compiles with; -ftz=true is its own, and last."""
+    """The compiler options of CuPy; the last, -ftz=true, CuPy always adds."""
     from cupy._core import core
 
-    return [*(f"-I{folder}" for folder in _folders()), *core._get_cccl_include_options(), *OPTIONS, "-std=c++17", "-ftz=true"]
+    return [*(f"-I{folder}" for folder in _include_folders()), *core._get_cccl_include_options(), *OPTIONS, "-std=c++17", "-ftz=true"]
 
 
-def _folders() -> list[Path]:
-    """Where headers are: CuPy's own, and CUDA's that come with it or with a wheel."""
+def _include_folders() -> list[Path]:
+    """The folders of headers: those of CuPy, and CUDA's from CuPy or from a wheel."""
     from cupy._core import core
 
     folder = Path(core._get_header_dir_path())
@@ -58,40 +61,41 @@ def _folders() -> list[Path]:
 
 
 def _toolkit() -> list[Path]:
-    """Those of the wheel nvidia-cuda-runtime."""
+    """The folders of headers of the wheel nvidia-cuda-runtime."""
     spec = find_spec("nvidia")
-    return [path for place in (spec.submodule_search_locations or () if spec else ()) for path in Path(place).glob("cu*/include")]
+    return [path for folder in (spec.submodule_search_locations or () if spec else ()) for path in Path(folder).glob("cu*/include")]
 
 
-def _of_elements(name: str, kernel: Kernel, T: Any) -> str:
+def _elementwise_code(name: str, kernel: Kernel, T: Any) -> str:
     from cupy._core import _kernel
 
-    made_of = made(name, kernel)
-    infos = [_number(param, T) if whole(param) else _array(param, T) for param in kernel.ins]
-    infos += [_array(param, T) for param in kernel.outs] + [_indexer()]
+    compiled = cupy_kernel(name, kernel)
+    infos = [_number(param, T) if is_size(param) else _array(param, T) for param in kernel.in_params]
+    infos += [_array(param, T) for param in kernel.out_params] + [_indexer()]
     types = _kernel._TypeMap((("T", T),))
     return _kernel._get_elementwise_kernel_code(
-        tuple(infos), types, made_of.params, made_of.operation, f"{made_of.name}_{T.__name__}", made_of.preamble
+        tuple(infos), types, compiled.params, compiled.operation, f"{compiled.name}_{T.__name__}", compiled.preamble
     )
 
 
-def _of_sum(name: str, kernel: Kernel, T: Any) -> str:
+def _reduction_code(name: str, kernel: Kernel, T: Any) -> str:
     from cupy._core import _kernel, _reduction
 
-    made_of = made(name, kernel)
-    numbers = {node[1] for node in walk(parse(f"{kernel.after};")) if node[0] == "name"}
-    infos = [_number(param, T) if param.name in numbers else _array(param, T) for param in kernel.ins]
-    infos += [_array(param, T) for param in kernel.outs] + [_indexer(), _indexer(), _number(Param("int32", "_block_stride", False), T)]
+    compiled = cupy_kernel(name, kernel)
+    numbers = {node[1] for node in walk(parse(f"{kernel.post_map};")) if node[0] == "name"}
+    infos = [_number(param, T) if param.name in numbers else _array(param, T) for param in kernel.in_params]
+    infos += [_array(param, T) for param in kernel.out_params]
+    infos += [_indexer(), _indexer(), _number(Param("int32", "_block_stride", False), T)]
     types = _kernel._TypeMap((("T", T), ("IndexT", np.uint32)))
-    texts = made_of.reduce_type, made_of.identity, made_of.map_expr, made_of.reduce_expr, made_of.post_map_expr, made_of.preamble
-    named = f"{made_of.name}_{T.__name__}"
+    texts = compiled.reduce_type, compiled.identity, compiled.map_expr, compiled.reduce_expr, compiled.post_map_expr, compiled.preamble
+    named = f"{compiled.name}_{T.__name__}"
     return _reduction._ReductionKernel_get_cached_function_code(
-        made_of.nin, made_of.nout, made_of._params, tuple(infos), types, named, 512, *texts, made_of.options
+        compiled.nin, compiled.nout, compiled._params, tuple(infos), types, named, 512, *texts, compiled.options
     )
 
 
-def whole(param: Param) -> bool:
-    """Sizes are always numbers."""
+def is_size(param: Param) -> bool:
+    """Whether a parameter is a size, which is a number and never an array."""
     return param.ctype in ("int32", "int64") and not param.raw
 
 

@@ -1,6 +1,7 @@
-"""The kernels compiled for real GPUs by NVIDIA's compiler library, which needs neither a driver nor a GPU.
+"""Compile the kernels for real GPUs with NVRTC, NVIDIA's compiler library, which needs neither a driver nor a GPU.
 
-`python -m refdiff_gpu.nvrtc` compiles all kernels for every architecture, and prints what each reads and writes.
+`python -m refdiff_gpu.proof.nvrtc` compiles all kernels for every architecture, and prints their numbers of loads and
+stores.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..kernels.table import KERNELS, Kernel
+from ..kernels.kernel import Kernel
+from ..kernels.table import KERNELS
 from . import source
 
 ARCHITECTURES = ("sm_75", "sm_90", "sm_100")  # Turing, Hopper, Blackwell
 OPTIONS = ("-fmad=false",)  # a product and a sum round twice, as in NumPy
-QUICK = "--Ofast-compile=max"  # checks a body as strictly, but optimizes less
-COUNTING = "--Ofast-compile=min"  # optimizes just as far as loads and stores are concerned
+QUICK = "--Ofast-compile=max"  # checks a body as strictly, and optimizes less
+COUNTING = "--Ofast-compile=min"  # optimizes so far that loads and stores are final
 
 
 def library_path() -> Path | None:
-    """The compiler library that the wheel nvidia-cuda-nvrtc brings, or None."""
+    """The path of the compiler library in the wheel nvidia-cuda-nvrtc, or None."""
     spec = find_spec("nvidia")
     folders = list(spec.submodule_search_locations or ()) if spec else []
     found = sorted(path for folder in folders for path in Path(folder).glob("*/lib/libnvrtc.so.*") if "alt" not in path.name)
@@ -40,33 +42,33 @@ def library() -> ctypes.CDLL:
 
 @dataclass(frozen=True)
 class Code:
-    """What comes out of the compiler: machine code, and the assembly it was made from."""
+    """The output of the compiler: machine code (cubin), and the assembly (PTX) from which it was generated."""
 
     cubin: bytes
     ptx: str
 
 
-def compiled(kernels: dict[str, Kernel], architecture: str, quick: bool = False) -> Code:
-    """All kernels, in both precisions, for an architecture such as sm_90; loops are kept as loops, so that accesses can be counted."""
-    return compiled_text(source.device(kernels, rolled=True), [f"-arch={architecture}", *OPTIONS, QUICK if quick else COUNTING])
+def compile_kernels(kernels: dict[str, Kernel], architecture: str, quick: bool = False) -> Code:
+    """Compile all kernels, in both precisions, for an architecture such as sm_90; loops are kept, to count accesses."""
+    return compile_source(source.cuda_source(kernels, rolled=True), [f"-arch={architecture}", *OPTIONS, QUICK if quick else COUNTING])
 
 
 def accesses(ptx: str) -> Iterator[tuple[str, int, int]]:
-    """(name_precision, loads from memory, stores to memory) of every kernel, as they stand in the assembly.
+    """(name_precision, loads from memory, stores to memory) of every kernel, counted in the assembly.
 
-    Loads of constants, as the tables of sine and cosine, are no loads of inputs and not counted.
+    Loads of constants, such as the tables of sine and cosine, are not counted.
     """
     for name, body in re.findall(r"\.entry (\w+)\(.*?\n\{(.*?)\n\}", ptx, re.DOTALL):
         yield name, len(re.findall(r"\bld\.global(?!\.nc)", body)), len(re.findall(r"\bst\.global", body))
 
 
-def compiled_text(text: str, options: list[str]) -> Code:
-    """What the compiler makes of a source; raises RuntimeError with its words."""
+def compile_source(text: str, options: list[str]) -> Code:
+    """Compile a source; raises RuntimeError with the output of the compiler."""
     lib, program = library(), ctypes.c_void_p()
     _check(lib.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None), program)
     try:
-        words = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
-        _check(lib.nvrtcCompileProgram(program, len(options), words), program)
+        arguments = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+        _check(lib.nvrtcCompileProgram(program, len(options), arguments), program)
         return Code(_read(program, "CUBIN"), _read(program, "PTX").decode())
     finally:
         lib.nvrtcDestroyProgram(ctypes.byref(program))
@@ -86,12 +88,12 @@ def _read(program: ctypes.c_void_p, what: str) -> bytes:
 
 
 def report() -> Iterator[str]:
-    """The lines of what was compiled."""
+    """The lines of the report."""
     major, minor = ctypes.c_int(), ctypes.c_int()
     library().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     yield f"NVRTC {major.value}.{minor.value}, {len(KERNELS)} kernels in float32 and float64"
     for architecture in ARCHITECTURES:
-        code = compiled(KERNELS, architecture)
+        code = compile_kernels(KERNELS, architecture)
         yield f"{architecture}: cubin of {len(code.cubin):,} bytes"
     for name, loads, stores in accesses(code.ptx):
         yield f"{name}: {loads} loads, {stores} stores"

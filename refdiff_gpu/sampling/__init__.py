@@ -1,5 +1,7 @@
-"""Sampling on the device."""
+"""Sampling on the device: `samplers` and `ode` with one kernel for each step, `guidance`, and `oracles`."""
 
-from . import guidance, oracles, samplers
+from refdiff.sampling import mixture
 
-__all__ = ["guidance", "oracles", "samplers"]
+from . import guidance, ode, oracles, samplers
+
+__all__ = ["guidance", "mixture", "ode", "oracles", "samplers"]

@@ -1,13 +1,17 @@
-"""`refdiff.guidance`, combined in one kernel; a guided model also hands out its two answers, for a sampler's step to combine."""
+"""`refdiff.guidance` with a kernel for each formula.
+
+A guided model also gives its two predictions, for a sampler step to combine.
+"""
 
 from __future__ import annotations
 
 from functools import wraps
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from refdiff.arrays import Array, GaussianPath, Model, Number, Time, check_arrays, check_number, like
-from refdiff.sampling import guidance as text
+from refdiff.sampling import guidance as reference
 from refdiff.sampling.guidance import classifier_gradient, drop_labels, scale_from_w, w_from_scale
 
 from ..device.launch import launch
@@ -25,41 +29,64 @@ __all__ = [
 ]
 
 
-@wraps(text.classifier_score)
+class GuidedPrediction(NamedTuple):
+    """The predictions of a guided model without and with the label, for a kernel to combine."""
+
+    unconditional: Array
+    conditional: Array
+    gamma: Any
+
+
+@wraps(reference.classifier_score)
 def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
     check_arrays(score=score, gradient=gradient)
     check_number("gamma", gamma)
-    return launch("steer_score", score, gradient, like(gamma, score, "gamma"))
+    return launch("classifier_score", score, gradient, like(gamma, score, "gamma"))
 
 
-@wraps(text.classifier_eps)
+@wraps(reference.classifier_eps)
 def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: GaussianPath) -> Array:
     check_arrays(eps=eps, gradient=gradient)
     check_number("gamma", gamma)
     _, sigma = path.signal_sigma(t)
-    return launch("steer_eps", eps, gradient, like(gamma * sigma, eps))
+    return launch("classifier_eps", eps, gradient, like(gamma * sigma, eps))
 
 
-@wraps(text.classifier_free)
+@wraps(reference.classifier_free)
 def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> Array:
     check_arrays(unconditional=unconditional, conditional=conditional)
     check_number("gamma", gamma)
-    return launch("guide", unconditional, conditional, like(gamma, unconditional, "gamma"))
+    return launch("classifier_free", unconditional, conditional, like(gamma, unconditional, "gamma"))
 
 
-@wraps(text.guided)
+@wraps(reference.guided)
 def guided(model: Model, y: Array, gamma: Number, no_label: int) -> Model:
     y = to_device(np.asarray(y) if isinstance(y, list | tuple) else y)
-    both = np.concatenate([np.full_like(y, no_label), y])
+    labels = np.concatenate([np.full_like(y, no_label), y])
 
-    def answers(x: Array, t: Time) -> tuple[Array, Array, Number]:
+    def guided_prediction(x: Array, t: Time) -> GuidedPrediction:
         if y.shape != x.shape[:1]:
             raise ValueError(f"y has shape {y.shape}; allowed: {x.shape[:1]}, one label for each example of x")
         times = np.concatenate([t, t]) if np.ndim(t) else t
-        return *np.split(model(np.concatenate([x, x]), times, both), 2), gamma
+        unconditional, conditional = np.split(model(np.concatenate([x, x]), times, labels), 2)
+        return GuidedPrediction(unconditional, conditional, gamma)
 
     def guided_model(x: Array, t: Time) -> Array:
-        return classifier_free(*answers(x, t))
+        return classifier_free(*guided_prediction(x, t))
 
-    guided_model.answers = answers  # type: ignore[attr-defined]
+    guided_model.guided_prediction = guided_prediction  # type: ignore[attr-defined]
     return guided_model
+
+
+def evaluate(model: Model, x: Array, t: Time) -> Any:
+    """The prediction of a model; of a guided model the two predictions, not combined yet."""
+    return model.guided_prediction(x, t) if hasattr(model, "guided_prediction") else model(x, t)
+
+
+def kernel_inputs(prediction: Any, x: Array, x_name: str = "x_t", name: str = "prediction") -> tuple[str, tuple[Any, ...]]:
+    """The prefix of a sampler kernel's name, and its inputs for the prediction; raises for arrays that do not fit x."""
+    if isinstance(prediction, GuidedPrediction):
+        check_arrays(x_t=x, unconditional=prediction.unconditional, conditional=prediction.conditional)
+        return "guided_", (prediction.unconditional, prediction.conditional, like(prediction.gamma, x, "gamma"))
+    check_arrays(**{x_name: x, name: prediction})
+    return "", (prediction,)

@@ -1,13 +1,15 @@
-"""`refdiff.oracles` with their tables on the device."""
+"""`refdiff.oracles` with their arrays on the device."""
 
 from __future__ import annotations
 
-from refdiff.sampling import oracles as text
+from refdiff.sampling import oracles as reference
 from refdiff.sampling.oracles import Mixture, exact_reverse, transport
 
-from ..device.wrappers import made_there
+from ..device.wrappers import returns_device_arrays
 
 __all__ = ["Mixture", "data_set", "exact_reverse", "gaussian", "mixture", "point_mass", "transport"]
 
-mixture, gaussian = made_there(text.mixture), made_there(text.gaussian)
-data_set, point_mass = made_there(text.data_set), made_there(text.point_mass)
+data_set = returns_device_arrays(reference.data_set)
+gaussian = returns_device_arrays(reference.gaussian)
+mixture = returns_device_arrays(reference.mixture)
+point_mass = returns_device_arrays(reference.point_mass)

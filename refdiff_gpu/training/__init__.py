@@ -1,4 +1,4 @@
-"""Training on the device."""
+"""Training on the device: `loop` and `optim` with kernels for loss and updates, `classification` with its layers."""
 
 from refdiff.training import parallel
 

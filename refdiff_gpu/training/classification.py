@@ -6,7 +6,7 @@ from functools import wraps
 from types import ModuleType
 
 from refdiff.arrays import Array, Time
-from refdiff.training import classification as text
+from refdiff.training import classification as reference
 from refdiff.training.classification import CleanPath, value_and_grad, with_cross_entropy
 from refdiff.tree import Params, Vjp
 
@@ -15,6 +15,6 @@ from ..networks import layers
 __all__ = ["CleanPath", "as_network", "value_and_grad", "with_cross_entropy"]
 
 
-@wraps(text.as_network)
+@wraps(reference.as_network)
 def as_network(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = layers) -> tuple[Array, Vjp]:
-    return text.as_network(p, x, t, y, L)
+    return reference.as_network(p, x, t, y, L)

@@ -1,4 +1,4 @@
-"""CuPy's own sources of the kernels, which it makes without a GPU, under NVIDIA's compiler: what a real GPU would be given."""
+"""The CUDA source that CuPy generates for the kernels, compiled by NVRTC without a GPU."""
 
 import inspect
 import re
@@ -14,7 +14,7 @@ from refdiff_gpu.proof import cupy_source, nvrtc
 from refdiff_gpu.proof.lint import walk
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # CuPy's, about the driver that is not there
+    warnings.simplefilter("ignore")  # CuPy warns about a missing driver
     missing = cupy_source.missing()
 pytestmark = [
     pytest.mark.skipif(nvrtc.library_path() is None, reason="NVRTC is missing: pip install nvidia-cuda-nvrtc"),
@@ -23,16 +23,17 @@ pytestmark = [
 ]
 
 
-FEW = "norm_silu", "root", "squared_norm", "normal", "columns_back", "adam"
+FEW = "norm_silu", "std", "squared_norm", "normal", "im2col_back", "adam"
 
 
 @pytest.mark.parametrize("T, names", [(np.float32, KERNELS), (np.float64, FEW)])
 def test_cupys_source_compiles(T, names):
-    """CuPy accepts every kernel's parameters, and what it makes of it compiles; it loads each input once and stores each output once.
+    """CuPy accepts every kernel's parameters, and its source compiles.
 
-    In float64 a few do: the sources differ by a type.
+    A kernel loads each input once and stores each output once. In float64 a few kernels are enough, since the sources
+    differ only by a type.
     """
-    code = nvrtc.compiled_text(cupy_source.source({name: KERNELS[name] for name in names}, T), options())
+    code = nvrtc.compile_source(cupy_source.source({name: KERNELS[name] for name in names}, T), options())
     found = {name: (loads, stores) for name, loads, stores in nvrtc.accesses(code.ptx)}
     assert code.cubin[:4] == b"\x7fELF"
     assert found == {f"refdiff_{name}_{T.__name__}": expected(KERNELS[name]) for name in names}
@@ -43,14 +44,14 @@ def options():
 
 
 def expected(kernel):
-    """Loads and stores of a thread: sizes, and what ends a sum, are arguments of the launch."""
-    told = {node[1] for node in walk(parse(f"{kernel.after};")) if node[0] == "name"} if kernel.after else set()
-    elements = [param for param in kernel.ins if not param.raw and not cupy_source.whole(param) and param.name not in told]
-    return len(elements) + sum(node[0] == "load" for node in walk(parse(kernel.body))), len(kernel.outs)
+    """Loads and stores of a thread; sizes, and the parameters of a `post_map`, are arguments of the launch."""
+    shared = {node[1] for node in walk(parse(f"{kernel.post_map};")) if node[0] == "name"} if kernel.post_map else set()
+    elements = [param for param in kernel.in_params if not param.raw and not cupy_source.is_size(param) and param.name not in shared]
+    return len(elements) + sum(node[0] == "load" for node in walk(parse(kernel.body))), len(kernel.out_params)
 
 
 def test_cupys_options():
-    """CuPy adds one option to ours that changes numbers: float32 results below 1.2e-38 become 0 on a GPU, as they do in all of CuPy."""
+    """CuPy adds one option that changes numbers: float32 results below 1.2e-38 become 0 on a GPU."""
     from cupy.cuda import compiler
 
     added = re.findall(r"options \+= \('(-f[\w=]+)',\)", inspect.getsource(compiler._compile_with_cache_cuda))

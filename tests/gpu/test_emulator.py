@@ -1,4 +1,4 @@
-"""The interpreter itself: C's rules on numbers, what it refuses, and random expressions against a C++ compiler."""
+"""The interpreter: C's rules on numbers, what it refuses, and random expressions against a C++ compiler."""
 
 import random
 import re
@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from refdiff_gpu.emulator import emulate
+from refdiff_gpu.emulator.launch_counter import LaunchCounter
 from refdiff_gpu.emulator.parse import parse
-from refdiff_gpu.kernels.table import Kernel
-from refdiff_gpu.proof import host_compiler as host
+from refdiff_gpu.kernels.kernel import Kernel
+from refdiff_gpu.proof import host_compiler
 
 from .test_host_compiler import identical
 
 
 def run(body, *inputs, ins="int64 p, int64 q", out="int64"):
-    """What the body leaves in `y`."""
-    return emulate.call("test", Kernel(ins, f"{out} y", body), inputs, {}, None, np.float32)[0]
+    """The value of `y` after the body."""
+    return emulate.run_kernel("test", Kernel(ins, f"{out} y", body), inputs, {}, None, np.float32)[0]
 
 
 P, Q = np.array([7, -7, 7, -7]), np.array([2, 2, -2, -2])
@@ -44,13 +45,13 @@ P, Q = np.array([7, -7, 7, -7]), np.array([2, 2, -2, -2])
     ],
 )
 def test_expressions(expression, expected):
-    """Precedence, division towards zero, choices, wrapping and the thread's number, as C has them."""
+    """Precedence, division towards zero, conditionals, overflow and the thread number, as in C."""
     result = run(f"y = {expression};", P, Q) if "q" in expression else run(f"y = {expression};", P, ins="int64 p")
     np.testing.assert_array_equal(result, expected)
 
 
 def test_loops():
-    """Bounds are the call's, sums start where they are told, and inner names are new in each round."""
+    """Bounds can be arguments, sums start at their initial value, and inner variables are new in each iteration."""
     body = (
         "int64 sum = 0; for (int64 j = 1; j < q; ++j) { int64 twice = 2 * j; for (int64 k = 0; k < 2; ++k) { sum += twice * p; } } y = sum;"
     )
@@ -72,19 +73,19 @@ def test_words_wrap():
     assert run("y = uint32(uint64(x) * uint64(x) >> 32);", x, ins="uint32 x", out="uint32") == 2**32 - 2
 
 
-def test_a_choice_reads_only_what_is_chosen():
-    """Threads at the edge do not load from beyond it; without the choice, they raise."""
+def test_a_conditional_loads_only_in_the_chosen_branch():
+    """Threads at the edge do not load from beyond it; without the conditional, they raise."""
     x = np.array([1.0, 2.0, 4.0], np.float32)
     kernel = Kernel("raw T x", "T y", "y = i > 0 && i < 3 ? x[i - 1] + x[i] : i == 3 ? x[2] : T(0);", lambda x: ((5,), {}))
-    with emulate.Ledger() as ledger:
-        (y,) = emulate.call("test", kernel, (x,), {})
+    with LaunchCounter() as counter:
+        (y,) = emulate.run_kernel("test", kernel, (x,), {})
     np.testing.assert_array_equal(y, [0, 3, 6, 4, 0])
-    assert ledger.calls[0].loads == 5 and ledger.calls[0].flops == 5
+    assert counter.launches[0].loads == 5 and counter.launches[0].flops == 5
     nested = Kernel("raw T x", "T y", "y = i < 3 ? (i == 1 ? x[0] : x[i]) : T(9);", lambda x: ((5,), {}))
-    np.testing.assert_array_equal(emulate.call("test", nested, (x,), {})[0], [1, 1, 4, 9, 9])
+    np.testing.assert_array_equal(emulate.run_kernel("test", nested, (x,), {})[0], [1, 1, 4, 9, 9])
     for index in "i - 1", "i":
         with pytest.raises(IndexError, match=re.escape("allowed: 0..2")):
-            emulate.call("test", Kernel("raw T x", "T y", f"y = x[{index}];", lambda x: ((4,), {})), (x,), {})
+            emulate.run_kernel("test", Kernel("raw T x", "T y", f"y = x[{index}];", lambda x: ((4,), {})), (x,), {})
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_a_choice_reads_only_what_is_chosen():
     ],
 )
 def test_refusals(body, message):
-    """What C would convert without a word raises here."""
+    """What C would convert implicitly raises here."""
     with pytest.raises(TypeError, match=re.escape(message)):
         run(body, np.ones(3, np.float32), np.arange(3), ins="T x, int64 k", out="T")
 
@@ -111,7 +112,7 @@ def test_refusals(body, message):
     "body", ["y = x", "y = ;", "y = x $ x;", "if (x) y = x;", "for (int64 j = 0; j < 3; --j) { }", "y = (x;", "y = x[1;", "y == x;"]
 )
 def test_syntax(body):
-    """What is not of the grammar raises."""
+    """A body outside the grammar raises."""
     with pytest.raises(SyntaxError):
         parse(body)
 
@@ -131,7 +132,7 @@ def expression(draw, depth, floating):
     return f"{a} {draw.choice('+-*/' if floating else '+-*&|^')} {b}"
 
 
-@pytest.mark.skipif(host.compiler() is None, reason="g++ is missing")
+@pytest.mark.skipif(host_compiler.compiler() is None, reason="g++ is missing")
 def test_random_expressions():
     """Thirty expressions drawn from the grammar give the same bits as a compiler's."""
     draw = random.Random(4)
@@ -140,10 +141,13 @@ def test_random_expressions():
         floating = k % 2 == 0
         body = f"y = {expression(draw, 4, floating)} + ({'T(0) * (x + z) + T(k + m)' if floating else 'k - m + int64(x + z)'});"
         kernels[f"e{k}"] = Kernel("T x, T z, int64 k, int64 m", f"{'T' if floating else 'int64'} y", body)
-    library, generator = host.build(kernels), np.random.default_rng(0)
+    library, generator = host_compiler.build(kernels), np.random.default_rng(0)
     for dtype in np.float32, np.float64:
         x, z = generator.normal(size=(2, 50)).astype(dtype)
         k, m = generator.integers(-9, 9, size=(2, 50))
         for name, kernel in kernels.items():
-            (ours,), (its,) = emulate.call(name, kernel, (x, z, k, m), {}), host.call(library, name, kernel, (x, z, k, m), {})
+            (ours,), (its,) = (
+                emulate.run_kernel(name, kernel, (x, z, k, m), {}),
+                host_compiler.run_kernel(library, name, kernel, (x, z, k, m), {}),
+            )
             assert identical(ours, its), kernel.body

@@ -1,4 +1,4 @@
-"""The whole package on arrays that refuse what CuPy refuses: the same numbers as NumPy's, and nothing that passes between host and device unsaid."""
+"""The whole package on guard arrays: the same numbers as NumPy, and no implicit transfer or wait."""
 
 import re
 from dataclasses import replace
@@ -11,21 +11,26 @@ import pytest
 import refdiff
 import refdiff_gpu
 from refdiff import classifier, io, metrics, rng, training, tree, unet
-from refdiff_gpu.device import tables, to_device, to_host, unchecked
-from refdiff_gpu.emulator import guard
-from refdiff_gpu.emulator.guard import Guard, Refused, allowed_sync, moved, sealed, unwrap, wrap
+from refdiff_gpu.device import to_device, to_host, unchecked
+from refdiff_gpu.device.tables import copy_tables
+from refdiff_gpu.emulator.guard import GuardArray, asarray, unwrap, wrap
+from refdiff_gpu.emulator.transfers import COUNTS, TransferRefused, allowed_sync, sealed
 from refdiff_gpu.proof import cases
 from refdiff_gpu.proof.cases import CASES
 
 from ..strategies import frozen
 from ..tolerances import COMPLEX_STEP, IDENTITY, TRAINED_ELSEWHERE, relative
 
-# What looks at per-example times on the device to choose its formula, or moves an identity matrix there; all of it openly.
-OPEN = {"predict.clip_x0", "predict.tweedie_covariance", "samplers.ddpm_step"} | {
+# Cases with explicit transfers: they fetch per-example times to choose a formula, or copy an identity matrix.
+TRANSFERRING = {"predict.clip_x0", "predict.tweedie_covariance", "samplers.ddpm_step"} | {
     name for name in CASES if name.startswith("latent.LinearGaussian")
 }
-OPEN |= {name for name in CASES if name.startswith(("predict.to_eps", "predict.convert"))}
-OPEN -= {"latent.LinearGaussian.log_likelihood", "predict.to_eps from eps", *(f"predict.convert {k} to {k}" for k in refdiff.predict.KINDS)}
+TRANSFERRING |= {name for name in CASES if name.startswith(("predict.to_eps", "predict.convert"))}
+TRANSFERRING -= {
+    "latent.LinearGaussian.log_likelihood",
+    "predict.to_eps from eps",
+    *(f"predict.convert {k} to {k}" for k in refdiff.predict.KINDS),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -36,25 +41,25 @@ def _emulated(monkeypatch):
 @pytest.fixture
 def schedule():
     """A schedule whose tables are on the device already."""
-    both = refdiff_gpu.schedules.linear(100)
-    tables.move_all(both)
-    return both
+    schedule = refdiff_gpu.schedules.linear(100)
+    copy_tables(schedule)
+    return schedule
 
 
-def moved_arguments(dtype=np.float64):
-    """The cases' arguments, the schedule's tables too, on the device."""
-    there = to_device(cases.arguments(dtype))
-    tables.move_all(there["schedule"])
-    return there
+def device_arguments(dtype=np.float64):
+    """The arguments of the cases, with the tables of the schedule, on the device."""
+    arguments = to_device(cases.arguments(dtype))
+    copy_tables(arguments["schedule"])
+    return arguments
 
 
 def x(*shape):
-    """Numbers on the device."""
-    return moved(np.arange(1.0, 1 + np.prod(shape)).reshape(shape))
+    """The numbers 1, 2, ... on the device."""
+    return asarray(np.arange(1.0, 1 + np.prod(shape)).reshape(shape))
 
 
 def assert_same(ours, numpys):
-    """Equal bit for bit, in shape and in precision."""
+    """Equal bit for bit, in shape and in dtype."""
     if isinstance(numpys, list | tuple):
         assert len(ours) == len(numpys)
         for one, other in zip(ours, numpys, strict=True):
@@ -64,7 +69,7 @@ def assert_same(ours, numpys):
         assert ours.dtype == numpys.dtype and np.shape(ours) == np.shape(numpys)
 
 
-# What the guard refuses
+# What the guard array refuses
 
 HOST = np.ones(2)
 MISTAKES = {
@@ -73,7 +78,7 @@ MISTAKES = {
     "np.sum of a list": lambda: np.sum([x(2), x(2)]),
     "sum with a host array": lambda: x(2) + HOST,
     "a host array's sum": lambda: HOST + x(2),
-    "a lone host array": lambda: x(2) * np.asarray(2.0),
+    "a host array without dimensions": lambda: x(2) * np.asarray(2.0),
     "in place": lambda: x(2).__iadd__(HOST),
     "in place on the host": lambda: np.add(HOST, x(2), out=np.empty(2)),
     "concatenate": lambda: np.concatenate([x(2), HOST]),
@@ -84,7 +89,7 @@ MISTAKES = {
     "an index in a list": lambda: x(2)[[0, 1]],
     "a host table, by a device index": lambda: HOST[wrap(np.array([0, 1]))],
     "a function CuPy lacks": lambda: np.insert(x(2), 0, 1.0),
-    "a function nobody needs": lambda: np.median(x(2)),
+    "a function not in use": lambda: np.median(x(2)),
     "a keyword CuPy lacks": lambda: np.sum(x(2), initial=0.0),
     "a method's keyword": lambda: x(2).sum(where=True),
     "a ufunc's keyword": lambda: np.add(x(2), 1, where=True),
@@ -94,7 +99,7 @@ MISTAKES = {
     "an attribute": lambda: x(2, 2).mT,
     "long double": lambda: wrap(np.ones(2, np.longdouble)),
     "objects": lambda: wrap(np.array([None])),
-    "the inside of a host array": lambda: unwrap(HOST),
+    "unwrap of a host array": lambda: unwrap(HOST),
 }
 WAITS = {
     "float": lambda: float(x(1)[0]),
@@ -113,40 +118,43 @@ WAITS = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_what_cupy_refuses_is_refused(name):
-    """Host arrays among device arrays, implicit conversion, and what CuPy does not have are errors, as with CuPy."""
+    """Host arrays among device arrays, implicit conversions, and calls that CuPy lacks are errors, as with CuPy."""
     with pytest.raises((TypeError, AttributeError)):
         MISTAKES[name]()
 
 
 @pytest.mark.parametrize("name", WAITS)
-def test_hidden_waits_are_refused(name):
-    """Whatever would wait for the device without saying so is an error, is counted where allowed, and is NumPy's answer there."""
-    with pytest.raises((Refused, TypeError)) as caught:
+def test_implicit_waits_are_refused(name):
+    """What would wait for the device implicitly is an error; inside `allowed_sync` it runs and is counted."""
+    with pytest.raises((TransferRefused, TypeError)) as caught:
         WAITS[name]()
-    before = guard.COUNTS["sync"]
-    if caught.type is Refused:
+    before = COUNTS["sync"]
+    if caught.type is TransferRefused:
         with allowed_sync():
             WAITS[name]()
-        assert guard.COUNTS["sync"] == before + 1
+        assert COUNTS["sync"] == before + 1
 
 
-def test_open_ways_are_counted_and_can_be_sealed():
-    """get and like= pass and are counted; `sealed` lets nothing pass, and afterwards all is as before."""
-    before = guard.COUNTS.copy()
-    there = np.asarray(HOST, like=x(1))
-    assert isinstance(there, Guard) and np.array_equal(there.get(), HOST)
-    assert guard.COUNTS["move"] == before["move"] + 2 and guard.COUNTS["get"] == before["get"] + 1
-    for way in (there.get, lambda: moved(HOST), lambda: np.asarray(HOST, like=there), lambda: repr(there)):
-        with sealed(), pytest.raises(Refused, match="nothing in here passes"):
-            way()
-    there.get()
+def test_explicit_transfers_are_counted_and_can_be_sealed():
+    """get and like= are allowed and counted; `sealed` refuses them, and they are allowed again after it."""
+    before = COUNTS.copy()
+    array = np.asarray(HOST, like=x(1))
+    assert isinstance(array, GuardArray) and np.array_equal(array.get(), HOST)
+    assert COUNTS["move"] == before["move"] + 2 and COUNTS["get"] == before["get"] + 1
+    for transfer in (array.get, lambda: asarray(HOST), lambda: np.asarray(HOST, like=array), lambda: repr(array)):
+        with sealed(), pytest.raises(TransferRefused, match="nothing in here passes"):
+            transfer()
+    array.get()
 
 
 def test_results_stay_on_the_device():
-    """Sums of all numbers, single entries and views are device arrays; in-place operations keep the array; a view writes through."""
+    """Full sums, single entries and views are device arrays; in-place operations keep the array.
+
+    Writing to a view changes it.
+    """
     a = x(2, 2)
     for part in (a.sum(), a[0, 0], a.T, np.mean(a), a.real, *np.split(a, 2), abs(a), 2 - a, np.float32(2) * a):
-        assert isinstance(part, Guard)
+        assert isinstance(part, GuardArray)
     b = a
     b += 1
     b[0][...] = 7
@@ -158,50 +166,53 @@ def test_results_stay_on_the_device():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", CASES)
-def test_the_text_runs_on_the_device(name, dtype):
-    """Every equation of `refdiff`, given device arrays, is NumPy's answer bit for bit, on the device; nothing passes unsaid."""
-    there, expected = moved_arguments(dtype), CASES[name](refdiff, frozen_tree(cases.arguments(dtype)))
-    assert_same(CASES[name](refdiff, there), expected)
-    if name not in OPEN:
+def test_the_reference_runs_on_the_device(name, dtype):
+    """Every equation of `refdiff` gives NumPy's result bit for bit on device arrays, without implicit transfers.
+
+    The result stays on the device.
+    """
+    arguments, expected = device_arguments(dtype), CASES[name](refdiff, frozen_tree(cases.arguments(dtype)))
+    assert_same(CASES[name](refdiff, arguments), expected)
+    if name not in TRANSFERRING:
         with sealed(), unchecked():
-            assert_same_kind(CASES[name](refdiff, there))
+            assert_no_host_arrays(CASES[name](refdiff, arguments))
 
 
-def test_open_names_are_those_that_pass():
-    """The list of equations that fetch or move something, openly, is exact."""
-    there, found = moved_arguments(), set()
+def test_transferring_cases_are_those_listed():
+    """The list of equations with explicit transfers is exact."""
+    arguments, found = device_arguments(), set()
     for name, case in CASES.items():
         with sealed(), unchecked():
             try:
-                case(refdiff, there)
-            except Refused:
+                case(refdiff, arguments)
+            except TransferRefused:
                 found.add(name)
-    assert found == OPEN
+    assert found == TRANSFERRING
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", CASES)
-def test_the_rebound_equations_are_the_text(name, dtype):
-    """Every equation of `refdiff_gpu`, kernels and all, is the text's bit for bit."""
-    assert_same(CASES[name](refdiff_gpu, moved_arguments(dtype)), CASES[name](refdiff, cases.arguments(dtype)))
+def test_the_rebound_equations_are_the_reference(name, dtype):
+    """Every equation of `refdiff_gpu`, with its kernels, gives the result of `refdiff` bit for bit."""
+    assert_same(CASES[name](refdiff_gpu, device_arguments(dtype)), CASES[name](refdiff, cases.arguments(dtype)))
 
 
 def test_every_equation_has_a_case():
-    """No public function of the equation modules is left out, but those of host numbers and those that other tests here run."""
-    elsewhere = {"elbo.weight_mean", "elbo.weight_eps", "elbo.weight_x0", "flow.couple_optimally", "flow.optimal_transport"}
-    elsewhere |= {f"samplers.{name}" for name in ("sample", "last", "stepper", "solve_adaptive")}
-    of_numbers = {"forward.posterior_variance", "predict.row", "guidance.scale_from_w", "guidance.w_from_scale"}
+    """Every public function of the equation modules has a case, or is of host numbers, or is in another test here."""
+    in_other_tests = {"elbo.weight_mean", "elbo.weight_eps", "elbo.weight_x0", "flow.couple_optimally", "flow.optimal_transport"}
+    in_other_tests |= {f"samplers.{name}" for name in ("sample", "last", "stepper", "solve_adaptive")}
+    of_host_numbers = {"forward.posterior_variance", "predict.row", "guidance.scale_from_w", "guidance.w_from_scale"}
     public = set()
     for name in ("forward", "predict", "reverse", "gaussian", "elbo", "latent", "flow", "samplers", "guidance"):
         module = getattr(refdiff, name)
         own = {key for key, item in vars(module).items() if isfunction(item) and item.__module__ == module.__name__ and key[0] != "_"}
         public |= {f"{name}.{key}" for key in own | {key for key in getattr(module, "__all__", ()) if isfunction(vars(module)[key])}}
-    cases = {re.match(r"[\w.]+", name)[0] for name in CASES}
-    assert public - cases == elsewhere | of_numbers
+    covered = {re.match(r"[\w.]+", name)[0] for name in CASES}
+    assert public - covered == in_other_tests | of_host_numbers
 
 
 def frozen_tree(arguments):
-    """Arrays that refuse to be written."""
+    """Read-only copies of the arrays."""
     return {key: list(map(frozen, value)) if isinstance(value, list) else frozen_one(value) for key, value in arguments.items()}
 
 
@@ -209,25 +220,28 @@ def frozen_one(value):
     return frozen(value) if isinstance(value, np.ndarray) else value
 
 
-def assert_same_kind(result):
-    """Device arrays through and through, or host numbers where all arguments are such."""
+def assert_no_host_arrays(result):
+    """The result holds device arrays and numbers only."""
     for each in result if isinstance(result, list | tuple) else [result]:
         assert not isinstance(each, np.ndarray) or each.ndim == 0
 
 
 def test_values_are_checked_on_the_device_too(schedule):
-    """NaN, a time out of range and a label out of range raise the text's errors, naming the values; `unchecked` does not look."""
-    bad = moved(np.array([[0.0, np.nan]]))
-    good, t = moved(np.ones((1, 2))), wrap(np.array([101]))
-    for calls in refdiff, refdiff_gpu:
+    """NaN and a time out of range raise the errors of `refdiff`, which name the values.
+
+    Inside `unchecked` they do not.
+    """
+    bad = asarray(np.array([[0.0, np.nan]]))
+    good, t = asarray(np.ones((1, 2))), wrap(np.array([101]))
+    for lib in refdiff, refdiff_gpu:
         with pytest.raises(ValueError, match="x0 holds NaN or infinity"):
-            calls.q_sample(bad, 3, schedule, good)
+            lib.q_sample(bad, 3, schedule, good)
         with pytest.raises(ValueError, match=r"t = array\(\[101\]\); allowed: 0\.\.100"):
-            calls.q_sample(good, t, schedule, good)
+            lib.q_sample(good, t, schedule, good)
         with unchecked(), sealed():
-            assert calls.q_sample(bad, 3, schedule, good).shape == (1, 2)
+            assert lib.q_sample(bad, 3, schedule, good).shape == (1, 2)
             with pytest.raises(ValueError, match="noise has shape"):
-                calls.q_sample(good, 3, schedule, good[:, :1])
+                lib.q_sample(good, 3, schedule, good[:, :1])
 
 
 WRONG = {
@@ -285,12 +299,12 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_errors_are_the_texts(name):
-    """A wrong argument raises the very error on the device that it raises on the host: type and message."""
+def test_errors_are_those_of_refdiff(name):
+    """A wrong argument raises the same error on the device as on the host: type and message."""
     with pytest.raises((ValueError, TypeError)) as expected:
         WRONG[name](refdiff, cases.arguments())
     with pytest.raises(expected.type) as ours:
-        WRONG[name](refdiff_gpu, moved_arguments())
+        WRONG[name](refdiff_gpu, device_arguments())
     assert str(ours.value) == str(expected.value)
 
 
@@ -305,20 +319,21 @@ def mixture():
 
 @pytest.mark.parametrize("kind", refdiff.predict.KINDS)
 def test_oracles_run_on_the_device(kind, schedule):
-    """A mixture's answers, with labels and without, are NumPy's."""
+    """The functions of a mixture, with and without labels, give NumPy's results."""
     points, labels, t = rng.normal(0, 4, (2,)), np.array([0, 1, 2, 1]), np.array([10, 40, 60, 90])
-    here, there = mixture(), to_device(mixture())
+    on_host, on_device = mixture(), to_device(mixture())
     signal, sigma = schedule.signal_sigma(30)
     for y in None, labels:
-        ours = there.model(schedule, kind)(moved(points), moved(t), None if y is None else moved(y))
-        assert_same(ours, here.model(schedule, kind)(points, t, y))
-    assert_same(there.log_density(moved(points), signal, sigma), here.log_density(points, signal, sigma))
-    assert_same(there.log_class(moved(points), signal, sigma), here.log_class(points, signal, sigma))
-    assert_same(there.sample(moved(np.abs(np.tanh(points[:, 0]))), moved(points)), here.sample(np.abs(np.tanh(points[:, 0])), points))
+        ours = on_device.model(schedule, kind)(asarray(points), asarray(t), None if y is None else asarray(y))
+        assert_same(ours, on_host.model(schedule, kind)(points, t, y))
+    assert_same(on_device.log_density(asarray(points), signal, sigma), on_host.log_density(points, signal, sigma))
+    assert_same(on_device.log_class(asarray(points), signal, sigma), on_host.log_class(points, signal, sigma))
+    uniform = np.abs(np.tanh(points[:, 0]))
+    assert_same(on_device.sample(asarray(uniform), asarray(points)), on_host.sample(uniform, points))
 
 
 def network(dtype, **options):
-    """A small U-Net, no number of which is zero."""
+    """A small U-Net, no parameter of which is zero."""
     p = unet.init(0, base=8, multipliers=(1, 2), attention=(1,), embedding=16, classes=3, dtype=dtype, **options)
     return tree.map(lambda leaf: leaf + rng.normal(1, 1, leaf.shape, stream=rng.START, dtype=dtype)[0] / 10, p)
 
@@ -330,54 +345,54 @@ def batch(dtype):
 
 @pytest.mark.parametrize("mode", ["adaptive", "add"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_unet_of_the_text_on_the_device(mode, dtype):
-    """The text's U-Net, forwards and backwards with attention, is NumPy's bit for bit, and nothing passes at all."""
+def test_reference_unet_on_the_device(mode, dtype):
+    """The reference U-Net with attention, forward and backward, gives NumPy's result bit for bit, without transfers."""
     p, (images, t, y) = network(dtype, mode=mode), batch(dtype)
-    there = to_device((p, images, t, y))
+    on_device = to_device((p, images, t, y))
     out, vjp = unet.unet(p, images, t, y)
     with sealed(), unchecked():
-        ours, ours_vjp = unet.unet(*there)
-        grads = ours_vjp(there[1])
+        ours, ours_vjp = unet.unet(*on_device)
+        grads = ours_vjp(on_device[1])
     assert_same(ours, out)
     assert_same(*(list(tree.flatten(each[0]).values()) for each in (grads, vjp(images))))
     assert_same(grads[1], vjp(images)[1])
 
 
 @pytest.mark.parametrize("mode", ["adaptive", "add"])
-def test_unet_of_kernels(mode):
-    """The U-Net on fused kernels is the text's, forwards and backwards, to the roundings of sums in another order."""
+def test_unet_with_kernels(mode):
+    """The U-Net on fused kernels, forward and backward, is the reference up to rounding errors of sums."""
     p, (images, t, y) = network(np.float64, mode=mode), batch(np.float64)
-    there = to_device((p, images, t, y))
+    on_device = to_device((p, images, t, y))
     out, vjp = unet.unet(p, images, t, y)
     with sealed(), unchecked():
-        ours, ours_vjp = refdiff_gpu.unet.unet(*there)
-        grads = ours_vjp(there[1])
+        ours, ours_vjp = refdiff_gpu.unet.unet(*on_device)
+        grads = ours_vjp(on_device[1])
     assert relative(to_host(ours), out) <= COMPLEX_STEP
     assert relative(*(tree.pack({"p": to_host(dp), "x": to_host(dx)})[0] for dp, dx in (grads, vjp(images)))) <= COMPLEX_STEP
 
 
 @pytest.mark.parametrize("L", [refdiff.layers, refdiff_gpu.layers])
 def test_mlp_and_classifier(L):
-    """The MLP and the classifier of images run there, forwards and backwards, with nothing passing."""
+    """The MLP and the image classifier run on the device, forward and backward, without any transfer."""
     p, points = (
         tree.map(lambda leaf: leaf + 0.1, refdiff.mlp.init(0, width=8, features=4, classes=2, dtype=np.float64)),
         rng.normal(0, 3, (2,)),
     )
     t, y = np.array([1.0, 500.0, 999.0]), np.array([0, 1, 2])
-    judge = tree.map(lambda leaf: leaf + 0.1, classifier.init(0, base=8, embedding=8, dtype=np.float64))
+    weights = tree.map(lambda leaf: leaf + 0.1, classifier.init(0, base=8, embedding=8, dtype=np.float64))
     images, _, _ = batch(np.float64)
-    for net, inputs in (refdiff.mlp.mlp, (p, points, t, y)), (classifier.classifier, (judge, images, t)):
-        there = to_device(inputs)
+    for net, inputs in (refdiff.mlp.mlp, (p, points, t, y)), (classifier.classifier, (weights, images, t)):
+        on_device = to_device(inputs)
         out, vjp = net(*inputs)
         with sealed(), unchecked():
-            ours, ours_vjp = net(*there, L=L)
+            ours, ours_vjp = net(*on_device, L=L)
             grads = ours_vjp(ours)
         assert relative(to_host(ours), out) <= COMPLEX_STEP
         assert relative(tree.pack(to_host(grads[0]))[0], tree.pack(vjp(out)[0])[0]) <= COMPLEX_STEP
 
 
 def test_guided_ddim_sampler(schedule):
-    """Twenty guided DDIM steps of a U-Net: the same images as on the CPU, and between the first state and the last nothing passes."""
+    """Twenty guided DDIM steps of a U-Net give the images of the CPU, without transfers between first and last state."""
     p, y = network(np.float64), np.array([0, 1, 2])
     grid = refdiff.schedules.grid("trailing", 100, 20)
 
@@ -400,10 +415,10 @@ LAYERS = {
     "softmax": lambda L, a: L.softmax({}, a["image"]),
     "up": lambda L, a: L.up({}, a["image"]),
     "pool": lambda L, a: L.pool({}, a["image"]),
-    "film": lambda L, a: L.film({}, a["image"], a["tell"][:, :4], a["tell"][:, 4:]),
+    "film": lambda L, a: L.film({}, a["image"], a["modulation"][:, :4], a["modulation"][:, 4:]),
     "normalize": lambda L, a: L.normalize({}, a["image"], 2),
     "group_norm": lambda L, a: L.group_norm({"scale": a["b"], "shift": -a["b"]}, a["image"], 2),
-    "adaptive_group_norm": lambda L, a: L.adaptive_group_norm({"w": a["wide"], "b": a["tell"][0]}, a["image"], a["rows"], 2),
+    "adaptive_group_norm": lambda L, a: L.adaptive_group_norm({"w": a["wide"], "b": a["modulation"][0]}, a["image"], a["rows"], 2),
     "conv": lambda L, a: L.conv({"w": a["kernel"], "b": a["b"]}, a["image"]),
     "conv, stride 2": lambda L, a: L.conv({"w": a["kernel"], "b": a["b"]}, a["image"], stride=2),
     "conv, 1 x 1": lambda L, a: L.conv({"w": a["kernel"][:1, :1], "b": a["b"]}, a["image"]),
@@ -418,8 +433,8 @@ LAYERS = {
 
 
 def layer_arguments(dtype):
-    """Arrays of small sizes for the layers."""
-    shapes = {"rows": (3, 5), "w": (5, 4), "b": (4,), "image": (3, 4, 6, 4), "tell": (3, 8), "wide": (5, 8), "kernel": (3, 3, 4, 4)}
+    """Small arrays for the layers."""
+    shapes = {"rows": (3, 5), "w": (5, 4), "b": (4,), "image": (3, 4, 6, 4), "modulation": (3, 8), "wide": (5, 8), "kernel": (3, 3, 4, 4)}
     shapes |= {"square": (4, 4), "words": (3, 5, 4), "others": (3, 2, 4)}
     return {name: rng.normal(0, 1, shape, i, dtype=dtype)[0] for i, (name, shape) in enumerate(shapes.items())} | {
         "labels": np.array([0, 3, 1])
@@ -429,14 +444,14 @@ def layer_arguments(dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(name, dtype):
-    """Every layer, forwards and backwards: the text's on the device bit for bit, the kernels' up to the order of sums; nothing passes."""
+    """Every layer, forward and backward, without transfers: the reference bit for bit, kernels up to the order of sums."""
     arguments = layer_arguments(dtype)
     y, vjp = LAYERS[name](refdiff.layers, arguments)
     dy = rng.normal(1, 1, y.shape, dtype=dtype)[0]
-    there, our_dy = to_device((arguments, dy))
+    on_device, our_dy = to_device((arguments, dy))
     for L in refdiff.layers, refdiff_gpu.layers:
         with sealed(), unchecked():
-            ours, ours_vjp = LAYERS[name](L, there)
+            ours, ours_vjp = LAYERS[name](L, on_device)
             found, expected = flat((ours, ours_vjp(our_dy))), flat((y, vjp(dy)))
         for one, other in zip(found, expected, strict=True):
             if L is refdiff.layers:
@@ -455,7 +470,10 @@ def flat(result):
 @pytest.mark.parametrize("optim", [refdiff.optim, refdiff_gpu.optim])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_optimizers(optim, dtype):
-    """Adam, the average, the norm and clipping, by the text and by kernels, are NumPy's bit for bit; the norm is fetched, openly."""
+    """Adam, EMA, norm and clipping, by the reference and by kernels, give NumPy's results bit for bit.
+
+    The norm is fetched explicitly.
+    """
     params, grads = ({"a": {"w": rng.normal(i, 3, (2,), dtype=dtype)}, "b": rng.normal(i, 1, (4,), 1, dtype=dtype)[0]} for i in range(2))
 
     def steps(optim, params, grads):
@@ -472,14 +490,14 @@ def test_optimizers(optim, dtype):
 
 
 def test_what_scipy_computes_is_fetched():
-    """Metrics, the adaptive solver and the optimal coupling take arrays of the device, and are the text's."""
+    """Metrics, the adaptive solver and the optimal coupling accept device arrays, and give the results of `refdiff`."""
     x, y = rng.normal(0, 6, (2,)), rng.normal(1, 6, (2,))
-    there = to_device((x, y))
-    assert refdiff_gpu.metrics.energy_distance(*there) == metrics.energy_distance(x, y)
-    assert refdiff_gpu.metrics.sliced_wasserstein(*there, directions=there[0]) == metrics.sliced_wasserstein(x, y, directions=x)
-    assert_same(refdiff_gpu.flow.couple_optimally(*there), refdiff.flow.couple_optimally(x, y))
-    solved = refdiff_gpu.samplers.solve_adaptive(lambda x, t: -x, there[0], 0.0, 1.0)
-    assert isinstance(solved, Guard)
+    on_device = to_device((x, y))
+    assert refdiff_gpu.metrics.energy_distance(*on_device) == metrics.energy_distance(x, y)
+    assert refdiff_gpu.metrics.sliced_wasserstein(*on_device, directions=on_device[0]) == metrics.sliced_wasserstein(x, y, directions=x)
+    assert_same(refdiff_gpu.flow.couple_optimally(*on_device), refdiff.flow.couple_optimally(x, y))
+    solved = refdiff_gpu.samplers.solve_adaptive(lambda x, t: -x, on_device[0], 0.0, 1.0)
+    assert isinstance(solved, GuardArray)
     assert_same(solved, refdiff.samplers.solve_adaptive(lambda x, t: -x, x, 0.0, 1.0))
 
 
@@ -495,8 +513,11 @@ def runs(lib, config=CONFIG, dtype=np.float64, net=unet.unet, path=None):
 
 
 @pytest.mark.parametrize("kind", ["eps", "velocity"])
-def test_training_follows_the_cpu_and_nothing_passes(kind):
-    """Five steps of a U-Net on the device, loss and parameters, follow the CPU's; after the first step nothing passes in either direction."""
+def test_training_follows_the_cpu_without_transfers(kind):
+    """Loss and parameters of five training steps on the device follow the CPU's.
+
+    After the first step there is no transfer.
+    """
     config = replace(CONFIG, kind=kind)
     path = refdiff.flow.straight if kind == "velocity" else None
     expected = [
@@ -515,18 +536,18 @@ def test_training_follows_the_cpu_and_nothing_passes(kind):
     assert next(run, None) is None
 
 
-def planted(state, data, fault, schedule):
-    """One step of training with a fault in it."""
+def train_with_fault(state, data, fault, schedule):
+    """Training with a fault in every step."""
     L = SimpleNamespace(**vars(refdiff_gpu.layers))
     if fault == "float(loss)":
-        L.value_and_grad = lambda *args: (lambda loss, grads: (moved(np.array(float(loss))), grads))(
+        L.value_and_grad = lambda *args: (lambda loss, grads: (asarray(np.array(float(loss))), grads))(
             *refdiff_gpu.training.value_and_grad(*args)
         )
     if fault == "np.zeros on the host":
         L.silu = lambda p, h: refdiff_gpu.layers.silu(p, h + np.zeros(h.shape))
-    if fault == "a table moved in every step":
-        L.silu = lambda p, h: refdiff_gpu.layers.silu(p, h * moved(np.ones(h.shape, h.dtype)))
-    if fault == "a value looked at":
+    if fault == "a table copied in every step":
+        L.silu = lambda p, h: refdiff_gpu.layers.silu(p, h * asarray(np.ones(h.shape, h.dtype)))
+    if fault == "a check of a value":
         L.silu = lambda p, h: refdiff_gpu.layers.silu(p, h if refdiff.arrays.everywhere(h < 1e9) else -h)
     if fault == "an if":
         L.silu = lambda p, h: refdiff_gpu.layers.silu(p, h if h.sum() < 1e9 else -h)
@@ -537,31 +558,31 @@ def planted(state, data, fault, schedule):
 
 @pytest.mark.parametrize(
     "fault",
-    [None, "float(loss)", "np.zeros on the host", "a table moved in every step", "a value looked at", "an if", "numpy's own function"],
+    [None, "float(loss)", "np.zeros on the host", "a table copied in every step", "a check of a value", "an if", "numpy's own function"],
 )
 def test_planted_faults_are_caught(fault, schedule):
-    """Training of an MLP runs sealed; with a fault planted it does not."""
+    """Training an MLP runs inside `sealed`; with a planted fault it raises."""
     state, data = (
-        refdiff_gpu.training.loop.adopt(training.start(refdiff.mlp.init(0, width=8, features=4))),
-        moved(rng.normal(0, 9, (2,), dtype=np.float32)),
+        refdiff_gpu.training.loop.flatten_state(training.start(refdiff.mlp.init(0, width=8, features=4))),
+        asarray(rng.normal(0, 9, (2,), dtype=np.float32)),
     )
-    run = planted(state, data, fault, schedule)
+    run = train_with_fault(state, data, fault, schedule)
     with sealed():
         if fault is None:
             next(run), next(run)
         else:
-            with pytest.raises((Refused, TypeError)):
+            with pytest.raises((TransferRefused, TypeError)):
                 next(run)
 
 
-def test_a_loss_is_read_when_asked(schedule):
-    """float(loss) and a format fetch one number; one that is not finite raises the text's error there."""
+def test_a_loss_is_fetched_when_read(schedule):
+    """float(loss) and formatting fetch one number; a loss that is not finite raises the error of `refdiff` then."""
     data = rng.normal(0, 9, (2,), dtype=np.float32)
     start = training.start(refdiff.mlp.init(0, width=8, features=4))
     run = refdiff_gpu.training.train(start, data, None, schedule, CONFIG)
     _, loss = next(run)
-    before = guard.COUNTS["get"]
-    assert f"{loss:.3f}" == f"{float(loss):.3f}" and guard.COUNTS["get"] == before + 2
+    before = COUNTS["get"]
+    assert f"{loss:.3f}" == f"{float(loss):.3f}" and COUNTS["get"] == before + 2
     wild = replace(CONFIG, rate=1e30, clip=np.inf, warmup=0)
     with (
         np.errstate(all="ignore"),
@@ -572,7 +593,7 @@ def test_a_loss_is_read_when_asked(schedule):
 
 
 def test_checkpoint_from_the_device(tmp_path, schedule):
-    """A state on the device is saved, comes back, and training goes on from it bit for bit."""
+    """A state on the device is saved and loaded, and training continues from it bit for bit."""
     data, start = rng.normal(3, 20, (2,)), training.start(refdiff.mlp.init(0, width=8, features=4, dtype=np.float64))
 
     def run(state):

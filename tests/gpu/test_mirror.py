@@ -1,4 +1,4 @@
-"""`refdiff_gpu` is `refdiff` by name, signature, documentation and error; and what both ask of NumPy is what CuPy has."""
+"""`refdiff_gpu` mirrors `refdiff` in names, signatures and documentation; every call of NumPy in both exists in CuPy."""
 
 import ast
 import functools
@@ -14,14 +14,14 @@ import pytest
 
 import refdiff
 import refdiff_gpu
-from refdiff_gpu.emulator import allowed_calls as guard_lists
+from refdiff_gpu.emulator import allowed_calls
 
 ROOT = Path(__file__).parents[2]
 MODULES = [name for name in refdiff_gpu.__all__ if inspect.ismodule(getattr(refdiff_gpu, name))]
 
 
 def public(module):
-    """The functions and classes a module defines or hands on from the package, by name."""
+    """The functions and classes that a module defines or re-exports from the package, by name."""
     items = vars(module).items()
     return {
         name: item
@@ -31,26 +31,59 @@ def public(module):
 
 
 def test_every_public_name_is_there():
-    """What `refdiff` exports, `refdiff_gpu` exports, and its version is the same."""
+    """`refdiff_gpu` exports every name that `refdiff` exports, and has the same version."""
     assert set(refdiff.__all__) <= set(refdiff_gpu.__all__) and refdiff.__version__ == refdiff_gpu.__version__
+
+
+def test_every_module_is_there():
+    """Every module that `import refdiff` makes an attribute is one of `refdiff_gpu`, without a further import."""
+    program = """
+import inspect, refdiff, refdiff_gpu
+modules = {name for name, item in vars(refdiff).items() if inspect.ismodule(item) and not name.startswith("_")}
+assert modules >= {"arrays", "attention", "forward", "networks", "ode", "parallel", "tables", "unet_init"}, modules
+missing = {name for name in modules if not inspect.ismodule(vars(refdiff_gpu).get(name))}
+assert not missing, missing
+"""
+    run(program)
+
+
+@pytest.mark.parametrize("name", ["data", "networks", "objectives", "process", "sampling", "training"])
+def test_packages_are_mirrored(name):
+    """A package exports the names that it exports in `refdiff`, and `Loss`; its own modules are among them."""
+    reference, mirror = getattr(refdiff, name), getattr(refdiff_gpu, name)
+    assert set(reference.__all__) == set(mirror.__all__) - {"Loss"}
+    own = {path.stem for path in Path(mirror.__file__).parent.glob("[!_]*.py")} - {"loop"}
+    assert {key for key in mirror.__all__ if getattr(getattr(mirror, key), "__name__", "") == f"{mirror.__name__}.{key}"} == own
+
+
+def test_lazy_modules():
+    """`import refdiff_gpu` loads no data sets; these modules are loaded when first used. Other names raise."""
+    program = """
+import sys, refdiff_gpu as rd
+lazy = "checkpoint", "data", "io", "metrics", "mnist"
+assert not {"refdiff.data", "refdiff.training.checkpoint", "urllib.request"} & set(sys.modules) and set(lazy) <= set(dir(rd))
+assert all(getattr(rd, name) for name in lazy) and rd.metrics is rd.data.metrics and rd.io is rd.checkpoint
+assert not hasattr(rd, "fast")
+"""
+    run(program)
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_functions_are_mirrored(name):
-    """Every public function of a module is there with its signature and its documentation; no other is, but what the device needs."""
-    text = getattr(refdiff, name)
-    there = getattr(refdiff_gpu, name)
-    defined = {key for key, item in public(text).items() if item.__module__ == text.__name__} | set(getattr(text, "__all__", ()))
-    for key in (key for key in defined if not inspect.ismodule(getattr(text, key))):
-        ours, its = getattr(there, key), getattr(text, key)
+    """Every public function of a module exists with its signature and documentation; only `Loss` is new."""
+    reference, mirror = getattr(refdiff, name), getattr(refdiff_gpu, name)
+    defined = {key for key, item in public(reference).items() if item.__module__ == reference.__name__}
+    defined |= set(getattr(reference, "__all__", ()))
+    for key in (key for key in defined if not inspect.ismodule(getattr(reference, key))):
+        ours, its = getattr(mirror, key), getattr(reference, key)
         if ours is not its and (inspect.isfunction(its) or inspect.isclass(its)):
             assert parameters(ours) == parameters(its) and inspect.getdoc(ours) == inspect.getdoc(its)
-    added = {key for key in getattr(there, "__all__", ()) if key not in vars(text)}
+    added = {key for key in getattr(mirror, "__all__", ()) if key not in vars(reference)}
     assert added <= {"Loss"}
 
 
 def parameters(item):
-    """Names, kinds and defaults, op sets by name, for each side has its own."""
+    """Names, kinds and defaults of the parameters; op sets are compared by name, since each package has its own."""
     signature = inspect.signature(item, follow_wrapped=False) if inspect.isfunction(item) else inspect.signature(item)
     found = [(p.name, p.kind, getattr(p.default, "__name__", p.default)) for p in signature.parameters.values()]
     if [kind for _, kind, _ in found] == [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]:
@@ -58,22 +91,22 @@ def parameters(item):
     return [(name, kind, str(default).removeprefix("refdiff_gpu.").removeprefix("refdiff.")) for name, kind, default in found]
 
 
-# What is asked of NumPy, and of CuPy
+# Calls of NumPy, and of CuPy
 
 
 def sources():
     return [path for package in ("refdiff", "refdiff_gpu") for path in (ROOT / package).glob("**/*.py")]
 
 
-# Modules of which no line sees an array of the device: the CPU's own speed, files, pictures, data sets, the command line.
-HOST_ROOMS = {"fast", "data", "demo", "conformance", "emulator", "proof"}
-HOST = {"parallel", "checkpoint", "cli", "equations", "schedules", "unet_init", "tables"}
+# Packages and modules that never see a device array: code for the CPU, files, figures, data sets, the command line.
+HOST_PACKAGES = {"fast", "data", "demo", "conformance", "emulator", "proof"}
+HOST_MODULES = {"parallel", "checkpoint", "cli", "equations", "schedules", "unet_init", "tables"}
 
 
 def calls():
-    """np.f(...) of the sources that see arrays of the device: file, line, dotted name, keywords."""
+    """Calls np.f(...) in sources that see device arrays: file and line, dotted name, keywords."""
     for path in sources():
-        on_host = path.stem in HOST or HOST_ROOMS & set(path.parts)
+        on_host = path.stem in HOST_MODULES or HOST_PACKAGES & set(path.parts)
         for node in () if on_host else ast.walk(ast.parse(path.read_text())):
             name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if re.fullmatch(r"np(\.\w+)+", name):
@@ -81,12 +114,12 @@ def calls():
 
 
 def of_types(name):
-    """Whether the name is a type or a state of NumPy itself, on the host whatever is on the device."""
+    """Whether the name is a NumPy type, or a function of types and shapes, which needs no array."""
     return isinstance(getattr(np, name, None), type) or name in ("errstate", "finfo", "dtype", "ndindex", "broadcast_shapes")
 
 
-def test_calls_are_those_the_guard_knows():
-    """Every np. call in sources that see device arrays is in the guard's lists, with its keywords, or is about types or the host."""
+def test_calls_are_allowed_calls():
+    """Every np. call in sources that see device arrays is an allowed call, or concerns types or host arrays."""
     host_only = {
         "eye",
         "broadcast_arrays",
@@ -100,68 +133,68 @@ def test_calls_are_those_the_guard_knows():
         "tile",
         "repeat",
     }
-    for place, name, keywords in calls():
-        known = name in guard_lists.UFUNCS or of_types(name) or name in host_only
-        known = known or keywords <= set(guard_lists.FUNCTIONS.get(name, ()))
-        assert known, f"{place}: np.{name} with {', '.join(keywords) or 'no keywords'}"
+    for line, name, keywords in calls():
+        known = name in allowed_calls.UFUNCS or of_types(name) or name in host_only
+        known = known or keywords <= set(allowed_calls.FUNCTIONS.get(name, ()))
+        assert known, f"{line}: np.{name} with {', '.join(keywords) or 'no keywords'}"
 
 
 @pytest.fixture(scope="module")
 def cupy():
-    """CuPy, which imports without a driver; where it is not installed, the comparison is left out, and pytest counts it."""
+    """CuPy, which imports without a driver; if it is not installed, the tests that compare with it are skipped."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pytest.importorskip("cupy", reason="CuPy is not installed: the lists are not compared with it", exc_type=ImportError)
+        return pytest.importorskip("cupy", reason="CuPy is not installed: the allowed calls are not compared with it", exc_type=ImportError)
 
 
-def found(cupy, name):
+def attribute(cupy, name):
     return functools.reduce(getattr, name.split("."), cupy)
 
 
-@pytest.mark.parametrize("name", sorted(guard_lists.FUNCTIONS))
-def test_the_guards_functions_are_cupys(name, cupy):
-    """Each function that the guard lets through is in CuPy, whose first parameters are those of the guard's list."""
-    listed = [parameter for parameter in guard_lists.FUNCTIONS[name] if not parameter.startswith("*")]
+@pytest.mark.parametrize("name", sorted(allowed_calls.FUNCTIONS))
+def test_allowed_functions_are_in_cupy(name, cupy):
+    """Each allowed function is in CuPy, with the listed parameters first."""
+    listed = [parameter for parameter in allowed_calls.FUNCTIONS[name] if not parameter.startswith("*")]
     try:
-        its = list(inspect.signature(found(cupy, name)).parameters)
+        its = list(inspect.signature(attribute(cupy, name)).parameters)
     except ValueError:
         return
     assert its[: len(listed)] == listed or its[-1] == "kwargs"
 
 
-def test_the_guards_ufuncs_are_cupys(cupy):
-    """Each ufunc that the guard lets through is in CuPy, or in its scipy.special, where CuPy's arrays look too."""
+def test_allowed_ufuncs_are_in_cupy(cupy):
+    """Each allowed ufunc is in CuPy, or in cupyx.scipy.special, where CuPy arrays look it up too."""
     import cupyx.scipy.special
 
-    for name in guard_lists.UFUNCS:
+    for name in allowed_calls.UFUNCS:
         assert callable(getattr(cupy, name, None) or getattr(cupyx.scipy.special, name))
 
 
-def test_the_guards_methods_are_cupys(cupy):
-    """Each method and property that the guard has, CuPy's arrays have."""
-    for name in [*guard_lists.METHODS, *guard_lists.PROPERTIES, "get", "item", "tolist", "__array_function__", "__array_ufunc__"]:
+def test_allowed_methods_are_in_cupy(cupy):
+    """Each method and property of the guard array is one of CuPy arrays."""
+    for name in [*allowed_calls.METHODS, *allowed_calls.PROPERTIES, "get", "item", "tolist", "__array_function__", "__array_ufunc__"]:
         assert hasattr(cupy.ndarray, name), name
 
 
 def test_every_call_is_in_cupy(cupy):
-    """Every np. call of sources that see device arrays names what CuPy has, with keywords that it has."""
-    for place, name, keywords in calls():
+    """Every np. call in sources that see device arrays names a function of CuPy, with keywords that it has."""
+    for line, name, keywords in calls():
         if of_types(name) or name in ("linalg.LinAlgError",):
             continue
-        function = found(cupy, name)
+        function = attribute(cupy, name)
         try:
             its = inspect.signature(function).parameters
-        except ValueError:  # ufuncs do not tell
-            assert keywords <= {"out", "dtype"}, place
+        except ValueError:  # ufuncs have no signature
+            assert keywords <= {"out", "dtype"}, line
             continue
-        assert keywords <= set(its) or any(p.kind is p.VAR_KEYWORD for p in its.values()), place
+        assert keywords <= set(its) or any(p.kind is p.VAR_KEYWORD for p in its.values()), line
 
 
 # The import
 
 
 def test_the_import_needs_no_cupy():
-    """`import refdiff_gpu` works where CuPy is not there at all, says what is missing, and its first use raises."""
+    """`import refdiff_gpu` works without CuPy, `missing` says what is missing, and the first use raises."""
     program = """
 import sys
 sys.modules["cupy"] = None
@@ -175,6 +208,11 @@ for use in (lambda: rd.to_device(np.ones(2)), lambda: rd.rng.normal(0, 1, (2,)),
     else:
         raise SystemExit("fell back to the CPU")
 """
+    run(program)
+
+
+def run(program):
+    """Run a program in an interpreter of its own."""
     environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The package from outside: what is said where something is missing, the demo on an emulated device, the report, and checks on a real card."""
+"""The package as a user sees it: messages, the demo on an emulated device, the report, and checks on a real GPU."""
 
 import sys
 from types import SimpleNamespace
@@ -6,27 +6,26 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import refdiff
-import refdiff_gpu
+import refdiff.demo.experiment
+import refdiff_gpu.demo.experiment
 from refdiff import cli, data
-from refdiff.demo import experiment as contest
-from refdiff_gpu.demo import experiment as there
-from refdiff_gpu.device import driver as device
+from refdiff.demo import experiment
+from refdiff_gpu.device import driver
 from refdiff_gpu.proof import report
 
 from ..tolerances import TRAINED_ELSEWHERE, relative
 
-SMALL = contest.Settings(**contest.QUICK | {"steps": 4, "ddpm": 3, "points": 12, "pool": 60, "frames": 2})
+SMALL = experiment.Settings(**experiment.QUICK | {"steps": 4, "ddpm": 3, "points": 12, "pool": 60, "frames": 2})
 
 
 @pytest.fixture
 def emulated(monkeypatch):
-    """A device made of NumPy."""
+    """A device emulated with NumPy."""
     monkeypatch.setenv("REFDIFF_GPU_EMULATE", "1")
 
 
 def fake_cupy(devices):
-    """CuPy as far as it counts devices: a number of them, or None where there is no driver."""
+    """A fake CuPy that counts devices: a number of them, or None without a driver."""
 
     class CUDARuntimeError(RuntimeError):
         pass
@@ -49,19 +48,19 @@ def fake_cupy(devices):
     ],
 )
 def test_what_is_missing_is_said(library, message, monkeypatch, tmp_path, capsys):
-    """No CuPy, no driver and no device are three messages, each with what to do; the demo and the report print them and exit with 2."""
+    """Without CuPy, driver or device a message says what to do; demo and report print it, with exit code 2."""
     monkeypatch.delenv("REFDIFF_GPU_EMULATE", raising=False)
     monkeypatch.setitem(sys.modules, "cupy", library)
     assert refdiff_gpu.available() == (message is None)
     if message is None:
-        assert refdiff_gpu.missing() is None and device.library() is library
+        assert refdiff_gpu.missing() is None and driver.require_cupy() is library
         return
     assert refdiff_gpu.missing().startswith(message) and "pip install 'refdiff[gpu]'" in refdiff_gpu.missing()
     with pytest.raises(refdiff_gpu.NoDevice, match="pip install"):
         refdiff_gpu.to_device(np.ones(2))
     assert cli.main(["demo", "--backend", "gpu", "--quick", "--out", str(tmp_path / "x")]) == report.main([]) == 2
     out, err = capsys.readouterr()
-    assert out == "" and err == f"refdiff demo: {refdiff_gpu.missing()}\nrefdiff_gpu.report: {refdiff_gpu.missing()}\n"
+    assert out == "" and err == f"refdiff demo: {refdiff_gpu.missing()}\nrefdiff_gpu.proof.report: {refdiff_gpu.missing()}\n"
     assert not (tmp_path / "x").exists()
 
 
@@ -73,55 +72,55 @@ def test_wrong_backends_exit_with_2(arguments, emulated, capsys):
 
 
 def test_demo_on_an_emulated_device(emulated, tmp_path, monkeypatch, capsys):
-    """`REFDIFF_GPU_EMULATE=1 refdiff demo --backend gpu --quick` learns, samples, judges and draws."""
-    monkeypatch.setattr(contest, "QUICK", contest.QUICK | {"ddpm": 3, "points": 12, "pool": 60, "fresh": 2, "frames": 2})
+    """`REFDIFF_GPU_EMULATE=1 refdiff demo --backend gpu --quick` trains, samples, computes scores and plots."""
+    monkeypatch.setattr(experiment, "QUICK", experiment.QUICK | {"ddpm": 3, "points": 12, "pool": 60, "fresh": 2, "frames": 2})
     assert cli.main(["demo", "--backend", "gpu", "--quick", "--steps", "2", "--out", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"demo.png", "demo.gif"}
     assert "done, after" in capsys.readouterr().out
 
 
-def test_the_contest_there_is_the_contest_here(emulated):
-    """Losses, and the states of every sampler, guided ones too, are those of the CPU up to rounding."""
-    known = contest.gather(data.two_moons, SMALL)
+def test_the_experiment_on_the_device_is_that_on_the_cpu(emulated):
+    """Losses, and the states of every sampler, guided samplers included, are those of the CPU up to rounding."""
+    known = experiment.gather(data.two_moons, SMALL)
     found = []
-    for where in contest, there:
-        models = where.learn(known, SMALL)
-        states = where.draw_all(where.methods(models.schedule, SMALL), models, known.asked, 0)
+    for module in experiment, refdiff_gpu.demo.experiment:
+        models = module.learn(known, SMALL)
+        states = module.draw_all(module.methods(models.schedule, SMALL), models, known.asked, 0)
         found.append((models, states))
-    (here, states_here), (ours, our_states) = found
-    for name, losses in here.losses.items():
+    (expected, expected_states), (ours, our_states) = found
+    for name, losses in expected.losses.items():
         assert relative(ours.losses[name], losses) <= 1e-4
-    for name, states in states_here.items():
+    for name, states in expected_states.items():
         assert all(isinstance(state, np.ndarray) for state in our_states[name])
         assert relative(np.stack(our_states[name]), np.stack(states)) <= 1e-3
 
 
 def test_to_device_and_back(emulated):
-    """Arrays in dicts, lists, tuples, named tuples and dataclasses go there and come back the same; all else stays; a schedule once."""
+    """Arrays in containers and dataclasses are copied to the device and back; a schedule is copied once."""
     batch = refdiff.training.Batch(np.ones((2, 1)), np.zeros(2), None, np.ones((2, 1)))
     tree = {"a": [np.arange(3), "word"], "b": (batch, refdiff.training.start({"w": np.ones(2)})), "c": None}
-    moved = refdiff_gpu.to_device(tree)
+    copied = refdiff_gpu.to_device(tree)
     assert (
-        refdiff.arrays.on_device(moved["a"][0])
-        and refdiff.arrays.on_device(moved["b"][0].x)
-        and refdiff.arrays.on_device(moved["b"][1].moments["m"]["w"])
+        refdiff.arrays.on_device(copied["a"][0])
+        and refdiff.arrays.on_device(copied["b"][0].x)
+        and refdiff.arrays.on_device(copied["b"][1].moments["m"]["w"])
     )
-    back = refdiff_gpu.to_host(moved)
+    back = refdiff_gpu.to_host(copied)
     np.testing.assert_array_equal(back["a"][0], tree["a"][0])
     assert back["a"][1] == "word" and back["c"] is None and type(back["b"][0]) is refdiff.training.Batch
     schedule = refdiff.schedules.linear(100)
-    both = refdiff_gpu.to_device(schedule)
-    assert refdiff_gpu.to_device(schedule) is both is refdiff_gpu.to_device(both)
-    assert both.signal.there() is both.signal.there() and isinstance(both.signal[3], np.float64)
+    ours = refdiff_gpu.to_device(schedule)
+    assert refdiff_gpu.to_device(schedule) is ours is refdiff_gpu.to_device(ours)
+    assert ours.signal.device_copy() is ours.signal.device_copy() and isinstance(ours.signal[3], np.float64)
     for name in refdiff_gpu.device.tables.DERIVED:
-        np.testing.assert_array_equal(refdiff_gpu.to_host(getattr(both, name).there()), getattr(schedule, name))
+        np.testing.assert_array_equal(refdiff_gpu.to_host(getattr(ours, name).device_copy()), getattr(schedule, name))
 
 
 # The report
 
 
 def test_report_says_what_failed(emulated, tmp_path, monkeypatch, capsys):
-    """The page holds every check, its error and its bound; a check that misses its bound, or breaks, is named, and the exit code is 1."""
+    """The report lists every check with error and tolerance; if one fails or raises, the exit code is 1."""
 
     def broken():
         raise ZeroDivisionError("of\nall things")
@@ -132,7 +131,7 @@ def test_report_says_what_failed(emulated, tmp_path, monkeypatch, capsys):
     assert report.main(["--out", str(tmp_path / "page.md")]) == 0
     page = (tmp_path / "page.md").read_text()
     assert "3 of 3 checks passed" in page and "| random bits | 0.0e+00 | 0.0e+00 | ok |" in page
-    assert "| q_sample | 1.000 | 2.000 |" in page and "say nothing of a card" in page
+    assert "| q_sample | 1.000 | 2.000 |" in page and "not of a GPU" in page
     bad = {"wrong": lambda: report.Check("wrong", 2.0, 1.0), "nan": lambda: report.Check("nan", np.nan, 1.0), "broken": broken}
     monkeypatch.setattr(report, "CHECKS", good | bad)
     assert report.main([]) == 1
@@ -140,37 +139,38 @@ def test_report_says_what_failed(emulated, tmp_path, monkeypatch, capsys):
     assert "3 of 6 checks passed" in page and page.count("**FAILED**") == 3 and "broken: ZeroDivisionError: of all things" in page
 
 
-def test_distance():
-    """The report's measure is relative to the largest number, and infinite for another shape or precision."""
-    assert report.distance(np.array([1.0, 4.0]), np.array([2.0, 4.0])) == 0.25
-    assert report.distance([np.zeros(2)], [np.zeros(3)]) == report.distance(np.zeros(2, np.float32), np.zeros(2)) == np.inf
-    assert report.distance(np.array(np.nan), np.array(1.0)) != 0
+def test_relative_error():
+    """The error is relative to the largest number, and infinite for another shape or dtype."""
+    assert report.relative_error(np.array([1.0, 4.0]), np.array([2.0, 4.0])) == 0.25
+    assert report.relative_error([np.zeros(2)], [np.zeros(3)]) == report.relative_error(np.zeros(2, np.float32), np.zeros(2)) == np.inf
+    assert report.relative_error(np.array(np.nan), np.array(1.0)) != 0
 
 
 def test_timings(emulated, monkeypatch):
-    """Every timed step runs on both sides."""
+    """Every timed step runs on device and host."""
     monkeypatch.setattr(report, "_seconds", lambda call: call() is not None)
     assert [row[1:] for row in report.timings(2)] == [(True, True)] * 4
 
 
-# A real card
+# A real GPU
 
 
-def card():
-    """Why there is none; None where there is one."""
-    return "REFDIFF_GPU_EMULATE=1 is set" if device.emulating() else refdiff_gpu.missing()
+def no_gpu():
+    """Why there is no GPU; None if there is one."""
+    return "REFDIFF_GPU_EMULATE=1 is set" if driver.emulating() else refdiff_gpu.missing()
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", report.CHECKS if card() is None else ["all checks"])
-def test_on_a_card(name):
-    """Every check of the report, on a real GPU; where there is none, one skip that says why."""
-    if card():
-        pytest.skip(f"no card to test on: {card()}")
+@pytest.mark.parametrize("name", report.CHECKS if no_gpu() is None else ["all checks"])
+def test_on_a_gpu(name):
+    """Every check of the report on a real GPU; without one, a single skip that says why."""
+    reason = no_gpu()
+    if reason:
+        pytest.skip(f"no GPU to test on: {reason}")
     found = report.CHECKS[name]()
     assert found.error <= found.allowed
 
 
-def test_bounds_are_those_of_the_tests():
-    """The report's bound of training is the one that tolerances.py derives."""
+def test_tolerances_are_those_of_the_tests():
+    """The report's tolerance for training is that of tolerances.py."""
     assert report.TRAINED == TRAINED_ELSEWHERE
