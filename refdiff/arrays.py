@@ -39,24 +39,24 @@ def on_device(value: Any) -> bool:
     return hasattr(value, "get") and hasattr(value, "__array_function__")
 
 
-def fetched(value: Any) -> Any:
+def device_get(value: Any) -> Any:
     """Copy an array from the device to the host, waiting for it; other values are returned as they are."""
     return value.get() if on_device(value) else value
 
 
-def everywhere(condition: Any) -> bool:
+def all_true(condition: Any) -> bool:
     """Whether a condition holds for all entries; waits for a device."""
-    return bool(fetched(condition.all()))
+    return bool(device_get(condition.all()))
 
 
-def looked_at(value: Any) -> bool:
+def reads_values(value: Any) -> bool:
     """Whether checks read these values: always on the host; on a device, which they would wait for, only if `CHECKED` is set."""
     return CHECKED.get() or not on_device(value)
 
 
 def holds(condition: Any) -> bool:
     """Whether a condition holds for all entries, or true if checks do not read them."""
-    return not looked_at(condition) or everywhere(condition)
+    return not reads_values(condition) or all_true(condition)
 
 
 def like(values: Any, x: Array, name: str = "t") -> Array:
@@ -91,7 +91,7 @@ def check_arrays(**named: Array) -> None:
             raise ValueError(f"{name} has shape {value.shape}; allowed: {x.shape}, the shape of {first}")
         if value.real.dtype != x.real.dtype:
             raise TypeError(f"{name} has dtype {value.dtype}; allowed: {x.dtype}, the dtype of {first}")
-        if looked_at(value) and not everywhere(np.isfinite(value)):
+        if reads_values(value) and not all_true(np.isfinite(value)):
             raise ValueError(f"{name} holds NaN or infinity; allowed: finite numbers")
 
 
@@ -102,10 +102,10 @@ def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.i
     values = np.real(as_array(value))
     if values.dtype.kind not in "iuf":
         raise TypeError(f"{name} = {_describe(value)}; allowed: a number")
-    if not looked_at(values):
+    if not reads_values(values):
         return
     inside = (values > low if open_low else values >= low) & (values <= high)
-    if not everywhere(np.isfinite(values) & inside):
+    if not all_true(np.isfinite(values) & inside):
         raise ValueError(f"{name} = {_describe(value)}; allowed: finite, in {'(' if open_low else '['}{low:g}, {high:g}]")
 
 
@@ -122,13 +122,13 @@ def check_integer(name: str, value: Any, low: int, high: int) -> Array:
     values = as_array(value)
     if not (isinstance(value, int | np.integer) or values is value) or values.dtype.kind not in "iu" or values.ndim > 1:
         raise TypeError(f"{name} = {_describe(value)}; allowed: an integer or an array (B,) of integers, {low}..{high}")
-    if looked_at(values) and not everywhere((values >= low) & (values <= high)):
+    if reads_values(values) and not all_true((values >= low) & (values <= high)):
         raise ValueError(f"{name} = {_describe(value)}; allowed: {low}..{high}")
     return values
 
 
 def _describe(value: Any) -> str:
-    value = fetched(value)
+    value = device_get(value)
     if getattr(value, "size", 0) > 8:
         return f"an array of dtype {value.dtype}, shape {value.shape}, from {value.min()} to {value.max()}"
     return repr(value)

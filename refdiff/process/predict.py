@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Array, GaussianPath, Time, check_arrays, check_choice, check_number, everywhere, holds, like
+from ..arrays import Array, GaussianPath, Time, all_true, check_arrays, check_choice, check_number, holds, like
 
 KINDS = ("x0", "eps", "v", "score", "velocity")
 
@@ -74,7 +74,7 @@ def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str
     if kind == "eps":
         return prediction
     a, b = row(kind, t, path)
-    if everywhere(a == 0):  # a multiple of eps, which needs no x_t, even where signal = 0
+    if all_true(a == 0):  # a multiple of eps, which needs no x_t, even where signal = 0
         return prediction / like(b, x_t)
     D = _determinant(signal * b - sigma * a, "eps", kind, t)
     return like(signal / D, x_t) * prediction - like(a / D, x_t) * x_t
@@ -92,7 +92,7 @@ def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: 
     (a, b), (a_to, b_to) = row(source, t, path), row(to, t, path)
     if source == to:
         return prediction
-    if everywhere(a == 0) and everywhere(a_to == 0):  # multiples of eps
+    if all_true(a == 0) and all_true(a_to == 0):  # multiples of eps
         return prediction * like(b_to / b, x_t)
     signal, sigma = path.signal_sigma(t)
     D = _determinant(signal * b - sigma * a, to, source, t)

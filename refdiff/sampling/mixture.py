@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, event_size, fetched, holds, like
+from ..arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, device_get, event_size, holds, like
 from ..process import predict
 from ..process.gaussian import LOG_2PI
 
@@ -34,7 +34,7 @@ class Mixture:
     @property
     def classes(self) -> int:
         """Number of classes. It is also the label that stands for "no label"."""
-        return int(fetched(self.labels.max())) + 1
+        return int(device_get(self.labels.max())) + 1
 
     def log_density(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
         r"""Log-density $\log p_t(x)$ of the noisy data, or $\log p_t(x | y)$; (B,) nats.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Model, Number, Time, as_array, check_arrays, check_choice, check_number, event_size, everywhere, like
+from ..arrays import Array, Model, Number, Time, all_true, as_array, check_arrays, check_choice, check_number, event_size, like
 from ..process import predict, reverse
 from ..process.forward import posterior, posterior_variance, q_sample
 from ..process.schedules import Schedule
@@ -85,7 +85,7 @@ def ddpm_step(
     check_choice("variance", variance, reverse.VARIANCES)
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
     mean, _ = posterior(x_t, x0, t, s, schedule)
-    if everywhere(as_array(s) == 0):
+    if all_true(as_array(s) == 0):
         return mean
     noise = _needed(noise, x_t)
     scale = np.sqrt(reverse.model_variance(x_t, t, s, schedule, variance, mix))
@@ -119,7 +119,7 @@ def ddim_step(
     eps = predict.to_eps(prediction, x_t, t, schedule, kind)
     kept = schedule.sigma[s] * np.sqrt((1 - eta) * (1 + eta) + eta**2 * share)
     x_s = like(schedule.signal[s], x_t) * x0 + like(kept, x_t) * eps
-    if eta == 0 or everywhere(as_array(s) == 0):
+    if eta == 0 or all_true(as_array(s) == 0):
         return x_s
     return x_s + like(eta * np.sqrt(posterior_variance(t, s, schedule)), x_t) * _needed(noise, x_t)
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__, tree
-from ..arrays import Array, check_integer, fetched
+from ..arrays import Array, check_integer, device_get
 from ..tree import Tree
 from .loop import Config, State
 
@@ -39,7 +39,7 @@ def save(path: str | Path, params: Tree, **manifest: Any) -> None:
     A reader of `path` sees the old file or the new one, even after a power failure. One writer per path: the temporary file beside
     it, `.{name}.tmp`, has a fixed name so that killed runs leave at most one. Raises for trees and values that would come back changed.
     """
-    params = tree.map(fetched, params)
+    params = tree.map(device_get, params)
     _check_tree(params)
     arrays = {name: np.asarray(leaf) for name, leaf in tree.flatten(params).items()} if params else {}
     for name in _RESERVED & manifest.keys():

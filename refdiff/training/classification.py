@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..arrays import Array, Time, fetched
+from ..arrays import Array, Time, device_get
 from ..networks import layers
 from ..networks.classifier import classifier
 from ..tree import Params, Vjp
@@ -36,7 +36,7 @@ def value_and_grad(
         logits, vjp = net(params, part.x, part.clock, None, L)
         loss, loss_vjp = L.cross_entropy(logits, part.y)
         grads, _ = vjp(loss_vjp(np.ones_like(loss)))
-        return float(fetched(loss.sum())), grads
+        return float(device_get(loss.sum())), grads
 
     return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
 

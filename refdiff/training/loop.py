@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import Array, GaussianPath, Model, event_size, fetched, like, sum_event
+from ..arrays import Array, GaussianPath, Model, device_get, event_size, like, sum_event
 from ..networks import layers
 from ..networks.layers import Params
 from ..networks.mlp import mlp
@@ -126,7 +126,7 @@ def value_and_grad(
         out, vjp = net(params, part.x, part.clock, part.y, L)
         error = out - part.target
         grads, _ = vjp(2 * error)
-        return float(fetched(sum_event(error**2).sum())), grads
+        return float(device_get(sum_event(error**2).sum())), grads
 
     return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .. import tree
-from ..arrays import Array, check_number, fetched
+from ..arrays import Array, check_number, device_get
 from ..tree import Tree
 
 
@@ -71,7 +71,7 @@ def ema_debiased(average: Tree, step: int, decay: float = 0.999) -> Tree:
 
 def global_norm(grads: Tree) -> float:
     r"""Global gradient norm, $\|g\| = \sqrt{\sum g_i^2}$ over all parameters. Source: T1 [Pascanu et al. alg. 1]."""
-    return float(np.sqrt(sum(float(fetched((g * g).sum(dtype=np.float64))) for g in tree.flatten(grads).values())))
+    return float(np.sqrt(sum(float(device_get((g * g).sum(dtype=np.float64))) for g in tree.flatten(grads).values())))
 
 
 def clip(grads: Tree, limit: float) -> tuple[Tree, float]:

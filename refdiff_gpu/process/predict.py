@@ -72,7 +72,7 @@ def eps_terms(t: Time, path: GaussianPath, kind: str, x: Array) -> tuple[str, tu
     a, b = row(kind, t, path)
     if kind == "eps":
         return "eps", ()
-    if kind == "score" or reference.everywhere(a == 0):
+    if kind == "score" or reference.all_true(a == 0):
         return "score", (like(b, x),)
     D = reference._determinant(signal * b - sigma * a, "eps", kind, t)
     return "any", (like(signal / D, x), like(a / D, x))
@@ -83,7 +83,7 @@ def conversion_terms(t: Time, path: GaussianPath, source: str, to: str, x: Array
     (a, b), (a_to, b_to) = row(source, t, path), row(to, t, path)
     if source == to:
         return "", ()
-    if {source, to} <= {"eps", "score"} or (reference.everywhere(a == 0) and reference.everywhere(a_to == 0)):
+    if {source, to} <= {"eps", "score"} or (reference.all_true(a == 0) and reference.all_true(a_to == 0)):
         return "_score", (like(b_to / b, x),)
     signal, sigma = path.signal_sigma(t)
     D = reference._determinant(signal * b - sigma * a, to, source, t)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.arrays import Array, Model, Time, as_array, check_arrays, check_choice, check_number, everywhere, like
+from refdiff.arrays import Array, Model, Time, all_true, as_array, check_arrays, check_choice, check_number, like
 from refdiff.process import reverse
 from refdiff.process.forward import posterior_variance
 from refdiff.process.schedules import Schedule
@@ -79,7 +79,7 @@ def ddpm_step(
     guided, inputs = kernel_inputs(prediction, x_t)
     name, terms = x0_terms(t, schedule, kind, x_t)
     weights = _posterior_weights(x_t, t, s, schedule)
-    if everywhere(as_array(s) == 0):
+    if all_true(as_array(s) == 0):
         return launch(f"{guided}ddpm_{name}", x_t, *inputs, *terms, *weights)
     noise = reference._needed(noise, x_t)
     if variance == "learned":
@@ -120,7 +120,7 @@ def ddim_step(
     eps_scale = schedule.sigma[s] * np.sqrt((1 - eta) * (1 + eta) + eta**2 * share)
     name = f"{guided}ddim_{_DDIM_KERNELS[x0_form, eps_form]}"
     coefficients = like(schedule.signal[s], x_t), like(eps_scale, x_t)
-    if eta == 0 or everywhere(as_array(s) == 0):
+    if eta == 0 or all_true(as_array(s) == 0):
         return launch(name, x_t, *inputs, *x0, *eps, *coefficients)
     deviation = like(eta * np.sqrt(posterior_variance(t, s, schedule)), x_t)
     return launch(f"{name}_noise", x_t, *inputs, *x0, *eps, *coefficients, reference._needed(noise, x_t), deviation)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from refdiff import tree
-from refdiff.arrays import Array, GaussianPath, Model, fetched, like
+from refdiff.arrays import Array, GaussianPath, Model, device_get, like
 from refdiff.networks.layers import Params
 from refdiff.networks.mlp import mlp
 from refdiff.process.predict import row
@@ -55,7 +55,7 @@ class Loss:
     config: Config
 
     def __float__(self) -> float:
-        loss = float(fetched(self.summed))
+        loss = float(device_get(self.summed))
         check_loss(loss, self.step, self.config)
         return loss / self.config.batch
 
@@ -96,7 +96,7 @@ def _counters(step: int | Array, config: Config) -> tuple[Any, Any]:
 
 
 def _classes(labels: Array, config: Config) -> int:
-    return int(fetched(labels.max())) + 1 if config.classes is None else config.classes
+    return int(device_get(labels.max())) + 1 if config.classes is None else config.classes
 
 
 @wraps(reference.batches)

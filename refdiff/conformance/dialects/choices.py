@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...arrays import Array, GaussianPath, Number, Time, as_array, check_integer, check_number, everywhere
+from ...arrays import Array, GaussianPath, Number, Time, all_true, as_array, check_integer, check_number
 from ...objectives import flow
 from ...process.tables import Schedule
 from ...sampling import guidance
@@ -54,13 +54,13 @@ def _noise_level(
 
 
 def _noise_to_signal(signal: Array, sigma: Array) -> Array:
-    if not everywhere(as_array(signal) > 0):
+    if not all_true(as_array(signal) > 0):
         raise ValueError(f"signal = {signal!r}; allowed: above 0, since this dialect's time is infinite where no signal is left")
     return sigma / signal
 
 
 def _negative_log_snr(signal: Array, sigma: Array) -> Array:
-    if not everywhere(as_array(sigma) > 0):
+    if not all_true(as_array(sigma) > 0):
         raise ValueError(f"sigma = {sigma!r}; allowed: above 0, since this dialect's time is infinite where no noise is left")
     return 2 * np.log(_noise_to_signal(signal, sigma))
 
