@@ -18,14 +18,14 @@ from .parallel import Reduce
 
 
 def as_network(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = layers) -> tuple[Array, Vjp]:
-    """The classifier as `training.train` calls a network; what it is to answer, y, it is not told."""
+    """The classifier with the signature of a network for `training.train`; the labels y, its target, are not an input."""
     return classifier(p, x, t, L)
 
 
 def value_and_grad(
     net: Network, params: Params, batch: Batch, L: ModuleType, workers: int | None = 1, all_reduce: Reduce = parallel.total
 ) -> tuple[float, Params]:
-    r"""The batch's summed cross-entropy in nats and its gradient: to a classifier what `training.value_and_grad` is to a denoiser.
+    r"""Summed cross-entropy of a batch in nats and its gradient: `training.value_and_grad` for a classifier.
 
     $$L = -\sum_B \log p_\theta(y | x_t)$$
 
@@ -42,12 +42,12 @@ def value_and_grad(
 
 
 def with_cross_entropy(L: ModuleType) -> Any:
-    """The op set with this loss in place of the squared error: `training.train(..., net=as_network, L=with_cross_entropy(L))` trains a classifier."""
+    """Op set whose loss is the cross-entropy: `training.train(..., net=as_network, L=with_cross_entropy(L))` trains a classifier."""
     return SimpleNamespace(**vars(L) | {"value_and_grad": value_and_grad})
 
 
 class CleanPath:
-    """The path that adds no noise, for a classifier of data as it is: every time is 0."""
+    """Path without noise, for a classifier of clean data: every time is 0."""
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]:
         """(1, 0): x_t = x0."""

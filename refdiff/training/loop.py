@@ -93,9 +93,9 @@ def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPat
     signal, sigma = path.signal_sigma(t)
     y = None
     if labels is not None:
-        chance = rng.uniform(config.seed, samples, 1, steps, rng.LABEL)[:, 0]
+        uniform = rng.uniform(config.seed, samples, 1, steps, rng.LABEL)[:, 0]
         no_label = int(labels.max()) + 1 if config.classes is None else config.classes
-        y = guidance.drop_labels(labels[pick], chance, config.label_dropout, no_label)
+        y = guidance.drop_labels(labels[pick], uniform, config.label_dropout, no_label)
     target = predict.target(config.kind, x0, noise, t, path)
     return Batch(like(signal, x0) * x0 + like(sigma, x0) * noise, path.clock(t), y, target)
 
