@@ -147,7 +147,7 @@ def _draw_schedule(ax: Any, schedule: Schedule) -> None:
     twin = ax.twinx()
     lines += twin.plot(t[1:], schedule.log_snr[1:], color=GREEN, linestyle="--", label="log SNR (right axis)")
     ax.legend(handles=lines, fontsize=8.5, frameon=False, loc="center", bbox_to_anchor=(0.74, 0.68))
-    _finish_axes(ax, "noise schedule at time t")
+    _finish_axes(ax, "noise schedule over time t")
     _style_axes(twin)
 
 
@@ -175,7 +175,7 @@ def _draw_convergence(ax: Any, curves: list[Curve]) -> None:
         title="measured order",
         title_fontsize=8,
     )
-    _finish_axes(ax, "error, compared with the exact solution")
+    _finish_axes(ax, "error of each sampler")
 
 
 def _draw_distances(ax: Any, distances: list[tuple[str, float]], max_ratio: float) -> None:
@@ -190,7 +190,7 @@ def _draw_distances(ax: Any, distances: list[tuple[str, float]], max_ratio: floa
     ax.text(0.94, -0.75, "noise floor", ha="right", fontsize=8, color=GREEN)
     ax.text(1.06 * max_ratio, -0.75, f"limit {max_ratio:g}", fontsize=8, color=RED)
     ax.set_yticks(y, names)
-    ax.set(xscale="log", xlim=(min(0.2, 0.8 * min(ratios)), max(ratios) * 5), ylim=(len(ratios) - 0.4, -1.2))
+    ax.set(xscale="log", xlim=(min(0.1, 0.8 * min(ratios)), max(ratios) * 5), ylim=(len(ratios) - 0.4, -1.2))
     ax.xaxis.set_major_formatter("{x:g}")
     _finish_axes(ax, "energy distance / noise floor")
 
