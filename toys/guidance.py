@@ -83,7 +83,9 @@ def table(results: list[Result]) -> str:
     lines.append(f"{'scale':>8}{'guided':>12}{'target':>12}{'guided':>11}{'target':>11}{'guided to target':>20}")
     for each in results:
         probability, spread = ([f(x) for x in (each.guided, each.target)] for f in (label_probability, relative_spread))
-        lines.append(f"{each.gamma:8.1f}{probability[0]:12.3f}{probability[1]:12.3f}{spread[0]:11.3f}{spread[1]:11.3f}{each.distance:20.4f}")
+        lines.append(
+            f"{each.gamma:8.1f}{probability[0]:12.3f}{probability[1]:12.3f}{spread[0]:11.3f}{spread[1]:11.3f}{each.distance:20.4f}"
+        )
     return "\n".join([*lines, f"Noise floor of the distance, between two sets of samples of one density: {floor:.4f}."])
 
 
