@@ -40,7 +40,7 @@ exit codes: 0 success, 1 a check failed, 2 wrong usage, 130 interrupted
 DEMO = """\
 Train a diffusion model (which predicts the noise) and a flow model (which predicts the velocity) on a 2-D data set with
 labels, and sample with DDPM, DDIM, Euler and Heun. The table shows the energy distance of each sampler to fresh data,
-the noise floor (the distance of fresh data to fresh data) and the distance of pure noise. A picture and an animation
+the noise floor (the distance between two sets of fresh data) and the distance of pure noise. A picture and an animation
 show the results. Exit code 1 if a sampler that should match the data is too far from it.
 """
 

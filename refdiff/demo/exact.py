@@ -21,10 +21,10 @@ from .experiment import Models, Settings, on_threads, progress_bar
 from .plots import Curve
 
 STEPS, QUICK_STEPS = (16, 32, 64, 128, 256), (16, 32, 64)
-TOLERANCE, QUICK_TOLERANCE = 0.1, 0.2  # allowed difference between measured and expected order: with fewer steps, higher terms count more
+TOLERANCE, QUICK_TOLERANCE = 0.1, 0.2  # of the measured order: with fewer steps, higher-order terms of the error count more
 MEAN, VARIANCE = 0.7, 0.25  # the Gaussian data of the stochastic samplers, whose steps are then affine
 
-Errors = dict[str, tuple[Callable[[int], float], int]]  # by a sampler's name, its error as a function of the steps, and the expected order
+Errors = dict[str, tuple[Callable[[int], float], int]]  # by sampler: the error as a function of the steps, the expected order
 
 
 class Order(NamedTuple):
@@ -100,7 +100,7 @@ def measure_orders(mixture: Mixture, settings: Settings) -> list[Order]:
 def level_schedule(S: int) -> Schedule:
     r"""A schedule of S noise levels, $\bar\alpha(u) = \cos^2(0.99 \tfrac\pi2 u)$ at u = i / S: a larger S refines the same curve.
 
-    sigma / signal is the tangent, smooth down to data, so that Euler steps in it, which is what DDIM takes, converge at order 1.
+    sigma / signal is then a tangent, smooth down to data. DDIM takes Euler steps in this variable, so it converges at order 1.
     """
     return schedules.from_alpha_bars(np.cos(0.99 * np.pi / 2 * np.arange(1, S + 1) / S) ** 2)
 
@@ -118,7 +118,7 @@ def _flow_errors(mixture: Mixture, x: Array, labels: Array) -> Errors:
 
 
 def _ddim_errors(mixture: Mixture, x: Array, labels: Array) -> Errors:
-    """DDIM from the highest noise level to data, and DDIM inversion from data to noise, compared with the ODE that both discretize."""
+    """DDIM from noise to data, and DDIM inversion from data to noise, compared with the ODE that both discretize."""
     field = _conditioned(mixture.model(flow.straight, "velocity"), labels)
     signal, sigma = (float(a[-1]) for a in (level_schedule(1).signal, level_schedule(1).sigma))
     exact = samplers.solve_adaptive(field, x / (signal + sigma), signal / (signal + sigma), 1.0, rtol=1e-12, atol=1e-12)
@@ -157,9 +157,10 @@ def _moment_errors() -> Errors:
 
 
 def sample_moments(formula: Any, schedule: Schedule, **options: Any) -> tuple[float, float]:
-    r"""Mean and variance of a sampler's samples, exactly: for data N(0.7, 0.25), its exact eps, and x_T of the exact distribution.
+    r"""Exact mean and variance of a sampler's samples, for data N(0.7, 0.25), exact eps and exact $x_T$.
 
-    A step is then affine, $x_s = a x_t + b + c z$. Three evaluations give a, b and c: x = 0 and x = 1 without noise, and x = 0 with z = 1.
+    A step is then affine, $x_s = a x_t + b + c z$. Three evaluations give a, b and c: x = 0 and x = 1 without noise, and x = 0
+    with z = 1.
     """
     step, model = samplers.stepper(formula, schedule, **options), oracles.gaussian([MEAN], [[VARIANCE]]).model(schedule)
     mean, variance = schedule.signal[-1] * MEAN, schedule.alpha_bar[-1] * VARIANCE + schedule.one_minus_alpha_bar[-1]

@@ -1,4 +1,4 @@
-"""The experiment of `refdiff demo`: train a diffusion and a flow model on 2-D data and sample with every sampler. `scores` measures."""
+"""The experiment of `refdiff demo`: train a diffusion and a flow model on 2-D data, and sample with every sampler."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Trajectories = dict[str, list[Array]]  # the states of each sampler by its name,
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the demo: training `steps` of each model, `samples` of each sampler, `fresh_sets` of data to compare them with.
+    """Settings of the demo: training `steps` of each model, `samples` of each sampler, `fresh_sets` of data to compare with.
 
-    T is the number of diffusion times, of which DDPM visits `ddpm_steps`; `train_size` is the number of training points, and `frames`
-    the number of steps in the animation.
+    T is the number of diffusion times, of which DDPM visits `ddpm_steps`; `train_size` is the number of training points, and
+    `frames` the number of steps in the animation.
     """
 
     dataset: str = "two_moons"
@@ -74,7 +74,7 @@ class Dataset(NamedTuple):
 
 
 class Models(NamedTuple):
-    """Two models as model(x, t, y): the noise eps on a schedule, the velocity on the straight path; training losses by name, if any."""
+    """Two models (x, t, y): the noise eps on a schedule, the velocity on the straight path; and their training losses, if any."""
 
     schedule: Schedule
     eps: Model

@@ -1,4 +1,4 @@
-"""The content of the demo's pictures, as arrays: noised data, scores and velocities, trajectories, samples, frames of the animation."""
+"""Content of the demo's pictures, as arrays: noised data, scores, velocities, trajectories, samples and animation frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ FIELDS = (
 )
 REVERSE = "Reverse process: every sampler starts from the same noise; colour: the label that a sample is conditioned on"
 DISTANCE = r"energy distance  $2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$,  and the effect of guidance"
-LEARNED = (FORWARD, f"Learned {FIELDS}", REVERSE, rf"Measured: training loss  $\|f_\theta(x_t, t) - \mathrm{{target}}\|^2$,  {DISTANCE}")
+LOSS = r"training loss  $\|f_\theta(x_t, t) - \mathrm{target}\|^2$"
+LEARNED = (FORWARD, f"Learned {FIELDS}", REVERSE, f"Measured: {LOSS},  {DISTANCE}")
 EXACT = (FORWARD, f"Exact {FIELDS}", REVERSE, f"Measured: order of convergence,  {DISTANCE}")
 
 
@@ -67,7 +68,7 @@ def limit(dataset: Dataset) -> float:
 
 
 def frames(dataset: Dataset, models: Models, grid: Array, ddpm: list[Array], heun: list[Array]) -> list[list[Panel]]:
-    """Frames of the animation: DDPM on its grid beside the flow at the same signal-to-noise ratio, by the flow time of the schedule (M5)."""
+    """Frames of the animation: DDPM beside the flow at the same signal-to-noise ratio, found by the flow time (M5)."""
     times = flow.flow_time(models.schedule.log_snr[grid])  # rising to 1
     shown = _evenly_spaced(len(dataset.sample_labels), SHOWN)
     labels, last = dataset.sample_labels[shown], len(heun) - 1

@@ -15,7 +15,9 @@ INK, FAINT, GREEN, RED = "#222222", "#b8bcc2", "#2a9d72", "#c0392b"
 
 
 class Panel(NamedTuple):
-    """Points (N, 2) with labels (N,); a field of arrows as (positions, vectors), both (M, 2); trajectories (steps, M, 2) with labels (M,)."""
+    """Points (N, 2) with labels (N,); if given, a field (positions, vectors), both (M, 2), or trajectories (steps, M, 2) with
+    labels (M,).
+    """
 
     title: str
     points: Array
@@ -35,8 +37,8 @@ class Curve(NamedTuple):
 class DemoFigure(NamedTuple):
     """Content of the demo's figure, row by row: schedule and noised data; fields; samples; curves, distances, guided samples.
 
-    Every row has a caption. Distances are ratios to the noise floor, and max_ratio is the largest that passes; converging says that
-    the curves are errors, not losses; limit is half the side of the panels.
+    Every row has a caption. Distances are ratios to the noise floor; max_ratio is the largest that passes. The curves are errors
+    if `converging`, otherwise losses. limit is half the side of the panels.
     """
 
     title: str
@@ -73,7 +75,7 @@ def save_demo(content: DemoFigure, path: Path) -> None:
 
 
 def save_animation(frames: list[list[Panel]], path: Path, limit: float, fps: int = 12) -> None:
-    """Write a GIF; each frame is a row of panels, the same number in every frame. The last frame is held for a third of the time."""
+    """Write a GIF whose frames are rows of equally many panels; the last frame is held for a third of the running time."""
     from matplotlib.animation import PillowWriter
 
     figure = new_figure(3.3 * len(frames[0]), 3.5)
@@ -132,7 +134,7 @@ def _draw_panel(ax: Any, panel: Panel, limit: float) -> list[Any]:
 
 
 def _arrows(vectors: Array) -> Array:
-    """Arrows whose length is the square root of the magnitude, relative to its 95 % quantile, so that small vectors remain visible."""
+    """Arrows of the square root of the magnitude, relative to its 95 % quantile, so that small vectors remain visible."""
     length = np.hypot(*vectors.T)[:, None]
     return vectors / np.sqrt(np.maximum(length, 1e-12) * np.quantile(length, 0.95))
 

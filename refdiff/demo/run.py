@@ -41,7 +41,7 @@ def run(settings: Settings, out: Path, animate: bool = True, backend: Any = expe
 
 
 def run_oracle(settings: Settings, out: Path, animate: bool = True) -> int:
-    """The same with exact models, and every sampler's order; 0, or 1 if a check fails. Writes oracle.png and oracle.gif into out."""
+    """The same with exact models, and orders of convergence; 0, or 1 if a check fails. Writes oracle.png and oracle.gif into out."""
     began = perf_counter()
     print(f"{_name(settings)} as a Gaussian mixture, whose noise prediction and velocity are known exactly: no network, no training.")
     settings = replace(

@@ -31,8 +31,8 @@ def distance(samples: Array, fresh: Array, unbiased: bool = False) -> float:
 def noise_floor(fresh: Array) -> float:
     r"""Mean of `distance` between two sets of the same data, from fresh sets (sets, classes, n, 2).
 
-    The V-statistic includes the zero distance of each point to itself. Its mean is therefore above that of the unbiased U-statistic,
-    which is 0, by $E\|X - X'\|\, 2 / n$. This difference varies much less between sets than the distance itself.
+    The V-statistic includes the zero distance of each point to itself. Its mean is therefore above that of the unbiased
+    U-statistic, which is 0, by $E\|X - X'\|\, 2 / n$. This difference varies much less between sets than the distance itself.
     """
     return float(np.mean([distance(a, b) - distance(a, b, unbiased=True) for a, b in pairwise(fresh)]))
 

@@ -1,4 +1,4 @@
-"""The demo's experiment on the device: training and sampling run there; the states are copied to the host, to be scored and plotted."""
+"""The demo's experiment on the device: training and sampling run there; the states are copied to the host."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_demo_from_end_to_end(tmp_path, capfd):
 @pytest.mark.long
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_checked_samplers_are_near_the_data(tmp_path, capfd, seed):
-    """The full demo, with other seeds than that of the README's command: every checked sampler is within three times the noise floor."""
+    """With the full demo and seeds 1 and 2, every checked sampler is within three times the noise floor."""
     assert cli.main(["demo", "--seed", seed, "--no-gif", "--out", str(tmp_path)]) == 0
     assert capfd.readouterr().out.count("PASS, limit 3") == 4
 

@@ -168,7 +168,7 @@ def test_moments_of_one_step():
 
 
 def test_moments_are_those_of_samples():
-    """S1: the moments are exactly the mean and variance of points that pass through the same steps, with all values of the noise."""
+    """S1: the moments are the mean and variance of points that pass through the same steps, with all signs of the noise."""
     schedule, S = exact.level_schedule(5), 5
     model, step = oracles.gaussian([0.7], [[0.25]]).model(schedule), samplers.stepper(samplers.ddpm_step, schedule, variance="beta")
     signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * S)).reshape(S, -1)  # of the start and of S - 1 noises: mean 0, variance 1, unrelated
@@ -179,7 +179,7 @@ def test_moments_are_those_of_samples():
 
 
 def test_orders_of_convergence_are_those_of_theory(mixture):
-    """M1, S1, S2: with exact models, errors fall at order 1, 2 and 4 for Euler, Heun and RK4, and at order 1 for DDIM and DDPM."""
+    """M1, S1, S2: with exact models, Euler, Heun and RK4 converge at order 1, 2 and 4, and DDIM and DDPM at order 1."""
     orders = exact.measure_orders(mixture, SMALL)
     assert {order.name: order.expected for order in orders} == {
         "flow, Euler": 1,

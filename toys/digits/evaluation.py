@@ -49,8 +49,8 @@ def frechet(a: Array, b: Array) -> float:
 def nearest_distance(images: Array, training: Array) -> Array:
     """Distance (N,) of every image to the nearest training image; 1 is one pixel changed from background to ink.
 
-    The nearest image is found by float32 products. Its distance is then computed from the two images alone, because differences of
-    squares cancel for copies.
+    The nearest image is found by float32 products. Its distance is then computed from the two images alone, because differences
+    of squares cancel for copies.
     """
     x, k = (each.reshape(len(each), -1) for each in (images, training))
     norms = (k * k).sum(axis=1)
@@ -86,8 +86,9 @@ def elbo_estimate(net: Model, spec: Spec, digits: mnist.Digits, count: int, draw
 
     $$L_T + (T - 1)\, E_{t \sim U\{2..T\}} L_{t-1} + L_0$$
 
-    The sum of the divergences is estimated at `draws` random times for each digit, one in each of as many equal strata; L_0 is that of
-    the discretized decoder. The model is the one that is sampled, its x0 clipped to [-1, 1], without guidance. Source: E5, E7.
+    The sum of the divergences is estimated at `draws` random times for each digit, one in each of as many equal strata; L_0 is
+    that of the discretized decoder. The model is the one that is sampled, its x0 clipped to [-1, 1], without guidance.
+    Source: E5, E7.
     """
     schedule = spec.path()
     assert isinstance(schedule, Schedule)
@@ -104,7 +105,10 @@ def elbo_estimate(net: Model, spec: Spec, digits: mnist.Digits, count: int, draw
 
 
 def _term(net: Model, spec: Spec, schedule: Schedule, x0: Array, y: Array, stratum: tuple[int, int] | None, seed: int) -> Array:
-    """L_{t-1} at a random t in the stratum (index, number of strata) of 2..T, or L_0 for None; (B,) nats, in float64 except the network."""
+    """L_{t-1} (B,) in nats at a random t in the stratum (index, number of strata) of 2..T, or L_0 for None.
+
+    Everything but the network is computed in float64.
+    """
     i, strata = stratum or (2**20, 1)
     t = np.ones(len(x0), np.int64)
     if stratum:

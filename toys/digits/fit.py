@@ -1,4 +1,4 @@
-"""Training on the digits: the number of steps that fit in the time, a progress bar, a checkpoint every two minutes, and Ctrl-C."""
+"""Training on the digits: the steps that fit in a time, a progress bar, a checkpoint every two minutes, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(state: State, digits: Digits, spec: Spec, config: Config) -> Iterator[tu
 
 
 def train_with_checkpoints(state: State, digits: Digits, spec: Spec, config: Config, out: Path) -> State:
-    """Train to the last step or until Ctrl-C, after which the current step is finished; the checkpoint then holds the state returned."""
+    """Train to the last step or until Ctrl-C, which lets the current step finish; the state returned is saved."""
     spec.save(out, state, config)
     bar = progress_bar(None, "training", config.steps)
     bar.n = bar.initial = bar.last_print_n = state.step  # earlier steps do not count for the speed
@@ -75,7 +75,7 @@ def train_with_checkpoints(state: State, digits: Digits, spec: Spec, config: Con
 
 @contextmanager
 def deferred_interrupt() -> Iterator[list[int]]:
-    """Context in which the first Ctrl-C only fills the list, because a step changes arrays in place; a second one interrupts at once."""
+    """Context in which the first Ctrl-C only fills the list, as steps change arrays in place; the second interrupts at once."""
     stop_requested: list[int] = []
 
     def note(number: int, frame: object) -> None:

@@ -24,8 +24,8 @@ BATCH = 200  # images sampled at once; their noise is drawn for all of them
 
 @dataclass(frozen=True)
 class Method:
-    """How to sample: gamma is the classifier-free guidance scale (0: no labels, 1: conditional model), `classifier` the parameters of a
-    classifier or None, and `scale` the scale of classifier guidance.
+    """Sampling method: gamma is the scale of classifier-free guidance (0: no labels, 1: conditional model), `classifier` the
+    parameters of a classifier for classifier guidance, or None, and `scale` its scale.
     """
 
     sampler: str
@@ -42,7 +42,7 @@ def network(params: Tree, spec: Spec) -> Model:
 
 
 def on_all_cores(model: Any) -> Any:
-    """The same function of (x, t, y), each batch split among processes, one per core; they have the model as it is at the first call."""
+    """The same function of (x, t, y) on a process per core. The processes have a copy of the model from the first call."""
 
     def evaluate(message: None, inputs: list[Any]) -> list[Array]:
         return [model(*each) for each in inputs]
@@ -116,7 +116,7 @@ def trajectory(net: Model, spec: Spec, method: Method, y: Array, first: int = 0)
 
 
 def heun_states(model: Model, schedule: Schedule, grid: Array, x: Array) -> Iterator[Array]:
-    """States of Heun's method for a diffusion model: x_t / (signal + sigma) follows the flow on the straight path, in flow time (M5).
+    """States of Heun's method for a diffusion model: x_t / (signal + sigma) follows the flow on the straight path (M5).
 
     The last step is an Euler step, because Heun's second velocity would be at t = 0, for which no network is trained.
     """

@@ -26,10 +26,10 @@ class UsageError(Exception):
 
 @dataclass(frozen=True)
 class Spec:
-    """Specification of a run: the model, its prediction target, its schedule ("straight" for flows, "none" for clean data), its width.
+    """Specification of a run: model, prediction target, schedule ("straight" for flows, "none" for clean data) and width.
 
-    `workers` is the number of slices of a batch, and `digits` the digest of the training data. If both are the same, a resumed run
-    equals the uninterrupted one bit for bit.
+    `workers` is the number of slices of a batch, and `digits` the digest of the training data. If both are the same, a resumed
+    run equals the uninterrupted one bit for bit.
     """
 
     model: str
