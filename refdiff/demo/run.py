@@ -26,22 +26,19 @@ def run(settings: Settings, out: Path, animate: bool = True, backend: Any = expe
     `backend` trains and samples: `refdiff.demo.experiment`, or `refdiff_gpu.demo.experiment` on a GPU, which `device` describes.
     """
     began = perf_counter()
-    print(
-        f"{_name(settings)}, seed {settings.seed}: training a diffusion (noise) and a flow (velocity) model, {settings.steps} steps each."
-    )
+    name = _name(settings)
+    print(f"{name}, seed {settings.seed}: training a diffusion (noise) and a flow (velocity) model, {settings.steps} steps each.")
     dataset = experiment.make_data(toy2d.DATASETS[settings.dataset], settings)
     models = backend.train_models(dataset, settings)
     methods, trajectories, results = _sample_and_score(dataset, models, settings, backend)
-    title = (
-        f"{_name(settings)}: a diffusion model and a flow model, trained {device}{' (--quick: hardly trained)' if settings.quick else ''}"
-    )
+    title = f"{name}: a diffusion model and a flow model, trained {device}{' (--quick: too short to learn)' if settings.quick else ''}"
     picture = figure.build(title, dataset, models, methods, trajectories, results, [])
     _save(picture, dataset, models, methods, trajectories, settings, out / "demo", animate, backend)
     return _finish(scores.failed(results), began)
 
 
 def run_oracle(settings: Settings, out: Path, animate: bool = True) -> int:
-    """The same with exact models, and orders of convergence; 0, or 1 if a check fails. Writes oracle.png and oracle.gif into out."""
+    """The same with exact models, and orders of convergence; 1 if a check fails. Writes oracle.png and oracle.gif into out."""
     began = perf_counter()
     print(f"{_name(settings)} as a Gaussian mixture, whose noise prediction and velocity are known exactly: no network, no training.")
     settings = replace(

@@ -124,7 +124,7 @@ def run_training(arguments: argparse.Namespace, state: training.State, digits: A
 
 
 def load_method(arguments: argparse.Namespace) -> tuple[Any, Spec, Method]:
-    """The network with its EMA parameters, its run and the requested sampling method; raises UsageError for options that do not fit together."""
+    """The network with its EMA parameters, its run and the requested sampling method; raises UsageError for wrong options."""
     state, config, spec = load_run("--run", arguments.run, ("unet",))
     flow = spec.kind == "velocity"
     sampler = arguments.sampler or ("heun" if flow else "ddim")
