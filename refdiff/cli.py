@@ -16,14 +16,14 @@ from . import __version__
 PAGE = """\
 The executable specification of diffusion and flow-matching models.
 
-  refdiff demo             a diffusion and a flow learn two moons, every sampler is measured: under a minute
-  refdiff demo --oracle    the same with exact models, and the order at which each sampler converges: seconds
-  refdiff check MODULE     your implementation against the equations, with a diagnosis
-  refdiff check --template an adapter to fill in
-  refdiff eq               all equations: id, name, function, source
-  refdiff eq R2            one equation, its function as it runs, and where it is tested
-  refdiff dialects         the conventions of other libraries, side by side
-  refdiff dialects edm     one library, and where its conventions are visible
+  refdiff demo             train a diffusion and a flow model on two moons, measure every sampler: under a minute
+  refdiff demo --oracle    the same with exact models, and the order of convergence of each sampler: seconds
+  refdiff check MODULE     check your implementation against the equations, with a diagnosis
+  refdiff check --template print an adapter to fill in
+  refdiff eq               list all equations: id, name, function, source
+  refdiff eq R2            show one equation: its function and the tests that cover it
+  refdiff dialects         compare the conventions of other libraries
+  refdiff dialects edm     show the conventions of one library, with sources
 """
 
 MORE = """\
@@ -34,29 +34,29 @@ more examples:
   refdiff demo --backend gpu
   refdiff check my.adapter --format html --out report.html
 
-exit codes: 0 all well, 1 a check failed, 2 wrong usage, 130 interrupted
+exit codes: 0 success, 1 a check failed, 2 wrong usage, 130 interrupted
 """
 
 DEMO = """\
-A diffusion model (which learns the noise) and a flow model (which learns the velocity) learn a 2-D data set with labels.
-DDPM, DDIM, Euler and Heun then sample, and the energy distance of each to fresh data is printed beside the floor, fresh
-data against fresh data, and beside pure noise. A picture and an animation tell the story. Exit code 1 if a sampler that
-should be good stays too far from the data.
+Train a diffusion model (which predicts the noise) and a flow model (which predicts the velocity) on a 2-D data set with
+labels, and sample with DDPM, DDIM, Euler and Heun. The table shows the energy distance of each sampler to fresh data,
+the noise floor (the distance between two sets of fresh data) and the distance of pure noise. A picture and an animation
+show the results. Exit code 1 if a sampler that should match the data is too far from it.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line, by default the program's own; the exit code."""
+    """Run a command line, by default that of the program; returns the exit code."""
     try:
         arguments = parser().parse_args(argv)
         code = int(arguments.work(arguments))
         sys.stdout.flush()
         return code
-    except SystemExit as stop:  # argparse leaves this way, its message printed
+    except SystemExit as stop:  # argparse exits this way, after printing its message
         return int(stop.code or 0)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -76,21 +76,21 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_demo(commands: Any) -> None:
     demo = commands.add_parser(
-        "demo", help="train, sample, measure and draw", description=DEMO, formatter_class=argparse.RawDescriptionHelpFormatter
+        "demo", help="train, sample, measure and plot", description=DEMO, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     demo.add_argument("--dataset", type=_dataset, default="two_moons", metavar="NAME", help=f"{', '.join(_datasets())} (default two_moons)")
     demo.add_argument("--seed", type=integer(0, 2**64 - 1), default=0, metavar="N", help="seed of all random numbers (default 0)")
     demo.add_argument("--steps", type=integer(1, 10**7), metavar="N", help="training steps of each model (default 3000; 200 with --quick)")
     demo.add_argument(
-        "--guidance", type=number(0, 100), default=3.0, metavar="GAMMA", help="guidance scale of the sharpened rows; 1 is none (default 3)"
+        "--guidance", type=number(0, 100), default=3.0, metavar="GAMMA", help="guidance scale of the guided samplers; 1 is none (default 3)"
     )
     demo.add_argument(
         "--out", type=Path, default=Path("refdiff-demo"), metavar="DIR", help="folder for the pictures (default ./refdiff-demo)"
     )
-    demo.add_argument("--oracle", action="store_true", help="exact models in place of trained ones, and orders of convergence")
-    demo.add_argument("--quick", action="store_true", help="everything in a few seconds, too short to learn: for tests")
-    demo.add_argument("--backend", choices=("cpu", "gpu"), default="cpu", help="where networks learn and samplers draw (default cpu)")
-    demo.add_argument("--no-gif", action="store_true", help="write no animation")
+    demo.add_argument("--oracle", action="store_true", help="use exact models instead of trained ones, and measure orders of convergence")
+    demo.add_argument("--quick", action="store_true", help="run for a few seconds, too short to learn: for tests")
+    demo.add_argument("--backend", choices=("cpu", "gpu"), default="cpu", help="where to train and sample (default cpu)")
+    demo.add_argument("--no-gif", action="store_true", help="do not write the animation")
     demo.set_defaults(work=lambda arguments: _demo(demo, arguments))
 
 
@@ -101,7 +101,9 @@ def _add_check(commands: Any) -> None:
 
 
 def _add_eq(commands: Any) -> None:
-    eq = commands.add_parser("eq", help="list the equations, or show one", description="List the equations, or show one with its source.")
+    eq = commands.add_parser(
+        "eq", help="list the equations, or show one", description="List the equations, or show one with its source code."
+    )
     eq.add_argument("id", nargs="?", metavar="ID", help="an equation, such as R2; without it, all are listed")
     eq.set_defaults(work=lambda arguments: _eq(eq, arguments))
 
@@ -121,8 +123,8 @@ def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     except ModuleNotFoundError as missing:
         print(f"refdiff demo: {(missing.name or '').split('.')[0]} is not installed; pip install 'refdiff[toys]'", file=sys.stderr)
         return 2
-    where: dict[str, Any] | None = {} if arguments.backend == "cpu" else _on_gpu(command, arguments)
-    if where is None:
+    backend: dict[str, Any] | None = {} if arguments.backend == "cpu" else _gpu_backend(command, arguments)
+    if backend is None:
         return 2
     check_folder(command, arguments.out)
     from .demo.experiment import QUICK, Settings
@@ -131,11 +133,11 @@ def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     chosen = {"dataset": arguments.dataset, "seed": arguments.seed, "guidance": arguments.guidance}
     steps = {} if arguments.steps is None else {"steps": arguments.steps}
     settings = Settings(**{**(QUICK if arguments.quick else {}), **chosen, **steps})
-    return (run_oracle if arguments.oracle else run)(settings, arguments.out, not arguments.no_gif, **where)
+    return (run_oracle if arguments.oracle else run)(settings, arguments.out, not arguments.no_gif, **backend)
 
 
-def _on_gpu(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, Any] | None:
-    """What `demo.run` needs to work on a device; None if something is missing, which is said."""
+def _gpu_backend(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Arguments of `demo.run` for a GPU; None, and a message, if something is missing."""
     if arguments.oracle:
         command.error("argument --backend: gpu with --oracle; allowed: cpu, for exact models need no network")
     import refdiff_gpu
@@ -144,7 +146,7 @@ def _on_gpu(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     if not refdiff_gpu.available():
         print(f"refdiff demo: {refdiff_gpu.missing()}", file=sys.stderr)
         return None
-    return {"where": experiment, "place": refdiff_gpu.place()}
+    return {"backend": experiment, "device": refdiff_gpu.place()}
 
 
 def _eq(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
@@ -168,7 +170,7 @@ def _dialects(command: argparse.ArgumentParser, arguments: argparse.Namespace) -
 
 
 def check_folder(command: argparse.ArgumentParser, folder: Path) -> None:
-    """Make the folder now, and fail now rather than after the work, if nothing can be written there."""
+    """Create the output folder before the work starts; wrong usage if it cannot be created and written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -190,6 +192,8 @@ def _dataset(text: str) -> str:
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:
+    """The type of an option: an integer from low to high."""
+
     def parse(text: str) -> int:
         if not text.isdecimal() or not text.isascii() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"{text!r}; allowed: an integer, {low}..{high}")
@@ -199,6 +203,8 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
+    """The type of an option: a number from low to high."""
+
     def parse(text: str) -> float:
         try:
             value = float(text)

@@ -1,4 +1,4 @@
-"""Bars in place of handwritten digits, in MNIST's files."""
+"""Synthetic digits for tests: bars in the files of MNIST."""
 
 import struct
 
@@ -8,7 +8,7 @@ from refdiff import rng
 
 
 def draw(n, seed):
-    """Bars, whose thickness tells the class, with a little noise."""
+    """Images of bars whose thickness is given by the class, with a little noise, and labels."""
     labels = np.arange(n) % 10
     images = (20 * rng.uniform(seed, n, 784)).reshape(n, 28, 28)
     for image, y in zip(images, labels, strict=True):
@@ -22,7 +22,7 @@ def idx(array):
 
 
 def write(folder, train=60, test=20):
-    """The four files: images and labels to train on, and held out."""
+    """Write the four files: images and labels, for training and held out."""
     for part, n in ("train", train), ("t10k", test):
         images, labels = draw(n, n)
         (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(images))

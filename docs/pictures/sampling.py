@@ -8,7 +8,7 @@ import numpy as np
 
 from refdiff import data, flow, oracles, rng, samplers
 from refdiff import guidance as steer
-from refdiff.demo.exact import fit, level_schedule
+from refdiff.demo.exact import fit_mixture, level_schedule
 from refdiff.demo.plots import COLORS, colors
 
 from .canvas import INK, bare, panels
@@ -37,7 +37,7 @@ def paths() -> Any:
 
 def convergence() -> Any:
     """Distance from the exact end of the same path, as the number of model calls grows."""
-    mixture, x, counts = fit("two_moons"), rng.normal(0, 16, (2,)), 2 ** np.arange(3, 8)
+    mixture, x, counts = fit_mixture("two_moons"), rng.normal(0, 16, (2,)), 2 ** np.arange(3, 8)
     field = mixture.model(flow.straight, "velocity")
     exact = samplers.solve_adaptive(field, x, 0.0, 1.0, rtol=1e-9, atol=1e-10)
     figure, (ax,) = panels(1, width=7, height=3.4)
@@ -95,7 +95,7 @@ def guidance() -> Any:
 
 def scores() -> Any:
     """The score of noised data, and where it points: to the mean of the data that may have been there."""
-    mixture, points = fit("two_moons"), data.load("two_moons", 700)
+    mixture, points = fit_mixture("two_moons"), data.load("two_moons", 700)
     levels, limit = ((0.98, 0.2), (0.8, 0.6), (0.3, 0.954)), 2.8
     axis = np.linspace(-limit * 0.9, limit * 0.9, 15)
     places = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)

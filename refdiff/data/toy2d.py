@@ -1,7 +1,7 @@
-"""The usual 2-D data sets, with labels: each a function f(count, seed) -> points (count, 2) float64, labels (count,).
+"""Six common 2-D data sets with labels, each a function f(count, seed) -> points (count, 2) float64, labels (count,).
 
-Point i depends on the seed and on i alone, so a longer draw begins with the shorter one. All are centred and scaled, by
-constants that follow from their formulas and not from the draw, to E x = 0 and E |x|^2 / 2 = 1.
+Point i depends only on the seed and on i, so a longer draw begins with the points of a shorter one. All sets are shifted and
+scaled to E x = 0 and E |x|^2 / 2 = 1, by constants that follow from their formulas, not from the points drawn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Points = tuple[Array, Array]  # points (count, 2), labels (count,)
 
 
 def two_moons(count: int, seed: int = 0) -> Points:
-    r"""Two half circles that hook into each other; the label is the moon, 0 the upper, 1 the lower.
+    r"""Two interleaving half circles; the label is the half circle, 0 the upper, 1 the lower.
 
     $$(\cos a, \sin a) \;\text{or}\; (1 - \cos a, \tfrac12 - \sin a), \quad a \sim U(0, \pi), \quad \text{plus } 0.07\, \mathcal N(0, I)$$
     """
@@ -26,12 +26,12 @@ def two_moons(count: int, seed: int = 0) -> Points:
     label, a = (2 * u[:, 0]).astype(int), np.pi * u[:, 1]
     upper = np.stack([np.cos(a), np.sin(a)], axis=1)
     points = np.where(label[:, None] == 0, upper, [1, 0.5] - upper) + 0.07 * z
-    variance = 1 / 2 + 1 / 4 + (1 / 2 - 4 / np.pi**2) + (2 / np.pi - 1 / 4) ** 2  # of x, of x's two means, of y, of y's two means
+    variance = 1 / 2 + 1 / 4 + (1 / 2 - 4 / np.pi**2) + (2 / np.pi - 1 / 4) ** 2  # of x, of the two means of x, of y, of the two means of y
     return (points - [0.5, 0.25]) / np.sqrt(variance / 2 + 0.07**2), label
 
 
 def swiss_roll(count: int, seed: int = 0) -> Points:
-    r"""A rolled-up sheet seen from its end; the label is the quarter of the sheet, 0 the innermost.
+    r"""A spiral, the cross section of a rolled-up sheet; the label is the quarter of the sheet, 0 the innermost.
 
     $$a\, (\cos a, \sin a), \quad a \sim U(\tfrac32\pi, \tfrac92\pi), \quad \text{plus } 0.3\, \mathcal N(0, I)$$
     """
@@ -44,7 +44,7 @@ def swiss_roll(count: int, seed: int = 0) -> Points:
 
 
 def eight_gaussians(count: int, seed: int = 0) -> Points:
-    r"""Eight Gaussians of width 0.1 on the unit circle; the label counts them from the right, against the clock.
+    r"""Eight Gaussians of standard deviation 0.1 on the unit circle; labels count counterclockwise from the right.
 
     $$(\cos a, \sin a), \quad a = \tfrac{\pi}4\, label, \quad \text{plus } 0.1\, \mathcal N(0, I)$$
     """
@@ -56,7 +56,7 @@ def eight_gaussians(count: int, seed: int = 0) -> Points:
 
 
 def checkerboard(count: int, seed: int = 0) -> Points:
-    r"""The dark squares of a 4 x 4 board, filled evenly; the label is the row, 0 the lowest.
+    r"""The uniform distribution on the dark squares of a 4 x 4 board; the label is the row, 0 the lowest.
 
     $$(column + u, \; label + v) - (2, 2), \quad column \in \{0, 2\} + label \;\mathrm{mod}\; 2, \quad u, v \sim U(0, 1)$$
     """
@@ -68,23 +68,23 @@ def checkerboard(count: int, seed: int = 0) -> Points:
 
 
 def pinwheel(count: int, seed: int = 0) -> Points:
-    r"""Five arms, each a stretched Gaussian turned the further the longer its radius; the label is the arm.
+    r"""Five arms, each an elongated Gaussian rotated by an angle that grows with the radius; the label is the arm.
 
-    $$r = 1 + 0.3 z_0, \quad w = 0.1 z_1, \quad (r, w) \text{ turned by } \tfrac{2\pi}5\, label + \tfrac14 e^{r}$$
+    $$r = 1 + 0.3 z_0, \quad w = 0.1 z_1, \quad (r, w) \text{ rotated by } \tfrac{2\pi}5\, label + \tfrac14 e^{r}$$
     """
     u, z = _draws(count, seed, 1)
     label = (5 * u[:, 0]).astype(int)
     points = np.stack([1 + 0.3 * z[:, 0], 0.1 * z[:, 1]], axis=1)
-    turn = 2 * np.pi / 5 * label + np.exp(points[:, 0]) / 4
-    return _turned(points, turn) / np.sqrt((1 + 0.3**2 + 0.1**2) / 2), label
+    angle = 2 * np.pi / 5 * label + np.exp(points[:, 0]) / 4
+    return _rotated(points, angle) / np.sqrt((1 + 0.3**2 + 0.1**2) / 2), label
 
 
 def spirals(count: int, seed: int = 0) -> Points:
-    r"""Two spirals, each the other turned by half a turn; the label is the arm.
+    r"""Two spirals, one rotated by half a turn from the other; the label is the spiral.
 
     $$\pm a\, (\cos a, \sin a), \quad a = 3\pi \sqrt{u}, \; u \sim U(0, 1), \quad \text{plus } 0.3\, \mathcal N(0, I)$$
 
-    The square root spreads the points evenly over the length.
+    The square root makes the points uniform along the length.
     """
     u, z = _draws(count, seed, 2)
     label = (2 * u[:, 0]).astype(int)
@@ -100,18 +100,18 @@ DATASETS: dict[str, Callable[[int, int], Points]] = {
 
 
 def load(name: str, count: int, seed: int = 0) -> Points:
-    """The data set of this name; raises ValueError for another name than those of DATASETS."""
+    """Points and labels of the data set with this name; raises ValueError for a name that is not in DATASETS."""
     check_choice("dataset", name, tuple(DATASETS))
     return DATASETS[name](count, seed)
 
 
 def _draws(count: Any, seed: int, uniforms: int) -> tuple[Array, Array]:
-    """Uniform numbers (count, uniforms) and normal ones (count, 2), unrelated: two steps of the stream for data."""
+    """Independent uniform numbers (count, uniforms) and normal numbers (count, 2): two steps of the stream for data."""
     count = int(check_integer("count", count, 0, 2**32 - 1))
     return rng.uniform(seed, count, uniforms, 0, rng.DATA), rng.normal(seed, count, (2,), 1, rng.DATA)
 
 
-def _turned(points: Array, angle: Array) -> Array:
-    """Each point turned about the origin by its own angle."""
+def _rotated(points: Array, angle: Array) -> Array:
+    """Each point rotated about the origin by its own angle."""
     c, s = np.cos(angle), np.sin(angle)
     return np.stack([c * points[:, 0] - s * points[:, 1], s * points[:, 0] + c * points[:, 1]], axis=1)

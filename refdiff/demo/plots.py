@@ -1,4 +1,4 @@
-"""Pictures, by matplotlib, which is imported here alone and only inside functions. No window is opened and no global state touched."""
+"""Drawing with matplotlib, which is imported inside functions only. No window is opened and no global state is changed."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ import numpy as np
 from ..arrays import Array
 from ..process.tables import Schedule
 
-COLORS = ("#1f6fb2", "#e8853a", "#2a9d72", "#c2528b", "#7a5cc4", "#c9a227", "#4ab3c9", "#8a6d5a")  # by label, then again
-INK, FAINT, GOOD = "#222222", "#b8bcc2", "#2a9d72"
-TIGHT = {"pad": 0.6, "facecolor": "white", "edgecolor": "none"}
+COLORS = ("#1f6fb2", "#e8853a", "#2a9d72", "#c2528b", "#7a5cc4", "#c9a227", "#4ab3c9", "#8a6d5a")  # by label, repeating
+INK, FAINT, GREEN, RED = "#222222", "#b8bcc2", "#2a9d72", "#c0392b"
 
 
 class Panel(NamedTuple):
-    """Points (N, 2) with labels (N,); arrows, if any, as (places, vectors), both (M, 2); paths (steps, M, 2) with labels (M,)."""
+    """Points (N, 2) with labels (N,); if given, a field (positions, vectors), both (M, 2), or trajectories (steps, M, 2) with
+    labels (M,).
+    """
 
     title: str
     points: Array
     labels: Array
-    arrows: tuple[Array, Array] | None = None
-    paths: tuple[Array, Array] | None = None
+    field: tuple[Array, Array] | None = None
+    trajectories: tuple[Array, Array] | None = None
 
 
 class Curve(NamedTuple):
-    """A line of a chart."""
+    """A curve of a chart."""
 
     name: str
     x: Array
     y: Array
 
 
-class Story(NamedTuple):
-    """All of the picture, row by row: the schedule and noised data; fields; samples; a chart, distances, guided samples.
+class DemoFigure(NamedTuple):
+    """Content of the demo's figure, row by row: schedule and noised data; fields; samples; curves, distances, guided samples.
 
-    Every row has a caption; limit is half the side of the squares; bound is how many floors a good sampler may be away.
+    Every row has a caption. Distances are ratios to the noise floor; max_ratio is the largest that passes. The curves are errors
+    if `converging`, otherwise losses. limit is half the side of the panels.
     """
 
     title: str
@@ -48,32 +50,32 @@ class Story(NamedTuple):
     curves: list[Curve]
     converging: bool
     distances: list[tuple[str, float]]
-    bound: float
+    max_ratio: float
     guided: list[Panel]
     limit: float
 
 
-def save_story(story: Story, path: Path) -> None:
-    """Write the story as a PNG: four rows of six squares, of which charts take two."""
+def save_demo(content: DemoFigure, path: Path) -> None:
+    """Write the demo's figure as a PNG: four rows of six panels; a chart is as wide as two panels."""
     figure = new_figure(15.6, 13.4)
     grid = figure.add_gridspec(4, 6, left=0.045, right=0.985, top=0.912, bottom=0.045, wspace=0.12, hspace=0.44)
-    figure.text(0.045, 0.972, story.title, fontsize=17, weight="bold", color=INK)
-    for row, caption in enumerate(story.captions):
-        figure.text(0.045, grid[row, 0].get_position(figure).y1 + 0.034, caption, fontsize=11, color=GOOD)
-    _draw_schedule(_within(figure.add_subplot(grid[0, :2]), 0, 0.9), story.schedule)
-    for row, column, panels in (0, 2, story.forward), (1, 0, story.fields), (2, 0, story.samples), (3, 4, story.guided):
+    figure.text(0.045, 0.972, content.title, fontsize=17, weight="bold", color=INK)
+    for row, caption in enumerate(content.captions):
+        figure.text(0.045, grid[row, 0].get_position(figure).y1 + 0.034, caption, fontsize=11, color=GREEN)
+    _draw_schedule(_within(figure.add_subplot(grid[0, :2]), 0, 0.9), content.schedule)
+    for row, column, panels in (0, 2, content.forward), (1, 0, content.fields), (2, 0, content.samples), (3, 4, content.guided):
         for i, panel in enumerate(panels):
-            _draw_panel(figure.add_subplot(grid[row, column + i]), panel, story.limit)
-    if story.converging:
-        _draw_convergence(_within(figure.add_subplot(grid[3, :2]), 0, 0.58), story.curves)
+            _draw_panel(figure.add_subplot(grid[row, column + i]), panel, content.limit)
+    if content.converging:
+        _draw_convergence(_within(figure.add_subplot(grid[3, :2]), 0, 0.58), content.curves)
     else:
-        _draw_losses(_within(figure.add_subplot(grid[3, :2]), 0, 0.9), story.curves)
-    _draw_distances(_within(figure.add_subplot(grid[3, 2:4]), 0.34, 0.96), story.distances, story.bound)
+        _draw_losses(_within(figure.add_subplot(grid[3, :2]), 0, 0.9), content.curves)
+    _draw_distances(_within(figure.add_subplot(grid[3, 2:4]), 0.34, 0.96), content.distances, content.max_ratio)
     figure.savefig(path, dpi=110)
 
 
 def save_animation(frames: list[list[Panel]], path: Path, limit: float, fps: int = 12) -> None:
-    """Write a GIF whose frames each show the same number of panels side by side; the last one stays for a third of the time."""
+    """Write a GIF whose frames are rows of equally many panels; the last frame is held for a third of the running time."""
     from matplotlib.animation import PillowWriter
 
     figure = new_figure(3.3 * len(frames[0]), 3.5)
@@ -91,7 +93,7 @@ def save_animation(frames: list[list[Panel]], path: Path, limit: float, fps: int
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty figure of so many inches that needs no screen."""
+    """An empty figure of this size in inches, for files; it needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -111,28 +113,28 @@ def _by_label(panel: Panel) -> list[Array]:
 
 
 def _draw_panel(ax: Any, panel: Panel, limit: float) -> list[Any]:
-    """Draw a square; the point clouds, one per label, for an animation to move."""
-    alpha = 0.2 if panel.arrows or panel.paths else 0.6
+    """Draw a panel; returns the point clouds, one per label, which an animation updates."""
+    alpha = 0.2 if panel.field or panel.trajectories else 0.6
     clouds = [
         ax.plot(*members.T, linestyle="", marker="o", markersize=1.7, markeredgewidth=0, color=color, alpha=alpha, zorder=1)[0]
         for members, color in zip(_by_label(panel), colors(np.unique(panel.labels)), strict=True)
     ]
-    if panel.arrows is not None:
-        (x, y), arrows = panel.arrows[0].T, _shortened(panel.arrows[1])
+    if panel.field is not None:
+        (x, y), arrows = panel.field[0].T, _arrows(panel.field[1])
         ax.quiver(x, y, *arrows.T, color=INK, angles="xy", scale_units="xy", scale=8 / limit, width=0.0055, headwidth=4.5, zorder=2)
-    if panel.paths is not None:
-        states, labels = panel.paths
+    if panel.trajectories is not None:
+        states, labels = panel.trajectories
         for i, color in enumerate(colors(labels)):
             ax.plot(*states[:, i].T, color=color, linewidth=0.9, alpha=0.8, zorder=2)
         ax.scatter(*states[0].T, s=7, facecolors="white", edgecolors=FAINT, linewidths=0.7, zorder=3)
         ax.scatter(*states[-1].T, s=7, c=colors(labels), linewidths=0, zorder=4)
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
-    _finish(ax, panel.title)
+    _finish_axes(ax, panel.title)
     return clouds
 
 
-def _shortened(vectors: Array) -> Array:
-    """Vectors whose length is the square root of what it was, in units of a long one: the short ones can still be seen."""
+def _arrows(vectors: Array) -> Array:
+    """Arrows of the square root of the magnitude, relative to its 95 % quantile, so that small vectors remain visible."""
     length = np.hypot(*vectors.T)[:, None]
     return vectors / np.sqrt(np.maximum(length, 1e-12) * np.quantile(length, 0.95))
 
@@ -145,10 +147,10 @@ def _draw_schedule(ax: Any, schedule: Schedule) -> None:
     ]
     ax.set(xlim=(0, schedule.T), ylim=(0, 1.03))
     twin = ax.twinx()
-    lines += twin.plot(t[1:], schedule.log_snr[1:], color=GOOD, linestyle="--", label="log SNR, right scale")
+    lines += twin.plot(t[1:], schedule.log_snr[1:], color=GREEN, linestyle="--", label="log SNR (right axis)")
     ax.legend(handles=lines, fontsize=8.5, frameon=False, loc="center", bbox_to_anchor=(0.74, 0.68))
-    _finish(ax, "how much signal is left at time t")
-    _soften(twin)
+    _finish_axes(ax, "noise schedule over time t")
+    _style_axes(twin)
 
 
 def _draw_losses(ax: Any, curves: list[Curve]) -> None:
@@ -156,7 +158,7 @@ def _draw_losses(ax: Any, curves: list[Curve]) -> None:
         ax.plot(curve.x, curve.y, color=color, linewidth=1.2, label=curve.name)
     ax.set(xlabel="training step", ylim=(0, None), xlim=(0, None))
     ax.legend(fontsize=8.5, frameon=False, loc="upper right")
-    _finish(ax, "loss while learning, running mean")
+    _finish_axes(ax, "training loss (running mean)")
 
 
 def _draw_convergence(ax: Any, curves: list[Curve]) -> None:
@@ -165,7 +167,7 @@ def _draw_convergence(ax: Any, curves: list[Curve]) -> None:
         ax.loglog(curve.x, curve.y, color=color, marker=mark, markersize=3.5, linewidth=1.1, label=curve.name)
     ax.set_xticks(curves[0].x, [str(int(x)) for x in curves[0].x])
     ax.minorticks_off()
-    ax.set(xlabel="steps")
+    ax.set(xlabel="number of steps")
     ax.legend(
         fontsize=7.5,
         frameon=False,
@@ -175,38 +177,39 @@ def _draw_convergence(ax: Any, curves: list[Curve]) -> None:
         title="measured order",
         title_fontsize=8,
     )
-    _finish(ax, "error against the exact answer")
+    _finish_axes(ax, "error of each sampler")
 
 
-def _draw_distances(ax: Any, distances: list[tuple[str, float]], bound: float) -> None:
-    names, values = zip(*distances, strict=True)
-    y = np.arange(len(values))
-    ax.axvline(1, color=GOOD, linewidth=1)
-    ax.axvline(bound, color="#c0392b", linewidth=1, linestyle=":")
-    ax.hlines(y, 1, values, color=COLORS[0], linewidth=1.4)
-    ax.plot(values, y, "o", color=COLORS[0], markersize=5)
-    for i, value in enumerate(values):
-        ax.text(max(value, 1) * 1.25, i, f"{value:.1f}", va="center", fontsize=8.5, color=INK, bbox=TIGHT)
-    ax.text(1, -0.75, "floor", ha="right", fontsize=8, color=GOOD)
-    ax.text(bound, -0.75, f" {bound:g}, allowed", fontsize=8, color="#c0392b")
+def _draw_distances(ax: Any, distances: list[tuple[str, float]], max_ratio: float) -> None:
+    names, ratios = zip(*distances, strict=True)
+    y = np.arange(len(ratios))
+    ax.axvline(1, color=GREEN, linewidth=1)
+    ax.axvline(max_ratio, color=RED, linewidth=1, linestyle=":")
+    ax.hlines(y, 1, ratios, color=COLORS[0], linewidth=1.4)
+    ax.plot(ratios, y, "o", color=COLORS[0], markersize=5)
+    for i, ratio in enumerate(ratios):
+        ax.text(0.97, i, f"{ratio:.1f}", transform=ax.get_yaxis_transform(), ha="right", va="center", fontsize=8.5, color=INK)
+    ax.text(0.94, -0.75, "noise floor", ha="right", fontsize=8, color=GREEN)
+    ax.text(1.06 * max_ratio, -0.75, f"limit {max_ratio:g}", fontsize=8, color=RED)
     ax.set_yticks(y, names)
-    ax.set(xscale="log", xlim=(0.5, max(values) * 4), ylim=(len(values) - 0.4, -1.2))
-    _finish(ax, "distance to fresh data, in floors")
+    ax.set(xscale="log", xlim=(min(0.1, 0.8 * min(ratios)), max(ratios) * 5), ylim=(len(ratios) - 0.4, -1.2))
+    ax.xaxis.set_major_formatter("{x:g}")
+    _finish_axes(ax, "energy distance / noise floor")
 
 
 def _within(ax: Any, left: float, right: float) -> Any:
-    """The axes shrunk to a part of their width, to leave room for names."""
+    """The axes narrowed to a part of their width, to leave space for names."""
     box = ax.get_position()
     ax.set_position((box.x0 + left * box.width, box.y0, (right - left) * box.width, box.height))
     return ax
 
 
-def _finish(ax: Any, title: str) -> None:
+def _finish_axes(ax: Any, title: str) -> None:
     ax.set_title(title, fontsize=9.5, color=INK, pad=4)
-    _soften(ax)
+    _style_axes(ax)
 
 
-def _soften(ax: Any) -> None:
+def _style_axes(ax: Any) -> None:
     ax.tick_params(labelsize=8, colors="#555555", length=2.5)
     ax.xaxis.label.set(fontsize=8.5, color="#555555")
     for spine in ax.spines.values():

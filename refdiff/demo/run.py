@@ -1,4 +1,4 @@
-"""`refdiff demo`: runs the contest, with networks or with exact models, prints its tables and writes its pictures."""
+"""Run `refdiff demo`, with trained networks or with exact models: print the tables, write the pictures."""
 
 from __future__ import annotations
 
@@ -9,87 +9,91 @@ from typing import Any
 
 import numpy as np
 
-from ..data import toy2d as data
+from ..data import toy2d
 from ..sampling import samplers
-from . import exact as oracle_demo
-from . import experiment as contest
-from . import figure as story
-from . import plots
-from . import scores as judging
-from .experiment import Data, Method, Models, Settings, States
+from . import exact, experiment, figure, plots, scores
+from .experiment import Dataset, Method, Models, Settings, Trajectories
 from .scores import Score
 
-LEGEND = "Energy distance, label by label, averaged; the floor is fresh data against fresh data, of as many points."
+LEGEND = """\
+Energy distance: within each label, averaged over the labels.
+Noise floor: the mean distance between two sets of fresh data, each as large as a set of samples."""
 
 
-def run(settings: Settings, out: Path, animate: bool = True, where: Any = contest, place: str = "in plain NumPy") -> int:
-    """Learn, draw, judge; 0, or 1 if a good sampler stayed too far from the data. Writes demo.png and demo.gif into out.
+def run(settings: Settings, out: Path, animate: bool = True, backend: Any = experiment, device: str = "in plain NumPy") -> int:
+    """Train, sample, score; 0, or 1 if a checked sampler is too far from the data. Writes demo.png and demo.gif into out.
 
-    `where` learns and draws: `refdiff.contest`, or `refdiff_gpu.contest` with arrays on a device.
+    `backend` trains and samples: `refdiff.demo.experiment`, or `refdiff_gpu.demo.experiment` on a GPU, which `device` describes.
     """
     began = perf_counter()
-    print(f"{_name(settings)}, seed {settings.seed}: a diffusion learns the noise and a flow the velocity, {settings.steps} steps each.")
-    known = contest.gather(data.DATASETS[settings.dataset], settings)
-    models = where.learn(known, settings)
-    chosen, states, scores = _compete(known, models, settings, where)
-    title = f"{_name(settings)}, learned by a diffusion and by a flow, {place}{' (--quick: hardly trained)' if settings.quick else ''}"
-    picture = story.tell(title, known, models, chosen, states, scores, [])
-    _save(picture, known, models, chosen, states, settings, out / "demo", animate, where)
-    return _close(judging.failed(scores), began)
+    name = _name(settings)
+    print(f"{name}, seed {settings.seed}: training a diffusion (noise) and a flow (velocity) model, {settings.steps} steps each.")
+    dataset = experiment.make_data(toy2d.DATASETS[settings.dataset], settings)
+    models = backend.train_models(dataset, settings)
+    methods, trajectories, results = _sample_and_score(dataset, models, settings, backend)
+    title = f"{name}: a diffusion model and a flow model, trained {device}{' (--quick: too short to learn)' if settings.quick else ''}"
+    picture = figure.build(title, dataset, models, methods, trajectories, results, [])
+    _save(picture, dataset, models, methods, trajectories, settings, out / "demo", animate, backend)
+    return _finish(scores.failed(results), began)
 
 
 def run_oracle(settings: Settings, out: Path, animate: bool = True) -> int:
-    """The same with exact models, and every sampler's order; 0, or 1 if anything is off. Writes oracle.png and oracle.gif into out."""
+    """The same with exact models, and orders of convergence; 1 if a check fails. Writes oracle.png and oracle.gif into out."""
     began = perf_counter()
-    print(f"{_name(settings)} as a Gaussian mixture, whose noise and velocity are known exactly: no network, no training.")
-    settings = replace(settings, points=min(settings.points, 600), ddpm=min(settings.ddpm, 250), frames=min(settings.frames, 24))
-    mixture = oracle_demo.fit(settings.dataset)
-    known = contest.gather(oracle_demo.source(mixture), settings)
-    models = oracle_demo.exact_models(mixture, settings.T)
-    chosen, states, scores = _compete(known, models, settings)
-    orders = oracle_demo.measure(mixture, settings)
-    print(f"\n{oracle_demo.table(orders, settings)}")
+    print(f"{_name(settings)} as a Gaussian mixture, whose noise prediction and velocity are known exactly: no network, no training.")
+    settings = replace(
+        settings, samples=min(settings.samples, 600), ddpm_steps=min(settings.ddpm_steps, 250), frames=min(settings.frames, 24)
+    )
+    mixture = exact.fit_mixture(settings.dataset)
+    dataset = experiment.make_data(exact.as_dataset(mixture), settings)
+    models = exact.exact_models(mixture, settings.T)
+    methods, trajectories, results = _sample_and_score(dataset, models, settings)
+    orders = exact.measure_orders(mixture, settings)
+    print(f"\n{exact.table(orders, settings)}")
     title = f"{_name(settings)} as a Gaussian mixture: exact scores and velocities, no network"
-    picture = story.tell(title, known, models, chosen, states, scores, oracle_demo.curves(orders))
-    _save(picture, known, models, chosen, states, settings, out / "oracle", animate)
-    return _close(judging.failed(scores) or oracle_demo.failed(orders, settings), began)
+    picture = figure.build(title, dataset, models, methods, trajectories, results, exact.curves(orders))
+    _save(picture, dataset, models, methods, trajectories, settings, out / "oracle", animate)
+    return _finish(scores.failed(results) or exact.failed(orders, settings), began)
 
 
 def _name(settings: Settings) -> str:
     return settings.dataset.replace("_", " ").capitalize()
 
 
-def _compete(known: Data, models: Models, settings: Settings, where: Any = contest) -> tuple[list[Method], States, list[Score]]:
-    """Draw with every sampler, judge, and print the table."""
-    chosen = where.methods(models.schedule, settings)
-    states = where.draw_all(chosen, models, known.asked, settings.seed)
-    scores = judging.judge(chosen, states, known, settings)
-    print(f"\n{judging.table(scores)}\n{LEGEND}")
-    return chosen, states, scores
+def _sample_and_score(
+    dataset: Dataset, models: Models, settings: Settings, backend: Any = experiment
+) -> tuple[list[Method], Trajectories, list[Score]]:
+    """Sample with every method, score the samples, and print the table."""
+    methods = backend.methods(models.schedule, settings)
+    trajectories = backend.draw_all_samples(methods, models, dataset.sample_labels, settings.seed)
+    results = scores.score_samplers(methods, trajectories, dataset, settings)
+    print(f"\n{scores.table(results)}\n{LEGEND}")
+    return methods, trajectories, results
 
 
 def _save(
-    picture: plots.Story,
-    known: Data,
+    picture: plots.DemoFigure,
+    dataset: Dataset,
     models: Models,
-    chosen: list[Method],
-    states: States,
+    methods: list[Method],
+    trajectories: Trajectories,
     settings: Settings,
     path: Path,
     animate: bool,
-    where: Any = contest,
+    backend: Any = experiment,
 ) -> None:
-    """Write the picture and, if asked for, the animation, and say where they are."""
-    plots.save_story(picture, path.with_suffix(".png"))
+    """Write the picture and, if requested, the animation, and print their paths."""
+    plots.save_demo(picture, path.with_suffix(".png"))
     print(f"\npicture    {path.with_suffix('.png')}")
     if animate:
         flow = Method("flow", "velocity", samplers.heun_step, np.linspace(0, 1, settings.frames + 1))
-        heun = list(where.draw(flow, models, known.asked, settings.seed))
-        shown = story.frames(known, models, chosen[0].grid, states[chosen[0].name], heun)
-        plots.save_animation(shown, path.with_suffix(".gif"), picture.limit)
+        heun = list(backend.draw_samples(flow, models, dataset.sample_labels, settings.seed))
+        frames = figure.frames(dataset, models, methods[0].grid, trajectories[methods[0].name], heun)
+        plots.save_animation(frames, path.with_suffix(".gif"), picture.limit)
         print(f"animation  {path.with_suffix('.gif')}")
 
 
-def _close(failed: bool, began: float) -> int:
-    print(f"{'FAILED: see the table' if failed else 'done'}, after {perf_counter() - began:.0f} s")
+def _finish(failed: bool, began: float) -> int:
+    seconds = f"{perf_counter() - began:.0f} s"
+    print(f"FAILED in {seconds}: see the table" if failed else f"done in {seconds}")
     return int(failed)

@@ -1,4 +1,4 @@
-"""The judge of the contest: how far every sampler's points are from fresh data, in units of what fresh data itself is."""
+"""Scores of the samplers: the energy distance of their samples to fresh data, relative to the noise floor."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 from ..arrays import Array
 from ..data import metrics
-from .experiment import Data, Method, Settings, States
+from .experiment import Dataset, Method, Settings, Trajectories
 
-BOUND = 3.0  # how many floors a good sampler may be from fresh data, which itself strays to 2 when 2000 points are unlucky
+MAX_RATIO = 3.0  # largest ratio to the noise floor that passes; fresh data itself may reach 2 when its 2000 points are unlucky
 
 
 class Score(NamedTuple):
-    """A row of the table: the energy distance to fresh data, and as a multiple of the floor."""
+    """A row of the table: the energy distance to fresh data, and its ratio to the noise floor."""
 
     name: str
     distance: float
-    multiple: float
+    ratio: float
     remark: str
 
 
@@ -28,42 +28,43 @@ def distance(samples: Array, fresh: Array, unbiased: bool = False) -> float:
     return float(np.mean([metrics.energy_distance(a, b, unbiased) for a, b in zip(samples, fresh, strict=True)]))
 
 
-def judge(chosen: list[Method], states: States, known: Data, settings: Settings) -> list[Score]:
-    """The table: fresh data against fresh data (the floor), every sampler against fresh data, and pure noise."""
-    level = floor(known.fresh)
-    names = [method.name for method in chosen]
-    samples = [*(states[name][-1] for name in names), states[names[0]][0]]
-    means = [np.mean([distance(each.reshape(fresh.shape), fresh) for fresh in known.fresh]) for each in samples]
-    rows = [Score(name, float(mean), float(mean) / level, "") for name, mean in zip([*names, "pure noise"], means, strict=True)]
-    pairs = [distance(a, b) / level for a, b in combinations(known.fresh, 2)]
-    luck = f"single draws {min(pairs):.1f} to {max(pairs):.1f}"
-    judged = [row._replace(remark=_remark(method, row.multiple, settings)) for method, row in zip(chosen, rows, strict=False)]
-    return [Score("fresh data, the floor", level, 1.0, luck), *judged, rows[-1]._replace(remark="where sampling starts")]
+def noise_floor(fresh: Array) -> float:
+    r"""Mean of `distance` between two sets of the same data, from fresh sets (sets, classes, n, 2).
 
-
-def floor(fresh: Array) -> float:
-    r"""What `distance` is on average between two draws of the same data, from draws (sets, classes, n, 2).
-
-    The V-statistic counts each point's zero distance to itself, which lifts it above the unbiased U-statistic, whose mean is 0, by
-    $E\|X - X'\|\, 2 / n$. This lift varies much less from draw to draw than the distance itself.
+    The V-statistic includes the zero distance of each point to itself. Its mean is therefore above that of the unbiased
+    U-statistic, which is 0, by $E\|X - X'\|\, 2 / n$. This difference varies much less between sets than the distance itself.
     """
     return float(np.mean([distance(a, b) - distance(a, b, unbiased=True) for a, b in pairwise(fresh)]))
 
 
-def _remark(method: Method, multiple: float, settings: Settings) -> str:
+def score_samplers(methods: list[Method], trajectories: Trajectories, dataset: Dataset, settings: Settings) -> list[Score]:
+    """Scores of fresh data against fresh data (the noise floor), of every sampling method, and of pure noise."""
+    floor = noise_floor(dataset.fresh)
+    names = [method.name for method in methods]
+    samples = [*(trajectories[name][-1] for name in names), trajectories[names[0]][0]]
+    means = [np.mean([distance(each.reshape(fresh.shape), fresh) for fresh in dataset.fresh]) for each in samples]
+    rows = [Score(name, float(mean), float(mean) / floor, "") for name, mean in zip([*names, "pure noise"], means, strict=True)]
+    pairs = [distance(a, b) / floor for a, b in combinations(dataset.fresh, 2)]
+    scores = [row._replace(remark=_remark(method, row.ratio, settings)) for method, row in zip(methods, rows, strict=False)]
+    fresh_data = Score("fresh data (noise floor)", floor, 1.0, f"pairs of sets: {min(pairs):.1f} to {max(pairs):.1f}")
+    return [fresh_data, *scores, rows[-1]._replace(remark="start of sampling")]
+
+
+def _remark(method: Method, ratio: float, settings: Settings) -> str:
     if method.role == "guided":
-        return "sharpened on purpose, not judged"
+        return "guided, not checked"
     if method.role == "few" or settings.quick:
-        return "few steps, not judged" if method.role == "few" else "--quick, not judged"
-    return f"{'PASS' if multiple <= BOUND else 'EXCEEDED'}, allowed {BOUND:g}"
+        return "few steps, not checked" if method.role == "few" else "--quick, not checked"
+    return f"{'PASS' if ratio <= MAX_RATIO else 'FAIL'}, limit {MAX_RATIO:g}"
 
 
 def failed(scores: list[Score]) -> bool:
-    """Whether a good sampler stayed too far from the data."""
-    return any(row.remark.startswith("EXCEEDED") for row in scores)
+    """Whether a checked sampling method is too far from the data."""
+    return any(score.remark.startswith("FAIL") for score in scores)
 
 
 def table(scores: list[Score]) -> str:
     """The scores as text."""
-    head = f"{'energy distance to fresh data':<38} {'distance':>9} {'x floor':>8}"
-    return "\n".join([head, *(f"{row.name:<38} {row.distance:9.5f} {row.multiple:8.2f}  {row.remark}".rstrip() for row in scores)])
+    head = f"{'energy distance to fresh data':<38} {'distance':>9} {'x noise floor':>14}"
+    rows = [f"{score.name:<38} {score.distance:9.5f} {score.ratio:14.2f}  {score.remark}".rstrip() for score in scores]
+    return "\n".join([head, *rows])

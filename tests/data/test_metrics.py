@@ -1,4 +1,4 @@
-"""Distances between sets of points: against sums written out, closed forms for Gaussians, laws of scale and motion, and scipy."""
+"""Distances between sets of points: against explicit sums, closed forms for Gaussians, invariances, and scipy."""
 
 import math
 import re
@@ -36,8 +36,8 @@ def rotation(seed, d):
     return np.linalg.qr(rng.normal(seed, d, (d,), 99))[0]
 
 
-def written_out(x, y, kernel, unbiased):
-    """E k(X, X') + E k(Y, Y') - 2 E k(X, Y), pair by pair, on Python's numbers."""
+def explicit_sum(x, y, kernel, unbiased):
+    """E k(X, X') + E k(Y, Y') - 2 E k(X, Y), pair by pair, with Python's numbers."""
 
     def mean(a, b, skip):
         terms = [kernel(math.dist(p, q)) for i, p in enumerate(a.tolist()) for j, q in enumerate(b.tolist()) if not (skip and i == j)]
@@ -47,30 +47,30 @@ def written_out(x, y, kernel, unbiased):
 
 
 def close(actual, expected, scale):
-    """Equal up to the roundings of sums of a few hundred terms of this size."""
+    """Equal up to rounding errors of sums of a few hundred terms of this size."""
     return abs(actual - expected) <= IDENTITY * EPS * scale
 
 
 @given(sets(), st.booleans())
-def test_energy_distance_is_its_sums(xy, unbiased):
+def test_energy_distance_equals_explicit_sums(xy, unbiased):
     """Energy distance: 2 E|X - Y| - E|X - X'| - E|Y - Y'|, as V- and as U-statistic."""
     x, y = xy
     assume(not unbiased or min(len(x), len(y)) > 1)
-    expected = written_out(x, y, lambda distance: -distance, unbiased)
+    expected = explicit_sum(x, y, lambda distance: -distance, unbiased)
     assert close(metrics.energy_distance(x, y, unbiased), expected, np.abs(x).max() + np.abs(y).max())
 
 
 @given(sets(), st.booleans(), st.floats(0.1, 10))
-def test_mmd_is_its_sums(xy, unbiased, bandwidth):
+def test_mmd_equals_explicit_sums(xy, unbiased, bandwidth):
     """Squared MMD: E k(X, X') + E k(Y, Y') - 2 E k(X, Y) with the Gaussian kernel, as V- and as U-statistic."""
     x, y = xy
     assume(not unbiased or min(len(x), len(y)) > 1)
-    expected = written_out(x, y, lambda distance: math.exp(-(distance**2) / (2 * bandwidth**2)), unbiased)
+    expected = explicit_sum(x, y, lambda distance: math.exp(-(distance**2) / (2 * bandwidth**2)), unbiased)
     assert close(metrics.mmd(x, y, bandwidth, unbiased), expected, 2)
 
 
 def test_by_hand():
-    """Two points against one, all distances known: V- and U-statistic by default and by choice, for vectors, numbers and images alike."""
+    """Two points against one, with known distances: V- and U-statistic, defaults, and vectors, numbers and images as points."""
     x, y = np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[0.0, 0.0]])
     assert metrics.energy_distance(x, y) == metrics.energy_distance(y, x) == 2 * 2.5 - 2.5
     assert metrics.energy_distance(x, np.array([[0.0, 0.0], [0.0, 0.0]]), unbiased=True) == 2 * 2.5 - 5
@@ -84,8 +84,8 @@ def test_by_hand():
 
 
 @given(sets(), seeds)
-def test_laws_of_energy_distance(xy, seed):
-    """Energy distance is 0 of a set to itself, never negative, symmetric, blind to order and to motions, and scales with the points."""
+def test_properties_of_energy_distance(xy, seed):
+    """Energy distance is 0 from a set to itself, nonnegative, symmetric, invariant to order and rigid motions, and scales."""
     x, y = xy
     size, here = np.abs(x).max() + np.abs(y).max(), metrics.energy_distance(x, y)
     assert metrics.energy_distance(x, x) == 0.0 and here >= -IDENTITY * EPS * size
@@ -96,8 +96,8 @@ def test_laws_of_energy_distance(xy, seed):
 
 
 @given(sets(), seeds)
-def test_laws_of_mmd(xy, seed):
-    """MMD is 0 of a set to itself, never negative, symmetric, blind to motions, and to scale if the bandwidth scales along."""
+def test_properties_of_mmd(xy, seed):
+    """MMD is 0 from a set to itself, nonnegative, symmetric, invariant to rigid motions, and to scale if the bandwidth scales too."""
     x, y = xy
     assume(metrics.median_distance(x, y) > 0.01)
     here = metrics.mmd(x, y)
@@ -111,7 +111,7 @@ def test_laws_of_mmd(xy, seed):
 
 
 @given(sets())
-def test_energy_distance_on_a_line_is_scipys(xy):
+def test_energy_distance_in_one_dimension_equals_scipy(xy):
     """In one dimension, the square of scipy's energy distance, which integrates (F - G)^2."""
     x, y = (points[:, 0] for points in xy)
     theirs = scipy.stats.energy_distance(x, y) ** 2
@@ -126,7 +126,7 @@ def gaussian_energy(mean, s1, s2):
 
 
 def gaussian_mmd(mean, s1, s2, h):
-    """Squared MMD of the same Gaussians: the mean of a Gaussian kernel is a Gaussian of the means."""
+    """Squared MMD of the same Gaussians: the mean of a Gaussian kernel is a Gaussian function of the means."""
 
     def kernel(mean, variance):
         return h / math.sqrt(h**2 + variance) * math.exp(-(mean**2) / (2 * (h**2 + variance)))
@@ -137,7 +137,7 @@ def gaussian_mmd(mean, s1, s2, h):
 @pytest.mark.parametrize("mean, s1, s2", [(0.0, 1.0, 1.0), (1.5, 1.0, 1.0), (-0.3, 0.5, 2.0)])
 @pytest.mark.parametrize("n, m", [(12, 7)])
 def test_gaussians_on_average(mean, s1, s2, n, m):
-    """The U-statistics of small samples average to the closed forms for Gaussians; the V-statistics to those plus their stated floor."""
+    """The mean of the U-statistic is the closed form for Gaussians, the mean of the V-statistic is that plus the noise floor."""
     repeats = 400
     x, y = mean + s1 * rng.normal(1, repeats, (n,), stream=rng.DATA), s2 * rng.normal(2, repeats, (m,), stream=rng.DATA)
     floor = 2 / math.sqrt(math.pi) * (s1 / n + s2 / m)
@@ -151,8 +151,8 @@ def test_gaussians_on_average(mean, s1, s2, n, m):
         assert abs(values.mean() - expected) < SIGMAS * values.std() / math.sqrt(repeats)
 
 
-def test_blocks_change_nothing(monkeypatch):
-    """Sums over blocks of any size are the same sums, and sets that do not fit one block need the memory of a few."""
+def test_block_size_does_not_matter(monkeypatch):
+    """Any block size gives the same sums, and sets larger than a block need the memory of a few blocks."""
     x, y = rng.normal(0, 33, (2,)), rng.normal(1, 20, (2,))
     functions = [metrics.energy_distance, metrics.mmd, lambda a, b: metrics.mode_coverage(a, b, 0.3)]
     whole = [f(x, y) for f in functions]
@@ -169,7 +169,7 @@ def test_blocks_change_nothing(monkeypatch):
 
 
 def test_median_distance():
-    """The median over all pairs of different points of both sets; of large sets, every k-th point, the first among them."""
+    """The median over all pairs of different points of both sets; of large sets, every k-th point from the first on."""
     x, y = rng.normal(0, 9, (2,)), rng.normal(1, 6, (2,)) + 1
     pool = np.concatenate([x, y]).tolist()
     pairs = [math.dist(pool[i], pool[j]) for i in range(15) for j in range(i)]
@@ -187,7 +187,7 @@ def quantiles(x, y, order):
 
 
 @given(sets(count=3), orders)
-def test_sliced_wasserstein_is_quantiles_against_quantiles(sets, order):
+def test_sliced_wasserstein_equals_quantile_differences(sets, order):
     """SW_p^p: the mean over directions, of any length, of the exact distance of the projections, for any sizes N and M."""
     x, y, directions = sets
     expected = np.mean([quantiles(x @ d / np.linalg.norm(d), y @ d / np.linalg.norm(d), order) for d in directions]) ** (1 / order)
@@ -197,8 +197,8 @@ def test_sliced_wasserstein_is_quantiles_against_quantiles(sets, order):
 
 
 @given(sets())
-def test_wasserstein_on_a_line_is_scipys(xy):
-    """In one dimension and of order 1, scipy's Wasserstein distance."""
+def test_wasserstein_in_one_dimension_equals_scipy(xy):
+    """In one dimension and with order 1, scipy's Wasserstein distance."""
     x, y = (points[:, :1] for points in xy)
     theirs = scipy.stats.wasserstein_distance(x[:, 0], y[:, 0])
     for direction in 1.0, -3.0:
@@ -206,8 +206,8 @@ def test_wasserstein_on_a_line_is_scipys(xy):
 
 
 @given(sets(count=3), orders)
-def test_laws_of_sliced_wasserstein(sets, order):
-    """Zero to itself, symmetric, blind to order and to repetition of the whole set, scales with the points, and of a shift the mean length."""
+def test_properties_of_sliced_wasserstein(sets, order):
+    """Zero to itself, symmetric, invariant to order and repetition of the set, scales; for a shift the mean projected length."""
     x, y, directions = sets
     size, here = np.linalg.norm(x, axis=1).max() + np.linalg.norm(y, axis=1).max(), metrics.sliced_wasserstein(x, y, directions, order)
     assert metrics.sliced_wasserstein(x, x[::-1], directions, order) == 0.0
@@ -219,15 +219,15 @@ def test_laws_of_sliced_wasserstein(sets, order):
     assert close(metrics.sliced_wasserstein(x, x + shift, directions, order), np.mean(lengths**order) ** (1 / order), 8 * size)
 
 
-def test_wasserstein_of_a_stretched_set():
-    """An increasing map is the best transport: W_2 of x and a x + b is the root mean square of (a - 1) x + b."""
+def test_wasserstein_of_an_affine_map():
+    """An increasing map is the optimal transport: W_2 of x and a x + b is the root mean square of (a - 1) x + b."""
     x = rng.normal(0, 50, (1,))
     expected = np.sqrt(np.mean((1.5 * x - 0.3) ** 2))
     assert close(metrics.sliced_wasserstein(x, 2.5 * x - 0.3, np.ones((1, 1))), expected, 20)
 
 
 def test_mode_coverage_by_hand():
-    """A sample hits the nearest mode, at most the radius away; the fractions are of modes and of samples."""
+    """A sample hits the nearest mode if it is within the radius; the fractions are those of modes and of samples."""
     centers = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 4.0], [9.0, 9.0]])
     x = np.array([[0.5, 0.0], [0.75, 0.0], [0.9, 0.1], [0.0, 3.5], [5.0, 5.0]])
     assert metrics.mode_coverage(x, centers, 0.5) == metrics.Coverage(modes=0.75, samples=0.8)
@@ -249,7 +249,7 @@ def test_mode_coverage_is_its_definition(sets, radius):
 
 
 def covariance(seed, d, rank=None):
-    """A covariance (d, d) of a rank, and its symmetric parts: (matrix, axes, variances)."""
+    """A covariance (d, d) of a rank, with its eigenvectors and eigenvalues: (matrix, axes, variances)."""
     axes, variances = rotation(seed, d), rng.normal(seed, 1, (d,), 5)[0] ** 2 + 0.1
     variances[d if rank is None else rank :] = 0
     return (axes * variances) @ axes.T, axes, variances
@@ -271,7 +271,7 @@ def test_frechet_of_commuting_covariances(seed, d, rank):
 
 
 @given(seeds)
-def test_frechet_in_the_plane(seed):
+def test_frechet_in_two_dimensions(seed):
     """Frechet: any two covariances (2, 2), by tr sqrt(M) = sqrt(tr M + 2 sqrt(det M)) in 50 digits."""
     (cov1, *_), (cov2, *_) = covariance(seed, 2), covariance(seed + 1, 2)
     zero = np.zeros(2)
@@ -284,8 +284,8 @@ def test_frechet_in_the_plane(seed):
 
 
 @given(seeds, st.integers(1, 5))
-def test_laws_of_frechet(seed, d):
-    """Frechet: zero to itself, symmetric, blind to motions, scales with the square, and no rotation Q brings the roots closer."""
+def test_properties_of_frechet(seed, d):
+    """Frechet: zero to itself, symmetric, invariant to rigid motions, scales with the square, and no rotation Q gives less."""
     (cov1, axes1, variances1), (cov2, axes2, variances2) = covariance(seed, d), covariance(seed + 1, d)
     mean1, mean2 = rng.normal(seed, 2, (d,), 7)
     here, scale = metrics.frechet_distance(mean1, cov1, mean2, cov2), np.trace(cov1) + np.trace(cov2) + (mean1**2).sum() + (mean2**2).sum()
@@ -300,8 +300,8 @@ def test_laws_of_frechet(seed, d):
 
 
 @pytest.mark.parametrize("delta", [1e-2, 1e-5, 1e-7])
-def test_frechet_keeps_small_distances(delta):
-    """Frechet: standard deviations that differ by a factor 1 + delta are delta^2 tr C apart, to the digits that the covariances hold."""
+def test_frechet_of_nearly_equal_covariances(delta):
+    """Frechet: standard deviations that differ by a factor 1 + delta are delta^2 tr C apart, to the precision of the covariances."""
     cov, *_ = covariance(3, 4)
     d = metrics.frechet_distance(np.zeros(4), cov, np.zeros(4), cov * (1 + delta) ** 2)
     assert relative(d, delta**2 * np.trace(cov)) <= FRECHET * EPS / delta
@@ -309,7 +309,7 @@ def test_frechet_keeps_small_distances(delta):
 
 @given(seeds, st.integers(2, 9), st.integers(1, 4))
 def test_sample_moments(seed, n, d):
-    """Mean and covariance over N - 1 are numpy's; a shifted set is the shift's square away."""
+    """Mean and covariance with divisor N - 1 are numpy's; the distance to a shifted set is the squared shift."""
     x, shift = frozen(rng.normal(seed, n, (d,))), rng.normal(seed, 1, (d,), 1)[0]
     mean, cov = metrics.sample_moments(x)
     assert mean.shape == (d,) and relative(mean, x.mean(axis=0)) <= IDENTITY * EPS
@@ -319,8 +319,8 @@ def test_sample_moments(seed, n, d):
     assert metrics.sample_moments(x.reshape(n, d, 1, 1).astype(np.float32))[1].dtype == np.float64
 
 
-def test_samples_of_one_source_come_closer():
-    """Every distance between two halves of one source falls as they grow, and a shifted source is farther than either."""
+def test_distances_fall_with_sample_size():
+    """Every distance between two sets of one distribution falls with their size, and is smaller than that to a shifted set."""
     x, y = rng.normal(0, 1600, (2,)), rng.normal(1, 1600, (2,))
     functions = [
         metrics.energy_distance,
@@ -366,14 +366,14 @@ X, I2, M2 = np.ones((3, 2)), np.eye(2), np.zeros(2)
         (lambda: metrics.frechet_distance(M2, I2, M2, I2 * np.nan), ValueError, "cov2 = "),
     ],
 )
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # 0 * inf, in the making of an argument
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # 0 * inf, in an argument
 def test_errors(call, error, message):
     """A wrong argument is named, with its value and what is allowed."""
     with pytest.raises(error, match="^" + re.escape(message)):
         call()
 
 
-def test_rounded_covariances_are_welcome():
-    """Frechet: asymmetries and negative eigenvalues of the size of float32 roundings pass."""
+def test_rounded_covariances_are_allowed():
+    """Frechet: asymmetries and negative eigenvalues of the size of float32 rounding errors are allowed."""
     rough = np.array([[1.0, 1.0 + 1e-7], [1.0 - 1e-7, 1.0]])
     assert abs(metrics.frechet_distance(M2, rough, M2, np.ones((2, 2)))) <= 1e-6

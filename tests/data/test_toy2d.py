@@ -1,4 +1,4 @@
-"""The 2-D data sets: their formulas, their standardization, and that a point depends on its own index alone."""
+"""The 2-D data sets: formulas, standardization, and points that depend on their own index only."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def as_points(z):
 
 
 def raw(name, u, z):
-    """The formulas of the docstrings, written anew in complex numbers and before standardization: points and labels."""
+    """Points and labels by the formulas of the docstrings, in complex numbers and before standardization."""
     noise = z[:, 0] + 1j * z[:, 1]
     label = np.floor(CLASSES[name] * u[:, 0]).astype(int)
     if name == "two_moons":
@@ -43,7 +43,7 @@ def raw(name, u, z):
 
 
 def lattice(uniforms):
-    """Midpoints in place of uniform numbers, and signs in place of normal ones, whose mean and variance they share."""
+    """Midpoints instead of uniform numbers, and signs instead of normal ones, with the same mean and variance."""
     sizes = {1: (4000,), 2: (40, 1000), 4: (4, 2, 20, 20)}[uniforms]
     axes = np.meshgrid(*((np.arange(size) + 0.5) / size for size in sizes), indexing="ij")
     u = np.stack([axis.ravel() for axis in axes], axis=1)
@@ -53,7 +53,7 @@ def lattice(uniforms):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_formula_and_fixed_standardization(name, monkeypatch):
-    """Each set is its formula, centred and scaled so that E x = 0 and E |x|^2 / 2 = 1, by constants right to quadrature error."""
+    """Each set is its formula, shifted and scaled to E x = 0 and E |x|^2 / 2 = 1, with constants exact up to quadrature error."""
     used = {}
 
     def draws(count, seed, uniforms):
@@ -71,7 +71,7 @@ def test_formula_and_fixed_standardization(name, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_draws_have_the_moments_and_all_labels(name):
-    """A real draw is centred and of unit scale within six standard errors, float64, its labels integers and equally likely."""
+    """A draw has mean 0 and scale 1 within six standard errors, float64 points, and equally likely integer labels."""
     n = 20_000
     points, labels = data.DATASETS[name](n, 5)
     assert points.shape == (n, 2) and points.dtype == np.float64 and labels.dtype.kind == "i"
@@ -84,7 +84,7 @@ def test_draws_have_the_moments_and_all_labels(name):
 
 
 @given(st.sampled_from(NAMES), st.integers(0, 2**64 - 1), st.integers(0, 20), st.integers(0, 20))
-def test_points_depend_on_their_index_alone(name, seed, short, more):
+def test_points_depend_on_their_index_only(name, seed, short, more):
     """A longer draw begins with the shorter one, bit for bit, and the same arguments give the same points."""
     few, labels = data.load(name, short, seed)
     many, more_labels = data.load(name, short + more, seed)
@@ -101,7 +101,7 @@ def test_seeds_give_different_points(name):
     np.testing.assert_array_equal(data.DATASETS[name](50, 0)[0], first)
 
 
-def test_uniform_and_normal_numbers_are_unrelated():
+def test_uniform_and_normal_numbers_are_uncorrelated():
     """Uniform and normal numbers of a point come from different counters: their correlations vanish within six standard errors."""
     u, z = toy2d._draws(20_000, 3, 4)
     correlations = np.corrcoef(np.concatenate([u, z], axis=1).T) - np.eye(6)

@@ -82,7 +82,7 @@ LESS = {  # words that leave a command less to do; of an option given twice the 
     r"\S*python -m toys\.digits train.*": "--base 8 --minutes 0.01 --data digits",
     r"\S*python -m toys\.digits (sample|animate).*": "--steps 2",
     r"\S*python -m toys\.digits eval.*": "--steps 2 --samples 20 --elbo 4 --draws 1 --data digits",
-    r"python toys/guidance_story\.py": "--points 60 --steps 5",
+    r"python toys/guidance\.py": "--points 60 --steps 5",
     r"python tests/bench/mlp_step\.py": "--steps 1 --repeats 1 --sizes 8x16",
     r"python -m refdiff\.conformance\.generate": "flow",
     r"HYPOTHESIS_PROFILE=nightly pytest": "-n 0 tests/test_guidance.py -k two_conventions",

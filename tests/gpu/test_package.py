@@ -6,16 +6,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import refdiff.demo.experiment
-import refdiff_gpu.demo.experiment
+import refdiff
+import refdiff_gpu
 from refdiff import cli, data
 from refdiff.demo import experiment
+from refdiff_gpu.demo import experiment as gpu_experiment
 from refdiff_gpu.device import driver
 from refdiff_gpu.proof import report
 
 from ..tolerances import TRAINED_ELSEWHERE, relative
 
-SMALL = experiment.Settings(**experiment.QUICK | {"steps": 4, "ddpm": 3, "points": 12, "pool": 60, "frames": 2})
+SMALL = experiment.Settings(**experiment.QUICK | {"steps": 4, "ddpm_steps": 3, "samples": 12, "train_size": 60, "frames": 2})
 
 
 @pytest.fixture
@@ -72,27 +73,29 @@ def test_wrong_backends_exit_with_2(arguments, emulated, capsys):
 
 
 def test_demo_on_an_emulated_device(emulated, tmp_path, monkeypatch, capsys):
-    """`REFDIFF_GPU_EMULATE=1 refdiff demo --backend gpu --quick` trains, samples, computes scores and plots."""
-    monkeypatch.setattr(experiment, "QUICK", experiment.QUICK | {"ddpm": 3, "points": 12, "pool": 60, "fresh": 2, "frames": 2})
+    """`REFDIFF_GPU_EMULATE=1 refdiff demo --backend gpu --quick` trains, samples, scores and plots."""
+    monkeypatch.setattr(
+        experiment, "QUICK", experiment.QUICK | {"ddpm_steps": 3, "samples": 12, "train_size": 60, "fresh_sets": 2, "frames": 2}
+    )
     assert cli.main(["demo", "--backend", "gpu", "--quick", "--steps", "2", "--out", str(tmp_path)]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"demo.png", "demo.gif"}
-    assert "done, after" in capsys.readouterr().out
+    assert "done in" in capsys.readouterr().out
 
 
-def test_the_experiment_on_the_device_is_that_on_the_cpu(emulated):
-    """Losses, and the states of every sampler, guided samplers included, are those of the CPU up to rounding."""
-    known = experiment.gather(data.two_moons, SMALL)
+def test_the_experiment_equals_that_of_the_cpu(emulated):
+    """Losses, and the states of every sampler, guided ones too, are those of the CPU up to rounding."""
+    dataset = experiment.make_data(data.two_moons, SMALL)
     found = []
-    for module in experiment, refdiff_gpu.demo.experiment:
-        models = module.learn(known, SMALL)
-        states = module.draw_all(module.methods(models.schedule, SMALL), models, known.asked, 0)
-        found.append((models, states))
-    (expected, expected_states), (ours, our_states) = found
-    for name, losses in expected.losses.items():
-        assert relative(ours.losses[name], losses) <= 1e-4
-    for name, states in expected_states.items():
-        assert all(isinstance(state, np.ndarray) for state in our_states[name])
-        assert relative(np.stack(our_states[name]), np.stack(states)) <= 1e-3
+    for backend in experiment, gpu_experiment:
+        models = backend.train_models(dataset, SMALL)
+        trajectories = backend.draw_all_samples(backend.methods(models.schedule, SMALL), models, dataset.sample_labels, 0)
+        found.append((models, trajectories))
+    (cpu_models, cpu_trajectories), (gpu_models, gpu_trajectories) = found
+    for name, losses in cpu_models.losses.items():
+        assert relative(gpu_models.losses[name], losses) <= 1e-4
+    for name, states in cpu_trajectories.items():
+        assert all(isinstance(state, np.ndarray) for state in gpu_trajectories[name])
+        assert relative(np.stack(gpu_trajectories[name]), np.stack(states)) <= 1e-3
 
 
 def test_to_device_and_back(emulated):

@@ -1,4 +1,4 @@
-"""The digits toy, end to end on tiny synthetic digits, and the classifier it trains."""
+"""The digits toy, end to end on small synthetic digits, and the classifier that it trains."""
 
 import os
 import re
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refdiff import checkpoint, classifier, fast, guidance, layers, rng, schedules, training, tree
+from refdiff import checkpoint, classifier, fast, guidance, layers, mnist, rng, schedules, training, tree
 from refdiff.training import classification, loop
 from toys.digits import __main__ as toy
-from toys.digits import evaluation, fit, generate
+from toys.digits import evaluation, generate
 
 from .. import digits
 from ..strategies import frozen, tree_gradient
@@ -44,13 +44,13 @@ def assert_same(a, b):
     """Two checkpoints hold the same run, bit for bit."""
     (state, *rest), (other, *other_rest) = checkpoint.load_state(a), checkpoint.load_state(b)
     assert rest == other_rest and state.step == other.step
-    for mine, its in (state.params, other.params), (state.ema, other.ema), (state.moments, other.moments):
-        for x, y in zip(tree.flatten(mine).values(), tree.flatten(its).values(), strict=True):
+    for a, b in (state.params, other.params), (state.ema, other.ema), (state.moments, other.moments):
+        for x, y in zip(tree.flatten(a).values(), tree.flatten(b).values(), strict=True):
             np.testing.assert_array_equal(x, y)
 
 
 def test_resumed_run_is_the_uninterrupted_one(data, tmp_path, capfd, monkeypatch):
-    """Ctrl-C during a step lets it finish and saves; the command that is printed goes on, to the same bits."""
+    """Ctrl-C during a step lets the step finish and saves; the printed command resumes, with the same bits."""
     whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"
     assert train(data, whole, steps=3) == 0
     out, err = capfd.readouterr()
@@ -75,14 +75,14 @@ def test_resumed_run_is_the_uninterrupted_one(data, tmp_path, capfd, monkeypatch
 
 
 def test_interrupt_within_a_step_leaves_the_last_checkpoint(data, tmp_path, capfd, monkeypatch):
-    """A KeyboardInterrupt that breaks into a step, as the second Ctrl-C does, leaves a checkpoint that loads and goes on."""
+    """A KeyboardInterrupt within a step, as by a second Ctrl-C, leaves a checkpoint from which training resumes."""
 
     def broken(*arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "value_and_grad", broken)
     assert train(data, tmp_path / "run", steps=2) == 130
-    assert "the last checkpoint stands" in capfd.readouterr().err
+    assert "the last checkpoint is kept" in capfd.readouterr().err
     monkeypatch.undo()
     assert toy.main(["train", "--data", str(data), "--resume", str(tmp_path / "run")]) == 0
     assert checkpoint.load_state(tmp_path / "run")[0].step == 2
@@ -90,7 +90,7 @@ def test_interrupt_within_a_step_leaves_the_last_checkpoint(data, tmp_path, capf
 
 @pytest.mark.long
 def test_minutes_become_steps_that_fit(data, tmp_path):
-    """--minutes measures the speed, and stores a number of steps, with which the learning rate comes down to 0."""
+    """--minutes measures the speed and stores a number of steps, at the end of which the learning rate is 0."""
     assert toy.main(["train", "--data", str(data), "--base", "8", "--minutes", "0.01", "--out", str(tmp_path / "run")]) == 0
     state, config, extra = checkpoint.load_state(tmp_path / "run")
     assert state.step == config.steps >= 2 and training.rate(config.steps, config) < 1e-6
@@ -108,7 +108,7 @@ def test_minutes_become_steps_that_fit(data, tmp_path):
     ],
 )
 def test_sample_and_animate_write_pictures(run, more, runs, tmp_path, capfd):
-    """A PNG with ten rows and the columns asked for; a GIF that moves; the same bytes for the same seed."""
+    """A PNG with ten rows and the requested columns; a GIF with frames; the same bytes for the same seed."""
     more = ["--run", str(runs / run), "--steps", "3", *(str(runs / word) if word == "classifier" else word for word in more)]
     for name in "first", "again":
         assert toy.main(["sample", *more, "--columns", "2", "--out", str(tmp_path / f"{name}.png")]) == 0
@@ -127,9 +127,14 @@ def test_eval_prints_numbers(runs, data, capfd):
     common = ["--data", str(data), "--judge", str(runs / "clean-classifier"), "--samples", "20", "--steps", "2"]
     assert toy.main(["eval", "--run", str(runs / "v"), *common, "--elbo", "6", "--draws", "2"]) == 0
     out = capfd.readouterr().out
-    for row in "recognised as asked", "recognised, held-out", "Frechet distance, samples", "Frechet distance, 20 training":
+    for row in (
+        "classified as the requested label",
+        "classified as their label",
+        "Frechet distance, samples",
+        "Frechet distance, 20 training",
+    ):
         assert re.search(rf"^{row}.* \d+\.\d{{4}}$", out, re.M)
-    assert re.search(r"^nearest training digit, held-out +least \d", out, re.M)
+    assert re.search(r"^distance to the nearest training digit, held-out +minimum \d", out, re.M)
     *parts, total = [float(value) for value in re.findall(r"^  .* (\d+\.\d+) \+- \d", out, re.M)]
     assert len(parts) == 3 and abs(sum(parts) - total) < 3e-4
     assert toy.main(["eval", "--run", str(runs / "velocity"), *common]) == 0
@@ -164,7 +169,7 @@ def test_wrong_options(words, message, runs, capsys, monkeypatch, tmp_path):
     assert message in capsys.readouterr().err
 
 
-def test_a_run_goes_on_with_its_own_data_only(runs, tmp_path, capsys):
+def test_a_run_resumes_with_its_own_data_only(runs, tmp_path, capsys):
     """Other digits are refused, by their digest."""
     digits.write(tmp_path, train=30)
     assert toy.main(["train", "--data", str(tmp_path), "--resume", str(runs / "eps")]) == 2
@@ -172,7 +177,7 @@ def test_a_run_goes_on_with_its_own_data_only(runs, tmp_path, capsys):
 
 
 def small_classifier(dtype=np.float64):
-    """A classifier of two-channel images with no parameter zero, and what to try it on."""
+    """A classifier of two-channel images without zero parameters, and images."""
     p = classifier.init(0, channels=2, base=4, classes=3, embedding=3, groups=2, dtype=dtype)
     noise = tree.views(rng.normal(1, 1, (tree.size(p),), dtype=dtype)[0], p)
     return tree.map(lambda leaf, z: leaf + np.asarray(0.3, dtype) * z, p, noise), rng.normal(2, 2, (3, 4, 2), dtype=dtype)
@@ -180,7 +185,7 @@ def small_classifier(dtype=np.float64):
 
 @pytest.mark.long
 def test_classifier_derivative():
-    """G2: every number of the gradient in x and in all parameters equals its complex step."""
+    """G2: the gradient in x and in all parameters equals the complex-step derivative, number by number."""
     p, x = small_classifier()
     t, dout = np.array([3.5, 700.0]), rng.normal(3, 2, (3,))
     arguments = frozen({"p": p, "x": x})
@@ -188,32 +193,32 @@ def test_classifier_derivative():
     dp, dx = vjp(dout)
     assert logits.shape == (2, 3)
     expected = tree_gradient(lambda a: (dout * classifier.classifier(a["p"], a["x"], t, groups=2)[0]).sum(), arguments)
-    for found, right in zip(tree.flatten({"p": dp, "x": dx}).values(), tree.flatten(expected).values(), strict=True):
-        assert relative(found, right) <= UNET and np.abs(right).max() > 0
+    for found, want in zip(tree.flatten({"p": dp, "x": dx}).values(), tree.flatten(expected).values(), strict=True):
+        assert relative(found, want) <= UNET and np.abs(want).max() > 0
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 3.0])
-def test_scale_says_what_the_model_is_told(gamma):
-    """G3: gamma = 0 asks the model without labels, 1 with them, anything between or beyond mixes the two answers."""
+def test_guidance_scale_selects_the_conditioning(gamma):
+    """G3: gamma = 0 evaluates the model without labels, 1 with them, any other value combines the two predictions."""
     net = lambda x, t, y=None: x + (100.0 if y is None else np.where(y == 10, 100.0, y))  # noqa: E731
     x, y = np.zeros(3), np.array([1, 2, 3])
-    answer = generate.labelled(net, y, generate.Method("ddim", 1, gamma))(x, 5)
-    np.testing.assert_allclose(answer, (1 - gamma) * 100.0 + gamma * y, rtol=1e-15)
+    prediction = generate.conditional(net, y, generate.Method("ddim", 1, gamma))(x, 5)
+    np.testing.assert_allclose(prediction, (1 - gamma) * 100.0 + gamma * y, rtol=1e-15)
 
 
 def test_classifier_of_fast_layers_is_the_same():
-    """G2: `fast` answers like `layers` in float32, logits and gradient; float32 stays; one time for all is that time for each."""
+    """G2: `fast` equals `layers` in float32, logits and gradient; float32 stays; a scalar time is that time for every image."""
     p, x = small_classifier(np.float32)
     for t in 30.0, np.array([3.5, 700.0]):
         (a, a_vjp), (b, b_vjp) = (classifier.classifier(p, x, t, L, groups=2) for L in (layers, fast))
         assert a.dtype == b.dtype == np.float32 and relative(b, a) < FLOAT32_FIELD
-        assert all(relative(mine, its) < FLOAT32_FIELD for mine, its in zip(b_vjp(b)[1], a_vjp(a)[1], strict=True))
+        assert all(relative(fast_grad, grad) < FLOAT32_FIELD for fast_grad, grad in zip(b_vjp(b)[1], a_vjp(a)[1], strict=True))
     one, each = (classifier.classifier(p, x, t, groups=2)[0] for t in (30.0, np.full(2, 30.0)))
     np.testing.assert_array_equal(one, each)
 
 
-def test_classifier_loss_is_differentiated_right():
-    """T1, G2: the summed cross-entropy's slope by complex step, and the same from two slices."""
+def test_gradient_of_the_classifier_loss():
+    """T1, G2: the gradient of the summed cross-entropy equals the complex-step derivative, and that from two slices."""
     p, x = small_classifier()
     net = lambda p, x, t, y, L: classifier.classifier(p, x, t, L, groups=2)  # noqa: E731
     batch = training.Batch(x, np.array([3.5, 700.0]), np.array([2, 0]), x)
@@ -231,11 +236,11 @@ def test_classifier_loss_is_differentiated_right():
 
 
 def test_classifier_learns_bars(data):
-    """G2: from log 10 nats, cross-entropy falls below half of it on clean bars."""
+    """G2: the cross-entropy on clean bars falls from log 10 nats to less than half of it."""
     images, labels = digits.draw(60, 60)
     config = training.Config("x0", 40, batch=30, rate=1e-2, warmup=5, label_dropout=0.0, classes=10)
     start = training.start(classifier.init(0, base=8))
-    x = toy.fit.mnist.to_model(images)
+    x = mnist.to_model(images)
     L = classification.with_cross_entropy(fast)
     losses = [
         loss for _, loss in training.train(start, x, labels.astype(int), classification.CleanPath(), config, classification.as_network, L)
@@ -243,13 +248,13 @@ def test_classifier_learns_bars(data):
     assert abs(losses[0] - np.log(10)) < 1e-5 and losses[-1] < 1.15
 
 
-def test_steering_gradient_is_that_of_guidance():
-    """G2: slice by slice on threads, the gradient that steers is `guidance.classifier_gradient`, and in float64 the complex step."""
+def test_class_gradient_is_that_of_guidance():
+    """G2: the gradient computed in slices is `guidance.classifier_gradient`, and in float64 the complex-step derivative."""
     schedule, p = schedules.cosine(1000), classifier.init(0, base=8)
     p = p | {"head": {"w": rng.normal(0, 32, (10,), dtype=np.float32), "b": p["head"]["b"]}}
     x, y = rng.normal(1, 20, (28, 28, 1), dtype=np.float32), np.arange(20) % 10
     logits, vjp = classifier.classifier(p, x, schedule.clock(300))
-    assert relative(generate.judge_gradient(p, schedule)(x, 300, y), guidance.classifier_gradient(logits, vjp, y)) < FLOAT32_FIELD
+    assert relative(generate.class_gradient(p, schedule)(x, 300, y), guidance.classifier_gradient(logits, vjp, y)) < FLOAT32_FIELD
     wide, z, direction = tree.map(lambda leaf: leaf.astype(np.float64), p), x[:2].astype(np.float64), rng.normal(5, 2, (28, 28, 1))
     logits, vjp = classifier.classifier(wide, z + 1e-30j * direction, schedule.clock(300))
     slope = -layers.cross_entropy(logits, y[:2])[0].sum().imag / 1e-30
@@ -258,26 +263,26 @@ def test_steering_gradient_is_that_of_guidance():
     assert abs((gradient * direction).sum() - slope) <= UNET * np.linalg.norm(gradient)
 
 
-def test_nearest_finds_copies():
-    """A copy has distance 0; a picture one pixel off has that pixel's distance, a whole turn from paper to ink being 1."""
-    known = fit.mnist.to_model(digits.draw(30, 1)[0])
-    asked = known[[4, 7]].copy()
-    asked[1, 0, 0, 0] += 2
-    np.testing.assert_allclose(evaluation.nearest(asked, known), [0, 1], atol=1e-6)
+def test_nearest_distance_finds_copies():
+    """A copy has distance 0; an image with one pixel changed from background to ink has distance 1."""
+    training = mnist.to_model(digits.draw(30, 1)[0])
+    images = training[[4, 7]].copy()
+    images[1, 0, 0, 0] += 2
+    np.testing.assert_allclose(evaluation.nearest_distance(images, training), [0, 1], atol=1e-6)
 
 
 @pytest.mark.parametrize("cores", [1, 2, 5])
 def test_slices_keep_the_order(monkeypatch, cores):
-    """Slices come back in order, whatever their number and that of the cores, with times and labels or without; also after an error."""
+    """Slices are returned in order for any number of slices and cores, with times and labels or without; also after an error."""
     monkeypatch.setattr(generate.parallel, "cores", lambda: cores)
     x, t = np.arange(170.0), np.arange(170)
 
-    def answer(x, t, y):
+    def add(x, t, y):
         if y is not None and (y < 0).any():
             raise ValueError("wrong", y.min())
         return x + t + (0 if y is None else y)
 
-    model = generate.on_all_cores(answer)
+    model = generate.on_all_cores(add)
     for _ in range(2):
         np.testing.assert_array_equal(model(x, t, t), 3 * x)
         np.testing.assert_array_equal(model(x[:3], 1), x[:3] + 1)
@@ -286,32 +291,32 @@ def test_slices_keep_the_order(monkeypatch, cores):
 
 
 def test_wrong_classifiers():
-    """Errors name the argument."""
+    """A wrong argument is named."""
     for wrong in {"base": 12}, {"base": 2}, {"classes": 1}, {"embedding": 0}:
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} = {next(iter(wrong.values()))}"):
             classifier.init(0, **wrong)
 
 
 @pytest.mark.long
-def test_bound_of_a_model_that_answers_zero():
-    r"""E5, E6: with x0 = 0 for an answer the divergences, one time of each, sum to $\tfrac12 (SNR(1) - SNR(T)) \|x_0\|^2$."""
+def test_elbo_of_a_model_that_predicts_zero():
+    r"""E5, E6: for the prediction x0 = 0 the divergences, with every time once, sum to $\tfrac12 (SNR(1) - SNR(T)) \|x_0\|^2$."""
     images, labels = digits.draw(30, 2)
-    known = toy.fit.mnist.Digits(images, labels.astype(int), images, labels.astype(int), "")
+    data = mnist.Digits(images, labels.astype(int), images, labels.astype(int), "")
     spec = toy.Spec("unet", "x0", "cosine", 8, 1, "")
-    schedule, x0 = spec.path(), fit.mnist.to_model(images[:: len(images) // 3], np.float64)
-    rows = dict(evaluation.bound(lambda x, t, y: np.zeros_like(x), spec, known, 3, 999, 0))
+    schedule, x0 = spec.path(), mnist.to_model(images[:: len(images) // 3], np.float64)
+    rows = dict(evaluation.elbo_estimate(lambda x, t, y: np.zeros_like(x), spec, data, 3, 999, 0))
     expected = (schedule.snr[1] - schedule.snr[1000]) / 2 * (x0**2).sum(axis=(1, 2, 3)) / (784 * np.log(2))
-    found = rows["sum of the divergences"]
+    found = rows["L_1 + ... + L_{T-1}, the other divergences"]
     assert relative(found.mean, expected.mean()) < 1e-9 and relative(found.error, expected.std(ddof=1) / 3**0.5) < 1e-9
     assert sum(part.mean for name, part in rows.items() if name != "negative ELBO") == pytest.approx(rows["negative ELBO"].mean)
     assert rows["L_0, the discretized decoder"].mean > 0
 
 
-def test_a_classifier_of_clean_data_meets_no_noise():
-    """G2: the path `Clean` leaves data as it is at every time, stands still, and tells the network t = 0; `as_network` is not told the label."""
+def test_clean_path_adds_no_noise():
+    """G2: `CleanPath` leaves the data as it is at every time and gives the network t = 0; `as_network` ignores the label."""
     clean, t = classification.CleanPath(), np.array([0.2, 0.9])
-    for found, right in zip((*clean.signal_sigma(t), *clean.rates(t), clean.draw_time(t), clean.clock(t)), (1, 0, 0, 0, 0, 0), strict=True):
-        np.testing.assert_array_equal(found, np.full(2, float(right)))
+    for found, want in zip((*clean.signal_sigma(t), *clean.rates(t), clean.draw_time(t), clean.clock(t)), (1, 0, 0, 0, 0, 0), strict=True):
+        np.testing.assert_array_equal(found, np.full(2, float(want)))
     p, x = classifier.init(1, base=8, dtype=np.float64), rng.normal(2, 2, (28, 28, 1))
     for y in None, np.array([3, 7]):
         np.testing.assert_array_equal(classification.as_network(p, x, t, y)[0], classifier.classifier(p, x, t)[0])

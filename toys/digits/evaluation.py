@@ -1,4 +1,4 @@
-"""How good drawn digits are: by a classifier of clean digits, by nearness to the training data, and by the ELBO."""
+"""Evaluation of sampled digits: a classifier of clean digits, the distance to the nearest training digit, and the ELBO."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .generate import Method, on_all_cores, predict_x0
 from .spec import Spec
 
 DIMENSIONS = 784
-TOGETHER = 256  # images at once
+BATCH = 256  # images at once
 
 
 class Estimate(NamedTuple):
@@ -29,17 +29,16 @@ class Estimate(NamedTuple):
         return f"{self.mean:.4f} +- {self.error:.4f}"
 
 
-def spread_out(images: Array, count: int) -> Array:
-    """Which of the images to take: `count` evenly spaced ones, as files may be sorted by class; all, if there are no more."""
+def evenly_spaced(images: Array, count: int) -> Array:
+    """Indices of `count` evenly spaced images, because files may be sorted by class; of all images, if there are no more."""
     return np.arange(min(count, len(images))) * len(images) // min(count, len(images))
 
 
-def judge(params: Tree, images: Array) -> tuple[Array, Array]:
-    """Features (N, F) and classes (N,) that a classifier of clean digits gives to x (N, 28, 28, 1)."""
-    features = on_all_cores(lambda x, t, y: classifier.features(params, x, t, fast)[0])
-    parts = [features(images[low : low + TOGETHER], 0.0) for low in range(0, len(images), TOGETHER)]
-    found = np.concatenate(parts)
-    return found, fast.linear(params["head"], found)[0].argmax(axis=1)
+def classify(params: Tree, images: Array) -> tuple[Array, Array]:
+    """Features (N, F) and predicted classes (N,) of the images (N, 28, 28, 1), by a classifier of clean digits."""
+    features_of = on_all_cores(lambda x, t, y: classifier.features(params, x, t, fast)[0])
+    features = np.concatenate([features_of(images[low : low + BATCH], 0.0) for low in range(0, len(images), BATCH)])
+    return features, fast.linear(params["head"], features)[0].argmax(axis=1)
 
 
 def frechet(a: Array, b: Array) -> float:
@@ -47,57 +46,58 @@ def frechet(a: Array, b: Array) -> float:
     return metrics.frechet_distance(*metrics.sample_moments(a), *metrics.sample_moments(b))
 
 
-def nearest(images: Array, known: Array) -> Array:
-    """The distance of every image to the nearest known one, in units of a pixel wholly turned from paper to ink; (N,).
+def nearest_distance(images: Array, training: Array) -> Array:
+    """Distance (N,) of every image to the nearest training image; 1 is one pixel changed from background to ink.
 
-    Found by products of float32, then measured again between the two alone, as differences of squares cancel for copies.
+    The nearest image is found by float32 products. Its distance is then computed from the two images alone, because differences
+    of squares cancel for copies.
     """
-    x, k = (each.reshape(len(each), -1) for each in (images, known))
+    x, k = (each.reshape(len(each), -1) for each in (images, training))
     norms = (k * k).sum(axis=1)
-    parts = [x[low : low + TOGETHER] for low in range(0, len(x), TOGETHER)]
-    closest = np.concatenate([(norms - 2 * part @ k.T).argmin(axis=1) for part in parts])
-    return np.array([cdist(x[i : i + 1], k[j : j + 1])[0, 0] for i, j in enumerate(closest)]) / 2
+    batches = [x[low : low + BATCH] for low in range(0, len(x), BATCH)]
+    nearest = np.concatenate([(norms - 2 * batch @ k.T).argmin(axis=1) for batch in batches])
+    return np.array([cdist(x[i : i + 1], k[j : j + 1])[0, 0] for i, j in enumerate(nearest)]) / 2
 
 
-def quality(params: Tree, drawn: Array, asked: Array, digits: mnist.Digits) -> list[tuple[str, str]]:
-    """Rows of text: accuracy, Frechet distance and nearness to the training digits, each beside what real digits have."""
-    held, train = spread_out(digits.test, len(drawn)), spread_out(digits.train, len(drawn))
-    real, learned = mnist.to_model(digits.test[held]), mnist.to_model(digits.train)
-    found, classes = judge(params, drawn)
-    real_found, real_classes = judge(params, real)
-    floor = frechet(judge(params, learned[train])[0], real_found)
-    near, real_near = nearest(drawn, learned), nearest(real, learned)
+def quality(params: Tree, samples: Array, y: Array, digits: mnist.Digits) -> list[tuple[str, str]]:
+    """Rows of text: accuracy, Frechet distance and distance to the training digits, each for samples and for held-out digits."""
+    held, train = evenly_spaced(digits.test, len(samples)), evenly_spaced(digits.train, len(samples))
+    real, training = mnist.to_model(digits.test[held]), mnist.to_model(digits.train)
+    features, classes = classify(params, samples)
+    real_features, real_classes = classify(params, real)
+    floor = frechet(classify(params, training[train])[0], real_features)
     return [
-        ("recognised as asked, samples", f"{np.mean(classes == asked):.4f}"),
-        ("recognised, held-out digits", f"{np.mean(real_classes == digits.test_labels[held]):.4f}"),
-        ("Frechet distance, samples to held-out", f"{frechet(found, real_found):.4f}"),
+        ("classified as the requested label, samples", f"{np.mean(classes == y):.4f}"),
+        ("classified as their label, held-out digits", f"{np.mean(real_classes == digits.test_labels[held]):.4f}"),
+        ("Frechet distance, samples to held-out", f"{frechet(features, real_features):.4f}"),
         (f"Frechet distance, {len(train)} training digits to held-out", f"{floor:.4f}"),
-        ("nearest training digit, samples", _quantiles(near)),
-        ("nearest training digit, held-out", _quantiles(real_near)),
+        ("distance to the nearest training digit, samples", _quantiles(nearest_distance(samples, training))),
+        ("distance to the nearest training digit, held-out", _quantiles(nearest_distance(real, training))),
     ]
 
 
 def _quantiles(values: Array) -> str:
     low, middle = np.quantile(values, [0.05, 0.5])
-    return f"least {values.min():.2f}, 5% {low:.2f}, median {middle:.2f}"
+    return f"minimum {values.min():.2f}, 5% {low:.2f}, median {middle:.2f}"
 
 
-def bound(net: Model, spec: Spec, digits: mnist.Digits, count: int, draws: int, seed: int) -> list[tuple[str, Estimate]]:
-    r"""The negative ELBO of held-out digits given their labels, and its three parts, in bits per dimension.
+def elbo_estimate(net: Model, spec: Spec, digits: mnist.Digits, count: int, draws: int, seed: int) -> list[tuple[str, Estimate]]:
+    r"""Negative ELBO of held-out digits given their labels, and its three parts, in bits per dimension.
 
     $$L_T + (T - 1)\, E_{t \sim U\{2..T\}} L_{t-1} + L_0$$
 
-    The sum of divergences is estimated at `draws` random times for each digit, one in each stretch of as many equal ones; L_0 is the discretized decoder's.
-    The model is the one that is sampled, its x0 held to [-1, 1], without guidance. Source: E5, E7.
+    The sum of the divergences is estimated at `draws` random times for each digit, one in each of as many equal strata; L_0 is
+    that of the discretized decoder. The model is the one that is sampled, its x0 clipped to [-1, 1], without guidance.
+    Source: E5, E7.
     """
     schedule = spec.path()
     assert isinstance(schedule, Schedule)
-    held = spread_out(digits.test, count)
+    held = evenly_spaced(digits.test, count)
     x0, y = mnist.to_model(digits.test[held], np.float64), digits.test_labels[held]
     inner = np.mean([_term(net, spec, schedule, x0, y, (draw, draws), seed) for draw in range(draws)], axis=0)
     parts = {
-        "L_T, what noising leaves over": forward.prior_kl(x0, schedule),
-        "sum of the divergences": (schedule.T - 1) * inner,
+        "L_T, the divergence of x_T from pure noise": forward.prior_kl(x0, schedule),
+        "L_1 + ... + L_{T-1}, the other divergences": (schedule.T - 1) * inner,
         "L_0, the discretized decoder": _term(net, spec, schedule, x0, y, None, seed),
     }
     parts["negative ELBO"] = sum(parts.values())
@@ -105,17 +105,20 @@ def bound(net: Model, spec: Spec, digits: mnist.Digits, count: int, draws: int, 
 
 
 def _term(net: Model, spec: Spec, schedule: Schedule, x0: Array, y: Array, stratum: tuple[int, int] | None, seed: int) -> Array:
-    """A divergence at a random time of a stratum (i, of how many) of 2..T, or L_0 for None; (B,) nats, in float64 but for the network."""
+    """L_{t-1} (B,) in nats at a random t in the stratum (index, number of strata) of 2..T, or L_0 for None.
+
+    Everything but the network is computed in float64.
+    """
     i, strata = stratum or (2**20, 1)
     t = np.ones(len(x0), np.int64)
     if stratum:
         t = 2 + np.floor((i + rng.uniform(seed, len(x0), 1, i, rng.TIME)[:, 0]) / strata * (schedule.T - 1)).astype(np.int64)
     x_t = forward.q_sample(x0, t, schedule, rng.normal(seed, len(x0), x0.shape[1:], i, rng.NOISE))
-    parts = [slice(low, low + TOGETHER) for low in range(0, len(x0), TOGETHER)]
-    models = [predict_x0(net, spec, y[part], Method("ddpm", 1)) for part in parts]
+    batches = [slice(low, low + BATCH) for low in range(0, len(x0), BATCH)]
+    models = [predict_x0(net, spec, y[batch], Method("ddpm", 1)) for batch in batches]
     x32 = x_t.astype(np.float32)
-    x0_hat = np.concatenate([model(x32[part], t[part]) for model, part in zip(models, parts, strict=True)]).astype(np.float64)
-    # at s = 0 the posterior's variance is 0, and beta stands in
+    x0_hat = np.concatenate([model(x32[batch], t[batch]) for model, batch in zip(models, batches, strict=True)]).astype(np.float64)
+    # at s = 0 the posterior variance is 0, so beta is used instead
     mean, variance = reverse.kernel(x0_hat, x_t, t, t - 1, schedule, "x0", "posterior" if stratum else "beta")
     if stratum:
         return gaussian.kl_diagonal(*forward.posterior(x_t, x0, t, t - 1, schedule), mean, variance)

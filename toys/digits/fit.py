@@ -1,4 +1,4 @@
-"""Training on the digits: how many steps fit in the time, a bar, a checkpoint every two minutes, and an orderly end at Ctrl-C."""
+"""Training on the digits: the steps that fit in a time, a progress bar, a checkpoint every two minutes, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,33 +7,32 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 
 from refdiff import mnist, training
 from refdiff.data.mnist import Digits
-from refdiff.demo import experiment as contest
+from refdiff.demo.experiment import progress_bar
 from refdiff.training import Config, State
 
 from .spec import Spec
 
-EVERY = 120.0  # seconds from one checkpoint to the next
-WARM, TIMED = 3, 60  # steps before the speed is measured, and at most of the measurement
-SHARE = 0.9  # of the time given, for steps; the rest is for checkpoints, and for a machine that slows down
+CHECKPOINT_INTERVAL = 120.0  # seconds from one checkpoint to the next
+WARM, TIMED = 3, 60  # steps before the speed is measured, and the most steps that are measured
+SHARE = 0.9  # share of the time that is planned for steps; the rest is for checkpoints and for a machine that slows down
 
 
 def config(spec: Spec, steps: int, seed: int) -> Config:
-    """How the digits are learned; a classifier always sees its labels, which it is not told."""
+    """Configuration of the training; labels are dropped for the U-Net only, because a classifier needs them as targets."""
     dropout = 0.1 if spec.model == "unet" else 0.0
     return Config(
         spec.kind, steps, batch=64, rate=1e-3, warmup=max(1, min(200, steps // 10)), ema=0.995, label_dropout=dropout, classes=10, seed=seed
     )
 
 
-def steps_in(seconds: float, state: State, digits: Digits, spec: Spec, seed: int) -> int:
-    """How many steps fit in this time, the time of measuring it included; what the steps measured learn is thrown away."""
+def steps_within(seconds: float, state: State, digits: Digits, spec: Spec, seed: int) -> int:
+    """Number of steps that fit in this time, including the time of the measurement; the measured steps are discarded."""
     began = monotonic()
     with closing(run(state, digits, spec, config(spec, WARM + TIMED, seed))) as states:
         for _ in islice(states, WARM):
@@ -53,21 +52,21 @@ def run(state: State, digits: Digits, spec: Spec, config: Config) -> Iterator[tu
     return training.train(state, mnist.to_model(digits.train), digits.train_labels, spec.path(), config, net, L, spec.workers)
 
 
-def follow(state: State, digits: Digits, spec: Spec, config: Config, out: Path) -> State:
-    """Train to the end or to Ctrl-C, which lets the step at hand finish; the state reached is then in the file."""
+def train_with_checkpoints(state: State, digits: Digits, spec: Spec, config: Config, out: Path) -> State:
+    """Train to the last step or until Ctrl-C, which lets the current step finish; the state returned is saved."""
     spec.save(out, state, config)
-    bar = contest.progress(None, "learning", config.steps)
-    bar.n = bar.initial = bar.last_print_n = state.step  # what was done before does not count as speed
+    bar = progress_bar(None, "training", config.steps)
+    bar.n = bar.initial = bar.last_print_n = state.step  # earlier steps do not count for the speed
     saved, mean = monotonic(), None
-    with orderly() as asked, closing(run(state, digits, spec, config)) as states:
+    with deferred_interrupt() as stop_requested, closing(run(state, digits, spec, config)) as states:
         for state, loss in states:
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
             bar.set_postfix_str(f"loss {mean:.4g}", refresh=False)
             bar.update()
-            if asked or monotonic() - saved > EVERY:
+            if stop_requested or monotonic() - saved > CHECKPOINT_INTERVAL:
                 spec.save(out, state, config)
                 saved = monotonic()
-            if asked:
+            if stop_requested:
                 break
         spec.save(out, state, config)
     bar.close()
@@ -75,28 +74,23 @@ def follow(state: State, digits: Digits, spec: Spec, config: Config, out: Path) 
 
 
 @contextmanager
-def orderly() -> Iterator[list[int]]:
-    """Ctrl-C fills the list instead of breaking in, as steps work in place; a second one breaks in, and the last checkpoint stands."""
-    asked: list[int] = []
+def deferred_interrupt() -> Iterator[list[int]]:
+    """Context in which the first Ctrl-C only fills the list, as steps change arrays in place; the second interrupts at once."""
+    stop_requested: list[int] = []
 
     def note(number: int, frame: object) -> None:
-        asked.append(number)
+        stop_requested.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield asked
+        yield stop_requested
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def resume_command(out: Path, data: Path | None, download: bool) -> str:
-    """What to type to go on."""
+    """The command that resumes the run."""
     words = [sys.executable, "-m", "toys.digits", "train", "--resume", str(out)]
     words += ["--data", str(data)] if data else []
     return shlex.join(words + ([] if download else ["--no-download"]))
-
-
-def same_data(spec: Spec, found: str) -> bool:
-    """Whether the run was trained on the data found."""
-    return spec == replace(spec, digits=found)

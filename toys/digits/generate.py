@@ -1,4 +1,4 @@
-"""Digits drawn from a trained model: DDPM, DDIM or Heun, guided by the model's own labels or by a classifier."""
+"""Sampling digits from a trained model: DDPM, DDIM or Heun, with classifier-free or classifier guidance."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import numpy as np
 
 from refdiff import classifier, fast, flow, guidance, parallel, predict, rng, samplers, schedules, training, unet
 from refdiff.arrays import Array, Model, Time, like
-from refdiff.demo import experiment as contest
+from refdiff.demo.experiment import progress_bar
 from refdiff.fast.processes import WorkerPool
 from refdiff.process.tables import Schedule
 from refdiff.tree import Tree
 
 from .spec import CLASSES, SHAPE, Spec
 
-SAMPLERS = {"ddpm": 250, "ddim": 50, "heun": 25}  # and how many steps each takes unless told
-ROWS = 64  # images that a process answers at once, at most
-TOGETHER = 200  # images that walk from noise to data at once, by which the noise is known
+SAMPLERS = {"ddpm": 250, "ddim": 50, "heun": 25}  # the samplers, and the default number of steps of each
+SLICE = 64  # images evaluated at once by a process, at most
+BATCH = 200  # images sampled at once; their noise is drawn for all of them
 
 
 @dataclass(frozen=True)
 class Method:
-    """How to draw: gamma as in `guidance` (0: no labels, 1: labels as learned), and a classifier's parameters and how strongly it pulls."""
+    """Sampling method: gamma is the scale of classifier-free guidance (0: no labels, 1: conditional model), `classifier` the
+    parameters of a classifier for classifier guidance, or None, and `scale` its scale.
+    """
 
     sampler: str
     steps: int
     gamma: float = 1.0
-    judge: Tree | None = None
+    classifier: Tree | None = None
     scale: float = 1.0
     seed: int = 0
 
@@ -40,33 +42,33 @@ def network(params: Tree, spec: Spec) -> Model:
 
 
 def on_all_cores(model: Any) -> Any:
-    """The same function of (x, t, y), a batch answered in slices by a process on each core; they know the model as it is at the first call."""
+    """The same function of (x, t, y) on a process per core. The processes have a copy of the model from the first call."""
 
-    def answer_all(given: None, mine: list[Any]) -> list[Array]:
-        return [model(*each) for each in mine]
+    def evaluate(message: None, inputs: list[Any]) -> list[Array]:
+        return [model(*each) for each in inputs]
 
-    kept: list[WorkerPool] = []
+    pools: list[WorkerPool] = []
 
-    def spread(x: Array, t: Time, y: Array | None = None) -> Array:
+    def parallel_model(x: Array, t: Time, y: Array | None = None) -> Array:
         count = parallel.cores()
-        slices = parallel.slices(len(x), min(len(x), count * -(-len(x) // (count * ROWS))))
-        asked = [(x[rows], t[rows] if np.ndim(t) else t, None if y is None else y[rows]) for rows in slices]
-        pool = kept.pop() if kept else WorkerPool([answer_all] * count, None)
+        slices = parallel.slices(len(x), min(len(x), count * -(-len(x) // (count * SLICE))))
+        inputs = [(x[rows], t[rows] if np.ndim(t) else t, None if y is None else y[rows]) for rows in slices]
+        pool = pools.pop() if pools else WorkerPool([evaluate] * count, None)
         with parallel.one_blas_thread():
-            answers = pool(None, [asked[i::count] for i in range(count)])
-        kept.append(pool)  # not reached after an error: its answers might be taken for those of the next call
-        return np.concatenate([answers[i % count][i // count] for i in range(len(slices))])
+            outputs = pool(None, [inputs[i::count] for i in range(count)])
+        pools.append(pool)  # not reached after an error: its outputs might be taken for those of the next call
+        return np.concatenate([outputs[i % count][i // count] for i in range(len(slices))])
 
-    return spread
+    return parallel_model
 
 
 def predict_x0(net: Model, spec: Spec, y: Array, method: Method) -> Model:
-    """What a diffusion says of the data, model(x, t): guided, and held to [-1, 1], where pixels are.
+    """The prediction of x0 by a diffusion model, model(x, t): guided, and clipped to [-1, 1], the range of pixels.
 
-    Otherwise an error at t near T, where hardly any signal is left, would be divided by that signal. Source: [DDPM sec. 3.2].
+    Without clipping, an error at t near T would be divided by the small signal there. Source: [DDPM sec. 3.2].
     """
-    path, kind, predicted = spec.path(), spec.kind, labelled(net, y, method)
-    gradient = None if method.judge is None else judge_gradient(method.judge, path)
+    path, kind, predicted = spec.path(), spec.kind, conditional(net, y, method)
+    gradient = None if method.classifier is None else class_gradient(method.classifier, path)
 
     def model(x: Array, t: Time) -> Array:
         p = predicted(x, t)
@@ -79,15 +81,15 @@ def predict_x0(net: Model, spec: Spec, y: Array, method: Method) -> Model:
     return model
 
 
-def labelled(net: Model, y: Array, method: Method) -> Model:
-    """The network as model(x, t): told no label for gamma = 0, the label for gamma = 1, both otherwise."""
-    if method.gamma in (0, 1):  # the same answers as `guided`, for half the work
+def conditional(net: Model, y: Array, method: Method) -> Model:
+    """The network as model(x, t): without labels for gamma = 0, conditioned on the labels for gamma = 1, guided otherwise."""
+    if method.gamma in (0, 1):  # the same result as `guided`, at half the cost
         return lambda x, t: net(x, t, y if method.gamma else None)
     return guidance.guided(net, y, method.gamma, CLASSES)
 
 
-def judge_gradient(params: Tree, path: Any) -> Any:
-    """The gradient of log p(y | x_t) in x_t by a classifier with these parameters, as a function of (x, t, y)."""
+def class_gradient(params: Tree, path: Any) -> Any:
+    """Gradient of log p(y | x_t) in x_t by a classifier with these parameters, as a function of (x, t, y)."""
 
     def of_slice(x: Array, t: Time, y: Array) -> Array:
         logits, vjp = classifier.classifier(params, x, path.clock(t), fast)
@@ -96,27 +98,27 @@ def judge_gradient(params: Tree, path: Any) -> Any:
     return on_all_cores(of_slice)
 
 
-def walk(net: Model, spec: Spec, method: Method, y: Array, first: int = 0) -> Iterator[Array]:
-    """All states of the sampler from noise to data for these labels, the noise being that of the samples first, first + 1, ..."""
-    mine = np.arange(first, first + len(y))
-    x = rng.normal(method.seed, mine, SHAPE, stream=rng.START, dtype=np.float32)
+def trajectory(net: Model, spec: Spec, method: Method, y: Array, first: int = 0) -> Iterator[Array]:
+    """All states of the sampler from noise to data for these labels, with the noise of the samples first, first + 1, ..."""
+    indices = np.arange(first, first + len(y))
+    x = rng.normal(method.seed, indices, SHAPE, stream=rng.START, dtype=np.float32)
     if spec.kind == "velocity":
-        return samplers.sample(labelled(net, y, method), samplers.heun_step, np.linspace(0, 1, method.steps + 1), x)
+        return samplers.sample(conditional(net, y, method), samplers.heun_step, np.linspace(0, 1, method.steps + 1), x)
     model, schedule = predict_x0(net, spec, y, method), spec.path()
     assert isinstance(schedule, Schedule)
     grid = schedules.grid("linspace", schedule.T, method.steps)
     if method.sampler == "heun":
-        return straightened(model, schedule, grid, x)
-    # training has had the noise of the samples 0..63
-    noise: Any = rng.Normals(method.seed, mine + 2**20, SHAPE, dtype=np.float32)
+        return heun_states(model, schedule, grid, x)
+    # training uses the noise of the samples 0..63
+    noise: Any = rng.Normals(method.seed, indices + 2**20, SHAPE, dtype=np.float32)
     formula = samplers.ddpm_step if method.sampler == "ddpm" else samplers.ddim_step
     return samplers.sample(model, samplers.stepper(formula, schedule, kind="x0"), grid, x, noise)
 
 
-def straightened(model: Model, schedule: Schedule, grid: Array, x: Array) -> Iterator[Array]:
-    """Heun's method for a diffusion: x_t / (signal + sigma) walks the straight path of flows, in flow time (M5).
+def heun_states(model: Model, schedule: Schedule, grid: Array, x: Array) -> Iterator[Array]:
+    """States of Heun's method for a diffusion model: x_t / (signal + sigma) follows the flow on the straight path (M5).
 
-    The last step is Euler's, as the far slope, at t = 0, is one that no network is trained for.
+    The last step is an Euler step, because Heun's second velocity would be at t = 0, for which no network is trained.
     """
     times = flow.flow_time(schedule.log_snr[grid])
 
@@ -134,21 +136,21 @@ def straightened(model: Model, schedule: Schedule, grid: Array, x: Array) -> Ite
     return samplers.sample(velocity, step, times, x / like(signal + sigma, x))
 
 
-def draw(net: Model, spec: Spec, method: Method, y: Array) -> Array:
-    """The digits for these labels, (B, 28, 28, 1), with a bar that counts steps."""
-    parts = [slice(low, low + TOGETHER) for low in range(0, len(y), TOGETHER)]
-    bar = contest.progress(None, f"sampling, {method.sampler}", method.steps * len(parts))
-    drawn = []
-    for part in parts:
-        states = walk(net, spec, method, y[part], part.start)
-        next(states)  # the noise, which is no step
-        drawn.append(samplers.last(counted(states, bar)))
+def draw_samples(net: Model, spec: Spec, method: Method, y: Array) -> Array:
+    """Samples for these labels, (B, 28, 28, 1), with a progress bar over the steps."""
+    batches = [slice(low, low + BATCH) for low in range(0, len(y), BATCH)]
+    bar = progress_bar(None, f"sampling, {method.sampler}", method.steps * len(batches))
+    samples = []
+    for batch in batches:
+        states = trajectory(net, spec, method, y[batch], batch.start)
+        next(states)  # the noise, before the first step
+        samples.append(samplers.last(counted(states, bar)))
     bar.close()
-    return np.concatenate(drawn)
+    return np.concatenate(samples)
 
 
 def counted(states: Iterator[Array], bar: Any) -> Iterator[Array]:
-    """The states, each moving the bar on."""
+    """The states; each advances the progress bar."""
     for x in states:
         bar.update()
         yield x

@@ -1,4 +1,4 @@
-"""Pictures of digits: a grid as a PNG, and a film of noise becoming digits as a GIF. Ink is dark, paper light."""
+"""Pictures of digits: a grid of samples as a PNG, and an animation of sampling as a GIF. Dark ink on a light background."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from refdiff import mnist
 from refdiff.arrays import Array
 
-GAP, ZOOM = 2, 2  # pixels of paper between digits, and how many pixels a pixel becomes
+GAP, ZOOM = 2, 2  # margin of a digit in pixels, and enlargement
 
 
 def tile(x: Array, rows: int) -> Array:
-    """Digits x (N, 28, 28, 1), row by row, as one grey picture (height, width) uint8 with ink dark."""
+    """Digits x (N, 28, 28, 1), row by row, as one grey image (height, width) uint8 with dark ink."""
     images = np.pad(mnist.to_pixels(x), ((0, 0), (GAP, GAP), (GAP, GAP)))
     n, height, width = images.shape
-    whole = images.reshape(rows, n // rows, height, width).transpose(0, 2, 1, 3).reshape(rows * height, n // rows * width)
-    return (255 - whole).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+    grid = images.reshape(rows, n // rows, height, width).transpose(0, 2, 1, 3).reshape(rows * height, n // rows * width)
+    return (255 - grid).repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
 
 
 def save_grid(x: Array, rows: int, path: Path) -> None:
@@ -28,21 +28,21 @@ def save_grid(x: Array, rows: int, path: Path) -> None:
     imsave(path, tile(x, rows), cmap="gray", vmin=0, vmax=255, format="png")
 
 
-def save_film(states: Sequence[Array], rows: int, path: Path, fps: int = 12) -> None:
-    """Write a GIF with a frame for every state, the last of which stays for a while."""
+def save_animation(states: Sequence[Array], rows: int, path: Path, fps: int = 12) -> None:
+    """Write a GIF with a frame for every state; the last frame is held for a second."""
     from matplotlib.animation import PillowWriter
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    pictures = [tile(x, rows) for x in states]
-    height, width = pictures[0].shape
+    frames = [tile(x, rows) for x in states]
+    height, width = frames[0].shape
     figure = Figure(figsize=(width / 100, height / 100))
     FigureCanvasAgg(figure)
-    shown = figure.add_axes((0, 0, 1, 1))
-    shown.set_axis_off()
-    image = shown.imshow(pictures[0], cmap="gray", vmin=0, vmax=255)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    image = ax.imshow(frames[0], cmap="gray", vmin=0, vmax=255)
     writer = PillowWriter(fps=fps)
     with writer.saving(figure, str(path), dpi=100):
-        for picture in pictures + [pictures[-1]] * fps:
-            image.set_data(picture)
+        for frame in frames + [frames[-1]] * fps:
+            image.set_data(frame)
             writer.grab_frame()
