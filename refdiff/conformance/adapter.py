@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from .messages import one_line, readable
 
+MAX_METHODS = 1000  # names of an object that are looked at
+
 
 class Skip(Exception):
     """Raised by an implementation that does not support a vector: the vector is skipped, not failed."""
@@ -78,7 +80,8 @@ class Adapter:
 def _public_methods(target: Any) -> list[str]:
     """The names of an object's methods, or of the functions that a module defines, without those that begin with _."""
     try:
-        return [name for name in dir(target) if not name.startswith("_") and _is_own_method(target, name)]
+        names = [name for name in dir(target)[:MAX_METHODS] if not name.startswith("_")]
+        return [one_line(name) for name in names if _is_own_method(target, name)]
     except Exception:
         return []
 

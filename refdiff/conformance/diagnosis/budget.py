@@ -11,15 +11,17 @@ T = TypeVar("T")
 
 
 class Budget:
-    """A number of seconds from now. `cut` becomes true when more is requested."""
+    """A number of seconds of this thread's computing time from now, since other work of the machine is not to decide
+    what is found. `cut` becomes true when more is requested.
+    """
 
     def __init__(self, seconds: float = math.inf) -> None:
         self.seconds, self.cut = seconds, False
-        self._end = time.monotonic() + seconds
+        self._end = time.thread_time() + seconds
 
     def left(self) -> bool:
         """Whether there is time left; once there is none, the search is cut."""
-        self.cut = self.cut or time.monotonic() > self._end
+        self.cut = self.cut or time.thread_time() > self._end
         return not self.cut
 
     def within(self, candidates: Iterable[T]) -> Iterator[T]:

@@ -48,20 +48,23 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(results: Sequence[Result], precision: str = "float64", budget: Budget | None = None) -> list[Diagnosis]:
-    """A diagnosis for every operation that failed, within a budget of time. First single mutants are tried, one operation
-    after the other, then pairs where no single mutant explains the smallest failure.
+    """A diagnosis for every operation that failed, within a budget of time.
+
+    First single mutants are tried, then pairs where no single mutant explains the smallest failure; both in the order of
+    the sizes of the vectors, so that the time is spent on the large ones (the U-Net's) last.
     """
     time = budget or Budget()
     by_operation: dict[str, list[Result]] = {}
     for result in results:
         by_operation.setdefault(result.vector.operation, []).append(result)
     evidence = {name: collect(each, precision) for name, each in by_operation.items() if any(_is_wrong(result) for result in each)}
+    order = sorted(evidence, key=lambda name: evidence[name].size)
     many = len(evidence) > MANY_OPERATIONS
     patience, limit = (1, MAX_PAIRS // 4) if many else (MAX_FRUITLESS, MAX_PAIRS)
-    found = {
-        name: _diagnose_operation(each, kills.candidates(name) if time.left() else (), patience, time) for name, each in evidence.items()
-    }
-    unexplained = {name: failure for name in evidence if (failure := _first_unexplained(evidence[name], found[name])) is not None}
+    found: dict[str, Diagnosis] = {}
+    for name in order:
+        found[name] = _diagnose_operation(evidence[name], kills.candidates(name) if time.left() else (), patience, time)
+    unexplained = {name: failure for name in order if (failure := _first_unexplained(evidence[name], found[name])) is not None}
     for number, (name, failure) in enumerate(unexplained.items()):
         pairs, tried = fitting_pairs(failure, precision, limit // (len(unexplained) - number), time)
         limit -= tried
@@ -70,7 +73,7 @@ def diagnose(results: Sequence[Result], precision: str = "float64", budget: Budg
             again = _diagnose_operation(evidence[name], [*single, *pairs], patience, time)
             found[name] = found[name] if time.cut else again
         found[name] = found[name]._replace(complete=not time.cut)
-    return list(found.values())
+    return [found[name] for name in evidence]
 
 
 def _is_wrong(result: Result) -> bool:

@@ -65,7 +65,7 @@ def causes_summary(report: Report) -> str:
     )
     if not explained:
         text = f"{quantity(wrong, 'failure')}: {UNEXPLAINED if report.search_complete else NOT_SEARCHED}."
-    cut = f" The search for causes was cut after {report.search_limit:g} s (option --search)."
+    cut = f" The search for causes was cut after {report.search_limit:g} s of computing (option --search)."
     return text if report.search_complete else text + cut
 
 

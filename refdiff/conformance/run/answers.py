@@ -20,7 +20,7 @@ from ..vectors.files import Vector
 FLOAT64_INPUTS = {  # tables and coefficients, which are float64 for every precision of the data
     "betas", "log_snr", "tau", "t", "times", "signal", "sigma", "gamma", "uniform", "variance1", "variance2",
 }  # fmt: skip
-MAX_NUMBERS = 10**6  # of an output
+MAX_NUMBERS = 10**5  # of an output
 NOT_THEIRS = {
     Path(__file__).parent,
     Path(__file__).parents[1],
@@ -84,7 +84,7 @@ def _array(name: str, value: Any) -> Any:
     found = np.asarray(value)
     if found.size > MAX_NUMBERS:
         raise ValueError(f"{name} has shape {found.shape}; allowed: at most {MAX_NUMBERS:,} numbers")
-    return np.array(found)
+    return np.array(found, dtype=np.float64 if found.dtype.kind == "f" and found.itemsize > 8 else None)
 
 
 def _same(before: Any, after: Any) -> bool:

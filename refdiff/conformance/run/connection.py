@@ -32,8 +32,7 @@ class Connection:
 
     def send(self, line: str, said: str) -> None:
         """Send a line; `said` stands for it in messages."""
-        if self.broken:
-            raise Broken(f"not run: {self.who} {self.broken}")
+        self._check()
         try:
             self._program.send(line)
         except ProgramEnded as ended:
@@ -41,11 +40,16 @@ class Connection:
 
     def receive(self, deadline: float, said: str) -> bytes:
         """The next line before the deadline."""
+        self._check()
         try:
             return self._program.receive(deadline)
         except ProgramEnded as ended:
             limit = f" ({self.timeout:g} s)" if "in time" in str(ended) else ""
             self.fail(f"{ended}{limit}", said)
+
+    def _check(self) -> None:
+        if self.broken:
+            raise Broken(f"not run: {self.who} {self.broken}")
 
     def deadline(self) -> float:
         """The end of the time limit of an answer that is requested now."""

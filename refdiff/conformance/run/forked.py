@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,7 +12,11 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from typing import IO
+
+with contextlib.suppress(ModuleNotFoundError):  # Windows has no fork
+    import fcntl
 
 Work = Callable[[IO[bytes], IO[bytes]], None]
 
@@ -25,13 +30,11 @@ class Forked:
     """A child that calls work(requests, answers) on two pipes and ends."""
 
     def __init__(self, work: Work) -> None:
-        (requests, to_child), (from_child, answers) = os.pipe(), os.pipe()
+        (requests, to_child), (from_child, answers) = _pipe(), _pipe()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 also counts the threads of the matrix library
             self.pid = os.fork()
         if self.pid == 0:
-            os.close(to_child)
-            os.close(from_child)
             _work(work, requests, answers)
         os.close(requests)
         os.close(answers)
@@ -60,10 +63,21 @@ class Forked:
         os.kill(self.pid, signal.SIGKILL)
 
 
+def _pipe() -> tuple[int, int]:
+    """Both ends of a pipe, beyond the three standard descriptors even where one of those is closed."""
+    low = os.pipe()
+    read, write = (fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3) for descriptor in low)
+    for descriptor in low:
+        os.close(descriptor)
+    return read, write
+
+
 def _work(work: Work, requests: int, answers: int) -> None:
-    """In the child: nothing of the parent's runs when it ends, not even in error."""
+    """In the child: it has no other file of the parent's, and nothing of the parent's runs when it ends, not even in error."""
     try:
         os.setsid()
+        for before, after in pairwise([2, *sorted((requests, answers)), os.sysconf("SC_OPEN_MAX")]):
+            os.closerange(before + 1, after)
         work(os.fdopen(requests, "rb"), os.fdopen(answers, "wb"))
     except BaseException:
         traceback.print_exc()

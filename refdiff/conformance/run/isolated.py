@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..adapter import Broken
-from ..messages import described, one_line, readable
+from ..messages import described, readable
 from ..vectors.files import Vector
 from . import child, forked
 from .answers import Answer
@@ -99,7 +99,7 @@ class Isolated(Connection):
         hello = self._receive("its import", dict)
         if "refused" in hello:
             raise ValueError(readable(hello["refused"]))
-        self.name, self.version, self.precision = (one_line(hello[key]) for key in ("name", "version", "precision"))
+        self.name, self.version, self.precision = (readable(hello[key]) for key in ("name", "version", "precision"))
         self.methods, self.offered = list(hello["methods"]), frozenset(hello["operations"])
 
 

@@ -12,6 +12,8 @@ from ..vectors.files import Vector, load
 from .answers import Answer, ask
 from .isolated import Isolated
 
+MAX_KEPT = 10_000  # numbers of the outputs of a vector that are kept for the diagnosis
+
 
 def run(implementation: Implementation | Isolated, vectors: Iterable[Vector]) -> Iterator[Result]:
     """The results of all vectors, in order."""
@@ -46,6 +48,8 @@ def judge(vector: Vector, answer: Answer, precision: str) -> Result:
     if answer.kind != "outputs":
         return Result(vector, "passed" if refused else "errored", None, None, answer.message, answer.overwritten)
     if vector.expected is None:
-        return Result(vector, "failed", answer.outputs, None, "an answer, where only an error is right", answer.overwritten)
-    found = compare.difference(answer.outputs or {}, vector.expected, vector.tolerance, precision)
-    return Result(vector, "passed" if found is None else "failed", answer.outputs, found, "", answer.overwritten)
+        return Result(vector, "failed", None, None, "an answer, where only an error is right", answer.overwritten)
+    outputs = answer.outputs or {}
+    found = compare.difference(outputs, vector.expected, vector.tolerance, precision)
+    kept = outputs if sum(array.size for array in outputs.values()) <= MAX_KEPT else None
+    return Result(vector, "passed" if found is None else "failed", kept, found, "", answer.overwritten)
