@@ -23,8 +23,10 @@ from refdiff.conformance.vectors.files import load
 
 FORMATS = ("json", "text", "markdown", "html")
 VECTORS = [vector for vector in load() if vector.operation == "alpha_bar"]
-LIMIT = 20  # seconds: what ends in time ends long before
-TIMEOUT = 0.7  # seconds for an answer
+LIMIT = 60  # seconds: what ends in time ends long before, also where other work slows it down
+SHORT = 2.0  # seconds for an answer that never comes
+
+HANGS = re.compile(r"while True|sleep\(|SIGSTOP|L\.acquire")
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and sessions of POSIX")
 
@@ -38,7 +40,7 @@ def check(capfd, tmp_path, monkeypatch):
     def run(text, *options):
         (tmp_path / "hostile.py").write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
         began = time.monotonic()
-        code = cli.main(["check", "hostile", "--timeout", str(TIMEOUT), *options])
+        code = cli.main(["check", "hostile", "--timeout", str(SHORT if HANGS.search(str(text)) else LIMIT), *options])
         assert time.monotonic() - began < LIMIT
         return code, capfd.readouterr()
 
@@ -121,7 +123,7 @@ ENDED = [  # in a method: what it does in place of an answer, and what the repor
     ("os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
     ("ctypes.string_at(0)", "was ended by SIGSEGV"),
     ("raise KeyboardInterrupt", "(exited with status|was ended by)"),
-    ("while True: pass", r"gave no answer in time \(0.7 s\) at alpha_bar/1"),
+    ("while True: pass", r"gave no answer in time \(2 s\) at alpha_bar/1"),
     ("time.sleep(100)", "gave no answer in time"),
     ("signal.signal(signal.SIGUSR1, signal.SIG_IGN); time.sleep(100)", "gave no answer in time"),
     ("threading.Lock().acquire(); L = threading.Lock(); L.acquire(); L.acquire()", "gave no answer in time"),
@@ -144,7 +146,7 @@ def test_an_adapter_that_ends_or_stops_its_process(check, body, says):
         assert code == 2 and whole(printed.out, form)
         if form == "json":
             found = json.loads(printed.out)
-            assert re.match(f"the adapter {says}", found["stopped"]) and not found["passed"] and found["timeout"] == TIMEOUT
+            assert re.match(f"the adapter {says}", found["stopped"]) and not found["passed"] and found["timeout"] in (SHORT, LIMIT)
             assert {each["status"] for each in found["vectors"]} <= {"errored", "passed"}
             assert [each["status"] for each in found["vectors"]].count("passed") == (2 if "calls" in body else 0)
             assert found["vectors"][-1]["message"].startswith("not run: the adapter ")
@@ -155,7 +157,7 @@ def test_an_adapter_that_ends_or_stops_its_process(check, body, says):
 @needs_posix
 def test_a_hanging_adapter_shows_its_stack(check):
     """On standard error: the line where it hangs."""
-    _, printed = check(ADAPTER.format("        time.sleep(100)"), "--only", "alpha_bar", "--timeout", "0.5")
+    _, printed = check(ADAPTER.format("        time.sleep(100)"), "--only", "alpha_bar")
     assert re.search(r'File ".*hostile.py", line \d+ in alpha_bar', printed.err)
 
 
@@ -246,11 +248,12 @@ START = [  # at the import, or in the class
     ("import os\nos._exit(0)", "the adapter exited with status 0 at its import"),
     ("import sys\nsys.exit(0)", r"'hostile' gave SystemExit: 0 \(hostile.py, line 2\)"),
     ("import os\nos.abort()", "was ended by SIGABRT at its import"),
-    ("import time\ntime.sleep(100)", r"gave no answer in time \(0.7 s\) at its import"),
+    ("import time\ntime.sleep(100)", r"gave no answer in time \(2 s\) at its import"),
     ("class B(BaseException): pass\nraise B", "'hostile' gave B: "),
     ("raise KeyboardInterrupt", "'hostile' gave KeyboardInterrupt: "),
     ("raise ValueError('\\ud800')", r"'hostile' gave ValueError: \\ud800"),
     ("1 +", "'hostile' gave SyntaxError: invalid syntax"),
+    ("class Mute(ValueError):\n    def __str__(self): raise KeyError\nraise Mute", r"gave Mute: \(its text cannot be read: KeyError\)"),
     (b"\xff\xfe", "'hostile' gave SyntaxError: "),
     (RIGHT + "raise Silent", r"gave Silent: \(its text cannot be read: RuntimeError\)"),
     ("class Adapter:\n    def __init__(self):\n        raise SystemExit(0)", "'hostile' gave SystemExit: 0"),
@@ -389,6 +392,36 @@ def test_the_command_survives_an_adapter_that_ends_its_process(tmp_path):
     (tmp_path / "hostile.py").write_text(ADAPTER.format("        os._exit(0)"))
     done = command_line(tmp_path, "hostile", "--only", "alpha_bar", "--format", "json")
     assert done.returncode == 2 and whole(done.stdout.decode(), "json")
+
+
+@needs_posix
+def test_an_adapter_does_not_outlive_the_check(tmp_path):
+    """Even if the check itself is killed while the adapter hangs."""
+    body = "        open('pid', 'w').write(str(os.getpid()))\n        while True: pass"
+    (tmp_path / "hostile.py").write_text(ADAPTER.format(body))
+    words = [sys.executable, "-m", "refdiff", "check", "hostile", "--only", "alpha_bar"]
+    running, until = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.DEVNULL), time.monotonic() + LIMIT / 2
+    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()) and time.monotonic() < until:
+        time.sleep(0.05)
+    running.kill()
+    running.wait(LIMIT)
+    child = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        while time.monotonic() < until:
+            os.kill(child, 0)
+            time.sleep(0.1)
+
+
+def test_large_outputs_are_not_kept():
+    """Thousands of wrong outputs of a large size would fill the memory before the report; their difference is kept."""
+
+    class Large:
+        @staticmethod
+        def alpha_bar(betas):
+            return np.zeros(10**5)
+
+    results = list(runner.run(adapter.Adapter(Large), VECTORS))
+    assert all(r.got is None for r in results) and any(r.difference for r in results)
 
 
 # ---- both ways to start the process

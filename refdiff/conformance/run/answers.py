@@ -106,8 +106,9 @@ def _location(error: BaseException) -> str:
 
 def start_error(name: str, error: BaseException) -> str:
     """Why an adapter cannot be used: the error of its import or of its class."""
-    if isinstance(error, ValueError) and "; allowed: " in str(error):
-        return readable(error)
+    text = readable(error)
+    if isinstance(error, ValueError) and "; allowed: " in text:
+        return text
     allowed = "a module that can be imported, and a class to be called without arguments"
     return f"{name!r} gave {described(error)}{_location(error)}; allowed: {allowed}"
 

@@ -172,7 +172,9 @@ def _started(arguments: argparse.Namespace) -> Any:
         return Isolated(arguments.adapter, arguments.timeout)
     try:
         return adapter.find(arguments.adapter)
-    except (Exception, SystemExit) as error:  # a module may raise anything when it is imported
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may raise anything when it is imported
         raise ValueError(start_error(arguments.adapter, error)) from None
 
 
