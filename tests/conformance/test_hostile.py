@@ -102,6 +102,7 @@ class Lazy:
     def __array__(self, *_, **__):
         raise ValueError("not now")
 
+FORGED = b'{"id": 2, "kind": "error", "message": "no", "outputs": null, "overwritten": []}\\n'
 calls = 0
 """
 ADAPTER = (
@@ -130,6 +131,7 @@ ENDED = [  # in a method: what it does in place of an answer, and what the repor
     ("os.kill(os.getpid(), signal.SIGSTOP)", "gave no answer in time"),
     ("os.closerange(3, 200); time.sleep(100)", "closed its output"),
     ("for i in range(3, 200):\n            try: os.write(i, b'junk\\n')\n            except OSError: pass", "wrote junk to the pipe"),
+    ("for i in range(3, 200):\n            try: os.write(i, FORGED)\n            except OSError: pass", 'wrote {"id": 2'),
     ("raise Gone", "exited with status 0"),
     ("subprocess.Popen(['sleep', '100']); os._exit(0)", "exited with status 0"),
     ("os.fork() or os._exit(0); time.sleep(100)", "gave no answer in time"),
@@ -152,6 +154,17 @@ def test_an_adapter_that_ends_or_stops_its_process(check, body, says):
             assert found["vectors"][-1]["message"].startswith("not run: the adapter ")
         if form == "text":
             assert re.search(rf"NOT PASSED: the run stopped early, because the adapter {says}", " ".join(printed.out.split()))
+
+
+@needs_posix
+def test_an_adapter_that_ends_after_all_that_counts(check):
+    """Exit code 2, though every vector at the level has passed: the last one, where an error is right, is of level should."""
+    assert VECTORS[-1].level == "should"
+    body = "        try:\n            return right(betas)\n        except ValueError:\n            os._exit(0)"
+    code, printed = check(ADAPTER.format(body), "--only", "alpha_bar", "--format", "json")
+    found = json.loads(printed.out)
+    assert code == 2 and not found["passed"] and found["stopped"].endswith(VECTORS[-1].id)
+    assert [each["status"] for each in found["vectors"]] == ["passed"] * (len(VECTORS) - 1) + ["errored"]
 
 
 @needs_posix
@@ -322,20 +335,20 @@ def test_a_buffer_that_is_used_again_is_read_in_time():
 
 
 NOTHING = [
-    ("", 1, "NOT PASSED: nothing was run."),
-    ("class Adapter: pass", 1, "NOT PASSED: nothing was run."),
-    (ADAPTER.format("        raise NotImplementedError"), 1, "NOT PASSED: nothing was run."),
-    (RIGHT + "alpha_bars = right", 1, "NOT PASSED: nothing was run."),
-    (ADAPTER.format("        right(betas)\n        raise NotImplementedError"), 1, "NOT PASSED: at level must, no outputs were compared."),
+    ("", "nothing was run."),
+    ("class Adapter: pass", "nothing was run."),
+    (ADAPTER.format("        raise NotImplementedError"), "nothing was run."),
+    (RIGHT + "alpha_bars = right", "nothing was run."),
+    (ADAPTER.format("        right(betas)\n        raise NotImplementedError"), "at level should, no outputs were compared."),
 ]
 
 
-@pytest.mark.parametrize("text, code, verdict", NOTHING)
-def test_a_run_without_a_comparison_has_not_passed(check, text, code, verdict):
+@pytest.mark.parametrize("text, verdict", NOTHING)
+def test_a_run_without_a_comparison_has_not_passed(check, text, verdict):
     """No operation, only skips, or only refusals."""
-    for options in ((), ("--minimal",), ("--only", "alpha_bar"), ("--in-process",)):
-        given, printed = check(text, *options)
-        assert given == code and verdict in printed.out, options
+    for options in ((), ("--only", "alpha_bar"), ("--in-process",)):
+        code, printed = check(text, "--level", "should", *options)
+        assert code == 1 and f"NOT PASSED: {verdict}" in printed.out, options
         sys.modules.pop("hostile", None)
 
 
@@ -447,6 +460,24 @@ def test_a_process_of_its_own_gives_the_same_results(fork):
                 assert a.got[key].dtype == b.got[key].dtype
                 assert a.got[key].dtype.kind != "f" or np.array_equal(a.got[key], b.got[key], equal_nan=True)
         assert runner.check(child, chosen[0]).message == "not run: the adapter was closed"
+
+
+@pytest.mark.parametrize("fork", [pytest.param(True, marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux forks")), False])
+def test_its_standard_streams_are_not_those_of_the_pipe(fork, capfd):
+    """Nothing to read, and what is written goes to standard error, whoever starts the process."""
+    with isolated.Isolated("tests.conformance.test_hostile:Streams", LIMIT, fork) as child:
+        assert [r.status for r in runner.run(child, VECTORS)] == ["failed"] * len(VECTORS)
+    printed = capfd.readouterr()
+    assert printed.out == "" and printed.err.count("noise") == 2 * len(VECTORS)
+
+
+class Streams:
+    """Reads and writes the standard streams."""
+
+    def alpha_bar(self, betas):
+        assert os.read(0, 1) == b"" and sys.stdin.read() == ""
+        os.write(1, b"noise\n")
+        print("noise")
 
 
 class Mixed:

@@ -27,7 +27,7 @@ class Diagnosis(NamedTuple):
     """The diagnosis of one operation.
 
     `explanations` cover the failures, the one that explains most first. `scores` holds every mutant that explains a
-    failure, by name. `complete` says that the time was enough for the whole search.
+    failure, by name. `complete` says that the time was enough to try all mutants and pairs on what is left.
     """
 
     operation: str
@@ -101,7 +101,7 @@ def _diagnose_operation(evidence: Evidence, candidates: Sequence[Mutant], patien
         left = _different_first(left[0], [each for each in left[1:] if each.id not in explained])
     explanations = cover(scores.values(), [each.id for each in (*evidence.wrong, *evidence.errored)])
     explanations += _symptoms(evidence, explanations)
-    return Diagnosis(evidence.operation, evidence.failures, explanations, scores, complete=not (evidence.wrong and time.cut))
+    return Diagnosis(evidence.operation, evidence.failures, explanations, scores)
 
 
 def _different_first(probe: Observation, left: list[Observation]) -> list[Observation]:
