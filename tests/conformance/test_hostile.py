@@ -66,7 +66,7 @@ def whole(text, form):
 
 
 RIGHT = """
-import ctypes, os, signal, subprocess, sys, threading, time
+import ctypes, json, os, signal, subprocess, sys, threading, time
 import numpy as np
 
 def right(betas):
@@ -102,7 +102,7 @@ class Lazy:
     def __array__(self, *_, **__):
         raise ValueError("not now")
 
-FORGED = b'{"id": 2, "kind": "error", "message": "no", "outputs": null, "overwritten": []}\\n'
+FORGED = json.dumps(dict(id=2, kind="error", message="no", outputs=None, overwritten=[])).encode() + bytes([10])
 calls = 0
 """
 ADAPTER = (
