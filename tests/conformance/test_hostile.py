@@ -286,6 +286,22 @@ def test_an_adapter_that_cannot_start(check, text, says):
     assert not says or (printed.out == "" and re.search(f"error: argument ADAPTER: .*{says}", printed.err))
 
 
+@pytest.mark.parametrize("raised", ["1 / 0", "sys.exit(0)"])
+def test_an_operation_that_cannot_be_looked_up_is_errored(check, raised):
+    """It is there, and it is not skipped."""
+    text = f"{RIGHT}\nclass Adapter:\n    alpha_bar = property(lambda self: {raised})\n"
+    code, printed = check(text, "--only", "alpha_bar", "--format", "json")
+    statuses = [each["status"] for each in json.loads(printed.out)["vectors"]]
+    assert code == 1 and statuses[:-1] == ["errored"] * (len(VECTORS) - 1) and "skipped" not in statuses
+
+
+def test_a_look_at_many_names_is_bounded(check):
+    """An object of 50,000 methods, all nearly operations: the warnings have an end."""
+    text = f"{RIGHT}\nAdapter = type('Adapter', (), {{f'alpha_bas{{i}}': print for i in range(50000)}} | {{'alpha_bar': staticmethod(right)}})\n"
+    code, printed = check(text, "--only", "alpha_bar", "--format", "json")
+    assert len(json.loads(printed.out)["warnings"]) <= adapter.MAX_METHODS and code == 0
+
+
 @needs_posix
 def test_what_is_written_to_file_descriptor_1_is_no_part_of_the_report(check):
     """Nor what a process writes that the adapter starts; in a process of its own and in this one."""
