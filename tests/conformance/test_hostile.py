@@ -295,11 +295,10 @@ def test_an_operation_that_cannot_be_looked_up_is_errored(check, raised):
     assert code == 1 and statuses[:-1] == ["errored"] * (len(VECTORS) - 1) and "skipped" not in statuses
 
 
-def test_a_look_at_many_names_is_bounded(check):
+def test_a_look_at_many_names_is_bounded():
     """An object of 50,000 methods, all nearly operations: the warnings have an end."""
-    text = f"{RIGHT}\nAdapter = type('Adapter', (), {{f'alpha_bas{{i}}': print for i in range(50000)}} | {{'alpha_bar': staticmethod(right)}})\n"
-    code, printed = check(text, "--only", "alpha_bar", "--format", "json")
-    assert len(json.loads(printed.out)["warnings"]) <= adapter.MAX_METHODS and code == 0
+    many = adapter.Adapter(type("Many", (), {f"alpha_bas{i}": print for i in range(50000)}))
+    assert 0 < len(many.methods) <= adapter.MAX_METHODS
 
 
 @needs_posix

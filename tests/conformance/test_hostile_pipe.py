@@ -118,6 +118,14 @@ def test_a_broken_answer_is_an_error_of_its_vector(tmp_path, name):
         assert not probe.broken and time.monotonic() - began < 20
 
 
+def test_every_depth_is_broken(tmp_path):
+    """About the limit of recursion too, where a message can be read and cannot be written again."""
+    program = PROGRAM.format(answer="'{\"id\": %d, \"outputs\": {\"x_t\": ' % id + '[' * (800 + id) + ']' * (800 + id) + '}}'")
+    (tmp_path / "program.py").write_text(program.replace("if id % 2", "if True"))
+    with pipe.Pipe([sys.executable, str(tmp_path / "program.py")], 20.0) as probe:
+        assert {runner.check(probe, vector(None)).status for _ in range(250)} == {"errored"}
+
+
 def test_the_errors_of_a_program_are_its_own(tmp_path):
     """What the table above spoils passes in the right form: a text as error where only an error is right."""
     (tmp_path / "program.py").write_text(PROGRAM.format(answer=ascii(f'{{"id": %d, {ERROR}}}')))

@@ -105,7 +105,7 @@ class Program:
                 self.process.wait(POLL)
             status = self.process.poll()
             reason = "closed its output" if status is None else describe_exit(status)
-        elif reason == LATE and self._last_signal:
+        elif reason == LATE and self._last_signal and self.process.poll() is None:
             with contextlib.suppress(OSError):
                 os.kill(self.process.pid, self._last_signal)
                 time.sleep(POLL)
@@ -134,8 +134,11 @@ def describe_exit(status: int) -> str:
 
 def kill(process: Process) -> None:
     """Kill the program and the processes that it started."""
+    with contextlib.suppress(OSError, AttributeError):  # the process has no group of its own yet, or the system has none
+        os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+        if process.poll() is None:
+            process.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(GRACE)
 
