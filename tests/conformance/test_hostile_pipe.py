@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from refdiff import cli
-from refdiff.conformance.run import pipe, runner, subprocess
+from refdiff.conformance.run import pipe, runner, subprocess, wire
 from refdiff.conformance.vectors.files import Vector, load
 
 X = {"x0": np.array([[1.5, -2.0]])}
@@ -124,6 +124,14 @@ def test_every_depth_is_broken(tmp_path):
     (tmp_path / "program.py").write_text(program.replace("if id % 2", "if True"))
     with pipe.Pipe([sys.executable, str(tmp_path / "program.py")], 20.0) as probe:
         assert {runner.check(probe, vector(None)).status for _ in range(250)} == {"errored"}
+
+
+def test_what_cannot_be_written_as_json_is_quoted_all_the_same():
+    """A value that is nested too deeply, and an integer of too many digits."""
+    deep = []
+    for _ in range(10**5):
+        deep = [deep]
+    assert wire.abbreviate(deep) == wire.abbreviate(10**5000) == "a value that cannot be quoted"
 
 
 def test_the_errors_of_a_program_are_its_own(tmp_path):
