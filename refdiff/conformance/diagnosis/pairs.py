@@ -7,8 +7,8 @@ from itertools import combinations, islice, product
 import numpy as np
 
 from .. import compare
+from ..budget import Budget
 from . import kills
-from .budget import Budget
 from .evidence import Observation
 from .match import explains, outcome
 from .mutants import Mutant

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import compare
+from ..budget import Budget
 from ..results import Result
 from . import kills
-from .budget import Budget
 from .cover import Explanation, Score, cover
 from .evidence import Evidence, Observation, collect
 from .match import contradicts, explains, outcome

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import __version__
+from ..budget import Budget
 from ..diagnosis import causes, mutants, predicates, search, symptoms
-from ..diagnosis.budget import Budget
 from ..operations import AREAS, operations
 from ..results import STATUSES, Result
 from ..vectors import files
