@@ -406,12 +406,13 @@ def test_an_encoding_that_lacks_a_character(check, tmp_path, monkeypatch):
 
 @needs_posix
 def test_a_reader_that_has_gone_does_not_make_a_failure_a_pass(tmp_path):
-    """The exit code behind `| head`, and without a standard output, is that of the check."""
+    """The exit code behind `| head`, and without a standard output or error, is that of the check."""
     (tmp_path / "hostile.py").write_text(ADAPTER.format("        return 0 * right(betas)"))
-    for line in ("{} | true; exit ${{PIPESTATUS[0]}}", "{} >&-", "{} 2>&-"):
+    for line, shown in (("{} | true; exit ${{PIPESTATUS[0]}}", False), ("{} >&-", False), ("{} 2>&-", True)):
         words = f"'{sys.executable}' -m refdiff check hostile --only alpha_bar"
-        done = subprocess.run(["bash", "-c", line.format(words)], cwd=tmp_path, capture_output=True, timeout=60)
-        assert done.returncode == 1, (line, done)
+        done = subprocess.run(["bash", "-c", line.format(words)], cwd=tmp_path, capture_output=True, timeout=LIMIT)
+        assert done.returncode == 1 and b"Traceback" not in done.stderr, (line, done)
+        assert (b"NOT PASSED: at level must, something differs" in done.stdout) == shown, (line, done)
 
 
 @needs_posix
@@ -530,6 +531,8 @@ def test_time_limits_are_checked(capsys):
         for option in ("--timeout", "--search"):
             assert cli.main(["check", "refdiff.conformance.own", option, text]) == 2
             assert f"argument {option}: '{text}'; allowed: a number of seconds above 0" in capsys.readouterr().err
+    assert cli.main(["check", "--pipe", "cat", "--in-process"]) == 2
+    assert "argument --in-process: given with --pipe 'cat'; allowed: with ADAPTER" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"timeout = 0; allowed: a positive number"):
         isolated.Isolated("refdiff.conformance.own", 0)
 

@@ -156,6 +156,8 @@ def _implementation(command: argparse.ArgumentParser, arguments: argparse.Namesp
     if (arguments.adapter is None) == (arguments.pipe is None):
         given = "nothing to check" if arguments.adapter is None else f"{arguments.adapter!r} and --pipe {arguments.pipe!r}"
         command.error(f"argument ADAPTER: {given}; allowed: one of ADAPTER and --pipe COMMAND (--template prints an adapter)")
+    if arguments.in_process and arguments.pipe is not None:
+        command.error(f"argument --in-process: given with --pipe {arguments.pipe!r}; allowed: with ADAPTER")
     name = "ADAPTER" if arguments.pipe is None else "--pipe"
     try:
         return _started(arguments)

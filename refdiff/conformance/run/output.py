@@ -41,7 +41,7 @@ def printed(text: str) -> None:
 
 def progress(vectors: Sequence[Vector], name: str) -> Iterable[Vector]:
     """The vectors, with a progress bar on stderr if that is a terminal."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         return vectors
     try:
         from tqdm import tqdm
