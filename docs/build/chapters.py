@@ -1,4 +1,4 @@
-"""The order of the book: parts, their pages, and the modules whose every public function a page has to show."""
+"""The order of the book: its parts, their pages, and for each page the modules whose public functions it shows."""
 
 PARTS: dict[str, dict[str, list[str]]] = {
     "Start": {"index": [], "tutorial": [], "notation": [], "map": []},

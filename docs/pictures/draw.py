@@ -40,7 +40,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
 
 
 def draw(folder: Path) -> None:
-    """Write all of them."""
+    """Write all pictures as SVG, light and dark."""
     from matplotlib import rc_context
 
     for name, make in PICTURES.items():

@@ -44,7 +44,7 @@ async function look(page, width, theme) {
   const box = inside.getElementById("search");
   box.value = "posterior";
   box.oninput();
-  result.hits = inside.querySelectorAll("#results a").length;
+  result.hits = inside.querySelectorAll("#search-results a").length;
   frame.remove();
   return result;
 }

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from docs.build.quotes import ROOT
+from docs.build.inventory import ROOT
 
 PAGE = (ROOT / "docs" / "contributing.md").read_text()
 EXAMPLE = re.findall(r"^\| [^|]+ \| `([\w./]+)` \| `(.*)` \|$", PAGE, re.M)
@@ -12,7 +12,7 @@ EXAMPLE = re.findall(r"^\| [^|]+ \| `([\w./]+)` \| `(.*)` \|$", PAGE, re.M)
 
 @pytest.mark.parametrize(("path", "line"), EXAMPLE)
 def test_the_example_stands_where_it_says(path, line):
-    """R2: each file of the example has the line, once."""
+    """Each file of the example has the line, once."""
     assert sum(each.strip() == line for each in (ROOT / path).read_text().splitlines()) == 1
 
 

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from docs.build import accuracy, yardstick
-from docs.build.quotes import ROOT
+from docs.build import accuracy, measurement
+from docs.build.inventory import ROOT
 
 PAGE = (ROOT / "docs" / "numerics.md").read_text()
 
@@ -17,17 +17,17 @@ def test_every_row_keeps_its_bound(name):
     found = accuracy.measure(name)
     naive, ours = (float(np.max(errors)) for errors in found.errors)
     assert len(found.x) == len(found.errors[0]) == len(found.errors[1])
-    assert ours <= found.bound
-    assert naive <= found.bound if name == "kept" else naive > 2 * found.bound
+    assert ours <= found.tolerance
+    assert naive <= found.tolerance if name == "alpha_bar" else naive > 2 * found.tolerance
 
 
 def test_the_subtraction_loses_near_the_data():
     """1 - alpha_bar is lost at small t only, the DDIM root at large ones, and a logarithm near -10 costs the product's rival a few ulp."""
-    naive, _ = accuracy.measure("lost").errors
+    naive, _ = accuracy.measure("one_minus_alpha_bar").errors
     assert naive[:10].max() > 1000 and naive[-500:].max() < 8
     root, _ = accuracy.measure("ddim_root").errors
     assert root[-1] > 1e3 * root[:10].max()
-    product, ours = accuracy.measure("kept").errors
+    product, ours = accuracy.measure("alpha_bar").errors
     assert ours[:100].max() < 2 < ours[-100:].max() < 10 and product.max() < 64
 
 
@@ -40,15 +40,15 @@ def test_a_long_stride_takes_the_root_in_float32():
 
 def test_pixels_to_the_right_are_lost_and_to_the_left_are_not():
     """Beyond 8.3 standard deviations on the right the naive probability is 0, as on the page."""
-    found = accuracy.measure("pixel")
+    found = accuracy.measure("discretized_likelihood")
     naive, _ = found.errors
-    assert np.all(np.isfinite(naive) == (found.x < 8.3)) and naive[found.x < 0].max() < found.bound
+    assert np.all(np.isfinite(naive) == (found.x < 8.3)) and naive[found.x < 0].max() < found.tolerance
     assert "8.3 standard deviations" in PAGE
 
 
 def test_arc_cosines_lose_half_of_the_digits():
     """At a gap g the arc cosine errs by about eps / g of the angle, which a quarter turn divides by g again; half chords do not."""
-    found = accuracy.measure("arc")
+    found = accuracy.measure("slerp")
     naive, ours = found.errors
     assert naive[0] > 1e3 * ours[0] and np.all(ours <= 8 * accuracy.EPS / np.minimum(found.x, np.sin(found.x)))
 
@@ -68,7 +68,7 @@ def test_expm1_alone_would_cancel_below_the_series():
 )
 def test_figures(number, text):
     """Numbers as the table writes them."""
-    assert yardstick.figure(number) == text
+    assert measurement.figure(number) == text
 
 
 def test_the_page_types_no_measured_number():
