@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from . import house as draw_house
 from . import models as draw_models
 from . import noise as draw_noise
 from . import numerics as draw_numerics
@@ -36,6 +37,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "tutorial": draw_tutorial.tutorial,
     "errors": draw_numerics.errors,
     "cancellation": draw_numerics.cancellation,
+    "house": draw_house.house,
 }
 
 

@@ -15,6 +15,7 @@ from docs.build.chapters import PAGES
 from docs.build.inventory import ROOT
 from docs.pictures import __main__ as pictures_command
 from docs.pictures import draw as pictures
+from docs.pictures import house
 from refdiff.equations import EQUATIONS
 
 DOCS = ROOT / "docs"
@@ -100,6 +101,19 @@ def test_a_picture_by_its_name(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="2"):
         pictures_command.parser().parse_args(["sunset"])
     assert "forward" in capsys.readouterr().err
+
+
+def test_the_picture_of_the_packages(monkeypatch):
+    """Every arrow leads down, every import follows from the arrows, and a package without a box is an error."""
+    found = house.arrows()
+    assert {("training", "networks"), ("process", "base"), ("gpu.device", "gpu.emulator")} <= set(found) <= house.imports()
+    assert all(house.BOXES[a].bottom >= house.BOXES[b].top for a, b in found)
+    across = {(a, b) for a, b in house.imports() if a.startswith("gpu.") and not b.startswith("gpu.")}  # one arrow for all of them
+    assert ("gpu.mirror", "demo") in across
+    assert all(house.reaches(a, b, {*found, ("gpu.mirror", "demo")}) for a, b in house.imports() - across)
+    monkeypatch.delitem(house.BOXES, "fast")
+    with pytest.raises(ValueError, match=r"no box for refdiff\.fast; there are cli, conformance, "):
+        house.imports()
 
 
 def test_functions_without_a_page_are_named():
