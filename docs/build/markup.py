@@ -58,7 +58,8 @@ class Markup:
             self.md.add_render_rule(name, lambda _, tokens, i, options, env, rule=rule: rule(tokens, i))
 
     def html(self, text: str) -> str:
-        return re.sub(INLINE, r'<span class="keep">\1\2</span>', self.md.render(link_citations(text)), flags=re.S)
+        html = re.sub(INLINE, r'<span class="keep">\1\2</span>', self.md.render(link_citations(text)), flags=re.S)
+        return re.sub(r"<td>([A-Z]+-\d+)</td>", r'<td class="keep">\1</td>', html)  # an id such as DM-01
 
     def inline(self, text: str) -> str:
         return self.md.renderInline(link_citations(text))

@@ -112,7 +112,7 @@ def write(out: Path, markup: Markup, bodies: dict[str, str]) -> None:
         values = {
             "title": titles[page],
             "root": "",
-            "nav": nav(titles, page, ""),
+            "nav": nav(titles, page, "", headings(body)),
             "body": body,
             "contents": headings(body),
             "pager": pager(titles, page),
@@ -140,12 +140,13 @@ def write_source(out: Path, path: str, linked: set[int], template: Template, tit
     target.write_text(template.substitute(values), encoding="utf-8")
 
 
-def nav(titles: dict[str, str], here: str, root: str) -> str:
-    """The navigation: links to all pages, by part."""
+def nav(titles: dict[str, str], here: str, root: str, contents: str = "") -> str:
+    """The navigation: links to all pages, by part, and below the current page its contents, shown where the window is narrow."""
     parts = []
     for part, pages in PARTS.items():
         links = [f'<a href="{root}{page}.html"{" aria-current=page" * (page == here)}>{escape(titles[page])}</a>' for page in pages]
-        parts.append(f"<h2>{part}</h2>{''.join(links)}")
+        inside = [f'<div class="contents">{contents}</div>' * (page == here) for page in pages]
+        parts.append(f"<h2>{part}</h2>{''.join(map(str.__add__, links, inside))}")
     return "".join(parts)
 
 

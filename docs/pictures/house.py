@@ -61,7 +61,7 @@ def house() -> Any:
         ax.text(left + 0.03, 8.11, name, fontsize=9.5, family="monospace", color=INK)
     for box in BOXES.values():
         _draw(ax, box)
-    mirrored = sorted(set(packages("refdiff_gpu")) & set(packages("refdiff")), key=lambda name: -_box(name).top)
+    mirrored = sorted(set(packages("refdiff_gpu")) & set(packages("refdiff")), key=lambda name: (-_box(name).top, name))
     for i, name in enumerate(mirrored):
         left, bottom = 4.58 + 0.83 * (i % 2), 5.55 - 0.72 * (i // 2)
         _draw(ax, Box(name, "", left, left + 0.8, bottom, bottom + 0.6, _box(name).color))

@@ -79,7 +79,7 @@ def features() -> Any:
 def unet() -> Any:
     """Every layer of `unet.plan` as a box, a row lower for half the resolution, and an arrow for every skip connection."""
     params = net.init(0, multipliers=(1, 2, 2), attention=(2,))
-    figure, (ax,) = panels(1, width=9.4, height=3.5)
+    figure, (ax,) = panels(1, width=9.4, height=4.5)
     x, level, skips, width = 0.0, 0, [], 0
     shades = {
         "block": COLORS[0],
@@ -97,7 +97,7 @@ def unet() -> Any:
             continue
         if what == "concat":
             (start, at), end = skips.pop(), x + 0.5
-            ax.annotate("", (end, 0.39 - level), (start, 0.39 - at), arrowprops=arrow)
+            ax.annotate("", (end, 0.43 - level), (start, 0.43 - at), arrowprops=arrow)
             continue
         level += (what == "downsample") - (what == "upsample")
         width = _channels(params.get(name, {})) or width
@@ -120,4 +120,4 @@ def _channels(p: Any) -> int:
 def _box(x: float, y: float, color: str) -> Any:
     from matplotlib.patches import FancyBboxPatch
 
-    return FancyBboxPatch((x + 0.12, y - 0.36), 0.76, 0.72, boxstyle="round,pad=0.02", facecolor=color, alpha=0.35, edgecolor=color)
+    return FancyBboxPatch((x + 0.12, y - 0.4), 0.76, 0.8, boxstyle="round,pad=0.02", facecolor=color, alpha=0.35, edgecolor=color)

@@ -1,4 +1,4 @@
-"""The book in a real browser: no errors, every formula and picture shown, nothing wider than a phone. `pytest -m long tests/test_docs_browser.py`."""
+"""The book in a real browser: no errors, every formula and picture shown, nothing wider than a phone. `pytest -m long tests/docs/test_browser.py`."""
 
 import functools
 import http.server
