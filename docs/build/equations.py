@@ -30,9 +30,12 @@ def ids(chapter: str) -> list[str]:
 
 
 def page(id: str) -> str:
-    """The page of the equation's headline function."""
+    """The page of the equation's headline function. Raises BookError if there is none."""
     module = EQUATIONS[id][1].split(".")[0]
-    return next(page for page, modules in PAGES.items() if module in modules)
+    for page, modules in PAGES.items():
+        if module in modules:
+            return page
+    raise BookError(f"equation {id} has no page: docs/build/chapters.py lists no page for the module {module}")
 
 
 def tables() -> str:

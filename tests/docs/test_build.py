@@ -148,6 +148,9 @@ def test_stale_tables_and_untested_equations_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(equations.GENERATED, page, lambda: "| R2 |\n")
     with pytest.raises(inventory.BookError, match=r"the equations in docs/map\.md are out of date"):
         equations.check()
+    monkeypatch.setitem(equations.EQUATIONS, "R2", ("posterior of an earlier state", "attic.posterior"))
+    with pytest.raises(inventory.BookError, match="equation R2 has no page: .* lists no page for the module attic"):
+        equations.page("R2")
     monkeypatch.setattr(equations, "vectors", lambda id: {})
     with pytest.raises(inventory.BookError, match="equation F1 has no vectors"):
         equations.check()
@@ -194,6 +197,7 @@ def test_every_function_of_a_page_has_a_test(page):
         (r"a'b", "<msup><mi>a</mi><mo>′</mo></msup><mi>b</mi>"),
         (r"\mathcal N(0, I)", "<mi>𝒩</mi>"),
         (r"a < b", "<mo>&lt;</mo>"),
+        (r"\varepsilon", "<mi>ε</mi>"),
         (r"\text{for } x", "<mtext>for\xa0</mtext>"),
         (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", '<mtable class="aligned"'),
         (r"\Bigl( x \Bigr)", 'minsize="1.8em"'),
