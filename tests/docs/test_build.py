@@ -149,7 +149,7 @@ def test_stale_tables_and_untested_equations_are_named(tmp_path, monkeypatch):
     with pytest.raises(inventory.BookError, match=r"the equations in docs/map\.md are out of date"):
         equations.check()
     monkeypatch.setitem(equations.EQUATIONS, "R2", ("posterior of an earlier state", "attic.posterior"))
-    with pytest.raises(inventory.BookError, match="equation R2 has no page: .* lists no page for the module attic"):
+    with pytest.raises(inventory.BookError, match=r"equation R2 has no page: .* lists no page for the module attic"):
         equations.page("R2")
     monkeypatch.setattr(equations, "vectors", lambda id: {})
     with pytest.raises(inventory.BookError, match="equation F1 has no vectors"):
