@@ -19,10 +19,10 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     from matplotlib import rc_context
 
-    asked = parser().parse_args()
-    out = asked.out or f"{asked.name}.png"
+    args = parser().parse_args()
+    out = args.out or f"{args.name}.png"
     with rc_context(STYLE):
-        PICTURES[asked.name]().savefig(out, dpi=150, facecolor="white")
+        PICTURES[args.name]().savefig(out, dpi=150, facecolor="white")
     print(f"Written: {out}")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from docs.build.quotes import ROOT
+from docs.build.inventory import ROOT
 from refdiff import elbo, flow, forward, ode, oracles, predict, rng, samplers, schedules
 from refdiff.conformance.dialects.table import DIALECTS
 from refdiff.objectives.flow import Path, straight

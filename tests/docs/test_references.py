@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.build.quotes import work
+from docs.build.inventory import reference
 from refdiff.equations import MODULES
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def test_every_tag_resolves():
     """No docstring cites a work that the list does not hold, or a place in it that is not named as one."""
     found = [(where, tag) for where, text in docstrings() for tag in tags(text)]
     assert len(found) > 100
-    assert [(where, tag) for where, tag in found if work(tag) is None] == []
+    assert [(where, tag) for where, tag in found if reference(tag) is None] == []
 
 
 def test_every_source_line_is_read():
@@ -56,13 +56,13 @@ def test_every_source_line_is_read():
     for where, text in docstrings():
         flat = " ".join(text.split())
         assert len(re.findall("Source:", text)) == len(re.findall(r"Source: (?:[A-Z]\d\b|\[)", flat)), where
-        cited = [tag for tag in re.findall(r"\[([^\]]+)\]", flat) if work(tag)]
-        assert cited == [tag for tag in tags(text) if work(tag)], where
+        cited = [tag for tag in re.findall(r"\[([^\]]+)\]", flat) if reference(tag)]
+        assert cited == [tag for tag in tags(text) if reference(tag)], where
 
 
 def test_every_row_is_cited():
     """The list holds no work that no docstring cites."""
-    cited = {work(tag) for _, text in docstrings() for tag in tags(text)}
+    cited = {reference(tag) for _, text in docstrings() for tag in tags(text)}
     assert [key for key in KEYS if key not in cited] == []
 
 
@@ -106,7 +106,7 @@ def test_every_equation_names_its_source(module):
 )
 def test_resolving_a_tag(tag, key):
     """The longest key wins; an unknown work, a misspelt one or an unnamed place does not resolve."""
-    assert work(tag) == key
+    assert reference(tag) == key
 
 
 def test_tags_are_read_across_lines():

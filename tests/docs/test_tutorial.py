@@ -24,9 +24,9 @@ def test_three_lines_make_it_a_flow():
 
 def test_a_line_that_replaces_nothing_is_an_error(monkeypatch):
     """So that the page cannot lose one of the three."""
-    blocks = [*program.blocks()[:-1], "walk = 1\n"]
+    blocks = [*program.blocks()[:-1], "trajectory = 1\n"]
     monkeypatch.setattr(program, "blocks", lambda: blocks)
-    with pytest.raises(ValueError, match="has 0 lines to be replaced by 'walk = 1'; allowed: 1"):
+    with pytest.raises(ValueError, match="has 0 lines to be replaced by 'trajectory = 1'; allowed: 1"):
         program.program(flow=True)
 
 
