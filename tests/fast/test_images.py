@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refdiff import fast, layers, rng, training, tree, unet
-from refdiff.fast import buffers, convolution, norm, winograd, winograd_up
+from refdiff.fast import convolution, norm, winograd, winograd_up
 
 from ..networks import test_convolution, test_normalize
 from ..networks.test_layers import EPS, seeds
@@ -113,23 +113,6 @@ def test_pixels_side_by_side(monkeypatch, wide):
         for ours, theirs in zip([y, *dp.values(), *rest], [exact, *exact_dp.values(), *exact_rest], strict=True):
             assert relative(ours, theirs) <= COMPLEX_STEP
     norm._pixels_per_row.cache_clear()
-
-
-def test_numpy_buffers_are_given_back():
-    """N2: NumPy's setting is afterwards what it was, errors or not."""
-    before = np.setbufsize(4096)
-    with pytest.raises(ZeroDivisionError), buffers.unbuffered():
-        assert np.getbufsize() == buffers.UFUNC_BUFFER
-        raise ZeroDivisionError
-    assert np.setbufsize(before) == 4096
-
-
-def test_workspaces_are_one_for_each_role():
-    """A role's memory is handed out again, larger if need be, apart from that of any other role."""
-    first = buffers.workspace("a", (3, 4), np.float32)
-    assert np.shares_memory(first, buffers.workspace("a", (2, 2), np.float32))
-    assert not np.shares_memory(first, buffers.workspace("b", (3, 4), np.float32))
-    assert buffers.workspace("a", (30, 40), np.float32).shape == (30, 40)
 
 
 def test_products_and_sums_of_the_matrix_library():

@@ -113,6 +113,20 @@ def test_draw_is_a_function_of_the_step():
     assert (one.x != other.x).all() and (one.clock != other.clock).all() and (one.x != seeded.x).all() and (one.clock != seeded.clock).all()
 
 
+@pytest.mark.parametrize("path", [flow.straight, schedules.cosine(25)])
+@pytest.mark.parametrize("batch, first", [(5, 1), (5, 3), (600, 1), (600, 8), (1000, 6), (4096, 2)])
+def test_batches_are_those_drawn_one_by_one(path, batch, first):
+    """T1: batches drawn in blocks equal those of their own step bit for bit, wherever the run starts."""
+    data, labels = problem(np.float32, 40)
+    config = Config(kind="x0", batch=batch, steps=first + 9)
+    for y in (labels, None):
+        ours = list(training.batches(first, data, y, path, config))
+        assert len(ours) == 10
+        for step, one in enumerate(ours, first):
+            for a, b in zip(one, training.draw(step, data, y, path, config), strict=True):
+                assert (a is b is None) or (a.dtype == b.dtype and a.tobytes() == b.tobytes())
+
+
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.7, 1.0])
 def test_label_dropout(probability):
     """G3, T1: labels are those of the points drawn, or, with the given frequency, the entry after the last class; nothing beyond."""
