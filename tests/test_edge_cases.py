@@ -1,7 +1,6 @@
-"""The table of edge cases: at every end of every range there is a number, or an error that names the argument; no warning, no silent NaN.
+"""Edge cases with a value: at every end of every range the result is finite and correct, without a warning.
 
-A row is (id, call, expected): numbers, or an exception with the beginning of its message.
-"""
+A row is (id, call, expected numbers)."""
 
 import numpy as np
 import pytest
@@ -51,7 +50,7 @@ def kernel(x, t, s):
 
 
 def step(formula, schedule, **options):
-    """The states of a run over a whole schedule with a model that answers x."""
+    """A run of a sampler over a whole schedule, with a model that returns x."""
     return lambda grid, x, noise=None: list(samplers.sample(lambda x, t: x, samplers.stepper(formula, schedule, **options), grid, x, noise))
 
 
@@ -119,7 +118,7 @@ NUMBERS = [
     ("empty: points", lambda: toy.load("two_moons", 0)[0], NONE),
     # batch 1, and other smallest sizes
     ("batch 1: coupling", lambda: flow.couple_optimally(X[:1], Z[:1]), [0]),
-    ("batch 1: an untrained network answers 0", lambda: mlp.mlp(NET, X32[:1], 5.0, np.array([1]))[0], [[0, 0]]),
+    ("batch 1: an untrained network outputs 0", lambda: mlp.mlp(NET, X32[:1], 5.0, np.array([1]))[0], [[0, 0]]),
     ("batch 1: energy distance of a point to itself", lambda: metrics.energy_distance(X[:1], X[:1]), 0.0),
     ("no batch: a lone number", lambda: q_sample(np.float64(2), 1, SINGLE, np.float64(-1)), 1.0),
     ("one time: nothing to do", lambda: step(ddim_step, LINEAR)([0], X), [X]),
@@ -144,7 +143,7 @@ NUMBERS = [
     ("log-SNR of flow time 0 and 1", lambda: np.exp(flow.flow_log_snr(np.array([0.0, 1.0])) / [1, -1]), [0, 0]),
     ("divergence of equals", lambda: gaussian.kl_diagonal(X, HALF, X, HALF), [0, 0]),
     ("far pixel", lambda: gaussian.discretized_log_likelihood(np.array([[0.0]]), np.array([[-1e9]]), 1e-3), [-((1e9 - 1 / 255) ** 2) / 2e-6]),
-    ("point mass without noise to tell it from", lambda: oracles.point_mass([2.0, 1.0]).x0(1e9 * X, 0.8, 0.6), [[2, 1]] * 2),
+    ("point mass far from the state", lambda: oracles.point_mass([2.0, 1.0]).x0(1e9 * X, 0.8, 0.6), [[2, 1]] * 2),
     ("nearest of two points, far away", lambda: POINTS.x0(1e9 * ONE, 0.8, 0.6), [[2, 1]] * 2),
     ("no label, in words and as the last entry", lambda: MIXTURE.eps(X, 0.8, 0.6) - MIXTURE.eps(X, 0.8, 0.6, np.array([2, 2])), 0 * X),
     ("silu far out", lambda: layers.silu({}, np.array([1e300, -1e300]))[0], [1e300, 0]),
@@ -159,14 +158,14 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize("call, expected", [pytest.param(*row[1:], id=row[0]) for row in NUMBERS])
-def test_there_is_a_number(call, expected):
-    """At the ends of what is allowed the answer is exact, or right to rounding; never NaN."""
+def test_value_at_the_edge(call, expected):
+    """At the ends of the allowed ranges the result is exact or correct up to rounding; never NaN."""
     actual, expected = np.asarray(call()), np.asarray(expected, dtype=np.float64)
     assert actual.shape == expected.shape
     assert roundings(actual.astype(np.float64), expected) <= IDENTITY
 
 
 def test_no_row_is_repeated():
-    """Every row of the table has a name of its own."""
+    """Row names are unique."""
     names = [row[0] for row in NUMBERS]
     assert len(names) == len(set(names)) >= 40

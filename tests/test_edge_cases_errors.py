@@ -31,7 +31,7 @@ from refdiff.process.forward import posterior, q_sample
 from refdiff.process.schedules import check_grid, from_alpha_bars, from_betas, from_log_snr, grid
 from refdiff.sampling.samplers import ddim_step, ddpm_step
 
-from .test_edge_cases import DARK, HALF, LINEAR, MIXTURE, NET, NONE, ONE, POINTS, SINGLE, X, X32, Z, kernel, step
+from .test_edge_cases import DARK, HALF, LINEAR, MIXTURE, NET, NONE, ONE, POINTS, SINGLE, X32, X, Z, kernel, step
 
 NAN, INF = np.full((2, 2), np.nan), np.full((2, 2), np.inf)
 PARAMS = {"w": X}
@@ -319,13 +319,13 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("call, error, message", [pytest.param(*row[1:], id=row[0]) for row in ERRORS])
-def test_there_is_a_named_error(call, error, message):
-    """Beyond the ends the error says which argument it is, its value, and what is allowed."""
+def test_error_beyond_the_edge(call, error, message):
+    """Outside the allowed ranges the error names the argument, its value, and what is allowed."""
     with pytest.raises(error, match=f"(?s)^{message}"):
         call()
 
 
 def test_no_row_is_repeated():
-    """Every row of the table has a name of its own."""
+    """Row names are unique."""
     names = [row[0] for row in ERRORS]
     assert len(names) == len(set(names)) >= 40

@@ -1,4 +1,4 @@
-"""Buffers that are used again."""
+"""Reused buffers and workspaces."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import pytest
 from refdiff.fast import buffers
 
 
-def test_kept_memory(monkeypatch):
-    """Memory is handed out again when an array and its views are gone, not before; past the limit it is forgotten."""
+def test_memory_is_reused(monkeypatch):
+    """Memory is reused when an array and its views are gone, not before; beyond the limit it is freed."""
     shape, dtype = (5, 7), np.dtype(np.float32)
     first = buffers.empty(shape, dtype)
     where, view = first.ctypes.data, first[1:3].T[:2]
@@ -20,8 +20,8 @@ def test_kept_memory(monkeypatch):
     assert list(buffers._thread.memory) == [((13, 17), dtype)]
 
 
-def test_numpy_buffers_are_given_back():
-    """N2: NumPy's setting is afterwards what it was, errors or not."""
+def test_numpy_buffer_size_is_restored():
+    """N2: NumPy's buffer size is restored afterwards, also after errors."""
     before = np.setbufsize(4096)
     with pytest.raises(ZeroDivisionError), buffers.unbuffered():
         assert np.getbufsize() == buffers.UFUNC_BUFFER
@@ -29,8 +29,8 @@ def test_numpy_buffers_are_given_back():
     assert np.setbufsize(before) == 4096
 
 
-def test_workspaces_are_one_for_each_role():
-    """A role's memory is handed out again, larger if need be, apart from that of any other role."""
+def test_one_workspace_for_each_role():
+    """A workspace is reused for its role, enlarged if necessary, and separate from that of other roles."""
     first = buffers.workspace("a", (3, 4), np.float32)
     assert np.shares_memory(first, buffers.workspace("a", (2, 2), np.float32))
     assert not np.shares_memory(first, buffers.workspace("b", (3, 4), np.float32))

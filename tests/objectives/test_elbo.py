@@ -23,7 +23,7 @@ floats = st.floats(-2, 2)
 
 @st.composite
 def affine_model(draw):
-    """Reverse kernels N(a x + b, v), a and b and v each varying with t and s: nothing like the true ones."""
+    """Reverse kernels N(a x + b, v) whose a, b and v depend on t and s, unlike the true ones."""
     a, b, log_v = draw(floats), draw(floats), draw(floats)
 
     def model(x_t, t, s):
@@ -34,7 +34,7 @@ def affine_model(draw):
 
 
 def sizes(states, grid, table, model):
-    """Sizes of all log-densities that the three forms add up."""
+    """Sizes of all log-densities in the three forms."""
     x0 = states[-1]
     total = log_density_size(states[0], 0, 1) + log_density_size(states[0], *forward.q_marginal(x0, grid[0], table))
     for t, s, x_t, x_s in zip(grid[:-1], grid[1:], states[:-1], states[1:], strict=True):
@@ -49,7 +49,7 @@ def sizes(states, grid, table, model):
 
 @given(chain(dtypes=(np.float32, np.float64), zero_terminal=True), affine_model(), st.booleans())
 def test_joint_ratio_equals_the_form_after_bayes(drawn, model, sampled):
-    """E5: for any model and any chain, drawn from q or made up, on any grid, the first two forms are one number."""
+    """E5: for any model, any grid and any chain, drawn from q or arbitrary, the first two forms are equal."""
     table, grid, x0, noises = drawn
     states = forward.trajectory(x0, grid, table, noises) if sampled else [*noises, x0]
     joint, bayes = elbo.elbo_joint(states, grid, table, model), elbo.elbo_bayes(states, grid, table, model)
@@ -58,13 +58,15 @@ def test_joint_ratio_equals_the_form_after_bayes(drawn, model, sampled):
 
 
 def every_sign(steps):
-    """All 2^steps combinations of -1 and 1: two Gauss-Hermite nodes for each noise, exact for polynomials of degree 3 in each."""
+    """All 2^steps combinations of -1 and 1: two Gauss-Hermite nodes for each noise, exact for polynomials of degree 3 in each noise."""
     return np.array(list(product([-1.0, 1.0], repeat=steps))).T
 
 
 @given(chain(max_T=6, whole=True), affine_model(), floats)
 def test_mean_of_the_joint_ratio_is_the_sum_of_terms(drawn, model, data_point):
-    """E5: E_q of the first form is minus the sum of L_T, the divergences and L_0; the quadrature over all noises is exact, chains being affine."""
+    """E5: E_q of the first form is minus the sum of L_T, the divergences and L_0; the quadrature over all noises is
+    exact because chains are affine.
+    """
     table, grid, _, _ = drawn
     steps = len(grid) - 1
     noises = every_sign(steps)
@@ -80,7 +82,7 @@ def test_mean_of_the_joint_ratio_is_the_sum_of_terms(drawn, model, data_point):
 
 @given(chain(max_T=6, whole=True, zero_terminal=True), affine_model(), floats)
 def test_every_term_has_its_closed_form(drawn, model, data_point):
-    """E5: each divergence, averaged over x_t, is that of the variances plus the mean's squared distance, its value at the mean and its spread."""
+    """E5: each divergence averaged over x_t is that of the variances plus the mean's expected squared distance, in closed form."""
     table, grid, _, _ = drawn
     terms = elbo.elbo_terms(np.full(2, data_point), grid, table, model, [np.array([-1.0, 1.0])] * (len(grid) - 1)).mean(axis=1)
     assert in_eps(terms[0], forward.prior_kl(np.array([data_point]), table)[0]) <= 1
@@ -105,7 +107,7 @@ def test_every_term_has_its_closed_form(drawn, model, data_point):
 
 @given(chain(zero_terminal=True), st.booleans())
 def test_exact_kernels_give_the_likelihood_chain_by_chain(drawn, sampled):
-    """E5: for data N(0, I) and the true reverse kernels, every chain on every schedule gives log p(x_0), whatever its states."""
+    """E5: for data N(0, I) and the true reverse kernels, every chain of every schedule gives log p(x_0)."""
     table, grid, x0, noises = drawn
     states = forward.trajectory(x0, grid, table, noises) if sampled else [*noises, x0]
     model = oracles.exact_reverse(np.zeros_like(x0), np.ones_like(x0), table)
@@ -116,8 +118,8 @@ def test_exact_kernels_give_the_likelihood_chain_by_chain(drawn, sampled):
 
 
 @given(chain(zero_terminal=True), floats, st.floats(0.05, 4))
-def test_exact_kernels_of_any_gaussian_miss_only_the_prior(drawn, mean, variance):
-    """E5, F6: for data N(m, v) the form is log p(x_0) + log N(x_T; 0, I) - log p_T(x_T); without signal at T that is log p(x_0) itself."""
+def test_exact_kernels_of_any_gaussian_differ_only_by_the_prior(drawn, mean, variance):
+    """E5, F6: for data N(m, v) the first form is log p(x_0) + log N(x_T; 0, I) - log p_T(x_T); without signal at T that is log p(x_0)."""
     table, grid, x0, noises = drawn
     states = forward.trajectory(x0, grid, table, noises)
     model = oracles.exact_reverse(np.full_like(x0, mean), np.full_like(x0, variance), table)
@@ -132,8 +134,8 @@ def test_exact_kernels_of_any_gaussian_miss_only_the_prior(drawn, mean, variance
 
 
 @given(st.integers(2, 6).flatmap(lambda T: st.lists(st.floats(0.01, 0.9), min_size=T, max_size=T)), floats, st.floats(0.05, 4), floats)
-def test_zero_terminal_snr_makes_the_bound_tight(betas, mean, variance, data_point):
-    """E5: with no signal at T and the true kernels of N(m, v), minus the sum of the terms is log p(x_0): the bound has no gap."""
+def test_zero_terminal_snr_makes_the_elbo_tight(betas, mean, variance, data_point):
+    """E5: with no signal at T and the true kernels of N(m, v), minus the sum of the terms is log p(x_0): the ELBO has no gap."""
     table = schedules.zero_terminal_snr(schedules.from_betas(betas))
     grid = np.arange(table.T, -1, -1)
     x0, nodes = np.full(2, data_point), [np.array([-1.0, 1.0])] * table.T
@@ -149,8 +151,8 @@ def test_zero_terminal_snr_makes_the_bound_tight(betas, mean, variance, data_poi
 
 
 @given(floats, st.floats(0.05, 4), floats, affine_model())
-def test_the_bound_is_a_bound(mean, variance, data_point, other):
-    """E5: wrong kernels only lower it: with a prior that is right, ELBO <= log p(x_0) of the model's own marginal, here by exact quadrature at T = 1."""
+def test_elbo_is_a_lower_bound(mean, variance, data_point, other):
+    """E5: with an exact prior, ELBO <= log p(x_0) of the model's own marginal for any kernels, by exact quadrature at T = 1."""
     table = schedules.from_betas([1.0])
     model = oracles.exact_reverse(np.full(2, mean), np.full(2, variance), table)
     x0, grid, nodes = np.full(2, data_point), np.array([1, 0]), [np.array([-1.0, 1.0])]
@@ -163,19 +165,19 @@ def test_the_bound_is_a_bound(mean, variance, data_point, other):
 
 
 def test_terms_of_generic_numbers():
-    """E5: L_T, one divergence for each inner step, and L_0, each from its own noise and its own (x_t, t, s)."""
-    asked = []
+    """E5: L_T, one divergence for each inner step, and L_0, each evaluated with its own noise and its own (x_t, t, s)."""
+    calls = []
 
     def model(x_t, t, s):
-        asked.append((x_t.copy(), t, s))
+        calls.append((x_t.copy(), t, s))
         return 0.5 * x_t + t, np.float64(1 + s)
 
     grid, noises = np.array([4, 2, 0]), [EPS, XT]
     terms = elbo.elbo_terms(X0, grid, TABLE4, model, noises)
     x4, x2 = forward.q_sample(X0, 4, TABLE4, EPS), forward.q_sample(X0, 2, TABLE4, XT)
-    np.testing.assert_allclose(asked[0][0], x4, rtol=1e-15)
-    np.testing.assert_allclose(asked[1][0], x2, rtol=1e-15)
-    assert [call[1:] for call in asked] == [(4, 2), (2, 0)]
+    np.testing.assert_allclose(calls[0][0], x4, rtol=1e-15)
+    np.testing.assert_allclose(calls[1][0], x2, rtol=1e-15)
+    assert [call[1:] for call in calls] == [(4, 2), (2, 0)]
     mean, variance = forward.posterior(x4, X0, 4, 2, TABLE4)
     divergence = 0.5 * (2 * (variance / 3 - 1 - np.log(variance / 3)) + ((mean - 0.5 * x4 - 4) ** 2).sum(axis=1) / 3)
     likelihood = -0.5 * ((X0 - 0.5 * x2 - 2) ** 2).sum(axis=1) - np.log(2 * np.pi)
@@ -183,7 +185,7 @@ def test_terms_of_generic_numbers():
 
 
 def test_terms_with_other_decoders():
-    """E7: the decoder replaces the last kernel's density, and nothing else."""
+    """E7: the decoder replaces the density of the last kernel only."""
     pixels = np.array([[127 / 127.5 - 1, 1.0], [-1.0, 60 / 127.5 - 1]])
 
     def model(x_t, t, s):
@@ -206,7 +208,7 @@ def test_terms_with_other_decoders():
 
 @given(arrays((3, 2)), arrays((3, 2)), st.floats(0.01, 5))
 def test_squared_decoder_is_half_the_squared_loss(x0, mean, variance):
-    """E7: log N(x_0; mu, I) = -|x_0 - mu|^2 / 2 - d/2 log 2 pi, whatever variance the kernel has."""
+    """E7: log N(x_0; mu, I) = -|x_0 - mu|^2 / 2 - d/2 log 2 pi, whatever the kernel's variance."""
     expected = -((x0 - mean) ** 2).sum(axis=1) / 2 - np.log(2 * np.pi)
     for given_variance in (np.float64(variance), np.full((3, 2), variance)):
         assert in_eps(elbo.squared_decoder(x0, mean, given_variance), expected, abs(expected) + 1) <= DENSITY
@@ -214,7 +216,7 @@ def test_squared_decoder_is_half_the_squared_loss(x0, mean, variance):
 
 @pytest.mark.parametrize("x0, mean, variance", [(0.0, 0.1, 0.01), (60 / 127.5 - 1, -0.5, 0.0004), (254 / 127.5 - 1, 0.9, 0.09)])
 def test_discretized_decoder_is_the_integral_over_the_bin(x0, mean, variance):
-    """E7: the Gaussian integrated over a pixel's bin by quadrature in 50 digits; the decoder takes a variance, not a deviation."""
+    """E7: the Gaussian integrated over a pixel's bin by quadrature in 50 digits; the decoder takes a variance, not a standard deviation."""
     x0 = round((x0 + 1) * 127.5) / 127.5 - 1
     density = lambda x: mp.exp(exact.log_normal(x, mp.mpf(mean), mp.mpf(variance)))  # noqa: E731
     expected = mp.log(mp.quad(density, mp.linspace(mp.mpf(x0) - mp.mpf(1) / 255, mp.mpf(x0) + mp.mpf(1) / 255, 5)))
@@ -263,6 +265,6 @@ MODEL = oracles.exact_reverse(np.zeros_like(X0), np.ones_like(X0), TABLE4)
     ],
 )
 def test_wrong_arguments_are_named(call, error, message):
-    """E5, E8: grids, shapes, weights and words."""
+    """E5, E8: errors of grids, shapes, weights and unknown names."""
     with pytest.raises(error, match=message):
         call()

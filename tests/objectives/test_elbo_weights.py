@@ -20,7 +20,7 @@ XT = np.array([[0.25, 1.0], [-1.5, 2.0]])
 
 @given(st.integers(2, 30), st.data())
 def test_weights_against_50_digits(T, data):
-    """E6: 1/(2 beta-tilde), beta^2/(2 beta-tilde alpha (1 - alpha_bar)) and (SNR(s) - SNR(t))/2 from exact products, though the SNRs be near."""
+    """E6: 1/(2 beta-tilde), beta^2/(2 beta-tilde alpha (1 - alpha_bar)) and (SNR(s) - SNR(t))/2 from exact products, for near SNRs too."""
     betas = 10 ** np.array(data.draw(st.lists(st.floats(-5, -0.05), min_size=T, max_size=T)))
     table, bars = schedules.from_betas(betas), exact.alpha_bars(betas)
     t, s = data.draw(times(table, 1))
@@ -36,7 +36,7 @@ def test_weights_against_50_digits(T, data):
 
 @given(case(3, low=1, dtypes=(np.float64,)))
 def test_weighted_squares_are_the_divergence(drawn):
-    """E6: with variance beta-tilde on both sides, the divergence is one weight times the squared error in the mean, in eps, or in x0."""
+    """E6: with variance beta-tilde on both sides, the divergence is the weight times the squared error of the mean, of eps, or of x0."""
     table, t, s, x0, eps, guess = drawn
     assume(np.min(table.signal[t]) > 1e-6)
     x_t = forward.q_sample(x0, t, table, eps)
@@ -56,7 +56,7 @@ def test_weighted_squares_are_the_divergence(drawn):
 
 @given(case(1, low=1, dtypes=(np.float64,)))
 def test_weights_are_those_of_the_means_slopes(drawn):
-    """E6: the weight of eps is that of the mean times (d mu / d eps)^2, the weight of x0 that times (d mu / d x0)^2."""
+    """E6: the weight of eps is that of the mean times (d mu / d eps)^2, the weight of x0 is that of the mean times (d mu / d x0)^2."""
     table, t, s, _ = drawn
     alpha, beta = table.transition(t, s)
     base = elbo.weight_mean(t, s, table)
@@ -67,7 +67,9 @@ def test_weights_are_those_of_the_means_slopes(drawn):
 
 
 def test_weights_of_generic_numbers():
-    """E6: alpha_bar_1 = 0.9, alpha_bar_3 = 0.504 on paper; arrays of times; no weight at s = 0; eps has none without signal."""
+    """E6: weights at alpha_bar_1 = 0.9, alpha_bar_3 = 0.504 by hand; arrays of times; no weight at s = 0; no weight of
+    eps without signal.
+    """
     tilde = 0.1 / 0.496 * 0.44
     assert elbo.weight_mean(3, 1, TABLE4) == pytest.approx(1 / (2 * tilde), rel=1e-14)
     assert elbo.weight_eps(3, 1, TABLE4) == pytest.approx(0.44**2 / (2 * tilde * 0.56 * 0.496), rel=1e-14)
@@ -94,14 +96,14 @@ def test_l_simple_sums_squares_over_the_event(drawn):
 
 
 def snr_kept(table, t, gamma):
-    """min(SNR, gamma) at 50 digits from the table's own logarithms; SNR = inf at t = 0."""
+    """min(SNR, gamma) in 50 digits from the table's logarithms; SNR = inf at t = 0."""
     bar = mp.exp(mp.mpf(float(table.log_alpha_bar[t])))
     return mp.mpf(gamma) if t == 0 else min(bar / (1 - bar), mp.mpf(gamma))
 
 
 @given(schedule(zero_terminal=True), st.floats(0.01, 100), st.data())
 def test_min_snr_weights_against_50_digits(table, gamma, data):
-    """E8: min(SNR, gamma) over 1, SNR and SNR + 1, at every time from clean data (SNR inf) to no signal (SNR 0)."""
+    """E8: min(SNR, gamma) divided by 1, SNR or SNR + 1, at every time from clean data (SNR inf) to no signal (SNR 0)."""
     t = data.draw(st.integers(0, table.T))
     kept = snr_kept(table, t, gamma)
     bar = mp.exp(mp.mpf(float(table.log_alpha_bar[t])))
@@ -113,8 +115,8 @@ def test_min_snr_weights_against_50_digits(table, gamma, data):
 
 
 @given(case(3, low=1, dtypes=(np.float64,)), st.floats(0.1, 20))
-def test_min_snr_is_one_loss_in_three_units(drawn, gamma):
-    """E8: the same error of the same network, told in x0, eps or v, has the same weighted square."""
+def test_min_snr_is_one_loss_in_three_parametrizations(drawn, gamma):
+    """E8: the error of a network has the same weighted square in x0, eps and v."""
     table, t, _, x_t, truth, guess = drawn
     assume(np.min(table.signal[t]) > 1e-6)
     losses = []
@@ -132,7 +134,7 @@ def test_min_snr_is_one_loss_in_three_units(drawn, gamma):
 
 
 def test_losses_of_generic_numbers():
-    """E8: at alpha_bar_1 = 0.9 the SNR is 9, at alpha_bar_3 = 0.504 it is 63/62; defaults are gamma 5, eps, and lambda 0.001."""
+    """E8: losses at alpha_bar_1 = 0.9 (SNR 9) and alpha_bar_3 = 0.504 (SNR 63/62); defaults gamma 5, eps, and lambda 0.001."""
     for kind, values in {"x0": (5, 63 / 62), "eps": (5 / 9, 1), "v": (0.5, 0.504)}.items():
         np.testing.assert_allclose(elbo.min_snr_weight(np.array([1, 3]), TABLE4, 5, kind), values, rtol=1e-14)
     np.testing.assert_array_equal(elbo.min_snr_weight(1, TABLE4), elbo.min_snr_weight(1, TABLE4, 5, "eps"))

@@ -46,7 +46,7 @@ def test_log_density_against_50_digits(shape, dtype, data):
 
 
 def test_log_density_broadcasts_mean_and_variance():
-    """F1: a lone mean or variance serves all coordinates, a column serves one example each."""
+    """F1: a scalar mean or variance applies to all coordinates, a column to one example each."""
     for mean, variance in [(0.3, 2.0), (MEAN, np.float64(0.7)), (np.float64(0), VARIANCE), (MEAN[:, :1], VARIANCE[:, :1])]:
         wide_mean, wide_variance = np.broadcast_to(mean, X.shape).copy(), np.broadcast_to(variance, X.shape).copy()
         np.testing.assert_allclose(gaussian.log_density(X, mean, variance), gaussian.log_density(X, wide_mean, wide_variance), rtol=1e-14)
@@ -56,7 +56,7 @@ def test_log_density_broadcasts_mean_and_variance():
 
 @given(arrays((3, 2)), arrays((3, 2)), st.floats(0.01, 10))
 def test_score_is_the_gradient_of_the_density(x, noise, variance):
-    """C1: the gradient by complex step is -(x - mu) / v, which is -eps / sigma at x = mu + sigma eps."""
+    """C1: the gradient of the log-density by complex step is -(x - mu) / v, which is -eps / sigma at x = mu + sigma eps."""
     mean = np.array([0.5, -1.25])
     for i in range(2):
         step = np.zeros_like(x, dtype=complex)
@@ -71,7 +71,7 @@ def test_score_is_the_gradient_of_the_density(x, noise, variance):
 
 @given(st.integers(1, 4), st.data())
 def test_log_density_full_against_50_digits(d, data):
-    """E1: the density with correlations, against inverse and determinant in 50 digits; on a diagonal it is `log_density`."""
+    """E1: the density with a full covariance, against inverse and determinant in 50 digits; for a diagonal it is `log_density`."""
     x, mean, matrix = data.draw(arrays((3, d))), data.draw(arrays((d,))), data.draw(covariance(d))
     wide = exact.matrix(matrix)
     inverse, log_det = wide**-1, mp.log(mp.det(2 * mp.pi * wide))
@@ -98,7 +98,7 @@ def test_entropy_is_the_mean_of_minus_log_density(shape, variance):
 
 
 def test_entropy_of_generic_numbers():
-    """E1: half the sum of log 2 pi e v, coordinate by coordinate; cross-entropy minus entropy is the divergence."""
+    """E1: half the sum of log 2 pi e v over coordinates; cross-entropy minus entropy is the divergence."""
     expected = 0.5 * np.log(2 * np.pi * np.e * VARIANCE).sum(axis=1)
     np.testing.assert_allclose(gaussian.entropy(X, VARIANCE), expected, rtol=1e-14)
     np.testing.assert_allclose(gaussian.entropy(X, VARIANCE[:, :1]), 1.5 * np.log(2 * np.pi * np.e * VARIANCE[:, 0]), rtol=1e-14)
@@ -109,7 +109,7 @@ def test_entropy_of_generic_numbers():
 
 @given(arrays((2, 3)), arrays((2, 3)), variances, variances)
 def test_product_of_densities(mean1, mean2, variance1, variance2):
-    """R1: against precisions added in 50 digits; both weights are positive, so nothing cancels."""
+    """R1: mean and variance against sums of precisions in 50 digits; both weights are positive, so nothing cancels."""
     p1, p2 = 1 / mp.mpf(variance1), 1 / mp.mpf(variance2)
     weighted = [exact.numbers(mean1) * p1 / (p1 + p2), exact.numbers(mean2) * p2 / (p1 + p2)]
     mean, variance = gaussian.product(mean1, np.float64(variance1), mean2, np.float64(variance2))
@@ -130,7 +130,7 @@ def test_product_as_log_densities(mean1, mean2, variance1, variance2, x):
 
 @given(arrays((2, 3)), arrays((2, 3)), st.floats(0.01, 10), st.floats(0.01, 10))
 def test_quotient_undoes_product(mean1, mean2, variance1, variance2):
-    """R1: (N1 N2) / N2 = N1; what is lost grows with v1 / v2, the share of N2 in the product."""
+    """R1: (N1 N2) / N2 = N1; the error grows with v1 / v2, the share of N2 in the product."""
     mean, variance = gaussian.product(mean1, np.float64(variance1), mean2, np.float64(variance2))
     back_mean, back_variance = gaussian.quotient(mean, variance, mean2, np.float64(variance2))
     lost = 1 + variance1 / variance2
@@ -139,7 +139,7 @@ def test_quotient_undoes_product(mean1, mean2, variance1, variance2):
 
 
 def test_product_and_quotient_of_generic_numbers():
-    """R1: N(1, 2) N(4, 1) = N(3, 2/3) and N(1, 2) / N(4, 6) = N(-1/2, 3) on paper; a variance of 0 wins."""
+    """R1: N(1, 2) N(4, 1) = N(3, 2/3) and N(1, 2) / N(4, 6) = N(-1/2, 3) by hand; a factor of variance 0 determines the product."""
     np.testing.assert_allclose(gaussian.product(1.0, 2.0, 4.0, 1.0), (3.0, 2 / 3), rtol=1e-15)
     np.testing.assert_allclose(gaussian.quotient(1.0, 2.0, 4.0, 6.0), (-0.5, 3.0), rtol=1e-15)
     assert gaussian.product(1.0, 0.0, 4.0, 1.0) == (1, 0) and gaussian.product(1.0, 2.0, 4.0, 0.0) == (4, 0)
@@ -207,6 +207,6 @@ ONE = np.ones((1, 2))
     ],
 )
 def test_wrong_arguments_are_named(call, error, message):
-    """E1: a variance that is none, a covariance that is none, a pixel off the scale."""
+    """E1: errors of invalid variances and covariances, and of pixels outside [-1, 1]."""
     with pytest.raises(error, match=message):
         call()

@@ -35,7 +35,9 @@ VARIANCE = np.array([[0.5, 2.0, 1.0], [4.0, 0.25, 3.0]])
 @example(1e-300, 1.0, 0.0, False)
 @example(1e300, 1.0, 0.0, False)
 def test_kl_diagonal_to_full_relative_precision(ratio, variance2, gap, scaled):
-    """E1: the divergence to 1e-14 relative for any ratio of variances, down to 1 +- 1e-15, where the textbook form has no digit left."""
+    """E1: the divergence has relative error at most 1e-14 for any ratio of variances, down to 1 +- 1e-15, where the
+    naive formula has no correct digit.
+    """
     variance1 = np.float64(ratio * variance2)
     gap = gap * np.sqrt(variance1) if scaled else gap
     mean1, mean2 = np.array([[gap]]), np.zeros((1, 1))
@@ -45,8 +47,8 @@ def test_kl_diagonal_to_full_relative_precision(ratio, variance2, gap, scaled):
     assert (actual == 0) if expected == 0 else exact.relative(actual, expected) <= KL
 
 
-def test_the_textbook_form_of_the_divergence_fails():
-    """E1: written as log(sigma_2 / sigma_1) - 1/2 + ..., nearly equal variances leave no digit; the bound above is not for free."""
+def test_naive_formula_of_the_divergence_is_inaccurate():
+    """E1: log(sigma_2 / sigma_1) - 1/2 + ... has no correct digit for nearly equal variances."""
     ratio = np.float64(1 + 1e-9)
     expected = exact.kl_normal(mp.mpf(0), mp.mpf(float(ratio)), mp.mpf(0), mp.mpf(1))
     assert exact.relative(np.log(1 / np.sqrt(ratio)) - 0.5 + ratio / 2, expected) >= 0.99
@@ -55,7 +57,7 @@ def test_the_textbook_form_of_the_divergence_fails():
 
 @given(shapes, st.sampled_from(DTYPES), st.data())
 def test_kl_isotropic_and_diagonal_agree_with_50_digits(shape, dtype, data):
-    """E1: the two forms on the domain they share, one variance per example or for all, in every shape and precision."""
+    """E1: the isotropic and the diagonal form, one variance per example or for all, in every shape and precision."""
     mean1, mean2 = data.draw(arrays(shape, dtype)), data.draw(arrays(shape, dtype))
     one = data.draw(st.booleans())
     size = () if one else shape[:1]
@@ -89,7 +91,7 @@ def test_kl_full_against_50_digits(d, data):
 
 @given(st.integers(1, 4), st.floats(-12, -2), st.data())
 def test_kl_full_of_nearly_equal_covariances(d, exponent, data):
-    """E1: where the covariances differ by a factor 1 + tiny, the relative precision stays; trace minus log-determinant would lose it."""
+    """E1: for covariances that differ by a factor 1 + tiny the relative precision is kept; trace minus log-determinant would lose it."""
     matrix = data.draw(covariance(d))
     other = matrix * (1 + 10.0**exponent)
     wide1, wide2 = exact.matrix(other), exact.matrix(matrix)
@@ -116,7 +118,7 @@ def test_all_three_divergences_agree(d, data):
 
 
 def test_divergences_of_generic_numbers():
-    """E1: N(1, 2) against N(3, 5) per coordinate on paper, in the direction D(first || second), d times in d dimensions."""
+    """E1: N(1, 2) against N(3, 5) per coordinate by hand, in the direction D(first || second), d times in d dimensions."""
     one = 0.5 * (2 / 5 - 1 - np.log(2 / 5) + 4 / 5)
     other = 0.5 * (5 / 2 - 1 - np.log(5 / 2) + 4 / 2)
     mean1, mean2 = np.full((2, 3), 1.0), np.full((2, 3), 3.0)

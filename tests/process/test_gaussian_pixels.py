@@ -17,7 +17,7 @@ LEVELS = np.arange(256) / 127.5 - 1
 
 
 def log_pixel(x, mean, std, levels=256):
-    """Log of the exact normal probability of a pixel's bin, the outer bins open, at 50 digits (and more, far out)."""
+    """Log of the exact normal probability of a pixel's bin, the outer bins open, in 60 digits."""
     half = mp.mpf(1) / (levels - 1)
     with mp.workdps(60):
         # the complementary error function of the side away from the mean keeps relative precision in the tail
@@ -31,7 +31,7 @@ def log_pixel(x, mean, std, levels=256):
 
 @given(st.floats(-1.5, 1.5), st.floats(-4, 1))
 def test_pixel_probabilities_sum_to_one(mean, exponent):
-    """E7: the 256 levels share the whole line."""
+    """E7: the probabilities of the 256 levels sum to 1."""
     x = LEVELS[:, None]
     total = np.exp(gaussian.discretized_log_likelihood(x, np.float64(mean), np.float64(10.0**exponent))).sum()
     assert abs(total - 1) <= 256 * 8 * np.finfo(np.float64).eps
@@ -44,7 +44,7 @@ def test_pixel_probabilities_sum_to_one(mean, exponent):
 @example(255, 1.0, -4.0, np.float32)
 @example(77, 0.1, 2.0, np.float32)
 def test_pixels_against_differences_of_the_exact_cdf(level, mean, exponent, dtype):
-    """E7: every bin, also a thousand standard deviations away, against 50 digits; float32 to float32 precision."""
+    """E7: every bin, up to a thousand standard deviations away, against 50 digits; float32 to float32 precision."""
     x, std = np.array([[LEVELS[level]]]).astype(dtype), dtype(10.0**exponent)
     mean = dtype(mean)
     expected = log_pixel(float(x[0, 0]), float(mean), float(std))
@@ -59,7 +59,7 @@ def test_pixels_against_differences_of_the_exact_cdf(level, mean, exponent, dtyp
 
 
 def test_pixel_likelihood_is_the_normal_and_not_the_tanh_one():
-    """E7: sigma 0.5/255 and offset 3/255 give 10.360 nats; the tanh approximation of the normal CDF that circulates gives 10.950."""
+    """E7: sigma 0.5/255 and offset 3/255 give 10.360 nats; the tanh approximation of the normal CDF in published code gives 10.950."""
     x, std = np.array([[LEVELS[128]]]), np.float64(0.5 / 255)
     mean = x - 3 / 255
     actual = -gaussian.discretized_log_likelihood(x, mean, std)[0]
@@ -84,7 +84,7 @@ def test_wide_gaussians_have_the_density_times_the_bin(mean, level):
 
 
 def test_pixels_of_a_batch_add_up_and_mirror():
-    """E7: images sum over the event; negating pixels and mean changes nothing; the outer bins take all beyond."""
+    """E7: log-probabilities sum over the event; negating pixels and mean changes nothing; the outer bins extend to infinity."""
     x = LEVELS[np.array([[0, 255, 13], [128, 200, 77]])]
     mean, std = 0.2 * X / 3, np.array([[0.05], [0.3]])
     single = [[float(log_pixel(x[i, j], mean[i, j], std[i, 0])) for j in range(3)] for i in range(2)]
@@ -96,7 +96,7 @@ def test_pixels_of_a_batch_add_up_and_mirror():
 
 
 def test_pixels_with_other_numbers_of_levels():
-    """E7: `levels` sets the bins: two levels split the line at 0, four at -2/3, 0, 2/3."""
+    """E7: `levels` sets the bins: the edges are 0 for two levels, and -2/3, 0, 2/3 for four."""
     half = gaussian.discretized_log_likelihood(np.array([[-1.0], [1.0]]), np.float64(0), np.float64(0.3), levels=2)
     np.testing.assert_allclose(half, np.log([0.5, 0.5]), rtol=1e-14)
     x = np.array([[-1.0], [-1 / 3], [1 / 3], [1.0]])

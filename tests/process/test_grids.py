@@ -13,7 +13,7 @@ from .. import exact
 
 
 def grid_by_definition(kind, T, S):
-    """The rule of each kind for i = S..1 in exact fractions, and the final 0."""
+    """Times by the rule of each kind for i = S..1 in exact fractions, and the final 0."""
     rules = {
         "linspace": lambda i: exact.half_up(1 + Fraction((i - 1) * (T - 1), S - 1)) if S > 1 else T,
         "leading": lambda i: 1 + (i - 1) * (T // S),
@@ -31,7 +31,7 @@ MANY = sorted(
 @pytest.mark.parametrize("kind", grids.GRIDS)
 @pytest.mark.parametrize("T", [1, 2, 5, 20, 1000])
 def test_grids_against_exact_fractions(kind, T):
-    """S2: every S for small T, and many for T = 1000, entry by entry."""
+    """S2: every entry, for every S with small T, and for many S with T = 1000."""
     for S in range(1, T + 1) if T < 1000 else MANY:
         assert grids.grid(kind, T, S).tolist() == grid_by_definition(kind, T, S), S
 
@@ -51,7 +51,7 @@ def test_grids_keep_the_contract(kind, T):
 
 @given(st.sampled_from(grids.GRIDS), st.integers(1, 3000), st.data())
 def test_grids_of_any_length(kind, T, data):
-    """S2: the contract and the definition for any T."""
+    """S2: length, monotonicity and definition for any T."""
     S = data.draw(st.integers(1, min(T, 60)) | st.just(T))
     times = grids.grid(kind, T, S)
     assert len(times) == S + 1 and times[-1] == 0 and np.all(np.diff(times) < 0) and times[0] <= T
@@ -81,19 +81,21 @@ def test_grids_of_any_length(kind, T, data):
     ],
 )
 def test_grids_refuse(call, error, message):
-    """S2: wrong kinds, lengths and hand-made grids are named."""
+    """S2: errors of unknown kinds, lengths and invalid hand-made grids."""
     with pytest.raises(error, match=message):
         call()
 
 
 def test_check_grid_accepts_hand_made_grids():
-    """S2: a list, two entries, and a start below T are fine."""
+    """S2: a list, two entries, and a start below T are accepted."""
     assert grids.check_grid([3, 1, 0], 5).tolist() == [3, 1, 0]
     assert grids.check_grid((1, 0), 1).tolist() == [1, 0]
 
 
 def test_chains_have_a_state_for_each_time_and_a_noise_for_each_step():
-    """S2, F4: `check_chain` gives the grid back for S + 1 states or S noises, whatever has no length passes, and other numbers are named."""
+    """S2, F4: `check_chain` returns the grid for S + 1 states or S noises, accepts iterators without a length, and
+    raises for other numbers.
+    """
     states, noise = np.zeros((4, 2)), np.zeros((3, 2))
     assert grids.check_chain(states, [9, 5, 2, 0], 9).tolist() == [9, 5, 2, 0]
     assert grids.check_chain(noise, [9, 5, 2, 0], 9, "noise").tolist() == [9, 5, 2, 0]
@@ -106,7 +108,7 @@ def test_chains_have_a_state_for_each_time_and_a_noise_for_each_step():
 
 @pytest.mark.parametrize(("T", "error"), [(0, ValueError), (-3, ValueError), (10**7 + 1, ValueError), (2.0, TypeError), (True, TypeError)])
 def test_numbers_of_steps(T, error):
-    """F5: `check_steps` gives integers from 1 to ten million back as int, of NumPy's kinds too, and refuses all else by name."""
+    """F5: `check_steps` returns integers from 1 to ten million as int, NumPy integers included, and raises for all else."""
     assert [type(grids.check_steps(right)) for right in (1, np.int32(7), 10**7)] == [int] * 3
     with pytest.raises(error, match=f"^T = {T}; allowed: "):
         grids.check_steps(T)

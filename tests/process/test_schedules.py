@@ -36,7 +36,7 @@ def test_tables_are_the_products_of_alphas(betas):
 
 
 def test_generic_numbers_by_hand():
-    """F5: betas 0.1, 0.2, 0.3, 0.05 multiplied out on paper."""
+    """F5: tables of the betas 0.1, 0.2, 0.3, 0.05 by hand."""
     table = schedules.from_betas(BETAS)
     np.testing.assert_allclose(table.alpha_bar, [1, 0.9, 0.72, 0.504, 0.4788], rtol=1e-15)
     np.testing.assert_allclose(table.one_minus_alpha_bar, [0, 0.1, 0.28, 0.496, 0.5212], rtol=1e-15)
@@ -52,7 +52,7 @@ def test_generic_numbers_by_hand():
 
 
 def test_running_sum_keeps_small_betas_after_large_ones():
-    """F5: after alpha_bar has fallen to 1e-40, a beta of 1e-12 still comes back to the last ulp; a plain sum would lose four digits of it."""
+    """F5: after alpha_bar has fallen to 1e-40, a beta of 1e-12 is recovered to the last ulp; a plain sum would lose four of its digits."""
     betas = np.array([0.9] * 40 + [1e-12, 3e-7, 0.25])
     table = schedules.from_betas(betas)
     assert ulps(table.beta[1:], betas) <= TABLE
@@ -88,7 +88,7 @@ def test_a_last_beta_of_one_leaves_no_signal():
     ],
 )
 def test_from_betas_refuses(betas, message):
-    """F5: a beta outside (0, 1) is named with its time."""
+    """F5: the error of a beta outside (0, 1) names its time."""
     with pytest.raises(ValueError, match=message):
         schedules.from_betas(betas)
 
@@ -98,15 +98,15 @@ def test_from_betas_refuses(betas, message):
 
 @given(betas_drawn)
 def test_round_trips_through_alpha_bar_and_log_snr(betas):
-    """F5: a schedule built from another's alpha_bar or log-SNR is the same, up to what these numbers hold."""
+    """F5: a schedule rebuilt from its alpha_bar or log-SNR is the same, up to the precision of these numbers."""
     table = schedules.from_betas(betas)
-    held = abs(table.log_alpha_bar)  # float64 alpha_bar holds its logarithm to u absolute, plus the roundings of log and exp
+    size = abs(table.log_alpha_bar)  # float64 alpha_bar determines its logarithm to u absolute, plus the roundings of log and exp
     again = schedules.from_alpha_bars(table.alpha_bar[1:])
-    assert np.all(abs(again.log_alpha_bar - table.log_alpha_bar) <= 4 * U * (1 + held))
+    assert np.all(abs(again.log_alpha_bar - table.log_alpha_bar) <= 4 * U * (1 + size))
     again = schedules.from_log_snr(table.log_snr[1:])
     # log alpha_bar = -log(1 + exp(-l)) moves by (1 - alpha_bar) dl
     moved = table.one_minus_alpha_bar[1:] * (1 + abs(table.log_snr[1:]))
-    assert np.all(abs(again.log_alpha_bar[1:] - table.log_alpha_bar[1:]) <= 8 * U * (held[1:] + moved))
+    assert np.all(abs(again.log_alpha_bar[1:] - table.log_alpha_bar[1:]) <= 8 * U * (size[1:] + moved))
     np.testing.assert_array_equal(again.remainder, 0)
 
 
@@ -122,7 +122,7 @@ def test_from_log_snr_is_the_logistic_function(falls, start):
 
 
 def test_from_alpha_bars_of_generic_numbers():
-    """F5: the betas between given alpha_bars; a last 0 is allowed and means no signal."""
+    """F5: betas from given alpha_bars; a last alpha_bar of 0 is allowed."""
     np.testing.assert_allclose(schedules.from_alpha_bars([0.9, 0.72, 0.504]).beta, [0, 0.1, 0.2, 0.3], rtol=1e-14)
     table = schedules.from_alpha_bars([0.5, 0])
     assert table.alpha_bar[-1] == 0 and table.beta[-1] == 1
@@ -146,8 +146,8 @@ def test_from_alpha_bars_of_generic_numbers():
         (schedules.from_log_snr, [1.0, np.inf], "^log_snr = .*; allowed: finite"),
     ],
 )
-def test_tables_that_do_not_fall_are_refused(build, values, message):
-    """F5: signal must be lost at every step, and the first step that gains is named."""
+def test_tables_that_do_not_decrease_are_refused(build, values, message):
+    """F5: alpha_bar must decrease at every step; the error names the first step where it does not."""
     with pytest.raises(ValueError, match=message):
         build(values)
 
@@ -157,7 +157,7 @@ def test_tables_that_do_not_fall_are_refused(build, values, message):
 
 @given(betas_drawn.filter(lambda betas: len(betas) > 1))
 def test_zero_terminal_snr_against_its_definition(betas):
-    """F5: sqrt(alpha_bar) shifted and stretched, against 50 digits; t = 1 stays bit for bit, T is exactly 0."""
+    """F5: sqrt(alpha_bar) is shifted and scaled, against 50 digits; alpha_bar_1 is unchanged bit for bit, alpha_bar_T is exactly 0."""
     table = schedules.from_betas(betas)
     rescaled = schedules.zero_terminal_snr(table)
     root = exact.apply(mp.sqrt, exact.alpha_bars(betas))
@@ -171,7 +171,7 @@ def test_zero_terminal_snr_against_its_definition(betas):
 
 @given(betas_drawn.filter(lambda betas: len(betas) > 1))
 def test_zero_terminal_snr_is_affine_and_idempotent(betas):
-    """F5: sqrt(alpha_bar) keeps the ratios of its differences, and a schedule that already ends in 0 is left as it is."""
+    """F5: the ratios of differences of sqrt(alpha_bar) are kept, and a schedule that already ends in 0 is unchanged."""
     table = schedules.from_betas(betas)
     once = schedules.zero_terminal_snr(table)
     a, b = table.signal[1:], once.signal[1:]
@@ -182,7 +182,7 @@ def test_zero_terminal_snr_is_affine_and_idempotent(betas):
 
 
 def test_zero_terminal_snr_of_generic_numbers():
-    """F5: alpha_bar 0.81, 0.49, 0.25 become 0.81, (0.2 * 0.9 / 0.4)^2, 0; one step cannot keep its level and lose it."""
+    """F5: alpha_bar 0.81, 0.49, 0.25 become 0.81, (0.2 * 0.9 / 0.4)^2, 0; T = 1 raises."""
     table = schedules.zero_terminal_snr(schedules.from_alpha_bars([0.81, 0.49, 0.25]))
     np.testing.assert_allclose(table.alpha_bar, [1, 0.81, 0.2025, 0], rtol=1e-14)
     with pytest.raises(ValueError, match=r"^schedule has T = 1; allowed: T >= 2"):

@@ -16,12 +16,14 @@ FAMILIES = (schedules.linear, schedules.quadratic, schedules.scaled_linear, sche
 
 
 def log_rounding(betas):
-    """Bound on the absolute error of each log alpha_bar when every beta carries FAMILY roundings: it enters log(1 - beta) with its derivative."""
+    """Bound of the absolute error of each log alpha_bar when every beta has FAMILY roundings: the derivative of log(1 -
+    beta) times these.
+    """
     return U * np.cumsum(FAMILY * betas / (1 - betas) + 2 * abs(np.log1p(-betas)))
 
 
 def assert_family(actual, betas):
-    """The tables are those of these exact betas, given as mpmath numbers."""
+    """Assert that the tables are those of exact betas, given as mpmath numbers."""
     rounded = betas.astype(np.float64)
     expected = np.array(list(np.cumsum(exact.apply(lambda b: mp.log(1 - b), betas))), dtype=object)
     assert np.all(exact.error(actual.log_alpha_bar[1:], expected) <= log_rounding(rounded))
@@ -51,7 +53,7 @@ def test_quadratic_against_its_definition(T, ends):
 
 
 def cosine_betas(T, offset, beta_max):
-    """The definition, and each beta's relative sensitivity to a relative error of u in the angles."""
+    """Exact betas of the cosine schedule, and the relative sensitivity of each beta to a relative error of u in the angles."""
     angle = [(mp.mpf(t) / T + mp.mpf(offset)) / (1 + mp.mpf(offset)) * mp.pi / 2 for t in range(T + 1)]
     betas = [min(1 - (mp.cos(angle[t]) / mp.cos(angle[t - 1])) ** 2, mp.mpf(beta_max)) for t in range(1, T + 1)]
     total = np.array([float(angle[t] + angle[t - 1]) for t in range(1, T + 1)])
@@ -89,7 +91,7 @@ def test_sigmoid_against_its_definition(T, start, end, tau, beta_max):
 
 
 def test_defaults_are_the_published_ones():
-    """F5: T = 1000; 1e-4 to 0.02; 0.00085 to 0.012; offset 0.008; -3 to 3 at temperature 1; clipping at 0.999."""
+    """F5: default parameters: T = 1000; 1e-4 to 0.02; 0.00085 to 0.012; offset 0.008; -3 to 3 at temperature 1; clipping at 0.999."""
     for family, ends in (
         (schedules.linear, (1e-4, 0.02)),
         (schedules.quadratic, (1e-4, 0.02)),
@@ -107,7 +109,7 @@ def test_defaults_are_the_published_ones():
 
 @pytest.mark.parametrize("family", FAMILIES[:3])
 def test_scaling_keeps_the_noise_at_T(family):
-    """F5: the range belongs to T = 1000; with the factor 1000/T the logarithm of alpha_bar_T hardly depends on T, without it noise is missing."""
+    """F5: betas are given for T = 1000; with the factor 1000/T, log alpha_bar_T hardly depends on T, without it noise is missing."""
     wanted, betas = family(1000).log_alpha_bar[-1], family(1000).beta[1:]
     for T in (100, 250, 4000):
         # sum log(1 - beta) = -sum beta - sum beta^2 / 2 - ...: the first sum is kept, the second shrinks as 1/T
@@ -118,7 +120,7 @@ def test_scaling_keeps_the_noise_at_T(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_one_step_schedules(family):
-    """F5: T = 1 is a schedule for every family."""
+    """F5: every family allows T = 1."""
     expected = {"linear": 0.1, "quadratic": 0.1, "scaled_linear": 0.85, "cosine": 0.999, "sigmoid": 0.999}[family.__name__]
     assert family(1).T == 1 and family(1).beta[1] == pytest.approx(expected, rel=1e-14)
 
@@ -137,13 +139,13 @@ def test_linear_for_few_steps():
     "T, error", [(0, ValueError), (-5, ValueError), (10**7 + 1, ValueError), (10.0, TypeError), (True, TypeError), ("9", TypeError)]
 )
 def test_families_refuse_a_wrong_T(family, T, error):
-    """F5: T is a positive integer."""
+    """F5: every family requires a positive integer T."""
     with pytest.raises(error, match=r"^T = .*1\.\.10000000"):
         family(T)
 
 
 def test_cosine_and_sigmoid_clip_only_what_is_above():
-    """F5: betas below the limit are untouched, the rest equal it."""
+    """F5: betas below the limit are unchanged, the others equal it."""
     for family in (schedules.cosine, schedules.sigmoid):
         free, clipped = family(50).beta[1:], family(50, beta_max=0.1).beta[1:]
         above = free > 0.1

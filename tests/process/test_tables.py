@@ -23,7 +23,7 @@ betas_drawn = st.integers(1, 40).flatmap(lambda T: hnp.arrays(np.float64, T, ele
 
 @given(betas_drawn, st.data())
 def test_transition_is_the_product_of_the_alphas_between(betas, data):
-    """F2: alpha_{t|s} and beta_{t|s} against exact fractions, also where alpha_bar itself is tiny."""
+    """F2: alpha_{t|s} and beta_{t|s} against exact fractions, also where alpha_bar is tiny."""
     table = schedules.from_betas(betas)
     t, s = data.draw(times(table))
     alpha = exact.rational_alpha_bars(betas[s:t])[-1]
@@ -45,8 +45,8 @@ def test_snr_is_the_ratio_of_signal_to_noise(betas):
 
 
 @given(schedule(zero_terminal=True))
-def test_every_table_starts_clean_and_only_loses_signal(table):
-    """F5: T + 1 float64 entries from clean data on; alpha_bar never rises, 1 - alpha_bar never falls, and they add up to 1."""
+def test_signal_decreases_from_clean_data(table):
+    """F5: T + 1 float64 entries, the first of clean data; alpha_bar never rises, 1 - alpha_bar never falls, and they add up to 1."""
     assert table.T + 1 == len(table.alpha_bar) == len(table.beta) == len(table.sigma) == len(table.log_snr)
     assert table.alpha_bar.dtype == table.remainder.dtype == np.float64
     assert table.alpha_bar[0] == 1 and table.sigma[0] == 0
@@ -58,13 +58,13 @@ def test_every_table_starts_clean_and_only_loses_signal(table):
 
 @pytest.mark.parametrize("table", [[0.1, -1.0], [0.0], [[0.0, -1.0]]])
 def test_schedule_refuses_a_table_of_another_form(table):
-    """F5: one dimension, T + 1 >= 2 entries, the first 0."""
+    """F5: a table has one dimension and T + 1 >= 2 entries, the first 0."""
     with pytest.raises(ValueError, match=r"^log_alpha_bar = array\(.*; allowed: T\+1 >= 2 entries, the first of them 0$"):
         Schedule(np.array(table), np.zeros_like(table))
 
 
 def test_time_and_pair_name_what_is_wrong():
-    """F2: t in 0..T, s < t, element by element."""
+    """F2: errors of t outside 0..T and of s >= t, element by element."""
     table = schedules.from_betas(BETAS)
     assert table.time(0) == 0 and table.time(4) == 4 and table.time(np.array([4, 1])).tolist() == [4, 1]
     for call, message in [
@@ -88,7 +88,7 @@ def test_time_and_pair_name_what_is_wrong():
 
 @given(schedule(), st.integers(0, 2**32 - 1))
 def test_draw_time_covers_1_to_T(table, word):
-    """T1: uniform numbers become times 1..T, each from an interval of length 1/T."""
+    """T1: `draw_time` maps uniform numbers to times 1..T, each from an interval of length 1/T."""
     uniform = (word + 0.5) / 2**32
     t = table.draw_time(np.array([uniform]))
     assert t.dtype.kind == "i" and t[0] == 1 + int(Fraction(uniform) * table.T)
@@ -96,8 +96,8 @@ def test_draw_time_covers_1_to_T(table, word):
     np.testing.assert_array_equal(table.draw_time(edges), np.arange(1, table.T + 1))
 
 
-def test_clock_counts_to_1000_whatever_T():
-    """N1: networks see 1000 t / T."""
+def test_clock_counts_to_1000_for_any_T():
+    """N1: `clock` is 1000 t / T, the time that networks take."""
     table = schedules.from_betas(BETAS)
     np.testing.assert_array_equal(table.clock(np.array([0, 1, 4])), [0, 250, 1000])
     assert table.clock(2) == 500
@@ -106,7 +106,7 @@ def test_clock_counts_to_1000_whatever_T():
 
 
 def test_rates_are_those_of_the_straight_path():
-    """M5: (1, -1), shaped like t."""
+    """M5: the rates of a schedule are (1, -1), shaped like t."""
     table = schedules.from_betas(BETAS)
     signal, sigma = table.rates(np.array([0, 4]))
     assert signal.tolist() == [1, 1] and sigma.tolist() == [-1, -1]

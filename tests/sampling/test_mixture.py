@@ -27,7 +27,7 @@ EPS = np.finfo(float).eps
 
 
 def numbers(*shape, step=0):
-    """Generic numbers."""
+    """Normal random numbers of a fixed seed."""
     return rng.normal(41, shape[0], shape[1:], step)
 
 
@@ -37,7 +37,7 @@ def covariances(oracle):
     return axes @ (oracle.spreads[:, :, None] * np.swapaxes(axes * np.ones((len(oracle.means), 1, 1)), 1, 2))
 
 
-def joint(oracle, x, signal, sigma):
+def log_joint(oracle, x, signal, sigma):
     """log w_k N(x; signal m_k, signal^2 C_k + sigma^2 I) by scipy; (B, K)."""
     spread = signal**2 * covariances(oracle) + sigma**2 * np.eye(oracle.means.shape[1])
     columns = [np.atleast_1d(multivariate_normal(signal * m, S).logpdf(x)) for m, S in zip(oracle.means, spread, strict=True)]
@@ -55,9 +55,9 @@ def cases(draw, low=0.1):
 
 @given(cases())
 def test_log_density_by_scipy(case):
-    """G4, C1: the noised mixture's log-density, with and without a label, and the class posterior by Bayes' rule."""
+    """G4, C1: log-density of the noised mixture, with and without a label, and the class posterior by Bayes' rule."""
     oracle, x, signal, sigma, y = case
-    parts = joint(oracle, x, signal, sigma)
+    parts = log_joint(oracle, x, signal, sigma)
     total, largest = logsumexp(parts, axis=1), max(abs(parts).max(), 1)
     assert roundings(oracle.log_density(x, signal, sigma), total, largest) <= MIXTURE_DENSITY
     chosen = np.where((y[:, None] == oracle.labels) | (y[:, None] == oracle.classes), 0, -np.inf)
@@ -68,7 +68,7 @@ def test_log_density_by_scipy(case):
 
 
 def test_log_density_in_the_tails_to_many_digits():
-    """G4: 60 widths away, where every density underflows, the log-density on a line still agrees with 50 digits."""
+    """G4: 60 standard deviations away, where every density underflows, the one-dimensional log-density agrees with 50 digits."""
     x, signal, sigma = np.array([[60.0], [-45.0], [0.3]]), 0.8, 0.1
     with mp.workdps(50):
         spread = [mp.mpf(signal) ** 2 * mp.mpf(c) + mp.mpf(sigma) ** 2 for c in (0.2, 0.05, 0.4)]
@@ -79,7 +79,7 @@ def test_log_density_in_the_tails_to_many_digits():
 
 
 def test_log_density_integrates_to_one():
-    """G4: over the plane, at clean data, at half noise, and given a class."""
+    """G4: the density integrates to 1 over the plane, for clean data, for half noise, and given a class."""
     axis = np.linspace(-7, 7, 281)
     x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     cell = (axis[1] - axis[0]) ** 2
@@ -89,8 +89,8 @@ def test_log_density_integrates_to_one():
 
 
 @pytest.mark.parametrize("kind", ["data set", "mixed"])
-def test_components_without_width(kind):
-    """G4: points, alone or beside a component of some width or of rank one, have a density as soon as there is noise."""
+def test_components_of_zero_covariance(kind):
+    """G4: points, alone or with a component of full or of rank-one covariance, have a density as soon as there is noise."""
     x, signal, sigma = numbers(4, 2), 0.8, 0.5
     widths = np.zeros((3, 2, 2)) if kind == "data set" else np.array([np.zeros((2, 2)), [[0.2, 0.2], [0.2, 0.2]], np.eye(2) * 0.3])
     oracle = oracles.data_set(MEANS, PRIOR) if kind == "data set" else oracles.mixture(MEANS, widths, PRIOR)
@@ -105,8 +105,8 @@ def test_components_without_width(kind):
 
 
 @given(cases())
-def test_a_label_picks_its_sub_mixture(case):
-    """G4: conditioning on a class is the mixture of its components alone; the entry `classes` is no condition at all."""
+def test_label_selects_its_components(case):
+    """G4: conditioning on a class gives the mixture of its components; the label `classes` is no conditioning."""
     oracle, x, signal, sigma, _ = case
     C = covariances(oracle)
     for label in range(oracle.classes):
@@ -137,7 +137,7 @@ def test_class_posterior_and_its_gradient(case):
 
 
 def test_classes_are_counted_by_the_labels():
-    """G4: one class unless labelled; a label without weight cannot be, and the mixture is normalized."""
+    """G4: there is one class unless labels are given; weights are normalized; a mixture is immutable."""
     assert PLANE.classes == 2 and LINE.classes == 2 and oracles.data_set(MEANS).classes == 1
     assert oracles.mixture(MEANS, COVARIANCES, 7 * PRIOR).log_weights == pytest.approx(np.log(PRIOR), rel=IDENTITY * EPS)
     assert np.array_equal(oracles.mixture(MEANS, COVARIANCES).log_weights, np.log(np.ones(3) / 3))
@@ -147,7 +147,7 @@ def test_classes_are_counted_by_the_labels():
         PLANE.labels = np.zeros(3, int)
 
 
-def test_pure_noise_says_nothing():
+def test_pure_noise_carries_no_information():
     """G4, F6: at signal 0 and sigma 1 the score is -x, eps is x, x0 the data's mean, and the class posterior the prior."""
     x = numbers(4, 2)
     assert roundings(PLANE.score(x, 0.0, 1.0), -x) <= IDENTITY and roundings(PLANE.eps(x, 0.0, 1.0), x) <= IDENTITY
@@ -156,21 +156,21 @@ def test_pure_noise_says_nothing():
     assert roundings(PLANE.log_density(x, 0.0, 1.0), -(x**2).sum(axis=1) / 2 - np.log(2 * np.pi)) <= IDENTITY
 
 
-def test_clean_data_with_width_and_without():
-    """G4: at sigma = 0 data with width is its own answer: x0 = x, eps = 0, the density the data's; data without width has none."""
+def test_clean_data_with_and_without_a_density():
+    """G4: at sigma = 0 data with a density gives x0 = x, eps = 0 and that density; data without a density raises."""
     x = numbers(4, 2)
     assert roundings(PLANE.x0(x, 1.0, 0.0), x) <= MIXTURE_DENSITY and np.array_equal(PLANE.eps(x, 1.0, 0.0), np.zeros((4, 2)))
-    assert roundings(PLANE.log_density(x, 1.0, 0.0), logsumexp(joint(PLANE, x, 1.0, 0.0), axis=1), 1.0) <= MIXTURE_DENSITY
+    assert roundings(PLANE.log_density(x, 1.0, 0.0), logsumexp(log_joint(PLANE, x, 1.0, 0.0), axis=1), 1.0) <= MIXTURE_DENSITY
     assert np.array_equal(PLANE.model(SCHEDULE, "eps")(x, 0), np.zeros((4, 2)))
     flat = oracles.mixture(MEANS[:2], [np.eye(2), [[1.0, 1.0], [1.0, 1.0]]])  # the second lives on a line
     for oracle in (oracles.point_mass([0.0, 0.0]), flat):
-        for ask in (oracle.log_density, oracle.score, oracle.x0, oracle.eps, oracle.v, oracle.log_class):
+        for method in (oracle.log_density, oracle.score, oracle.x0, oracle.eps, oracle.v, oracle.log_class):
             with pytest.raises(ValueError, match=r"^sigma = 0 with data of no width: x_t has no density; allowed: sigma > 0"):
-                ask(x, 1.0, 0.0)
+                method(x, 1.0, 0.0)
 
 
-def test_samples_by_their_parts():
-    """G4: uniform numbers pick the components at the edges of their weights, and noise is carried by a root of the covariance."""
+def test_samples_by_component():
+    """G4: uniform numbers select components by cumulative weight, and noise is multiplied by a root of the covariance."""
     edges = np.array([0.0, 0.1999, 0.2, 0.4999, 0.5, 0.9999, 1.0])
     expected = np.array([0, 0, 1, 1, 2, 2, 2])
     assert np.array_equal(PLANE.sample(edges, np.zeros((7, 2))), MEANS[expected])
@@ -180,7 +180,7 @@ def test_samples_by_their_parts():
     assert np.array_equal(points.sample(edges, numbers(7, 2)), MEANS[expected])
 
 
-def test_many_samples_have_the_mixture_s_moments():
+def test_moments_of_many_samples():
     """G4: mean and covariance of 40,000 samples lie within five standard errors of the exact ones."""
     n = 40_000
     x = PLANE.sample(rng.uniform(3, n)[:, 0], rng.normal(3, n, (2,)))
@@ -193,7 +193,7 @@ def test_many_samples_have_the_mixture_s_moments():
 
 
 X = np.ones((2, 2))
-REFUSED = {
+ERRORS = {
     "numbers per example": (ValueError, "^x has 3 numbers per example; allowed: 2", lambda: PLANE.score(np.ones((2, 3)), 0.5, 0.5)),
     "x with NaN": (ValueError, "^x holds NaN", lambda: PLANE.x0(np.full((2, 2), np.nan), 0.5, 0.5)),
     "x of integers": (TypeError, "^x is ", lambda: PLANE.log_density(np.ones((2, 2), int), 0.5, 0.5)),
@@ -219,9 +219,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", ERRORS)
 def test_wrong_arguments_are_named(case):
     """C1, G4: the error of a wrong argument names it, its value, and what is allowed."""
-    error, message, call = REFUSED[case]
+    error, message, call = ERRORS[case]
     with pytest.raises(error, match=f"(?s){message}"):
         call()

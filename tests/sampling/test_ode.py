@@ -11,7 +11,7 @@ from tests.tolerances import ADAPTIVE, IDENTITY, roundings
 
 from .test_samplers import numbers
 
-ROOM = schedules.linear(100)  # an everyday schedule: generic numbers at every t
+SCHEDULE = schedules.linear(100)
 KINDS = predict.KINDS
 TABLEAUS = {
     ode.euler_step: ([[]], [1.0], [0.0]),
@@ -40,7 +40,7 @@ def test_ode_steps_are_their_butcher_tableaus(step, x, t, s):
 
 @pytest.mark.parametrize(("step", "order"), [(ode.euler_step, 1), (ode.heun_step, 2), (ode.rk4_step, 4)])
 def test_ode_steps_on_a_linear_equation_and_on_a_quadrature(step, order):
-    """M1: dx/dt = x grows by the exponential's first terms; dx/dt = t^k is integrated exactly for k below the order."""
+    """M1: a step of dx/dt = x is a Taylor polynomial of exp; dx/dt = t^k is integrated exactly for k below the order."""
     one = np.ones((1, 1))
     expected = sum(0.3**k / np.prod(np.arange(1, k + 1)) for k in range(order + 1))
     assert roundings(step(lambda x, t: x, one, 0.5, 0.8), expected * one) <= IDENTITY
@@ -55,14 +55,14 @@ def test_ode_steps_on_a_linear_equation_and_on_a_quadrature(step, order):
     span=st.sampled_from([(0.0, 1.0), (1.0, -0.5), (0.3, 0.3)]),
 )
 def test_adaptive_solver_keeps_its_tolerance(x, rtol, span):
-    """M1: dx/dt = x cos t has the solution x exp(sin s - sin t); the error stays within a few tolerances, both ways in time."""
+    """M1: for dx/dt = x cos t with solution x exp(sin s - sin t) the error is within a few tolerances, in both directions of time."""
     result = ode.solve_adaptive(lambda x, t: x * np.cos(t), x, *span, rtol=rtol, atol=1e-3 * rtol)
     exact = x * np.exp(np.sin(span[1]) - np.sin(span[0]))
     assert abs(result - exact).max() <= ADAPTIVE * rtol * max(abs(exact).max(), abs(x).max(), 1e-3)
 
 
 def test_adaptive_solver_defaults_methods_and_dtype():
-    """M1: the defaults keep 1e-6 of the size and 1e-9 below it; every event shape and both precisions come back as they went in."""
+    """M1: the default tolerances are 1e-6 relative and 1e-9 absolute; every event shape and both precisions are preserved."""
     for x in (numbers(2, 3), 1e-4 * numbers(2, 2, 2, 1)):
         result = ode.solve_adaptive(lambda x, t: -3 * x, x, 0.0, 2.0)
         assert abs(result - x * np.exp(-6)).max() <= ADAPTIVE * (1e-9 + 1e-6 * abs(x).max())
@@ -72,7 +72,7 @@ def test_adaptive_solver_defaults_methods_and_dtype():
     assert ode.solve_adaptive(lambda x, t: -x, numbers(2, 2).astype(np.float32), 0.0, 1.0).dtype == np.float32
 
 
-def test_adaptive_solver_says_when_it_fails():
+def test_adaptive_solver_raises_when_it_fails():
     """M1: dx/dt = x^2 from 1 blows up at t = 1; the error names the span and the reason."""
     with pytest.raises(RuntimeError, match=r"^solve_ivp stopped between t = 0.0 and s = 2.0: Required step size"):
         ode.solve_adaptive(lambda x, t: x * x, np.ones((1, 1)), 0.0, 2.0)
@@ -81,7 +81,7 @@ def test_adaptive_solver_says_when_it_fails():
 
 @given(st.data(), st.floats(0.01, 0.99))
 def test_velocity_field_of_any_kind_is_the_velocity(data, t):
-    """R6, M1: an eps-, x0-, v- or score-oracle read as a velocity field equals the velocity oracle, on every path."""
+    """R6, M1: the velocity field of an eps-, x0-, v- or score-oracle equals the velocity oracle, on every path."""
     oracle, path = data.draw(strategies.mixture()), data.draw(st.sampled_from(strategies.PATHS))
     x = data.draw(strategies.arrays((3, oracle.means.shape[1])))
     expected = oracle.model(path, "velocity")(x, t)
@@ -95,7 +95,7 @@ def test_velocity_field_of_any_kind_is_the_velocity(data, t):
 
 
 def predict_terms(oracle, x, signal, sigma):
-    """The data and the noise that a velocity is mixed from, and the means that cancel in them."""
+    """The terms of a velocity: data, noise, and the means that cancel in them."""
     return oracle.x0(x, signal, sigma), oracle.eps(x, signal, sigma), oracle.means
 
 
@@ -110,14 +110,14 @@ def test_velocity_field_refuses_an_unknown_kind():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_velocity_field_refuses_a_schedule(kind):
-    """R6, M1: a Schedule's velocity is not dx_t / dt, so a walk along its times would go astray."""
+    """R6, M1: a Schedule is refused: its velocity is not dx_t / dt, so it defines no ODE in its times."""
     with pytest.raises(TypeError, match=r"^path is a Schedule, T = \d+; allowed: a flow's path"):
-        ode.velocity_field(lambda x, t: x, ROOM, kind)
+        ode.velocity_field(lambda x, t: x, SCHEDULE, kind)
 
 
 X, Z = np.ones((2, 3)), np.ones((2, 2))
 NAN = np.full((2, 3), np.nan)
-REFUSED = {
+ERRORS = {
     "ODE times": (ValueError, r"^t has shape \(3,\)", lambda: ode.euler_step(lambda x, t: x, X, np.zeros(3), np.ones(3))),
     "ODE state": (ValueError, "^x holds NaN", lambda: ode.heun_step(lambda x, t: x, NAN, 0.0, 1.0)),
     "ODE start": (ValueError, "^t = nan; allowed: finite", lambda: ode.rk4_step(lambda x, t: x, X, np.nan, 1.0)),
@@ -142,9 +142,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", ERRORS)
 def test_wrong_arguments_are_named(case):
     """M1: the error of a wrong argument names it, its value, and what is allowed."""
-    error, message, call = REFUSED[case]
+    error, message, call = ERRORS[case]
     with pytest.raises(error, match=message):
         call()

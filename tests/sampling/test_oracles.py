@@ -20,7 +20,7 @@ PLANE = oracles.mixture(MEANS, COVARIANCES, PRIOR, [0, 1, 1])
 
 
 @given(x=strategies.arrays((3, 2)), signal=st.floats(0, 1), sigma=st.floats(0.1, 1))
-def test_a_gaussian_by_matrices(x, signal, sigma):
+def test_gaussian_by_matrices(x, signal, sigma):
     """C1: for N(m, C) the score is -S^-1 (x - signal m), and x0 = m + signal C S^-1 (x - signal m), with S = signal^2 C + sigma^2 I."""
     mean, C = MEANS[0], COVARIANCES[0]
     oracle, S = oracles.gaussian(mean, C), signal**2 * C + sigma**2 * np.eye(2)
@@ -33,8 +33,8 @@ def test_a_gaussian_by_matrices(x, signal, sigma):
 
 
 @given(x=strategies.arrays((3, 2)), signal=st.floats(0, 1), sigma=st.floats(0.01, 1))
-def test_a_point_mass_knows_the_noise(x, signal, sigma):
-    """C1, C2: for data that is always m, eps = (x - signal m) / sigma and x0 = m."""
+def test_point_mass_determines_the_noise(x, signal, sigma):
+    """C1, C2: for data equal to m, eps = (x - signal m) / sigma and x0 = m."""
     point = np.array([0.4, -1.1])
     oracle = oracles.point_mass(point)
     assert roundings(oracle.eps(x, signal, sigma), (x - signal * point) / sigma) <= IDENTITY
@@ -43,17 +43,17 @@ def test_a_point_mass_knows_the_noise(x, signal, sigma):
 
 
 @given(x=strategies.arrays((4, 2)), signal=st.floats(0, 1), sigma=st.floats(0.2, 1))
-def test_a_data_set_is_a_softmax_over_its_points(x, signal, sigma):
+def test_data_set_is_a_softmax_over_its_points(x, signal, sigma):
     """C2, M3: the ideal denoiser averages the points by softmax(log w - ||x - signal point||^2 / 2 sigma^2)."""
     points = numbers(6, 2, step=5)
     distances = ((x[:, None] - signal * points) ** 2).sum(axis=2) / (2 * sigma**2)
     for weights in (np.arange(1, 7), None):
         logits = -distances + (0 if weights is None else np.log(weights))
         share = np.exp(logits - logsumexp(logits, axis=1)[:, None])
-        answer = oracles.data_set(points, weights, [0, 0, 0, 1, 1, 1]).x0(x, signal, sigma)
-        assert roundings(answer, share @ points, abs(logits).max()) <= MIXTURE_DENSITY
+        mean = oracles.data_set(points, weights, [0, 0, 0, 1, 1, 1]).x0(x, signal, sigma)
+        assert roundings(mean, share @ points, abs(logits).max()) <= MIXTURE_DENSITY
         images = oracles.data_set(points.reshape(6, 1, 2, 1), weights)
-        assert np.array_equal(images.x0(x.reshape(4, 1, 2, 1), signal, sigma), answer.reshape(4, 1, 2, 1))
+        assert np.array_equal(images.x0(x.reshape(4, 1, 2, 1), signal, sigma), mean.reshape(4, 1, 2, 1))
 
 
 # Transport
@@ -61,7 +61,9 @@ def test_a_data_set_is_a_softmax_over_its_points(x, signal, sigma):
 
 @given(st.data(), st.sampled_from(strategies.PATHS), st.floats(0, 1), st.floats(0, 1))
 def test_transport_solves_the_probability_flow_ode(data, path, t, s):
-    """C1, M1: transport moves with the velocity oracle (complex step in s), starts where it is, and is undone by the way back."""
+    """C1, M1: transport has the velocity oracle as derivative (complex step in s), starts at x, and is inverted by the
+    reverse transport.
+    """
     oracle = oracles.gaussian(data.draw(strategies.arrays((2,))), data.draw(strategies.covariance(2)))
     x = data.draw(strategies.arrays((3, 2)))
     moved = oracles.transport(oracle, x, t, s, path)
@@ -78,7 +80,7 @@ def test_transport_solves_the_probability_flow_ode(data, path, t, s):
 @pytest.mark.parametrize(
     ("path", "t", "s"), [(flow.straight, 0.0, 1.0), (flow.trigonometric, 0.9, 0.2), (SCHEDULE, 80, 10), (SCHEDULE, 0, 100)]
 )
-def test_transport_carries_marginals_into_marginals(path, t, s):
+def test_transport_maps_marginals_to_marginals(path, t, s):
     """C1: transport is affine, x -> mean_s + J (x - mean_t), and J S_t J' = S_s; J is symmetric where all S share their axes."""
     mean, C = MEANS[0], COVARIANCES[0]
     oracle = oracles.gaussian(mean, C)
@@ -108,8 +110,8 @@ def test_transport_per_example_images_and_precision():
 
 
 @given(st.data())
-def test_exact_reverse_is_bayes_and_gives_back_the_marginals(data):
-    """R5, E5: the true reverse kernel is the product of prior and likelihood, and carries the marginal at t into that at s."""
+def test_exact_reverse_is_bayes_and_preserves_the_marginals(data):
+    """R5, E5: the true reverse kernel is the product of prior and likelihood, and maps the marginal at t to that at s."""
     schedule = data.draw(strategies.schedule(max_T=20))
     t, s = data.draw(strategies.times(schedule))
     mean, variance = data.draw(strategies.arrays((2,))), data.draw(strategies.arrays((2,))) ** 2 + 0.1
@@ -131,8 +133,8 @@ def test_exact_reverse_is_bayes_and_gives_back_the_marginals(data):
     )
 
 
-def test_exact_reverse_in_numbers():
-    """R5: per-example times, and float32 stays float32."""
+def test_exact_reverse_of_batches_and_precisions():
+    """R5: per-example times, and float32 is preserved."""
     reverse, x = oracles.exact_reverse(np.array([0.7, -0.2]), np.array([0.25, 0.4]), SCHEDULE), numbers(3, 2)
     t, s = np.array([90, 50, 2]), np.array([3, 49, 0])
     for part in (0, 1):
@@ -145,10 +147,10 @@ def test_exact_reverse_in_numbers():
     assert roundings(single[0], reverse(x, t, s)[0]) <= IDENTITY and roundings(single[1], reverse(x, t, s)[1]) <= IDENTITY
 
 
-# Refusals
+# Errors
 
 X = np.ones((2, 2))
-REFUSED = {
+ERRORS = {
     "no means": (ValueError, r"^means has shape \(1, 0\); allowed: \(K, d\), not empty", lambda: oracles.mixture([], np.zeros((1, 0, 0)))),
     "no points": (ValueError, r"^points has shape \(0, 2\); allowed: \(N, ...\), not empty", lambda: oracles.data_set(np.zeros((0, 2)))),
     "one number": (ValueError, r"^points has shape \(\); allowed", lambda: oracles.data_set(np.array(3.0))),
@@ -184,22 +186,22 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", ERRORS)
 def test_wrong_arguments_are_named(case):
-    """C1, G4: what is wrong, its value and what is allowed."""
-    error, message, call = REFUSED[case]
+    """C1, G4: errors name the argument, its value, and what is allowed."""
+    error, message, call = ERRORS[case]
     with pytest.raises(error, match=f"(?s){message}"):
         call()
 
 
-def test_almost_semidefinite_covariances_are_taken():
-    """G4: rounding may leave an eigenvalue or an asymmetry of 1e-16; rank one is a width of zero across."""
+def test_almost_semidefinite_covariances_are_accepted():
+    """G4: eigenvalues and asymmetries of 1e-16 from rounding are accepted; a rank-one covariance has a zero eigenvalue."""
     oracle = oracles.gaussian([0, 0], np.outer([1, 3], [1, 3]) + np.array([[0, 1e-16], [0, -1e-16]]))
     assert oracle.spreads.min() >= 0 and roundings(covariances(oracle)[0], np.outer([1.0, 3.0], [1.0, 3.0])) <= IDENTITY
 
 
 def test_tables_are_double_and_points_may_be_covariances_of_zero():
-    """G4: means, spreads and weights are float64 whatever comes in; covariances of zero make a data set."""
+    """G4: means, spreads and weights are float64 for any input dtype; covariances of zero make a data set."""
     for kind in (np.float32, np.int64):
         for oracle in (
             oracles.mixture(MEANS.astype(kind), np.tile(np.eye(2), (3, 1, 1)).astype(kind), np.arange(1, 4).astype(kind)),

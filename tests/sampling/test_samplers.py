@@ -9,7 +9,7 @@ from refdiff import ddim_step, ddpm_step, oracles, q_sample, reverse, rng, sampl
 from tests import strategies
 from tests.tolerances import IDENTITY, roundings
 
-ROOM = schedules.linear(100)  # an everyday schedule: generic numbers at every t
+SCHEDULE = schedules.linear(100)
 
 
 def textbook(x0, eps, z, t, s, schedule, eta):
@@ -21,7 +21,7 @@ def textbook(x0, eps, z, t, s, schedule, eta):
 
 
 def predictions(x0, eps, t, schedule):
-    """What each kind of network answers when it is right, written out."""
+    """Exact predictions of each kind, by their formulas."""
     signal, sigma = schedule.signal[t], schedule.sigma[t]
     return {"x0": x0, "eps": eps, "v": signal * eps - sigma * x0, "score": -eps / sigma, "velocity": x0 - eps}
 
@@ -32,7 +32,7 @@ def triple(draw, shape=(3, 2), dtype=np.float64):
 
 
 def numbers(*shape, step=0):
-    """Generic numbers."""
+    """Normal random numbers of a fixed seed."""
     return rng.normal(11, shape[0], shape[1:], step)
 
 
@@ -61,8 +61,8 @@ def test_whole_runs_of_ddim_with_eta_one_and_ddpm_agree():
 
 
 @given(st.data())
-def test_deterministic_ddim_lands_on_the_next_level(data):
-    """S2, F3: with the exact noise, eta = 0 carries q_sample at t to q_sample at s."""
+def test_deterministic_ddim_reaches_q_sample(data):
+    """S2, F3: with the exact noise, a step with eta = 0 maps q_sample at t to q_sample at s."""
     schedule = data.draw(strategies.schedule())
     t, s = data.draw(strategies.times(schedule))
     dtype = data.draw(st.sampled_from(strategies.DTYPES))
@@ -74,7 +74,7 @@ def test_deterministic_ddim_lands_on_the_next_level(data):
 
 @given(st.data(), st.floats(0, 1))
 def test_ddim_keeps_the_marginal_variance(data, eta):
-    """S2: whatever eta, the noise kept and the noise added have the variance of level s together; the share added is eta^2 beta-tilde."""
+    """S2: for any eta, the kept and the added noise together have the variance of level s; the added share is eta^2 beta-tilde."""
     schedule = data.draw(strategies.schedule(zero_terminal=True))
     t, s = data.draw(strategies.times(schedule))
     zero, one = np.zeros((1, 1)), np.ones((1, 1))
@@ -117,18 +117,18 @@ def test_ddpm_by_every_kind_of_prediction(data):
         assert roundings(ddpm_step(prediction, x_t, t, s, schedule, z, kind), expected, large) <= IDENTITY, kind
 
 
-def test_learned_steps_by_generic_numbers():
+def test_steps_with_default_options():
     """S1, S2: one step of each sampler in numbers, with the defaults: eps-prediction, posterior variance, eta = 0."""
     x_t, eps, z = numbers(4, 3), numbers(4, 3, step=1), numbers(4, 3, step=2)
-    x0 = (x_t - ROOM.sigma[70] * eps) / ROOM.signal[70]
-    assert roundings(ddim_step(eps, x_t, 70, 40, ROOM), textbook(x0, eps, z, 70, 40, ROOM, 0).astype(float), x0) <= IDENTITY
-    assert roundings(ddpm_step(eps, x_t, 70, 40, ROOM, z), textbook(x0, eps, z, 70, 40, ROOM, 1).astype(float), x0) <= IDENTITY
-    half = textbook(x0, eps, z, 70, 40, ROOM, 0.5).astype(float)
-    assert roundings(ddim_step(eps, x_t, 70, 40, ROOM, z, eta=0.5), half, x0) <= IDENTITY
+    x0 = (x_t - SCHEDULE.sigma[70] * eps) / SCHEDULE.signal[70]
+    assert roundings(ddim_step(eps, x_t, 70, 40, SCHEDULE), textbook(x0, eps, z, 70, 40, SCHEDULE, 0).astype(float), x0) <= IDENTITY
+    assert roundings(ddpm_step(eps, x_t, 70, 40, SCHEDULE, z), textbook(x0, eps, z, 70, 40, SCHEDULE, 1).astype(float), x0) <= IDENTITY
+    half = textbook(x0, eps, z, 70, 40, SCHEDULE, 0.5).astype(float)
+    assert roundings(ddim_step(eps, x_t, 70, 40, SCHEDULE, z, eta=0.5), half, x0) <= IDENTITY
     assert (
         roundings(
-            samplers.ddim_inversion_step(eps, x_t, 40, 70, ROOM),
-            q_sample((x_t - ROOM.sigma[40] * eps) / ROOM.signal[40], 70, ROOM, eps),
+            samplers.ddim_inversion_step(eps, x_t, 40, 70, SCHEDULE),
+            q_sample((x_t - SCHEDULE.sigma[40] * eps) / SCHEDULE.signal[40], 70, SCHEDULE, eps),
             x0,
         )
         <= IDENTITY
@@ -150,24 +150,26 @@ def test_the_three_variances_of_ddpm(data):
 
 
 def test_the_last_step_adds_no_noise():
-    """S1, S2: at s = 0 every variance and every eta give the data estimate, with or without noise at hand."""
+    """S1, S2: at s = 0 every variance and every eta give the data estimate, with or without noise."""
     x_t, eps, z, mix = numbers(2, 3), numbers(2, 3, step=1), numbers(2, 3, step=2), np.full((2, 3), 0.3)
-    x0 = (x_t - ROOM.sigma[7] * eps) / ROOM.signal[7]
+    x0 = (x_t - SCHEDULE.sigma[7] * eps) / SCHEDULE.signal[7]
     for noise in (None, z):
         for variance in reverse.VARIANCES:
-            assert roundings(ddpm_step(eps, x_t, 7, 0, ROOM, noise, "eps", variance, mix), x0) <= IDENTITY
+            assert roundings(ddpm_step(eps, x_t, 7, 0, SCHEDULE, noise, "eps", variance, mix), x0) <= IDENTITY
         for eta in (0.0, 0.5, 1.0):
-            assert roundings(ddim_step(eps, x_t, 7, 0, ROOM, noise, eta), x0) <= IDENTITY
+            assert roundings(ddim_step(eps, x_t, 7, 0, SCHEDULE, noise, eta), x0) <= IDENTITY
     t, s = np.array([7, 7]), np.array([0, 5])  # in a mixed batch only the row at 0 is free of noise
-    steps = [ddpm_step(eps, x_t, t, s, ROOM, z, "eps", variance) for variance in ("posterior", "beta")] + [
-        ddim_step(eps, x_t, t, s, ROOM, z, 1.0)
+    steps = [ddpm_step(eps, x_t, t, s, SCHEDULE, z, "eps", variance) for variance in ("posterior", "beta")] + [
+        ddim_step(eps, x_t, t, s, SCHEDULE, z, 1.0)
     ]
-    for step, single in zip(steps, [ddpm_step(eps, x_t, 7, 5, ROOM, z, "eps", v) for v in ("posterior", "beta", "posterior")], strict=True):
+    for step, single in zip(
+        steps, [ddpm_step(eps, x_t, 7, 5, SCHEDULE, z, "eps", v) for v in ("posterior", "beta", "posterior")], strict=True
+    ):
         assert roundings(step[0], x0[0]) <= IDENTITY and roundings(step[1], single[1]) <= IDENTITY
 
 
 def test_zero_terminal_snr_is_sampled_from_T():
-    """S1, S2, F5: where no signal is left, v, velocity and x0 still determine the step; eps and score do not, and say so."""
+    """S1, S2, F5: without signal, v, velocity and x0 determine the step; eps and score raise."""
     schedule = schedules.zero_terminal_snr(schedules.linear(50))
     x0, eps, z = numbers(2, 3), numbers(2, 3, step=1), numbers(2, 3, step=2)
     left = schedule.one_minus_alpha_bar[30]
@@ -184,8 +186,8 @@ def test_zero_terminal_snr_is_sampled_from_T():
             assert roundings(ddpm(prediction, eps, 50, 30, schedule, z, kind), schedule.signal[30] * x0 + np.sqrt(left) * z) <= IDENTITY
 
 
-def test_full_noise_leaves_eta_one_nothing_to_cancel():
-    """S2: next to no signal, eta = 1 still equals DDPM to the last digits (1 - eta^2 beta / (1 - alpha_bar) would lose half of them)."""
+def test_eta_one_is_accurate_almost_without_signal():
+    """S2: almost without signal, eta = 1 equals DDPM to the last digits (1 - eta^2 beta / (1 - alpha_bar) would lose half of them)."""
     x0, x_t, z = numbers(2, 3), numbers(2, 3, step=1), numbers(2, 3, step=2)
     for least in (1e-6, 1e-9, 1e-12, 1e-15):
         schedule = schedules.from_alpha_bars([0.9, least])
@@ -196,8 +198,10 @@ def test_full_noise_leaves_eta_one_nothing_to_cancel():
 # Driving
 
 
-def test_sample_walks_the_grid():
-    """S1, S2: S + 1 states, the first of them x itself; the model sees (x_t, t) of each step, and noise[i] goes to step i."""
+def test_sample_follows_the_grid():
+    """S1, S2: `sample` yields S + 1 states, the first of them x; the model is called with (x_t, t) of each step, and
+    step i uses noise[i].
+    """
     seen, grid, x = [], np.array([80, 33, 5, 0]), numbers(2, 3)
     noise = [numbers(2, 3, step=i) for i in range(1, 4)]
 
@@ -205,46 +209,46 @@ def test_sample_walks_the_grid():
         seen.append((x, t))
         return 0.1 * x
 
-    states = list(sample(model, samplers.stepper(ddim_step, ROOM, eta=0.7), grid, x, noise))
+    states = list(sample(model, samplers.stepper(ddim_step, SCHEDULE, eta=0.7), grid, x, noise))
     assert states[0] is x and len(states) == 4 and [t for _, t in seen] == [80, 33, 5]
     for i in range(3):
         assert seen[i][0] is states[i]
-        assert np.array_equal(states[i + 1], ddim_step(0.1 * states[i], states[i], grid[i], grid[i + 1], ROOM, noise[i], 0.7))
-    assert samplers.last(sample(model, samplers.stepper(ddim_step, ROOM), grid, x)).shape == (2, 3)
+        assert np.array_equal(states[i + 1], ddim_step(0.1 * states[i], states[i], grid[i], grid[i + 1], SCHEDULE, noise[i], 0.7))
+    assert samplers.last(sample(model, samplers.stepper(ddim_step, SCHEDULE), grid, x)).shape == (2, 3)
 
 
-def test_sample_drives_ode_steps_and_lazy_noise():
-    """M1, S1: an ODE step needs no dressing and no noise; noise without a length, made on demand, serves as well as a list."""
+def test_sample_with_ode_steps_and_lazy_noise():
+    """M1, S1: an ODE step needs no `stepper` and no noise; noise may be a sequence without a length, computed on demand."""
     x = numbers(2, 3)
     states = list(sample(lambda x, t: np.full_like(x, t), samplers.euler_step, [0.0, 0.5, 0.75], x))
     assert roundings(states[-1], x + 0.5 * 0.25) <= IDENTITY
-    lazy, run = rng.Normals(3, 2, (3,)), samplers.stepper(ddpm_step, ROOM, variance="beta")
+    lazy, run = rng.Normals(3, 2, (3,)), samplers.stepper(ddpm_step, SCHEDULE, variance="beta")
     by_list = samplers.last(sample(lambda x, t: 0 * x, run, [9, 4, 0], x, [lazy[0], lazy[1]]))
     assert np.array_equal(samplers.last(sample(lambda x, t: 0 * x, run, [9, 4, 0], x, lazy)), by_list)
     assert not np.array_equal(by_list, samplers.last(sample(lambda x, t: 0 * x, run, [9, 4, 0], x, [lazy[1], lazy[0]])))
 
 
 def test_last_is_the_last_state():
-    """S1: of several states the final one, of a lone state that one."""
+    """S1: `last` returns the final one of several states, or the only one."""
     assert samplers.last(iter([1, 2, 3])) == 3 and samplers.last(iter([4])) == 4
 
 
 def test_stepper_passes_its_options():
-    """S1: variance, mix and kind reach the formula."""
+    """S1: `stepper` passes variance, mix and kind to the formula."""
     x, z, mix = numbers(2, 3), numbers(2, 3, step=1), np.full((2, 3), 0.25)
-    step = samplers.stepper(ddpm_step, ROOM, kind="x0", variance="learned", mix=mix)
-    assert np.array_equal(step(lambda x, t: 0.5 * x, x, 9, 4, z), ddpm_step(0.5 * x, x, 9, 4, ROOM, z, "x0", "learned", mix))
+    step = samplers.stepper(ddpm_step, SCHEDULE, kind="x0", variance="learned", mix=mix)
+    assert np.array_equal(step(lambda x, t: 0.5 * x, x, 9, 4, z), ddpm_step(0.5 * x, x, 9, 4, SCHEDULE, z, "x0", "learned", mix))
 
 
 # Batches and precisions
 
 FORMULAS = {
-    "ddpm": lambda p, x, t, s, z: ddpm_step(p, x, t, s, ROOM, z),
-    "ddpm beta v": lambda p, x, t, s, z: ddpm_step(p, x, t, s, ROOM, z, "v", "beta"),
-    "ddim": lambda p, x, t, s, z: ddim_step(p, x, t, s, ROOM),
-    "ddim eta": lambda p, x, t, s, z: ddim_step(p, x, t, s, ROOM, z, 0.6),
-    "inversion": lambda p, x, t, s, z: samplers.ddim_inversion_step(p, x, s, t, ROOM),
-    "interpolation": lambda p, x, t, s, z: samplers.shared_noise_interpolation(p, x, 0.3, t, ROOM, z),
+    "ddpm": lambda p, x, t, s, z: ddpm_step(p, x, t, s, SCHEDULE, z),
+    "ddpm beta v": lambda p, x, t, s, z: ddpm_step(p, x, t, s, SCHEDULE, z, "v", "beta"),
+    "ddim": lambda p, x, t, s, z: ddim_step(p, x, t, s, SCHEDULE),
+    "ddim eta": lambda p, x, t, s, z: ddim_step(p, x, t, s, SCHEDULE, z, 0.6),
+    "inversion": lambda p, x, t, s, z: samplers.ddim_inversion_step(p, x, s, t, SCHEDULE),
+    "interpolation": lambda p, x, t, s, z: samplers.shared_noise_interpolation(p, x, 0.3, t, SCHEDULE, z),
     "euler": lambda p, x, t, s, z: samplers.euler_step(slope, x, t / 100, s / 100),
     "heun": lambda p, x, t, s, z: samplers.heun_step(slope, x, t / 100, s / 100),
     "rk4": lambda p, x, t, s, z: samplers.rk4_step(slope, x, t / 100, s / 100),
@@ -252,16 +256,16 @@ FORMULAS = {
 
 
 def slope(x, t):
-    """A velocity of x and t that keeps x's precision."""
+    """A velocity of x and t in the precision of x."""
     return x * np.asarray(1 + t, x.dtype).reshape(-1, *[1] * (x.ndim - 1))
 
 
 @pytest.mark.parametrize("name", FORMULAS)
 @given(st.data())
 def test_per_example_times_are_scalar_times_row_by_row(name, data):
-    """S1, S2, M1: times (B,) do to each row what scalars do to it alone."""
+    """S1, S2, M1: times (B,) give each row the result of its scalar times."""
     x, p, z = triple(data.draw)
-    pairs = np.array([data.draw(strategies.times(ROOM, low=1)) for _ in range(3)])
+    pairs = np.array([data.draw(strategies.times(SCHEDULE, low=1)) for _ in range(3)])
     formula, t, s = FORMULAS[name], pairs[:, 0], pairs[:, 1]
     expected = strategies.rows(formula, p, x, t, s, z)
     assert roundings(formula(p, x, t, s, z), expected, p, x, z, 1.0) <= IDENTITY
@@ -269,8 +273,8 @@ def test_per_example_times_are_scalar_times_row_by_row(name, data):
 
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("t", [70, np.array([70, 3, 99])])
-def test_single_precision_stays_single(name, t):
-    """S1, S2, M1: float32 in is float32 out, and the double result to within single roundings."""
+def test_float32_is_preserved(name, t):
+    """S1, S2, M1: float32 input gives float32 output, within float32 rounding of the float64 result."""
     x, p, z = (numbers(3, 2, 2, 1, step=i) for i in range(3))
     double = FORMULAS[name](p, x, t, t // 2, z)
     single = FORMULAS[name](*(a.astype(np.float32) for a in (p, x)), t, t // 2, z.astype(np.float32))
@@ -279,8 +283,8 @@ def test_single_precision_stays_single(name, t):
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_steps_leave_their_inputs_alone_and_take_empty_batches(name):
-    """S1, S2, M1: nothing is modified in place; no examples in, none out."""
+def test_steps_do_not_modify_inputs_and_accept_empty_batches(name):
+    """S1, S2, M1: nothing is modified in place; an empty batch gives an empty batch."""
     arrays = [numbers(3, 2, step=i) for i in range(3)]
     before = [a.copy() for a in arrays]
     FORMULAS[name](arrays[0], arrays[1], 70, 30, arrays[2])
@@ -288,43 +292,51 @@ def test_steps_leave_their_inputs_alone_and_take_empty_batches(name):
     assert FORMULAS[name](*(a[:0] for a in arrays[:2]), 70, 30, arrays[2][:0]).shape == (0, 2)
 
 
-# Refusals
+# Errors
 
 X, Z = np.ones((2, 3)), np.ones((2, 2))
 NAN = np.full((2, 3), np.nan)
-REFUSED = {
-    "eta above": (ValueError, "^eta = 1.1; allowed: finite, in .0, 1.", lambda: ddim_step(X, X, 5, 3, ROOM, X, 1.1)),
-    "eta below": (ValueError, "^eta = -0.1; allowed", lambda: ddim_step(X, X, 5, 3, ROOM, X, -0.1)),
-    "eta nan": (ValueError, "^eta = nan; allowed", lambda: ddim_step(X, X, 5, 3, ROOM, X, np.nan)),
-    "eta per example": (ValueError, "^eta = array.*; allowed: one number", lambda: ddim_step(X, X, 5, 3, ROOM, X, np.array([0.1, 0.2]))),
-    "ddim without noise": (ValueError, "^noise = None; allowed: an array of x_t's shape", lambda: ddim_step(X, X, 5, 3, ROOM, eta=0.1)),
-    "ddpm without noise": (ValueError, "^noise = None; allowed: an array of x_t's shape", lambda: ddpm_step(X, X, 5, 3, ROOM)),
-    "noise of another shape": (ValueError, r"^noise has shape \(2, 2\)", lambda: ddpm_step(X, X, 5, 3, ROOM, Z)),
-    "noise with a NaN": (ValueError, "^noise holds NaN", lambda: ddim_step(X, X, 5, 3, ROOM, NAN, 0.5)),
-    "noise of another precision": (TypeError, "^noise has dtype float32", lambda: ddpm_step(X, X, 5, 3, ROOM, X.astype(np.float32))),
-    "ddpm prediction": (ValueError, r"^prediction has shape \(2, 2\)", lambda: ddpm_step(Z, X, 5, 3, ROOM, X)),
-    "ddim prediction": (ValueError, r"^prediction has shape \(2, 2\)", lambda: ddim_step(Z, X, 5, 3, ROOM)),
-    "kind": (ValueError, "^kind = 'noise'; allowed: x0, eps, v, score, velocity", lambda: ddim_step(X, X, 5, 3, ROOM, kind="noise")),
-    "variance": (ValueError, "^variance = 'wide'; allowed: posterior", lambda: ddpm_step(X, X, 5, 3, ROOM, X, variance="wide")),
-    "variance at 0": (ValueError, "^variance = 'wide'; allowed: posterior", lambda: ddpm_step(X, X, 5, 0, ROOM, X, variance="wide")),
-    "learned without mix": (ValueError, "^mix = None; allowed", lambda: ddpm_step(X, X, 5, 3, ROOM, X, variance="learned")),
-    "ddpm order": (ValueError, r"^s = .*5.* is not below t = .*5", lambda: ddpm_step(X, X, 5, 5, ROOM, X)),
-    "ddim order": (ValueError, r"^s = .*6.* is not below t = .*5", lambda: ddim_step(X, X, 5, 6, ROOM)),
-    "t above T": (ValueError, "^t = 101; allowed: 1..100", lambda: ddim_step(X, X, 101, 3, ROOM)),
-    "s below 0": (ValueError, "^s = -1; allowed: 0..100", lambda: ddim_step(X, X, 5, -1, ROOM)),
-    "fractional t": (TypeError, "^t = 5.5; allowed: an integer", lambda: ddpm_step(X, X, 5.5, 3, ROOM, X)),
-    "times of another batch": (ValueError, r"^t has shape \(3,\)", lambda: ddim_step(X, X, np.array([5, 6, 7]), np.array([1, 2, 3]), ROOM)),
+ERRORS = {
+    "eta above": (ValueError, "^eta = 1.1; allowed: finite, in .0, 1.", lambda: ddim_step(X, X, 5, 3, SCHEDULE, X, 1.1)),
+    "eta below": (ValueError, "^eta = -0.1; allowed", lambda: ddim_step(X, X, 5, 3, SCHEDULE, X, -0.1)),
+    "eta nan": (ValueError, "^eta = nan; allowed", lambda: ddim_step(X, X, 5, 3, SCHEDULE, X, np.nan)),
+    "eta per example": (
+        ValueError,
+        "^eta = array.*; allowed: one number",
+        lambda: ddim_step(X, X, 5, 3, SCHEDULE, X, np.array([0.1, 0.2])),
+    ),
+    "ddim without noise": (ValueError, "^noise = None; allowed: an array of x_t's shape", lambda: ddim_step(X, X, 5, 3, SCHEDULE, eta=0.1)),
+    "ddpm without noise": (ValueError, "^noise = None; allowed: an array of x_t's shape", lambda: ddpm_step(X, X, 5, 3, SCHEDULE)),
+    "noise of another shape": (ValueError, r"^noise has shape \(2, 2\)", lambda: ddpm_step(X, X, 5, 3, SCHEDULE, Z)),
+    "noise with a NaN": (ValueError, "^noise holds NaN", lambda: ddim_step(X, X, 5, 3, SCHEDULE, NAN, 0.5)),
+    "noise of another precision": (TypeError, "^noise has dtype float32", lambda: ddpm_step(X, X, 5, 3, SCHEDULE, X.astype(np.float32))),
+    "ddpm prediction": (ValueError, r"^prediction has shape \(2, 2\)", lambda: ddpm_step(Z, X, 5, 3, SCHEDULE, X)),
+    "ddim prediction": (ValueError, r"^prediction has shape \(2, 2\)", lambda: ddim_step(Z, X, 5, 3, SCHEDULE)),
+    "kind": (ValueError, "^kind = 'noise'; allowed: x0, eps, v, score, velocity", lambda: ddim_step(X, X, 5, 3, SCHEDULE, kind="noise")),
+    "variance": (ValueError, "^variance = 'wide'; allowed: posterior", lambda: ddpm_step(X, X, 5, 3, SCHEDULE, X, variance="wide")),
+    "variance at 0": (ValueError, "^variance = 'wide'; allowed: posterior", lambda: ddpm_step(X, X, 5, 0, SCHEDULE, X, variance="wide")),
+    "learned without mix": (ValueError, "^mix = None; allowed", lambda: ddpm_step(X, X, 5, 3, SCHEDULE, X, variance="learned")),
+    "ddpm order": (ValueError, r"^s = .*5.* is not below t = .*5", lambda: ddpm_step(X, X, 5, 5, SCHEDULE, X)),
+    "ddim order": (ValueError, r"^s = .*6.* is not below t = .*5", lambda: ddim_step(X, X, 5, 6, SCHEDULE)),
+    "t above T": (ValueError, "^t = 101; allowed: 1..100", lambda: ddim_step(X, X, 101, 3, SCHEDULE)),
+    "s below 0": (ValueError, "^s = -1; allowed: 0..100", lambda: ddim_step(X, X, 5, -1, SCHEDULE)),
+    "fractional t": (TypeError, "^t = 5.5; allowed: an integer", lambda: ddpm_step(X, X, 5.5, 3, SCHEDULE, X)),
+    "times of another batch": (
+        ValueError,
+        r"^t has shape \(3,\)",
+        lambda: ddim_step(X, X, np.array([5, 6, 7]), np.array([1, 2, 3]), SCHEDULE),
+    ),
     "short noise": (
         ValueError,
         "^noise has 1 entries; allowed: one for each of the 2 steps",
-        lambda: list(sample(lambda x, t: x, samplers.stepper(ddpm_step, ROOM), [5, 3, 0], X, [X])),
+        lambda: list(sample(lambda x, t: x, samplers.stepper(ddpm_step, SCHEDULE), [5, 3, 0], X, [X])),
     ),
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", ERRORS)
 def test_wrong_arguments_are_named(case):
-    """S1, S2, M1: what is wrong, its value and what is allowed."""
-    error, message, call = REFUSED[case]
+    """S1, S2, M1: errors name the argument, its value, and what is allowed."""
+    error, message, call = ERRORS[case]
     with pytest.raises(error, match=message):
         call()

@@ -11,11 +11,11 @@ from tests.tolerances import IDENTITY, SLERP, roundings
 
 from .test_samplers import numbers, triple
 
-ROOM = schedules.linear(100)  # an everyday schedule: generic numbers at every t
+SCHEDULE = schedules.linear(100)
 
 
 @given(st.data())
-def test_inversion_undoes_a_step_of_a_constant_prediction(data):
+def test_inversion_inverts_a_step_of_a_constant_prediction(data):
     """S2: with the same eps at both ends, the inversion step and the DDIM step are inverse to each other."""
     schedule = data.draw(strategies.schedule())
     t, s = data.draw(strategies.times(schedule))
@@ -29,25 +29,25 @@ def test_inversion_undoes_a_step_of_a_constant_prediction(data):
 
 @pytest.mark.parametrize("kind", ["eps", "v", "velocity"])
 def test_inversion_from_clean_data_by_every_kind(kind):
-    """S2, R6: from s = 0 every kind but x0 and score determines the noise; those two raise."""
+    """S2, R6: from s = 0 every kind but x0 and score determines the noise; x0 and score raise."""
     x0, eps = numbers(2, 3), numbers(2, 3, step=1)
     prediction = {"eps": eps, "v": eps, "velocity": x0 - eps}[kind]
-    assert roundings(samplers.ddim_inversion_step(prediction, x0, 0, 60, ROOM, kind=kind), q_sample(x0, 60, ROOM, eps)) <= IDENTITY
+    assert roundings(samplers.ddim_inversion_step(prediction, x0, 0, 60, SCHEDULE, kind=kind), q_sample(x0, 60, SCHEDULE, eps)) <= IDENTITY
     with pytest.raises(ValueError, match=r"x0-prediction at t = .*0.* does not determine eps"):
-        samplers.ddim_inversion_step(x0, x0, 0, 60, ROOM, kind="x0")
+        samplers.ddim_inversion_step(x0, x0, 0, 60, SCHEDULE, kind="x0")
     with pytest.raises(ValueError, match=r"the score at t = .*0.* does not exist"):
-        samplers.ddim_inversion_step(x0, x0, 0, 60, ROOM, kind="score")
+        samplers.ddim_inversion_step(x0, x0, 0, 60, SCHEDULE, kind="score")
 
 
-def test_inversion_goes_up_only():
-    """S2: the inversion step names a pair in the wrong order."""
+def test_inversion_requires_increasing_times():
+    """S2: the inversion step raises for times in the wrong order."""
     x = numbers(2, 3)
     with pytest.raises(ValueError, match=r"^s = .*5.* is not below t = .*3"):
-        samplers.ddim_inversion_step(x, x, 5, 3, ROOM)
+        samplers.ddim_inversion_step(x, x, 5, 3, SCHEDULE)
 
 
-def test_inversion_and_sampling_close_as_steps_grow():
-    """S2: with the exact oracle the round trip data -> noise -> data closes, its gap halving with every doubling of the steps."""
+def test_inversion_error_halves_with_twice_the_steps():
+    """S2: with the exact oracle the error of the round trip data -> noise -> data halves when the steps double."""
     oracle, x = oracles.gaussian([0.7, -0.2], [[0.25, 0.1], [0.1, 0.3]]), numbers(4, 2)
     gaps = []
     for T in (100, 200, 400):
@@ -61,7 +61,7 @@ def test_inversion_and_sampling_close_as_steps_grow():
 
 @given(st.data(), st.floats(0, 1))
 def test_shared_noise_interpolation_mixes_the_noised_ends(data, weight):
-    """S2: with one noise for both, mixing the noised data is noising the mixed data; the ends are q_sample of the ends."""
+    """S2: with one noise for both, interpolating the noised data is noising the interpolated data; the ends are q_sample."""
     schedule = data.draw(strategies.schedule())
     t = data.draw(st.integers(0, schedule.T))
     a, b, noise = triple(data.draw, data.draw(strategies.shapes), data.draw(st.sampled_from(strategies.DTYPES)))
@@ -79,8 +79,8 @@ def test_shared_noise_interpolation_mixes_the_noised_ends(data, weight):
 
 
 @given(st.data(), st.floats(0, 1), st.floats(0, 3))
-def test_slerp_walks_the_great_circle(data, weight, theta):
-    """S2: between r a and r (a cos theta + b sin theta), slerp is r (a cos w theta + b sin w theta): the norm is kept."""
+def test_slerp_follows_the_great_circle(data, weight, theta):
+    """S2: between r a and r (a cos theta + b sin theta), slerp is r (a cos w theta + b sin w theta): the norm is preserved."""
     shape = data.draw(st.sampled_from([(1, 2), (3, 4), (2, 2, 3, 1)]))
     dtype = data.draw(st.sampled_from(strategies.DTYPES))
     a = np.zeros(shape, dtype).reshape(shape[0], -1)
@@ -96,7 +96,7 @@ def test_slerp_walks_the_great_circle(data, weight, theta):
 
 
 def test_slerp_of_different_lengths_and_angles():
-    """S2: each example has its own angle; the lengths mix as DDIM's formula says."""
+    """S2: each example has its own angle; lengths are interpolated by DDIM's formula."""
     a, b = numbers(5, 2, 3), numbers(5, 2, 3, step=1)
     for x, y, result in zip(a, b, samplers.slerp(a, b, 0.3), strict=True):
         theta = np.arccos((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum()))
@@ -104,7 +104,7 @@ def test_slerp_of_different_lengths_and_angles():
 
 
 def test_slerp_of_parallel_and_nearly_parallel_noise():
-    """S2: parallel noises are mixed linearly, and the formula goes over into that without a jump."""
+    """S2: parallel noises are interpolated linearly, and the formula is continuous there."""
     a = numbers(3, 4)
     assert np.array_equal(samplers.slerp(a, a, 0.25), a)
     assert roundings(samplers.slerp(a, 3 * a, 0.25), 1.5 * a) <= IDENTITY
@@ -117,7 +117,7 @@ def test_slerp_of_parallel_and_nearly_parallel_noise():
 
 @pytest.mark.parametrize(("a", "b", "message"), [(1, -1, "angle between a and b"), (0, 1, "length of a"), (1, 0, "length of b")])
 def test_slerp_refuses_noise_without_one_shortest_arc(a, b, message):
-    """S2: opposite or zero noise has no great circle between."""
+    """S2: opposite or zero noise has no unique great circle, and raises."""
     x = numbers(3, 4)
     with pytest.raises(ValueError, match=f"^{message} = "):
         samplers.slerp(a * x, b * x, 0.5)
@@ -125,21 +125,21 @@ def test_slerp_refuses_noise_without_one_shortest_arc(a, b, message):
 
 X, Z = np.ones((2, 3)), np.ones((2, 2))
 NAN = np.full((2, 3), np.nan)
-REFUSED = {
-    "inversion prediction": (ValueError, r"^prediction has shape \(2, 2\)", lambda: samplers.ddim_inversion_step(Z, X, 3, 5, ROOM)),
-    "weight above": (ValueError, "^weight = 1.5; allowed: .*0, 1", lambda: samplers.shared_noise_interpolation(X, X, 1.5, 5, ROOM, X)),
-    "weight below": (ValueError, "^weight = -0.5; allowed", lambda: samplers.shared_noise_interpolation(X, X, -0.5, 5, ROOM, X)),
-    "x0_a": (ValueError, "^x0_a holds NaN", lambda: samplers.shared_noise_interpolation(NAN, X, 0.5, 5, ROOM, X)),
-    "x0_b": (ValueError, "^x0_b holds NaN", lambda: samplers.shared_noise_interpolation(X, NAN, 0.5, 5, ROOM, X)),
+ERRORS = {
+    "inversion prediction": (ValueError, r"^prediction has shape \(2, 2\)", lambda: samplers.ddim_inversion_step(Z, X, 3, 5, SCHEDULE)),
+    "weight above": (ValueError, "^weight = 1.5; allowed: .*0, 1", lambda: samplers.shared_noise_interpolation(X, X, 1.5, 5, SCHEDULE, X)),
+    "weight below": (ValueError, "^weight = -0.5; allowed", lambda: samplers.shared_noise_interpolation(X, X, -0.5, 5, SCHEDULE, X)),
+    "x0_a": (ValueError, "^x0_a holds NaN", lambda: samplers.shared_noise_interpolation(NAN, X, 0.5, 5, SCHEDULE, X)),
+    "x0_b": (ValueError, "^x0_b holds NaN", lambda: samplers.shared_noise_interpolation(X, NAN, 0.5, 5, SCHEDULE, X)),
     "interpolation noise": (
         ValueError,
         "^noise has shape .*, the shape of x0_a",
-        lambda: samplers.shared_noise_interpolation(X, X, 0.5, 5, ROOM, Z),
+        lambda: samplers.shared_noise_interpolation(X, X, 0.5, 5, SCHEDULE, Z),
     ),
     "weights of another batch": (
         ValueError,
         r"^weight has shape \(3,\)",
-        lambda: samplers.shared_noise_interpolation(X, X, np.full(3, 0.5), 5, ROOM, X),
+        lambda: samplers.shared_noise_interpolation(X, X, np.full(3, 0.5), 5, SCHEDULE, X),
     ),
     "slerp weight above": (ValueError, "^weight = 1.5; allowed: .*0, 1", lambda: samplers.slerp(X, X, 1.5)),
     "slerp weight below": (ValueError, "^weight = -0.5; allowed", lambda: samplers.slerp(X, X, -0.5)),
@@ -148,9 +148,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", ERRORS)
 def test_wrong_arguments_are_named(case):
     """S2: the error of a wrong argument names it, its value, and what is allowed."""
-    error, message, call = REFUSED[case]
+    error, message, call = ERRORS[case]
     with pytest.raises(error, match=message):
         call()

@@ -50,7 +50,7 @@ def example():
 
 
 def problem():
-    """Data, labels, path, and a configuration for a run of a moment."""
+    """Data, labels, path, and a configuration for a short run."""
     config = Config(kind="velocity", steps=6, batch=8, warmup=2, seed=3)
     return rng.normal(0, 20, (2,), stream=rng.DATA, dtype=np.float32), np.arange(20) % 2, flow.straight, config
 
@@ -69,7 +69,7 @@ def same_state(a, b):
 
 @given(trees)
 def test_round_trip(tmp_path_factory, params):
-    """Any tree of numbers comes back bit for bit, with dtypes, byte order, layout, 0-d and empty arrays, and so does the manifest."""
+    """Any tree of numbers is restored bit for bit, with dtypes, byte order, layout, 0-d and empty arrays, and so is the manifest."""
     path = tmp_path_factory.getbasetemp() / "round trip.npz"
     words = {"note": "é ∞", "list": [1, 0.1, None, True], "deep": {"a": {}}}
     save(path, params, **words)
@@ -92,13 +92,13 @@ def test_manifest_describes_every_array(tmp_path):
 
 
 def test_scalars_become_arrays(tmp_path):
-    """What arithmetic makes of a 0-d array, a NumPy scalar, is kept as one."""
+    """A NumPy scalar, as arithmetic on a 0-d array gives, is restored as a 0-d array."""
     save(tmp_path / "a", {"a": np.float32(1.5)})
     assert_same(load(tmp_path / "a")[0], {"a": np.array(1.5, np.float32)})
 
 
 def test_state_round_trip(tmp_path):
-    """T1: state, configuration and extra come back; the manifest holds step, seed and generator: the position in the random numbers."""
+    """T1: state, configuration and extra are restored; the manifest has step, seed and generator, the position in the random numbers."""
     (state, _), *_ = states()
     config, extra = problem()[-1], {"dataset": "two moons"}
     save_state(tmp_path / "s.npz", state, config, extra)
@@ -113,7 +113,7 @@ def test_state_round_trip(tmp_path):
 
 
 def test_resume_equals_uninterrupted(tmp_path):
-    """T1: saved and loaded after any step, a run goes on to the same losses and states bit for bit."""
+    """T1: saved and loaded after any step, a run continues with the same losses and states bit for bit."""
     whole = states()
     for stop in range(1, 7):
         save_state(tmp_path / "s.npz", whole[stop - 1][0], problem()[-1])
@@ -135,7 +135,7 @@ io.save_state(sys.argv[1], pairs[-1][0], config, {"losses": [loss for _, loss in
 
 
 def test_resume_in_another_process(tmp_path):
-    """T1: the same, when another process goes on."""
+    """T1: a run resumed in another process continues with the same losses and states."""
     whole, (data, labels, _, config) = states(), problem()
     paths = [str(tmp_path / name) for name in ("state.npz", "data.npz")]
     save_state(paths[0], whole[2][0], config)
@@ -147,7 +147,7 @@ def test_resume_in_another_process(tmp_path):
 
 
 def test_another_configuration(tmp_path):
-    """Asked for another configuration than the file's, loading names every field that differs, with both values."""
+    """For another configuration than the file's, loading raises and gives every field that differs, with both values."""
     path, config = tmp_path / "s.npz", problem()[-1]
     save_state(path, states()[0][0], config)
     assert load_state(path, config)[1] == config
@@ -156,8 +156,8 @@ def test_another_configuration(tmp_path):
         load_state(path, other)
 
 
-def test_checkpointed_saves_on_the_way_and_at_the_end(tmp_path, monkeypatch):
-    """Every `every` steps, at the end, and where the caller leaves; never a step twice, nothing without steps, and states pass through."""
+def test_checkpointed_saves_regularly_and_at_the_end(tmp_path, monkeypatch):
+    """`checkpointed` saves every `every` steps, at the end, and where the caller stops; never a step twice, nothing without steps."""
     saved, config = [], problem()[-1]
     monkeypatch.setattr(checkpoints, "save_state", lambda path, state, config, extra: saved.append((state.step, extra)))
     whole = states()
@@ -176,11 +176,11 @@ def test_checkpointed_saves_on_the_way_and_at_the_end(tmp_path, monkeypatch):
     long = [(training.State(step, {}, {}, {}), 0.0) for step in (499, 500, 501)]
     saved.clear()
     list(checkpointed(long, "p", config))
-    assert saved == [(500, None), (501, None)], "every 500 steps unless told"
+    assert saved == [(500, None), (501, None)], "every 500 steps by default"
 
 
-def test_checkpointed_leaves_a_broken_run_alone(tmp_path):
-    """Where training raises, its arrays may be halfway through a step: the file before stands."""
+def test_checkpointed_does_not_save_a_failed_run(tmp_path):
+    """After an error in training, whose arrays may be inconsistent, the previous file is kept."""
 
     def failing():
         yield from states(upto=3)
@@ -215,19 +215,19 @@ def test_checkpointed_leaves_a_broken_run_alone(tmp_path):
     ],
 )
 def test_errors(tmp_path, params, manifest, error, message):
-    """What would not come back as it was is refused when saved, and nothing is written."""
+    """Trees and manifests that could not be restored unchanged are refused when saved, and nothing is written."""
     with pytest.raises(error, match=re.escape(message)):
         save(tmp_path / "a.npz", params, **manifest)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_needs_a_number(tmp_path):
-    """checkpointed: every = 0 is refused."""
+def test_every_must_be_positive(tmp_path):
+    """`checkpointed` refuses every = 0."""
     with pytest.raises(ValueError, match=r"every = 0; allowed: 1\.\."):
         next(checkpointed(states(), tmp_path / "a.npz", problem()[-1], 0))
 
 
-def test_a_manifest_may_hold_an_array_of_its_name_deeper(tmp_path):
-    """Only the top-level name is taken."""
+def test_nested_array_named_manifest(tmp_path):
+    """An array may be named manifest below the top level."""
     save(tmp_path / "a.npz", {"a": {"manifest": np.ones(1)}, "file": np.ones(2), "x.npy": np.ones(3), "x": np.ones(4)})
     assert_same(load(tmp_path / "a.npz")[0], {"a": {"manifest": np.ones(1)}, "file": np.ones(2), "x.npy": np.ones(3), "x": np.ones(4)})

@@ -22,7 +22,7 @@ from .test_checkpoint import assert_same, example, problem, states
 
 
 def reseal(data):
-    """The bytes of an archive, sealed as `save` seals them, so that only its contents are judged."""
+    """The bytes of an archive with a valid checksum, so that only its contents are checked."""
     with zipfile.ZipFile(buffer := io.BytesIO(data), "a") as archive:
         archive.comment = b"refdiff sha256 " + bytes(64)
     body = buffer.getvalue()[:-64]
@@ -93,7 +93,7 @@ print(json.dumps({"killed": killed, "states": sorted(states)}))
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 and fork are POSIX")
 @pytest.mark.parametrize("mode, count", [("lines", 90), ("random", 20)])
 def test_kill_leaves_a_whole_file(tmp_path, mode, count):
-    """kill -9 before any line of a save, and at 20 random moments: the old state or the new one loads, whole, and at most one file is left over."""
+    """After kill -9 before any line of a save, or at 20 random moments, the old state or the new one loads; at most one file is left over."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     arguments = [sys.executable, "-c", KILLER, str(tmp_path / "s.npz"), mode, str(count)]
     result = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parents[2], env=environment)
@@ -106,8 +106,8 @@ def test_kill_leaves_a_whole_file(tmp_path, mode, count):
         assert report["states"] == [0, 1], "some kills struck before the renaming, some after"
 
 
-def judge(path, data, expected):
-    """True if the bytes load as what they were before, False if they are refused; anything else fails."""
+def loads(path, data, expected):
+    """Whether bytes load as expected: True, False if they are refused; any other outcome fails."""
     path.write_bytes(data)
     try:
         found, manifest = load(path)
@@ -120,23 +120,23 @@ def judge(path, data, expected):
 
 
 def test_every_truncation_is_refused(tmp_path):
-    """A file cut to any shorter length is no checkpoint; nor is one with bytes behind."""
+    """A file truncated to any shorter length is refused, and so is one with bytes appended."""
     save(tmp_path / "a.npz", example(), step=7)
     data, expected = (tmp_path / "a.npz").read_bytes(), load(tmp_path / "a.npz")
-    assert judge(tmp_path / "b.npz", data, expected)
-    assert not any(judge(tmp_path / "b.npz", data[:length], expected) for length in range(len(data)))
-    assert not any(judge(tmp_path / "b.npz", data + tail, expected) for tail in (b"\0", b"\n", data))
+    assert loads(tmp_path / "b.npz", data, expected)
+    assert not any(loads(tmp_path / "b.npz", data[:length], expected) for length in range(len(data)))
+    assert not any(loads(tmp_path / "b.npz", data + tail, expected) for tail in (b"\0", b"\n", data))
 
 
 def test_bit_flips_are_refused(tmp_path):
-    """Each of 3,000 files with one bit flipped is refused: never another error, never other data, never a warning."""
+    """Each of 3,000 files with one bit flipped is refused, with no other error, no other data, and no warning."""
     save_state(tmp_path / "a.npz", states()[0][0], problem()[-1])
     data, expected = bytearray((tmp_path / "a.npz").read_bytes()), load(tmp_path / "a.npz")
     for position in rng.integers(0, 3000, 8 * len(data)):
         data[position // 8] ^= 1 << position % 8
-        assert not judge(tmp_path / "b.npz", bytes(data), expected)
+        assert not loads(tmp_path / "b.npz", bytes(data), expected)
         data[position // 8] ^= 1 << position % 8
-    assert judge(tmp_path / "b.npz", bytes(data), expected)
+    assert loads(tmp_path / "b.npz", bytes(data), expected)
 
 
 def manifest_bytes(**manifest):
@@ -163,14 +163,14 @@ def manifest_bytes(**manifest):
     ],
 )
 def test_foreign_files(tmp_path, data, message):
-    """Other people's files, newer formats, and well-sealed nonsense: refused by name, with a reason, and no pickle is ever opened."""
+    """Foreign files, other formats and invalid contents are refused with a reason, and no pickle is ever opened."""
     (tmp_path / "x.npz").write_bytes(data)
     with pytest.raises(CheckpointError, match=re.escape(f"{tmp_path / 'x.npz'}: ") + f".*(?:{message})"):
         load(tmp_path / "x.npz")
 
 
-def test_what_is_no_state(tmp_path):
-    """A checkpoint without a state of training, or with a configuration from the future, is refused."""
+def test_checkpoint_without_training_state(tmp_path):
+    """A checkpoint without a training state, or with an unknown configuration field, is refused."""
     save(tmp_path / "x.npz", example())
     with pytest.raises(CheckpointError, match=r"x\.npz: holds net, step; allowed: a state of training"):
         load_state(tmp_path / "x.npz")
@@ -181,7 +181,7 @@ def test_what_is_no_state(tmp_path):
 
 
 def test_missing_files_and_folders(tmp_path):
-    """What is not there stays a FileNotFoundError, and a failed save leaves neither the old file changed nor a new one behind."""
+    """Missing files raise FileNotFoundError, and a failed save leaves no file behind."""
     for call in (
         lambda: load(tmp_path / "none.npz"),
         lambda: load_state(tmp_path / "none.npz"),
@@ -193,7 +193,7 @@ def test_missing_files_and_folders(tmp_path):
 
 
 def test_failed_save_keeps_the_old(tmp_path, monkeypatch):
-    """A disk that fills up in the middle of a save leaves the old file, and no other."""
+    """A save on a full disk keeps the old file, and leaves no other."""
     save(tmp_path / "a.npz", example())
 
     def full(descriptor):
@@ -207,7 +207,7 @@ def test_failed_save_keeps_the_old(tmp_path, monkeypatch):
 
 
 def test_synced_before_renamed(tmp_path, monkeypatch):
-    """The bytes are on the disk before they get the name, and the name after that: fsync, replace, fsync."""
+    """A save is synced before it is renamed, and the rename is synced: fsync, replace, fsync."""
     calls = []
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda descriptor: (calls.append("fsync"), fsync(descriptor)))
@@ -217,8 +217,8 @@ def test_synced_before_renamed(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="symbolic links")
-def test_links_stay_links(tmp_path, monkeypatch):
-    """A save through a link changes the file it leads to; a bare name means the current folder."""
+def test_symbolic_links_are_kept(tmp_path, monkeypatch):
+    """A save through a symbolic link changes the linked file; a bare name is in the current folder."""
     (tmp_path / "far").mkdir()
     (tmp_path / "a.npz").symlink_to(tmp_path / "far" / "b.npz")
     monkeypatch.chdir(tmp_path)

@@ -25,19 +25,21 @@ workers_ = pytest.mark.parametrize("workers", [1, 2, 3, 4, 16, None])
 @pytest.mark.parametrize("L", [layers, fast])
 @pytest.mark.parametrize("batch", [0, 1, 2, 7, 33])
 def test_workers_agree(workers, L, batch):
-    """T1: the gradient is that of one thread whatever the number of workers, also with more workers than examples, or none; nothing is modified."""
+    """T1: the gradient is that of one thread for any number of workers, also with more workers than examples or none;
+    nothing is modified.
+    """
     p, one = network(0), drawn(batch)
     loss, grads = training.value_and_grad(mlp.mlp, p, one, L, workers)
-    text_loss, text_grads = training.value_and_grad(mlp.mlp, p, one)
-    assert relative(loss, text_loss) <= COMPLEX_STEP and isinstance(loss, float)
+    reference_loss, reference_grads = training.value_and_grad(mlp.mlp, p, one)
+    assert relative(loss, reference_loss) <= COMPLEX_STEP and isinstance(loss, float)
     assert tree.map(np.shape, grads) == tree.map(np.shape, p)
-    assert relative(tree.pack(grads)[0], tree.pack(text_grads)[0]) <= COMPLEX_STEP
+    assert relative(tree.pack(grads)[0], tree.pack(reference_grads)[0]) <= COMPLEX_STEP
 
 
 @given(st.integers(0, 40), st.integers(1, 20))
 @example(3, 5)
 def test_split(rows, workers):
-    """T1: slices are the batch, in order, each row once, and their lengths differ by one at most; no labels stay none."""
+    """T1: slices contain each row of the batch once, in order, with lengths that differ by at most one; missing labels stay None."""
     one = drawn(rows)._replace(y=None)
     parts = parallel.split(one, workers)
     lengths = [len(part.x) for part in parts]
@@ -48,7 +50,7 @@ def test_split(rows, workers):
 
 
 def test_noise_does_not_depend_on_the_split():
-    """T1: what the workers see, put together, is the batch of the step, bit for bit, whatever their number."""
+    """T1: the workers' slices together are the batch of the step, bit for bit, for any number of workers."""
     seen = []
 
     def net(p, x, t, y, L):
@@ -66,7 +68,7 @@ def test_noise_does_not_depend_on_the_split():
 
 
 def test_all_reduce_is_pluggable():
-    """T1: all_reduce gets one loss and gradient per slice, in order, and its answer is the result, in training too."""
+    """T1: all_reduce receives one loss and gradient per slice, in order, and its result is used, in training too."""
     p, one = network(0), drawn(10)
     given_parts = []
 
@@ -90,8 +92,8 @@ def test_all_reduce_is_pluggable():
         assert [len(parts) for parts in given_parts] == [workers] * 2
 
 
-def test_ranks_in_the_place_of_threads():
-    """T1: ranks that each differentiate their slice and share one sum, as MPI's would, all end with the gradient of the whole batch."""
+def test_ranks_instead_of_threads():
+    """T1: ranks that each differentiate their slice and share one sum, as with MPI, all get the gradient of the whole batch."""
     ranks, p, one = 3, network(0), drawn(11)
     shared, barrier, results = [None] * ranks, threading.Barrier(ranks), [None] * ranks
 
@@ -115,12 +117,12 @@ def test_ranks_in_the_place_of_threads():
 
 
 def blas_threads():
-    """Threads of each matrix library in the process."""
+    """Number of threads of each BLAS library in the process."""
     return [library.num_threads for library in parallel._libraries()]
 
 
-def test_blas_is_held_to_one_thread_and_let_go():
-    """T1: the matrix library has one thread inside, nested and concurrent holds included, and its own number afterwards, errors included."""
+def test_blas_uses_one_thread_inside():
+    """T1: BLAS uses one thread inside, nested and concurrent uses included, and its former number afterwards, also after errors."""
     before = blas_threads()
     for library in parallel._libraries():
         library.set_num_threads(2)
@@ -149,8 +151,8 @@ def test_blas_is_held_to_one_thread_and_let_go():
         library.set_num_threads(number)
 
 
-def test_errors_of_workers_are_the_callers():
-    """T1: an error on any thread is raised where the call stands, when all threads are done, and the next call works."""
+def test_errors_of_workers_reach_the_caller():
+    """T1: an error on any thread is raised by the call, after all threads are done, and the next call works."""
     done = []
 
     def fail(i):
@@ -167,8 +169,8 @@ def test_errors_of_workers_are_the_callers():
     assert parallel.run([lambda: parallel.run([partial(pow, i, 2) for i in range(3)])] * 3) == [[0, 1, 4]] * 3
 
 
-def test_workers_see_the_callers_error_state():
-    """T1: what NumPy is told to raise, it raises on every thread."""
+def test_workers_use_the_callers_error_state():
+    """T1: NumPy's error state of the caller applies on every thread."""
     for i in range(2):
         tasks = [partial(np.divide, 1.0, float(j != i)) for j in range(2)]
         with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
@@ -178,8 +180,8 @@ def test_workers_see_the_callers_error_state():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_child_makes_its_own_threads():
-    """T1: a process forked after threads were used, without them, makes new ones instead of waiting for ever."""
+def test_forked_child_starts_its_own_threads():
+    """T1: a process forked after threads were used, without them, starts new ones and does not hang."""
     code = """if True:
         import os
         from functools import partial
@@ -193,14 +195,14 @@ def test_a_forked_child_makes_its_own_threads():
 
 
 @pytest.mark.parametrize("workers, error", [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError)])
-def test_wrong_workers(workers, error):
-    """A wrong number of workers is named, with what is allowed."""
+def test_wrong_number_of_workers(workers, error):
+    """The error of a wrong number of workers gives what is allowed."""
     with pytest.raises(error, match=re.escape(f"workers = {workers!r}; allowed:")):
         training.value_and_grad(mlp.mlp, network(0), drawn(3), fast, workers)
 
 
-def test_waiting_for_the_interpreter(request):
-    """While threads work, one that waits for the interpreter looks again soon; afterwards the caller's setting is back, whoever leaves last."""
+def test_switch_interval_is_shortened_and_restored(request):
+    """While threads work, the interpreter's switch interval is short; afterwards it is restored, whoever finishes last."""
     request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
     sys.setswitchinterval(0.003)
     before = sys.getswitchinterval()
@@ -212,7 +214,7 @@ def test_waiting_for_the_interpreter(request):
 
 
 def test_default_workers():
-    """T1: one worker per core, but none with less than `WORK` numbers times parameters."""
+    """T1: the default is one worker per core, but only one below `WORK` numbers times parameters for each."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert [parallel.default_workers(work) for work in (0, 1, parallel.WORK, 2 * parallel.WORK - 1)] == [1, 1, 1, 1]
     assert parallel.default_workers(2 * parallel.WORK) == min(cores, 2)
