@@ -72,7 +72,7 @@ def test_two_steps_merge(drawn, data):
 
 
 def test_two_steps_of_generic_numbers_merge():
-    """F2: sqrt(0.7 * 0.8) x + sqrt(1 - 0.7 * 0.8) eps, on paper."""
+    """F2: sqrt(0.7 * 0.8) x + sqrt(1 - 0.7 * 0.8) eps, by hand."""
     mean, variance = q_step(X0, 3, 1, TABLE4)
     np.testing.assert_allclose(mean, np.sqrt(0.56) * X0, rtol=1e-15)
     np.testing.assert_allclose(variance, 0.44, rtol=1e-15)
@@ -110,7 +110,7 @@ def test_single_steps_compose_to_the_closed_form(drawn, data):
 
 
 def test_closed_form_of_generic_numbers():
-    """F3: alpha_bar_3 = 0.504 on paper, and per-example times 1, 4."""
+    """F3: alpha_bar_3 = 0.504 by hand, and per-example times 1, 4."""
     mean, variance = q_marginal(X0, 3, TABLE4)
     np.testing.assert_allclose(mean, np.sqrt(0.504) * X0, rtol=1e-15)
     np.testing.assert_allclose(variance, 0.496, rtol=1e-15)
@@ -132,7 +132,7 @@ def test_time_zero_is_the_data(drawn):
 
 @given(case(2, zero_terminal=True).filter(lambda drawn: np.ndim(drawn.t)))
 def test_times_per_example_are_the_scalar_times(drawn):
-    """F1, F3, R2: a batch with times (B,) equals its examples alone with scalar times, bit for bit; inputs are not modified."""
+    """F1, F3, R2: a batch with times (B,) equals its single examples with scalar times, bit for bit; inputs are not modified."""
     table, t, s, x, y = drawn
     before = [value.copy() for value in (t, s, x, y)]
     for f in (
@@ -221,7 +221,7 @@ def test_posterior_at_time_zero_is_the_data(drawn):
 
 
 def test_posterior_of_generic_numbers():
-    """R2: alpha_bar_1 = 0.9, alpha_bar_3 = 0.504, alpha_{3|1} = 0.56 on paper; s = t - 1 is the formula of DDPM."""
+    """R2: alpha_bar_1 = 0.9, alpha_bar_3 = 0.504, alpha_{3|1} = 0.56 by hand; s = t - 1 is the formula of DDPM."""
     mean, variance = posterior(XT, X0, 3, 1, TABLE4)
     np.testing.assert_allclose(mean, (np.sqrt(0.9) * 0.44 * X0 + np.sqrt(0.56) * 0.1 * XT) / 0.496, rtol=1e-14)
     np.testing.assert_allclose(variance, 0.1 / 0.496 * 0.44, rtol=1e-14)

@@ -98,7 +98,7 @@ def test_kl_full_of_nearly_equal_covariances(d, exponent, data):
     inverse = wide2**-1
     expected = (sum((inverse * wide1)[i, i] for i in range(d)) - d + mp.log(mp.det(wide2) / mp.det(wide1))) / 2
     actual = gaussian.kl_full(np.zeros(d), other, np.zeros(d), matrix)
-    # the entries of `other` are rounded, which the exact value knows; whitening adds cond(matrix) roundings
+    # the entries of `other` are rounded, as in the exact value; whitening adds cond(matrix) roundings
     assert exact.relative(actual, expected) <= 4 * KL_FULL * np.linalg.cond(matrix)
 
 

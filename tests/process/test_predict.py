@@ -159,7 +159,7 @@ def test_a_prediction_read_as_itself_is_returned():
 
 @given(case(2).filter(lambda drawn: np.ndim(drawn.t) and away_from_the_ends(drawn)), pairs)
 def test_times_per_example_are_the_scalar_times(drawn, kinds):
-    """R6: a batch with times (B,) equals its examples alone with scalar times, bit for bit."""
+    """R6: a batch with times (B,) equals its single examples with scalar times, bit for bit."""
     path, t, s, x_t, prediction = drawn
     source, to = kinds
     for f in (
@@ -298,7 +298,7 @@ def test_tweedie_on_a_mixture(oracle, data):
 
 
 def test_tweedie_of_generic_numbers():
-    """C2: (x + sigma^2 score) / signal and sigma^2 / signal^2 (1 + sigma^2 hessian) at alpha_bar = 0.504; float32 stays float32."""
+    """C2: (x + sigma^2 score) / signal and sigma^2 / signal^2 (1 + sigma^2 hessian) at alpha_bar = 0.504; float32 is preserved."""
     np.testing.assert_allclose(tweedie_mean(X0, EPS, 3, TABLE), (X0 + 0.496 * EPS) / SIGNAL, rtol=1e-14)
     hessian = np.array([[[-0.5, 0.1], [0.1, -0.25]]])
     expected = 0.496 / 0.504 * (np.eye(2) + 0.496 * hessian)

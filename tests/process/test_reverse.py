@@ -155,7 +155,7 @@ def test_variances_of_generic_numbers():
 
 @given(case(3, low=1, zero_terminal=True).filter(lambda drawn: np.ndim(drawn.t)))
 def test_times_per_example_are_the_scalar_times(drawn):
-    """R3, R4: a batch with times (B,) equals its examples alone with scalar times, bit for bit."""
+    """R3, R4: a batch with times (B,) equals its single examples with scalar times, bit for bit."""
     table, t, s, prediction, x_t, mix = drawn
     mix = abs(mix) / 4
     means = [lambda t, s, p, x, mix: reverse.kernel(p, x, t, s, table, "v")[0]]

@@ -10,7 +10,7 @@ from tests.tolerances import ADAPTIVE, ORDER, TRANSPORT, roundings
 GAUSSIAN = oracles.gaussian([0.7, -0.4], [[0.5, 0.2], [0.2, 0.8]])
 MIXTURE = oracles.mixture([[1.0, 0.5], [-0.8, 0.2]], [[[0.3, 0.1], [0.1, 0.2]], [[0.25, 0.0], [0.0, 0.5]]], [0.4, 0.6])
 START = rng.normal(5, 16, (2,), stream=rng.START)
-# steps, few enough that rounding stays far below the error, and many enough that the leading term rules
+# steps, few enough that rounding stays far below the error, and many enough that the leading term dominates
 METHODS = {samplers.euler_step: (1, 64), samplers.heun_step: (2, 128), samplers.rk4_step: (4, 160)}
 PATHS = {path.name: path for path in (flow.straight, flow.trigonometric)}
 
