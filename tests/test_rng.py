@@ -181,18 +181,10 @@ def test_numpy_integers_are_seeds(seed):
 @pytest.mark.parametrize(
     "call, error, message",
     [
-        (lambda: rng.bits(-1, 1, 1), ValueError, "seed = -1; allowed: 0..2^64 - 1"),
-        (lambda: rng.bits(2**64, 1, 1), ValueError, f"seed = {2**64}; allowed: 0..2^64 - 1"),
-        (lambda: rng.bits(1.0, 1, 1), TypeError, "seed = 1.0; allowed: an integer"),
         (lambda: rng.normal("1", 1), TypeError, "seed = '1'; allowed: an integer"),
-        (lambda: rng.bits(True, 1, 1), TypeError, "seed = True; allowed: an integer"),
-        (lambda: rng.bits(0, 1, -1), ValueError, "elements = -1; allowed: 0..17179869184"),
         (lambda: rng.bits(0, 1, 2**34 + 1), ValueError, "elements = 17179869185; allowed: 0..17179869184"),
-        (lambda: rng.bits(0, 1, 1, 0, -1), ValueError, "stream = -1; allowed: 0..4294967295"),
-        (lambda: rng.bits(0, 1, 1, 0, 2**32), ValueError, "stream = 4294967296; allowed: 0..4294967295"),
         (lambda: rng.bits(0, 3, 1, np.arange(2)), ValueError, "step has shape (2,); allowed: () or (3,), one for each sample"),
         (lambda: rng.bits(0, 1, 1, np.arange(2)), ValueError, "step has shape (2,); allowed: () or (1,), one for each sample"),
-        (lambda: rng.bits(0, -1, 1), ValueError, "samples = -1; allowed: 0..4294967296"),
         (lambda: rng.bits(0, 2.0, 1), TypeError, "samples = 2.0; allowed: an integer"),
         (lambda: rng.bits(0, np.array([-1]), 1), ValueError, "samples = array([-1]); allowed: 0..4294967295"),
         (lambda: rng.bits(0, np.array([2**32]), 1), ValueError, "samples = array([4294967296]); allowed: 0..4294967295"),

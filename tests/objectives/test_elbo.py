@@ -233,11 +233,6 @@ MODEL = oracles.exact_reverse(np.zeros_like(X0), np.ones_like(X0), TABLE4)
     "call, error, message",
     [
         (
-            lambda: elbo.elbo_terms(X0, np.array([3, 0]), TABLE4, MODEL, [EPS]),
-            ValueError,
-            r"^grid starts at 3; allowed: T = 4, where L_T compares with pure noise$",
-        ),
-        (
             lambda: elbo.elbo_terms(X0, np.array([4, 2, 0]), TABLE4, MODEL, [EPS]),
             ValueError,
             r"^noise has 1 entries; allowed: 2, one for each step of the grid$",
@@ -253,13 +248,7 @@ MODEL = oracles.exact_reverse(np.zeros_like(X0), np.ones_like(X0), TABLE4)
             r"^states has 2 entries; allowed: 3, one for each time of the grid$",
         ),
         (lambda: elbo.l_simple(X0, X0[:1]), ValueError, r"^prediction has shape \(1, 2\); allowed: \(2, 2\), the shape of target$"),
-        (lambda: elbo.l_simple(np.full_like(X0, np.nan), X0), ValueError, r"^target holds NaN"),
-        (lambda: elbo.hybrid(X0, X0, -0.1), ValueError, r"^weight = -0.1; allowed: finite, in \[0, inf\]$"),
-        (lambda: elbo.min_snr_weight(1, TABLE4, 0), ValueError, r"^gamma = 0; allowed: finite, in \(0, inf\]$"),
-        (lambda: elbo.min_snr_weight(1, TABLE4, kind="score"), ValueError, r"^kind = 'score'; allowed: x0, eps, v$"),
         (lambda: elbo.min_snr_weight(5, TABLE4), ValueError, r"^t = 5; allowed: 0\.\.4$"),
-        (lambda: elbo.bits_per_dim(1.0, 0), ValueError, r"^dimensions = 0; allowed: finite, in \[1, inf\]$"),
-        (lambda: elbo.weighted(np.ones(2), np.ones(3)), ValueError, r"^weight has shape \(3,\); allowed: \(\) or \(B,\)"),
         (lambda: elbo.weight_mean(2, 3, TABLE4), ValueError, r"^s = .* is not below t"),
         (lambda: elbo.weight_x0(2, 2, TABLE4), ValueError, r"^s = .* is not below t"),
     ],

@@ -61,23 +61,15 @@ def test_grids_of_any_length(kind, T, data):
 @pytest.mark.parametrize(
     "call, error, message",
     [
-        (lambda: grids.grid("karras", 10, 2), ValueError, "^kind = 'karras'; allowed: linspace, leading, trailing, quadratic$"),
-        (lambda: grids.grid("linspace", 10, 0), ValueError, r"^S = 0; allowed: 1\.\.10$"),
-        (lambda: grids.grid("linspace", 10, 11), ValueError, r"^S = 11; allowed: 1\.\.10$"),
-        (lambda: grids.grid("linspace", 10, 2.0), TypeError, "^S = 2.0; allowed"),
         (lambda: grids.grid("linspace", 0, 1), ValueError, "^T = 0; allowed"),
         (
             lambda: grids.check_grid([3, 2, 1], 3),
             ValueError,
             "^grid = .*; allowed: strictly decreasing integers from at most T = 3, the last",
         ),
-        (lambda: grids.check_grid([3, 3, 0], 3), ValueError, "^grid = .*; allowed: strictly decreasing"),
         (lambda: grids.check_grid([1, 2, 0], 3), ValueError, "^grid = .*; allowed: strictly decreasing"),
-        (lambda: grids.check_grid([4, 0], 3), ValueError, r"^grid = .*; allowed: 0\.\.3$"),
         (lambda: grids.check_grid([3, -1], 3), ValueError, r"^grid = .*; allowed: 0\.\.3$"),
-        (lambda: grids.check_grid([0], 3), ValueError, "^grid = .*; allowed: strictly decreasing"),
         (lambda: grids.check_grid(0, 3), ValueError, "^grid = .*; allowed: strictly decreasing"),
-        (lambda: grids.check_grid([2.5, 0.0], 3), TypeError, "^grid = "),
     ],
 )
 def test_grids_refuse(call, error, message):

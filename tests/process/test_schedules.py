@@ -76,14 +76,8 @@ def test_a_last_beta_of_one_leaves_no_signal():
 @pytest.mark.parametrize(
     "betas, message",
     [
-        ([0.1, 0.0], r"^beta_2 = 0.0; allowed: inside \(0, 1\), or 1 for the last$"),
         ([1.0, 0.1], r"^beta_1 = 1.0; allowed"),
-        ([0.1, 0.2, -0.3], "^beta_3 = -0.3; allowed"),
         ([0.1, 1.5], "^beta_2 = 1.5; allowed"),
-        ([0.1, np.nan, 0.2], "^beta_2 = nan; allowed"),
-        ([np.inf], "^beta_1 = inf; allowed"),
-        ([], r"^betas has shape \(0,\); allowed: \(T,\) with T >= 1$"),
-        ([[0.1]], r"^betas has shape \(1, 1\); allowed"),
         (0.1, r"^betas has shape \(\); allowed"),
     ],
 )
@@ -134,16 +128,12 @@ def test_from_alpha_bars_of_generic_numbers():
     [
         (schedules.from_alpha_bars, [0.5, 0.5], "^log_alpha_bar does not decrease strictly at t = 2$"),
         (schedules.from_alpha_bars, [1.0, 0.5], "^log_alpha_bar does not decrease strictly at t = 1$"),
-        (schedules.from_alpha_bars, [0.5, 0.0, 0.0], "^log_alpha_bar does not decrease strictly at t = 3$"),
         (schedules.from_alpha_bars, [0.3, 0.5, 0.1], "^log_alpha_bar does not decrease strictly at t = 2$"),
         (schedules.from_alpha_bars, [0.5, -0.1], r"^alpha_bars = .*; allowed: finite, in \[0, 1\]$"),
-        (schedules.from_alpha_bars, [1.1, 0.5], r"^alpha_bars = .*; allowed: finite, in \[0, 1\]$"),
-        (schedules.from_alpha_bars, [0.5, np.nan], "^alpha_bars = .*nan"),
         (schedules.from_alpha_bars, 0.5, r"^table has shape \(\); allowed: \(T,\) with T >= 1$"),
         (schedules.from_alpha_bars, [[0.5]], r"^table has shape \(1, 1\); allowed"),
         (schedules.from_alpha_bars, [], r"^log_alpha_bar = array\(\[0.\]\); allowed: T\+1 >= 2 entries, the first of them 0$"),
         (schedules.from_log_snr, [1.0, 2.0], "^log_alpha_bar does not decrease strictly at t = 2$"),
-        (schedules.from_log_snr, [1.0, np.inf], "^log_snr = .*; allowed: finite"),
     ],
 )
 def test_tables_that_do_not_decrease_are_refused(build, values, message):

@@ -125,11 +125,11 @@ def test_one_step_schedules(family):
     assert family(1).T == 1 and family(1).beta[1] == pytest.approx(expected, rel=1e-14)
 
 
-def test_linear_for_few_steps():
+@pytest.mark.parametrize("T", range(2, 20))
+def test_linear_for_few_steps(T):
     """F5: with the default range, T = 2..19 would need betas above 1 and raises, T = 20 ends in a beta of 1, T = 21 is ordinary."""
-    for T in range(2, 20):
-        with pytest.raises(ValueError, match=r"^beta_\d+ = .*; allowed: inside \(0, 1\)"):
-            schedules.linear(T)
+    with pytest.raises(ValueError, match=r"^beta_\d+ = .*; allowed: inside \(0, 1\)"):
+        schedules.linear(T)
     assert schedules.linear(20).alpha_bar[-1] == 0 and schedules.linear(20).alpha_bar[-2] > 0
     assert schedules.linear(21).alpha_bar[-1] > 0
 

@@ -17,7 +17,7 @@ from ..strategies import schedule, times
 from ..tolerances import TABLE, ulps
 
 U = np.finfo(np.float64).eps / 2
-BETAS = np.array([0.1, 0.2, 0.3, 0.05])
+SHORT = schedules.from_betas([0.1, 0.2, 0.3, 0.05])
 betas_drawn = st.integers(1, 40).flatmap(lambda T: hnp.arrays(np.float64, T, elements=st.floats(-6, -0.03))).map(lambda x: 10**x)
 
 
@@ -63,27 +63,33 @@ def test_schedule_refuses_a_table_of_another_form(table):
         Schedule(np.array(table), np.zeros_like(table))
 
 
-def test_time_and_pair_name_what_is_wrong():
+def test_times_in_range():
+    """F2: `time` returns times in 0..T unchanged."""
+    assert SHORT.time(0) == 0 and SHORT.time(4) == 4 and SHORT.time(np.array([4, 1])).tolist() == [4, 1]
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: SHORT.time(5), ValueError, r"^t = 5; allowed: 0\.\.4$"),
+        (lambda: SHORT.time(-1), ValueError, r"^t = -1; allowed: 0\.\.4$"),
+        (lambda: SHORT.time(7, "s"), ValueError, r"^s = 7; allowed: 0\.\.4$"),
+        (lambda: SHORT.time(0, low=1), ValueError, r"^t = 0; allowed: 1\.\.4$"),
+        (lambda: SHORT.pair(0, 0), ValueError, r"^t = 0; allowed: 1\.\.4$"),
+        (lambda: SHORT.pair(2, -1), ValueError, r"^s = -1; allowed: 0\.\.4$"),
+        (lambda: SHORT.pair(2, 2), ValueError, r"^s = array\(2\) is not below t = array\(2\); allowed: 0 <= s < t <= T = 4$"),
+        (lambda: SHORT.pair(np.array([2, 1]), np.array([1, 3])), ValueError, r"is not below t = array\(\[2, 1\]\)"),
+        (lambda: SHORT.transition(1, 1), ValueError, "is not below"),
+        (lambda: SHORT.signal_sigma(5), ValueError, r"^t = 5; allowed: 0\.\.4$"),
+        *((lambda value=value: SHORT.time(value), TypeError, "^t = ") for value in (1.0, True, [1], None)),
+        (lambda: SHORT.clock(5), ValueError, "^t = 5"),
+        (lambda: SHORT.rates(5), ValueError, "^t = 5"),
+    ],
+)
+def test_errors_of_times(call, error, message):
     """F2: errors of t outside 0..T and of s >= t, element by element."""
-    table = schedules.from_betas(BETAS)
-    assert table.time(0) == 0 and table.time(4) == 4 and table.time(np.array([4, 1])).tolist() == [4, 1]
-    for call, message in [
-        (lambda: table.time(5), r"^t = 5; allowed: 0\.\.4$"),
-        (lambda: table.time(-1), r"^t = -1; allowed: 0\.\.4$"),
-        (lambda: table.time(7, "s"), r"^s = 7; allowed: 0\.\.4$"),
-        (lambda: table.time(0, low=1), r"^t = 0; allowed: 1\.\.4$"),
-        (lambda: table.pair(0, 0), r"^t = 0; allowed: 1\.\.4$"),
-        (lambda: table.pair(2, -1), r"^s = -1; allowed: 0\.\.4$"),
-        (lambda: table.pair(2, 2), r"^s = array\(2\) is not below t = array\(2\); allowed: 0 <= s < t <= T = 4$"),
-        (lambda: table.pair(np.array([2, 1]), np.array([1, 3])), r"is not below t = array\(\[2, 1\]\)"),
-        (lambda: table.transition(1, 1), "is not below"),
-        (lambda: table.signal_sigma(5), r"^t = 5; allowed: 0\.\.4$"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            call()
-    for value in (1.0, True, [1], None):
-        with pytest.raises(TypeError, match=r"^t = "):
-            table.time(value)
+    with pytest.raises(error, match=message):
+        call()
 
 
 @given(schedule(), st.integers(0, 2**32 - 1))
@@ -98,18 +104,12 @@ def test_draw_time_covers_1_to_T(table, word):
 
 def test_clock_counts_to_1000_for_any_T():
     """N1: `clock` is 1000 t / T, the time that networks take."""
-    table = schedules.from_betas(BETAS)
-    np.testing.assert_array_equal(table.clock(np.array([0, 1, 4])), [0, 250, 1000])
-    assert table.clock(2) == 500
-    with pytest.raises(ValueError, match=r"^t = 5"):
-        table.clock(5)
+    np.testing.assert_array_equal(SHORT.clock(np.array([0, 1, 4])), [0, 250, 1000])
+    assert SHORT.clock(2) == 500
 
 
 def test_rates_are_those_of_the_straight_path():
     """M5: the rates of a schedule are (1, -1), shaped like t."""
-    table = schedules.from_betas(BETAS)
-    signal, sigma = table.rates(np.array([0, 4]))
+    signal, sigma = SHORT.rates(np.array([0, 4]))
     assert signal.tolist() == [1, 1] and sigma.tolist() == [-1, -1]
-    assert table.rates(3)[0] == 1 and table.rates(3)[1] == -1
-    with pytest.raises(ValueError, match=r"^t = 5"):
-        table.rates(5)
+    assert SHORT.rates(3)[0] == 1 and SHORT.rates(3)[1] == -1

@@ -194,27 +194,14 @@ def test_moments_of_many_samples():
 
 X = np.ones((2, 2))
 ERRORS = {
-    "numbers per example": (ValueError, "^x has 3 numbers per example; allowed: 2", lambda: PLANE.score(np.ones((2, 3)), 0.5, 0.5)),
     "x with NaN": (ValueError, "^x holds NaN", lambda: PLANE.x0(np.full((2, 2), np.nan), 0.5, 0.5)),
     "x of integers": (TypeError, "^x is ", lambda: PLANE.log_density(np.ones((2, 2), int), 0.5, 0.5)),
     "levels of another batch": (ValueError, r"has shape \(3,\); allowed", lambda: PLANE.score(X, np.ones(3), 0.5)),
-    "label above": (
-        ValueError,
-        "^y = .*; allowed: integers 0..2, the last for no label",
-        lambda: PLANE.score(X, 0.5, 0.5, np.array([0, 3])),
-    ),
     "label below": (ValueError, "^y = .*; allowed: integers 0..2", lambda: PLANE.log_density(X, 0.5, 0.5, np.array([0, -1]))),
     "label of floats": (ValueError, "^y = .*; allowed: integers", lambda: PLANE.x0(X, 0.5, 0.5, np.array([0.0, 1.0]))),
-    "labels of another batch": (
-        ValueError,
-        r"^y has shape \(3,\); allowed: \(\) or \(2,\)",
-        lambda: PLANE.score(X, 0.5, 0.5, np.zeros(3, int)),
-    ),
     "signal": (ValueError, "^signal = nan; allowed: finite", lambda: PLANE.score(X, np.nan, 0.5)),
     "sigma": (ValueError, "^sigma = -0.5; allowed: finite, in .0, inf", lambda: PLANE.score(X, 0.5, -0.5)),
-    "choice above": (ValueError, "^choice = .*; allowed: finite, in .0, 1.", lambda: PLANE.sample(np.array([0.5, 1.5]), X)),
     "choice below": (ValueError, "^choice = .*; allowed: finite, in .0, 1.", lambda: PLANE.sample(np.array([0.5, -0.5]), X)),
-    "kind": (ValueError, "^kind = 'noise'; allowed: x0", lambda: PLANE.model(SCHEDULE, "noise")(X, 5)),
     "time": (ValueError, "^t = 101; allowed: 0..100", lambda: PLANE.model(SCHEDULE)(X, 101)),
 }
 
