@@ -86,17 +86,10 @@ def test_velocity_field_of_any_kind_is_the_velocity(data, t):
     x = data.draw(strategies.arrays((3, oracle.means.shape[1])))
     expected = oracle.model(path, "velocity")(x, t)
     signal, sigma = path.signal_sigma(t)
+    terms = x, oracle.x0(x, signal, sigma), oracle.eps(x, signal, sigma), oracle.means  # which cancel in a velocity
     for kind in KINDS:
         field = ode.velocity_field(oracle.model(path, kind), path, kind)
-        assert (
-            roundings(field(x, t), expected, *(np.pi * term / signal / sigma for term in (x, *predict_terms(oracle, x, signal, sigma))))
-            <= IDENTITY
-        )
-
-
-def predict_terms(oracle, x, signal, sigma):
-    """The terms of a velocity: data, noise, and the means that cancel in them."""
-    return oracle.x0(x, signal, sigma), oracle.eps(x, signal, sigma), oracle.means
+        assert roundings(field(x, t), expected, *(np.pi * term / signal / sigma for term in terms)) <= IDENTITY
 
 
 X, Z = np.ones((2, 3)), np.ones((2, 2))
