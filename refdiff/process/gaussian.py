@@ -51,7 +51,7 @@ def log_density_full(x: Array, mean: Array, covariance: Array) -> Array:
 
 
 def entropy(x: Array, variance: Array) -> Array:
-    r"""Entropy of a Gaussian with independent coordinates; (B,) nats. `x` (B, ...) only gives the shape.
+    r"""Entropy of a Gaussian with independent coordinates; (B,) nats. `x` (B, ...) is used for its shape only.
 
     $$H = \tfrac12 \sum_i \log 2\pi e \sigma_i^2$$
 
