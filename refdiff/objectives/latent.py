@@ -35,7 +35,7 @@ def importance_weighted(log_joint: Array, log_q: Array) -> Array:
     $$\log p(x) \ge E \log \frac1K \sum_k \frac{p(x, z_k)}{q(z_k | x)}$$
 
     `log_joint` is $\log p(x, z_k)$, and `log_q` is $\log q(z_k | x)$. $K = 1$ gives the ELBO integrand. If $q$ is the
-    exact posterior, every single weight is $p(x)$. Source: E2 [IWAE eq. 8].
+    exact posterior, every single weight $p(x, z_k) / q(z_k | x)$ is $p(x)$. Source: E2 [IWAE eq. 8].
     """
     return log_mean_exp(log_joint - log_q)
 
