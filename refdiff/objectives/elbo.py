@@ -55,7 +55,8 @@ def elbo_terms(
 
     `noise[i]`, of `x0`'s shape, is the noise from which $x_t$ at `grid[i]` is computed. The mean of this estimate over
     noise is the exact term. The grid starts at $T$. `decoder(x0, mean, variance)` is $\log p_\theta(x_0 | x_1)$. By
-    default it is the density of the reverse step itself, which raises if its variance is 0. Source: E5 [DDPM eq. 5].
+    default it is the log-density of the reverse step, which raises an error if the variance is 0.
+    Source: E5 [DDPM eq. 5].
     """
     grid = check_chain(noise, grid, schedule.T, "noise")
     if grid[0] != schedule.T:

@@ -51,7 +51,7 @@ def target(kind: str, x0: Array, noise: Array, t: Time, path: GaussianPath) -> A
 def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
     r"""Convert a prediction to the data that it implies, $x_0 = (b\, x_t - \sigma f) / D$.
 
-    Raises where the prediction does not determine $x_0$: an $\epsilon$-prediction where $signal = 0$.
+    Raises where the prediction does not determine $x_0$, such as an $\epsilon$-prediction where $signal = 0$.
     Source: R6 [DDPM eq. 15].
     """
     check_arrays(x_t=x_t, prediction=prediction)
@@ -66,7 +66,7 @@ def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str 
 def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
     r"""Convert a prediction to the noise that it implies, $\epsilon = (signal\, f - a\, x_t) / D$.
 
-    Raises where the prediction does not determine $\epsilon$: an $x_0$-prediction where $\sigma = 0$.
+    Raises where the prediction does not determine $\epsilon$, such as an $x_0$-prediction where $\sigma = 0$.
     Source: R6 [VDM eq. 29].
     """
     check_arrays(x_t=x_t, prediction=prediction)

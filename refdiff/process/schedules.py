@@ -128,7 +128,7 @@ def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, be
 
 
 def zero_terminal_snr(schedule: Schedule) -> Schedule:
-    r"""Rescale a schedule to zero terminal SNR: no signal is left at $T$, and the level at $t = 1$ is unchanged.
+    r"""Rescale a schedule to zero terminal SNR: no signal is left at $T$, and the noise level at $t = 1$ is unchanged.
 
     $$\sqrt{\bar\alpha_t}' = (\sqrt{\bar\alpha_t} - \sqrt{\bar\alpha_T}) \frac{\sqrt{\bar\alpha_1}}{\sqrt{\bar\alpha_1} - \sqrt{\bar\alpha_T}}$$
 

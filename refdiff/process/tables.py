@@ -41,7 +41,7 @@ class Schedule:
 
     @cached_property
     def alpha_bar(self) -> Array:
-        r"""Signal fraction $\bar\alpha_t$ for $t = 0, \ldots, T$: the fraction of the variance that is still data."""
+        r"""Signal fraction $\bar\alpha_t$ for $t = 0, \ldots, T$: the fraction of the variance that is still data, for data of variance 1."""
         return np.exp(self.log_alpha_bar)
 
     @cached_property
@@ -82,7 +82,7 @@ class Schedule:
         return np.exp(self.log_snr)
 
     def log_alpha_between(self, t: Time, s: Time) -> Array:
-        r"""Log-ratio $\log\alpha_{t|s} = \log\bar\alpha_t - \log\bar\alpha_s$ for $s < t$, to full relative precision.
+        r"""Logarithm $\log\alpha_{t|s} = \log\bar\alpha_t - \log\bar\alpha_s$ for $s < t$, to full relative precision.
 
         Source: F2 [VDM eq. 21].
         """

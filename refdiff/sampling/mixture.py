@@ -19,11 +19,11 @@ class Mixture:
       \quad S_k = signal^2 C_k + \sigma^2 I$$
 
     The components have `means` (K, d), normalized `log_weights` (K,) and `labels` (K,) in 0..classes-1. `spreads`
-    (K, d) holds the eigenvalues of the covariances, and the columns of `axes` (K, d, d) are their eigenvectors; None
-    stands for the identity. Build a mixture with `oracles.mixture`, `oracles.gaussian`, `oracles.point_mass` or
-    `oracles.data_set`. Methods take `x` (B, ...) with d numbers per example, and `signal` and `sigma`, each () or (B,),
-    as `path.signal_sigma(t)` returns them. `y` (B,) holds the labels to condition on. None, or the number `classes` as
-    a label, means no conditioning. Source: G4, C1.
+    (K, d) holds the eigenvalues of the covariances, and the columns of `axes` (K, d, d) are their eigenvectors;
+    `axes = None` stands for the identity. Build a mixture with `oracles.mixture`, `oracles.gaussian`,
+    `oracles.point_mass` or `oracles.data_set`. Methods take `x` (B, ...) with d numbers per example, and `signal` and
+    `sigma`, each () or (B,), as `path.signal_sigma(t)` returns them. `y` (B,) holds the labels to condition on. None,
+    or the number `classes` as a label, means no conditioning. Source: G4, C1.
     """
 
     means: Array
@@ -151,7 +151,7 @@ class Mixture:
 
 
 def shaped(result: Array, x: Array) -> Array:
-    """Reshape a result to `x`'s shape and cast it to its precision; complex if `x` was varied by a complex step."""
+    """Reshape a result to `x`'s shape and cast it to `x`'s precision; a complex result (of a complex step) stays complex."""
     return result.reshape(x.shape).astype(np.result_type(x.dtype, np.complex64) if result.dtype.kind == "c" else x.dtype)
 
 

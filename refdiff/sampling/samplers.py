@@ -105,13 +105,14 @@ def ddim_step(
     eta: float = 0.0,
     kind: str = "eps",
 ) -> Array:
-    r"""DDIM step with noise level $\eta$: 0 is deterministic, 1 is DDPM with variance $\tilde\beta_{t|s}$.
+    r"""DDIM step with the noise parameter $\eta$: 0 is deterministic, 1 is DDPM with variance $\tilde\beta_{t|s}$.
 
     $$x_s = \sqrt{\bar\alpha_s}\, x_0^\theta + \sqrt{1 - \bar\alpha_s - \sigma_\eta^2}\, \epsilon_\theta + \sigma_\eta z, \qquad \sigma_\eta^2 = \eta^2 \tilde\beta_{t|s}$$
 
-    The term under the root is computed as
-    $(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))$, in which nothing cancels.
-    Raises for $\eta$ outside [0, 1]. `noise` may be None for $\eta = 0$ or $s = 0$. Source: S2 [DDIM eq. 12, 16].
+    The term under the square root of $\epsilon_\theta$'s coefficient is computed as
+    $(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))$, without
+    cancellation. Raises for $\eta$ outside [0, 1]. `noise` may be None for $\eta = 0$ or $s = 0$.
+    Source: S2 [DDIM eq. 12, 16].
     """
     check_number("eta", eta, 0, 1)
     if np.ndim(eta):
