@@ -80,7 +80,7 @@ def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, 
 
 
 def integers(seed: int, samples: Any, high: int, step: Any = 0, stream: int = BATCH) -> Array:
-    """Random integers in 0..high-1, (B,): the upper 32 bits of word * high. Their bias is below high / 2^32."""
+    r"""Random integers in 0..high-1, (B,): the upper 32 bits of $word \cdot high$. Their bias is below $high / 2^{32}$."""
     check_integer("high", high, 1, 2**32)
     return ((bits(seed, samples, 1, step, stream)[:, 0] * np.uint64(high)) >> _32).astype(np.int64)
 

@@ -27,12 +27,12 @@ class Path:
     sigma_rate: Callable[[Array], Array]
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]:
-        r"""Coefficients $(signal(t), \sigma(t))$ of the path. Raises unless $t$ is in [0, 1]."""
+        """Coefficients `signal` and `sigma` of the path at time `t`. Raises unless `t` is in [0, 1]."""
         t = _flow_time(t)
         return self.signal(t), self.sigma(t)
 
     def rates(self, t: Time) -> tuple[Array, Array]:
-        r"""Time derivatives $(signal'(t), \sigma'(t))$ of the coefficients. Raises unless $t$ is in [0, 1]."""
+        """Time derivatives `signal_rate` and `sigma_rate` of the coefficients at time `t`. Raises unless `t` is in [0, 1]."""
         t = _flow_time(t)
         return self.signal_rate(t), self.sigma_rate(t)
 

@@ -84,8 +84,9 @@ class LinearGaussian:
 
         $$\mathrm{ELBO} = E_q \log p(x | z) - D(q(z | x) \| p(z)) = \log p(x) - D(q(z | x) \| p(z | x))$$
 
-        The variance of $z$ under $q$ lowers the first term by
-        $E \|W (z - \mu)\|^2 / (2\, noise) = \mathrm{tr}(W C W^T) / (2\, noise)$. Source: E3, E4 [VAE eq. 3].
+        Here $C$ is the covariance of $q$, not of the exact posterior. The variance of $z$ under $q$ lowers the
+        first term by $E \|W (z - \mu)\|^2 / (2\, noise) = \mathrm{tr}(W C W^T) / (2\, noise)$.
+        Source: E3, E4 [VAE eq. 3].
         """
         spread = np.trace(self.weights @ covariance @ self.weights.T) / (2 * self.noise)
         prior = np.zeros(len(covariance), like=covariance), np.asarray(np.eye(len(covariance)), like=covariance)

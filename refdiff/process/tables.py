@@ -109,9 +109,9 @@ class Schedule:
         return self.signal[t], self.sigma[t]
 
     def rates(self, t: Time) -> tuple[Array, Array]:
-        r"""Time derivatives (1, -1) of the coefficients of the straight path from noise to data.
+        """Time derivatives (1, -1) of the coefficients of the straight path from noise to data.
 
-        The state of a diffusion, divided by $signal + \sigma$, lies on this path (M5).
+        The state of a diffusion, divided by `signal + sigma`, lies on this path (M5).
         """
         one = np.ones_like(self.time(t), np.float64)
         return one, -one
@@ -121,7 +121,7 @@ class Schedule:
         return check_integer(name, t, low, self.T)
 
     def pair(self, t: Time, s: Time) -> tuple[Array, Array]:
-        r"""Check a pair of times and return it as integer arrays. Raises unless $0 \le s < t \le T$."""
+        """Check a pair of times and return it as integer arrays. Raises unless `0 <= s < t <= T`."""
         t, s = self.time(t, low=1), self.time(s, "s")
         if s.ndim and t.ndim and s.shape != t.shape:
             raise ValueError(f"s has shape {s.shape}; allowed: () or {t.shape}, the shape of t")
