@@ -46,7 +46,7 @@ show the results. Exit code 1 if a sampler that should match the data is too far
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line, by default that of the program; returns the exit code."""
+    """Run a command line, by default `sys.argv`; returns the exit code."""
     try:
         arguments = parser().parse_args(argv)
         code = int(arguments.work(arguments))
@@ -170,7 +170,7 @@ def _dialects(command: argparse.ArgumentParser, arguments: argparse.Namespace) -
 
 
 def check_folder(command: argparse.ArgumentParser, folder: Path) -> None:
-    """Create the output folder before the work starts; wrong usage if it cannot be created and written."""
+    """Create the output folder before the work starts; a usage error if the folder cannot be created or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

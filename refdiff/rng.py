@@ -22,7 +22,7 @@ _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
-    r"""Ten rounds of Philox-4x32, from four uint64 arrays of 32-bit words to four.
+    r"""Ten rounds of Philox-4x32, which map four uint64 arrays of 32-bit words to four such arrays.
 
     A round multiplies words 0 and 2 by constants into 64 bits, and mixes the high halves into words 1 and 3:
 
@@ -80,7 +80,7 @@ def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, 
 
 
 def integers(seed: int, samples: Any, high: int, step: Any = 0, stream: int = BATCH) -> Array:
-    """Random integers in 0..high-1, (B,): the high part of word * high, whose bias is below high / 2^32."""
+    r"""Random integers in 0..high-1, (B,): the upper 32 bits of $word \cdot high$. Their bias is below $high / 2^{32}$."""
     check_integer("high", high, 1, 2**32)
     return ((bits(seed, samples, 1, step, stream)[:, 0] * np.uint64(high)) >> _32).astype(np.int64)
 
@@ -89,7 +89,8 @@ def integers(seed: int, samples: Any, high: int, step: Any = 0, stream: int = BA
 class Normals:
     """Noise for a run of `samplers.sample`, drawn lazily: item i is the noise (B, *shape) of step i.
 
-    samples is a count, or the indices (B,) of the samples, so that any subset of the samples gets the same noise.
+    `samples` is a count, or the indices (B,) of the samples. The noise of a sample depends on its index only, so any
+    subset of the samples gets the same noise.
     """
 
     seed: int

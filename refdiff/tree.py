@@ -52,12 +52,15 @@ def leaf(tree: Tree) -> Array:
 
 
 def size(tree: Tree) -> int:
-    """Number of numbers in a tree."""
+    """Number of entries of all arrays in a tree."""
     return sum(leaf.size for leaf in flatten(tree).values())
 
 
 def pack(tree: Tree) -> tuple[Array, Tree]:
-    """Pack a tree into one flat buffer; returns the buffer and the tree as views of it, so that changing one changes the other."""
+    """Pack a tree into one flat buffer; returns the buffer and a tree of views of it.
+
+    The buffer and the views share their memory, so changing one changes the other.
+    """
     leaves = flatten(tree)
     buffer = np.concatenate([leaf.ravel() for leaf in leaves.values()])
     return buffer, views(buffer, tree)

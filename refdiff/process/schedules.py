@@ -60,9 +60,10 @@ def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> S
 
     $$\beta_t = \frac{1000}{T}\Bigl(\beta_{start} + \frac{t - 1}{T - 1}(\beta_{end} - \beta_{start})\Bigr)$$
 
-    The range is meant for $T = 1000$. The factor $1000 / T$ keeps $\bar\alpha_T$ at about the same value for other $T$.
-    $T = 1$ takes `beta_start`. Raises where a $\beta_t$ exceeds 1: with the default range, for $T = 2$ to 19.
-    At $T = 20$ the last $\beta_t$ is 1, which leaves no signal. Source: F5 [DDPM sec. 4].
+    The default `beta_start` and `beta_end` are meant for $T = 1000$. The factor $1000 / T$ keeps $\bar\alpha_T$ at
+    about the same value for other $T$. For $T = 1$ only `beta_start` is used. Raises where a $\beta_t$ exceeds 1: with
+    the default range, for $T = 2$ to 19. At $T = 20$ the last $\beta_t$ is 1, which leaves no signal.
+    Source: F5 [DDPM sec. 4].
     """
     _check_range(beta_start, beta_end)
     return from_betas(np.linspace(beta_start, beta_end, check_steps(T)) * (1000 / T))
@@ -80,7 +81,7 @@ def quadratic(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -
 
 
 def scaled_linear(T: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012) -> Schedule:
-    """Schedule of Stable Diffusion: `quadratic` with its range of betas. diffusers calls it "scaled linear".
+    """Schedule of Stable Diffusion, `quadratic` with other default betas. The diffusers library calls it "scaled linear".
 
     Source: F5 [LDM], [Lin et al. table 1].
     """
@@ -93,9 +94,9 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
     $$\bar\alpha_t = \frac{\cos^2 \theta_t}{\cos^2 \theta_0}, \quad \theta_t = \frac{t/T + offset}{1 + offset} \frac\pi2, \quad
       \beta_t = \min\Bigl(1 - \frac{\bar\alpha_t}{\bar\alpha_{t-1}}, \beta_{max}\Bigr)$$
 
-    The table holds the product of the clipped $1 - \beta_t$, which is not 0 at $T$ unless `beta_max` is 1. The difference of
-    squared cosines is computed as $\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1})$, without cancellation.
-    Source: F5 [Improved DDPM eq. 17].
+    The schedule stores the product of the clipped $1 - \beta_t$, which is not 0 at $T$ unless `beta_max` is 1. The
+    difference of squared cosines is computed as $\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1})$, without
+    cancellation. Source: F5 [Improved DDPM eq. 17].
     """
     check_number("offset", offset, 0)
     check_number("beta_max", beta_max, 0, 1, open_low=True)
@@ -110,8 +111,9 @@ def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, be
 
     $$\bar\alpha_t = \frac{\varsigma(end/\tau) - \varsigma(u_t/\tau)}{\varsigma(end/\tau) - \varsigma(start/\tau)}, \quad u_t = start + \frac tT (end - start)$$
 
-    Here $\varsigma(2h) = (1 + \tanh h) / 2$ is the logistic function. $\beta_t$ is clipped to `beta_max` as in `cosine`.
-    Differences are computed as $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, which does not cancel.
+    Here $\varsigma(u) = 1 / (1 + e^{-u})$ is the logistic function. $\beta_t$ is clipped to `beta_max` as in `cosine`.
+    Since $\varsigma(2h) = (1 + \tanh h) / 2$, differences are computed as
+    $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, without cancellation.
     Source: F5 [Jabri et al. fig. 8], [Chen 2023].
     """
     check_number("tau", tau, 0, open_low=True)
@@ -126,14 +128,14 @@ def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, be
 
 
 def zero_terminal_snr(schedule: Schedule) -> Schedule:
-    r"""Rescale a schedule to zero terminal SNR: no signal is left at $T$, and the level at $t = 1$ is unchanged.
+    r"""Rescale a schedule to zero terminal SNR: no signal is left at $T$, and the noise level at $t = 1$ is unchanged.
 
     $$\sqrt{\bar\alpha_t}' = (\sqrt{\bar\alpha_t} - \sqrt{\bar\alpha_T}) \frac{\sqrt{\bar\alpha_1}}{\sqrt{\bar\alpha_1} - \sqrt{\bar\alpha_T}}$$
 
-    It is computed as $\log\bar\alpha_t' = \log\bar\alpha_1 + 2 \log(1 - f_t / f_T)$ with
-    $f_t = 1 - \sqrt{\bar\alpha_t / \bar\alpha_1}$. Near $T$ the difference $1 - f_t / f_T$ would cancel. There it is computed
-    from $f_T - f_t = \sqrt{\bar\alpha_t / \bar\alpha_1} (1 - \sqrt{\bar\alpha_T / \bar\alpha_t})$. Needs $T \ge 2$.
-    Source: F5 [Lin et al. alg. 1].
+    A prime marks the new schedule. The code computes $\log\bar\alpha_t' = \log\bar\alpha_1 + 2 \log(1 - f_t / f_T)$
+    with $f_t = 1 - \sqrt{\bar\alpha_t / \bar\alpha_1}$. Near $T$ the difference $1 - f_t / f_T$ would lose digits.
+    There it is computed from $f_T - f_t = \sqrt{\bar\alpha_t / \bar\alpha_1} (1 - \sqrt{\bar\alpha_T / \bar\alpha_t})$.
+    Needs $T \ge 2$. Source: F5 [Lin et al. alg. 1].
     """
     if schedule.T < 2:
         raise ValueError(f"schedule has T = {schedule.T}; allowed: T >= 2, since t = 1 keeps its level and T loses its own")

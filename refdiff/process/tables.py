@@ -16,10 +16,10 @@ class Schedule:
 
     $$\bar\alpha_t = \prod_{i=1}^t \alpha_i, \quad \alpha_t = 1 - \beta_t, \quad \mathrm{SNR}(t) = \bar\alpha_t / (1 - \bar\alpha_t)$$
 
-    Only $\log\bar\alpha_t$ is stored; all other tables are computed from it. `log_alpha_bar` (T+1,), float64, starts with 0
-    and decreases strictly. `remainder` (T+1,) holds the rounding error of `log_alpha_bar`. With it, differences of
-    neighbouring entries keep full precision even where the sum is large; $\beta_t$ is computed from these differences.
-    Source: F5 [DDPM eq. 4], [VDM eq. 2].
+    Only $\log\bar\alpha_t$ is stored; all other tables are computed from it. `log_alpha_bar` (T+1,), float64, starts
+    with 0 and decreases strictly. `remainder` (T+1,) holds the rounding error of `log_alpha_bar`. With `remainder`,
+    differences of neighbouring entries keep full precision even where the entries are large. Each $\beta_t$ is computed
+    from such a difference. Source: F5 [DDPM eq. 4], [VDM eq. 2].
     """
 
     log_alpha_bar: Array
@@ -41,7 +41,7 @@ class Schedule:
 
     @cached_property
     def alpha_bar(self) -> Array:
-        r"""Signal fraction $\bar\alpha_t$ for $t = 0, \ldots, T$: the fraction of the variance that is still data."""
+        r"""Signal fraction $\bar\alpha_t$ for $t = 0, \ldots, T$: the fraction of the variance that is still data, for data of variance 1."""
         return np.exp(self.log_alpha_bar)
 
     @cached_property
@@ -82,7 +82,7 @@ class Schedule:
         return np.exp(self.log_snr)
 
     def log_alpha_between(self, t: Time, s: Time) -> Array:
-        r"""Log-ratio $\log\alpha_{t|s} = \log\bar\alpha_t - \log\bar\alpha_s$ for $s < t$, to full relative precision.
+        r"""Logarithm $\log\alpha_{t|s} = \log\bar\alpha_t - \log\bar\alpha_s$ for $s < t$, to full relative precision.
 
         Source: F2 [VDM eq. 21].
         """
@@ -93,7 +93,8 @@ class Schedule:
 
         $$\alpha_{t|s} = \bar\alpha_t / \bar\alpha_s, \qquad \beta_{t|s} = 1 - \alpha_{t|s}$$
 
-        For $s = t - 1$ these are $\alpha_t$ and $\beta_t$. Raises unless $0 \le s < t \le T$. Source: F2 [VDM eq. 21, 22].
+        For $s = t - 1$ the results are $\alpha_t$ and $\beta_t$. Raises unless $0 \le s < t \le T$.
+        Source: F2 [VDM eq. 21, 22].
         """
         t, s = self.pair(t, s)
         log_alpha = self.log_alpha_between(t, s)
@@ -110,17 +111,17 @@ class Schedule:
     def rates(self, t: Time) -> tuple[Array, Array]:
         """Time derivatives (1, -1) of the coefficients of the straight path from noise to data.
 
-        The state of a diffusion, divided by signal + sigma, follows this path (M5).
+        The state of a diffusion, divided by `signal + sigma`, lies on this path (M5).
         """
         one = np.ones_like(self.time(t), np.float64)
         return one, -one
 
     def time(self, t: Time, name: str = "t", low: int = 0) -> Array:
-        """Check a time and return it as an integer array of shape () or (B,). Raises unless it lies in `low`..T."""
+        """Check a time and return it as an integer array of shape () or (B,). Raises unless it is in `low`..T."""
         return check_integer(name, t, low, self.T)
 
     def pair(self, t: Time, s: Time) -> tuple[Array, Array]:
-        """Check a pair of times and return it as integer arrays. Raises unless 0 <= s < t <= T."""
+        """Check a pair of times and return it as integer arrays. Raises unless `0 <= s < t <= T`."""
         t, s = self.time(t, low=1), self.time(s, "s")
         if s.ndim and t.ndim and s.shape != t.shape:
             raise ValueError(f"s has shape {s.shape}; allowed: () or {t.shape}, the shape of t")
@@ -134,5 +135,5 @@ class Schedule:
         return np.minimum(1 + np.floor(uniform * self.T).astype(np.int64), self.T)
 
     def clock(self, t: Time) -> Array:
-        """Time rescaled to the range 0..1000 for the network, whatever T is."""
+        """Time rescaled from 0..T to 0..1000, the range of the network's time input."""
         return self.time(t) * (1000 / self.T)

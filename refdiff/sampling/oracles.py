@@ -19,7 +19,7 @@ from .mixture import shaped
 def mixture(means: Any, covariances: Any, weights: Any = None, labels: Any = None) -> Mixture:
     """Gaussian mixture from means (K, d), covariances (K, d, d), weights (K,) and labels (K,).
 
-    By default the weights are equal, and all components are of one class. Source: G4.
+    By default the weights are equal, and all components have the label 0. Source: G4.
     """
     means = np.atleast_2d(np.asarray(means, dtype=np.float64))
     covariances = np.asarray(covariances, dtype=np.float64)
@@ -63,7 +63,8 @@ def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -
 
     $$x_s = signal_s m + S_s^{1/2} S_t^{-1/2} (x_t - signal_t m)$$
 
-    It holds for any covariance. Source: C1, M1 [Song et al. eq. 13].
+    It holds for any covariance $C$; $S_t = signal_t^2 C + \sigma_t^2 I$ is the covariance of $x_t$.
+    Source: C1, M1 [Song et al. eq. 13].
     """
     if len(oracle.means) != 1:
         raise ValueError(f"oracle has {len(oracle.means)} components; allowed: 1")
@@ -75,11 +76,11 @@ def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -
 
 
 def exact_reverse(mean: Array, variance: Array, schedule: Schedule) -> Reverse:
-    r"""Exact reverse step of data N(mean, variance) with independent coordinates, as a function (x_t, t, s).
+    r"""Exact reverse step for Gaussian data $\mathcal N(m, v)$ with independent coordinates, as a function of (`x_t`, `t`, `s`).
 
     $$p(x_s | x_t) = \mathcal N\Bigl(signal_s m + \frac{\sqrt{\alpha_{t|s}} S_s}{S_t} (x_t - signal_t m),\; \frac{S_s \beta_{t|s}}{S_t}\Bigr)$$
 
-    Source: R5, E5 [PRML eq. 2.116].
+    $m$ is `mean`, $v$ is `variance`, and $S_t = signal_t^2 v + \sigma_t^2$. Source: R5, E5 [PRML eq. 2.116].
     """
     check_number("mean", mean)
     check_number("variance", variance, 0)
