@@ -27,7 +27,7 @@ def paths() -> Any:
     order = flow.couple_optimally(points, noise)
     straight = [np.stack([flow.interpolate(x, noise, u)[:, 0] for u in t]) for x in (points, points[order])]
     figure, axes = panels(3, height=2.9)
-    titles = ("independent pairs", "optimal-transport pairs", "flow learned from independent pairs")
+    titles = ("independent pairs", "optimal-transport pairs", "mean velocity for independent pairs")
     for ax, lines, title in zip(axes, (*straight, marginal), titles, strict=True):
         for i, end in enumerate(lines[-1]):
             ax.plot(t, lines[:, i], color=COLORS[0] if end < 0 else COLORS[1], linewidth=0.9)
