@@ -122,7 +122,7 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array], Array]]:
-    r"""Cross-entropy of logits z (B, K) with the true labels (B,), in nats; (B,).
+    r"""Cross-entropy (B,) of logits z (B, K) with the true labels (B,), in nats.
 
     $$L = \log \sum_k e^{z_k} - z_y, \qquad dz = dL\, (\mathrm{softmax}(z) - e_y)$$
 

@@ -61,7 +61,7 @@ class State:
 
 
 class Batch(NamedTuple):
-    """A training batch: inputs x (B, ...), times for the network clock (B,) between 0 and 1000, labels y (B,) or None, targets (B, ...)."""
+    """A training batch: inputs x (B, ...), their times as the network receives them, clock (B,), labels y (B,) or None, targets (B, ...)."""
 
     x: Array
     clock: Array
@@ -119,7 +119,7 @@ def value_and_grad(
 
     $$L = \sum_B \|f_\theta(x_t, t) - target\|^2, \qquad df_\theta = 2 (f_\theta - target)$$
 
-    The sum over slices is `all_reduce`. The number of workers changes only the order of summation. For workers = None,
+    `all_reduce` adds the results of the slices. The number of workers changes only the order of this sum. For workers = None,
     `parallel.default_workers` chooses the number. Source: T1 [DDPM alg. 1].
     """
 
@@ -183,7 +183,7 @@ def train(
 
     A step depends only on the state and the step number, so a run resumed from a saved state equals the uninterrupted run bit
     for bit. Progress bars and checkpoints wrap this generator. With L = fast, the next step overwrites the arrays of the yielded
-    state: use, save or copy them before it. The state passed in is never changed. Source: T1 [DDPM alg. 1].
+    state: use, save or copy them before that. The state passed in is never changed. Source: T1 [DDPM alg. 1].
     """
     advance = getattr(L, "step", step)
     state = L.adopt(state) if hasattr(L, "adopt") else state
