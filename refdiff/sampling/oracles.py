@@ -85,10 +85,10 @@ def exact_reverse(mean: Array, variance: Array, schedule: Schedule) -> Reverse:
     check_number("variance", variance, 0)
 
     def reverse(x_t: Array, t: Time, s: Time) -> tuple[Array, Array]:
-        alpha, beta = schedule.transition(t, s)
+        _, beta = schedule.transition(t, s)
         (signal_t, sigma_t), (signal_s, sigma_s) = schedule.signal_sigma(t), schedule.signal_sigma(s)
         width_t, width_s = (like(a**2, x_t) * variance + like(b**2, x_t) for a, b in ((signal_t, sigma_t), (signal_s, sigma_s)))
-        gain = like(np.sqrt(alpha), x_t) * width_s / width_t
+        gain = like(schedule.signal_between(t, s), x_t) * width_s / width_t
         return like(signal_s, x_t) * mean + gain * (x_t - like(signal_t, x_t) * mean), width_s / width_t * like(beta, x_t)
 
     return reverse
