@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, read_only
 from ..networks import layers
 from ..tree import Params, Vjp
 from . import buffers
@@ -70,4 +70,4 @@ def _out(shape: tuple[int, ...], a: Array, b: Array) -> Array | None:
 @lru_cache(maxsize=8)
 def _turns(half: int) -> Array:
     """Turns per unit of time, frequencies / (2 pi)."""
-    return np.exp(-np.log(10000.0) * np.arange(half) / (half - 1)) / (2 * np.pi)
+    return read_only(np.exp(-np.log(10000.0) * np.arange(half) / (half - 1)) / (2 * np.pi))

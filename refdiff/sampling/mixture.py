@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, device_get, event_size, holds, like
+from ..arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, device_get, event_size, holds, like, read_only
 from ..process import predict
 from ..process.gaussian import LOG_2PI
 
@@ -22,7 +22,7 @@ class Mixture:
     (K, d, d), their eigenvectors as columns, or None for the identity; `labels` (K,) in 0..classes-1. Build one with
     `oracles.mixture`, `gaussian`, `point_mass` or `data_set`. Methods take `x` (B, ...) with d numbers per example, and `signal`
     and `sigma`, each () or (B,), as `path.signal_sigma(t)` returns them. `y` (B,) conditions on a class. None, or the
-    label `classes`, means no conditioning. Source: G4, C1.
+    label `classes`, means no conditioning. The fields are read-only. Source: G4, C1.
     """
 
     means: Array
@@ -30,6 +30,11 @@ class Mixture:
     spreads: Array
     axes: Array | None
     labels: Array
+
+    def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, read_only(value.view()))
 
     @property
     def classes(self) -> int:
