@@ -77,8 +77,8 @@ def read_only(array: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    r"""Logistic function $1 / (1 + e^{-x})$, to a few ulp for every x: neither $1 - \ldots$ nor $e^{-x}$ of a very negative x occurs."""
-    power = np.exp(np.minimum(x, 80))  # beyond 80 the result is 1, and the power would overflow
+    r"""Logistic function $\varsigma(x) = e^x / (1 + e^x)$, to a few ulp for every x; $1 - \varsigma(x) = \varsigma(-x)$ is as precise."""
+    power = np.exp(np.minimum(x, 80))  # beyond 80 the result is 1 to the last digit, and the power would overflow
     return power / (1 + power)
 
 

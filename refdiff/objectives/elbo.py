@@ -165,11 +165,12 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
     """
     check_choice("kind", kind, ("x0", "eps", "v"))
     check_number("gamma", gamma, 0, open_low=True)
-    log_snr = schedule.log_snr[schedule.time(t)]
+    snr = schedule.snr[schedule.time(t)]
     if kind == "x0":
-        return np.minimum(np.exp(log_snr), gamma)
+        return np.minimum(snr, gamma)
     if kind == "eps":
-        return np.minimum(1, gamma * np.exp(-log_snr))
+        with np.errstate(divide="ignore"):  # where no signal is left
+            return np.minimum(1, gamma / snr)
     return np.minimum(schedule.alpha_bar[t], gamma * schedule.one_minus_alpha_bar[t])
 
 

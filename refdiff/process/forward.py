@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array, Time, check_arrays, holds, like
+from ..arrays import Array, Time, check_arrays, event_size, holds, like, sum_event
 from . import gaussian
 from .schedules import Schedule, check_chain
 
@@ -152,5 +152,7 @@ def prior_kl(x0: Array, schedule: Schedule) -> Array:
 
     Source: F6, E5 [DDPM eq. 5].
     """
-    mean, variance = q_marginal(x0, schedule.T, schedule)
-    return gaussian.kl_diagonal(mean, variance, np.zeros_like(mean), np.ones_like(variance)[()])
+    mean, _ = q_marginal(x0, schedule.T, schedule)
+    spread = gaussian._excess(schedule.one_minus_alpha_bar[-1], -schedule.alpha_bar[-1])  # the variance differs from 1 by alpha_bar
+    squares = sum_event(mean**2)
+    return (like(event_size(x0) * spread, squares) + squares) / 2
