@@ -71,7 +71,9 @@ def optimal_transport(sigma_min: float) -> Path:
     """
     check_number("sigma_min", sigma_min, 0, 1)
     rate = sigma_min - 1
-    return Path("optimal_transport", lambda t: t, lambda t: (1 - t) + sigma_min * t, lambda t: np.ones_like(t), lambda t: rate * np.ones_like(t))
+    return Path(
+        "optimal_transport", lambda t: t, lambda t: 1 - t + sigma_min * t, lambda t: np.ones_like(t), lambda t: rate * np.ones_like(t)
+    )
 
 
 def interpolate(data: Array, noise: Array, t: Time, path: Path = straight) -> Array:

