@@ -19,9 +19,9 @@ class Schedule:
     $$\bar\alpha_t = \prod_{i=1}^t \alpha_i, \quad \alpha_t = 1 - \beta_t, \quad \mathrm{SNR}(t) = \bar\alpha_t / (1 - \bar\alpha_t)$$
 
     Only logarithms are stored; all other tables are computed from them, and all are read-only. `log_alpha_bar` (T+1,),
-    float64, starts with 0 and decreases strictly. `remainder` (T+1,) holds its rounding error. `log_alpha` (T,) holds the
-    single steps $\log\alpha_t$, if they are known: a small step is lost in the rounding of a large sum. Without it the
-    steps are the differences of `log_alpha_bar` and `remainder`. Source: F5 [DDPM eq. 4], [VDM eq. 2].
+    float64, starts with 0 and decreases. `remainder` (T+1,) holds its rounding error. `log_alpha` (T,) holds the single
+    steps $\log\alpha_t$, all below 0, if they are known: a small step is lost in the rounding of a large sum. Without it
+    the steps are the differences of `log_alpha_bar` and `remainder`. Source: F5 [DDPM eq. 4], [VDM eq. 2].
     """
 
     log_alpha_bar: Array
@@ -122,7 +122,10 @@ class Schedule:
         return np.exp(log_alpha), -np.expm1(log_alpha)
 
     def signal_between(self, t: Time, s: Time) -> Array:
-        r"""Signal coefficient $\sqrt{\alpha_{t|s}}$ of the transition from $s$ to $t$, also where $\alpha_{t|s}$ underflows."""
+        r"""Signal coefficient $\sqrt{\alpha_{t|s}}$ of the transition from $s$ to $t$, also where $\alpha_{t|s}$ underflows.
+
+        Source: F2 [VDM eq. 21].
+        """
         return np.exp(self.log_alpha_between(*self.pair(t, s)) / 2)
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]:
@@ -171,6 +174,7 @@ def exact_sums(terms: Array) -> list[Array]:
     a unit, a power of two, of at most $2^w$ units. With $T 2^w \le 2^{53}$ every sum of chunks is an integer below $2^{53}$
     in this unit, and so is every difference: a float64 number holds it. Chunks have the sign of their term. For terms of
     one sign, words therefore add up without cancellation, smallest first to about one ulp. An infinite term is allowed.
+    Source: [Rump et al. 2008].
     """
     rest, width = np.where(np.isfinite(terms), terms, 0.0), 53 - len(terms).bit_length()
     words: list[Array] = []

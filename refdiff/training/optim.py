@@ -70,7 +70,7 @@ def ema_debiased(average: Tree, step: int, decay: float = 0.999) -> Tree:
 
 
 def debias(beta: float, step: int) -> float:
-    r"""Divisor $1 - \beta^k$ of an average that starts at zero, without the cancellation of the subtraction."""
+    r"""Divisor $1 - \beta^k$ of an average that starts at zero, without the cancellation of the subtraction. Source: T1 [Adam alg. 1]."""
     log = math.log(beta) if beta else -math.inf
     return (1 - beta) * (math.expm1(step * log) / math.expm1(log))
 
