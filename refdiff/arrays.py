@@ -76,6 +76,18 @@ def like(values: Any, x: Array, name: str = "t") -> Array:
     return np.asarray(values.astype(dtype), like=x).reshape(values.shape + (1,) * (x.ndim - 1))
 
 
+def read_only(array: Array) -> Array:
+    """The array, no longer writable: for tables and constants that are computed once and handed to every caller."""
+    array.flags.writeable = False
+    return array
+
+
+def sigmoid(x: Array) -> Array:
+    r"""Logistic function $\varsigma(x) = e^x / (1 + e^x)$, to a few ulp for every x; $1 - \varsigma(x) = \varsigma(-x)$ is as precise."""
+    power = np.exp(np.minimum(x, 80))  # beyond 80 the result is 1 to the last digit, and the power would overflow
+    return power / (1 + power)
+
+
 def sum_event(values: Array) -> Array:
     """Sum over all axes but the batch: (B, ...) -> (B,); a batch of scalars (B,) and a single scalar stay as they are."""
     return values.sum(axis=tuple(range(1, values.ndim)))

@@ -171,8 +171,12 @@ def float32_gradient(width, rows):
 # within 4 ulp, 4 u below 1; the reference's own rounding u / 2: below 8 u.
 TIME_FEATURES_32 = 4
 
-# Slope of SiLU by two formulas, s (1 + x (1 - s)) and s (1 + x - y), in eps relative to 1 + |x|: near s = 1 the one loses u |x| in
-# 1 - s, the other u |x| in y; 3 u each for the rest.
+# SiLU in eps = 2 u: exp of an exact argument (2 u), 1 + e, a quotient and a product: 5 u, relative to the result. By tanh, the gate
+# (1 + tanh) / 2 is off by 2 u absolutely: relative to x, both formulas together stay below 8 u.
+SILU = 4
+
+# Slope of SiLU by two formulas, s (1 + x (1 - s)) and s (1 + x - y), in eps relative to 1 + |x|: in the second y loses u |x|; 3 u each
+# for the rest.
 SILU_SLOPE = 4
 
 # Training curves by two orders of summation, over the change of the curves under one rounding of every parameter at the start: each of some 30

@@ -74,10 +74,12 @@ def printed(markup: Markup, page: str, _: str = "") -> str:
     return "".join(f"<p>{name}</p>{markup.code(run.printed, '')}" for name, run in runs)
 
 
-def measured(markup: Markup, page: str, _: str = "") -> str:
-    """The table of accuracy, measured during the build: the largest error of the naive formula and of refdiff for every quantity."""
+def measured(markup: Markup, page: str, which: str = "") -> str:
+    """A table of accuracy, measured now: every quantity's largest error, as one would write it and as refdiff does."""
+    if which not in accuracy.TABLES:
+        raise BookError(f"there is no table {which}; there are {', '.join(accuracy.TABLES)}")
     rows = []
-    for each in accuracy.table():
+    for each in accuracy.table(which):
         naive, ours = (f"{markup.inline(each.formulas[i])}<br>{escape(each.worst(i))}" for i in (0, 1))
         cells = [f"{markup.inline(each.name)}<br><small>{escape(each.domain)}</small>", naive, ours, escape(each.allowed)]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, read_only
 from ..tree import Tree
 
 LIMIT = 2**28  # bytes kept per thread; beyond it all are dropped, and freed once nobody references them
@@ -70,9 +70,7 @@ def workspace(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
 @lru_cache(maxsize=64)
 def ones(n: int, dtype: Any) -> Array:
     """Ones (n,), read-only: their product with a matrix is the sum of its rows, computed by the matrix library."""
-    array = np.ones(n, dtype)
-    array.flags.writeable = False
-    return array
+    return read_only(np.ones(n, dtype))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from .. import tree
 from ..arrays import Array
 from ..networks.layers import Params
-from ..training import loop, parallel
+from ..training import loop, optim, parallel
 from ..training.loop import Config, State
 from . import buffers
 from .buffers import Packed
@@ -98,7 +98,7 @@ def adam(
 ) -> None:
     """`optim.adam` in place, for the gradient scale * g; all arrays are (n,) and of one precision; workspace is overwritten."""
     beta1, beta2, eps = 0.9, 0.999, 1e-8
-    root = (1 - beta2**step) ** 0.5
+    root = optim.debias(beta2, step) ** 0.5
     m *= beta1
     m += np.multiply(g, (1 - beta1) * scale, workspace)
     v *= beta2
@@ -109,7 +109,7 @@ def adam(
     np.divide(m, workspace, workspace)
     if decay:
         theta *= 1 - rate * decay
-    theta -= np.multiply(workspace, rate * root / (1 - beta1**step), workspace)
+    theta -= np.multiply(workspace, rate * root / optim.debias(beta1, step), workspace)
 
 
 def _ema(theta: Array, ema: Array, workspace: Array, decay: float) -> None:

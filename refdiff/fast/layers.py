@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, read_only
 from ..networks import layers
 from ..tree import Params, Vjp
 from . import buffers
@@ -28,7 +28,10 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
-    r"""`layers.silu`, with the derivative computed in the forward pass: $x (1 - \varsigma) = x - y$, so $dy/dx = \varsigma (1 + x - y)$."""
+    r"""`layers.silu`, with the derivative computed in the forward pass: $x (1 - \varsigma) = x - y$, so $dy/dx = \varsigma (1 + x - y)$.
+
+    $\varsigma = (1 + \tanh(x / 2)) / 2$ takes less time than an exponential, and is precise relative to 1 only: y is, relative to x.
+    """
     y, slope = (buffers.empty(x.shape, x.dtype) for _ in range(2))
     flat = [array.reshape(-1) for array in (x, y, slope)]
     for low in range(0, x.size, BLOCK):
@@ -73,4 +76,4 @@ def _out(shape: tuple[int, ...], a: Array, b: Array) -> Array | None:
 @lru_cache(maxsize=8)
 def _turns(half: int) -> Array:
     """Turns per unit of time, frequencies / (2 pi)."""
-    return np.exp(-np.log(10000.0) * np.arange(half) / (half - 1)) / (2 * np.pi)
+    return read_only(np.exp(-np.log(10000.0) * np.arange(half) / (half - 1)) / (2 * np.pi))

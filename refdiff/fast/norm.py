@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, read_only
 from ..networks import layers, normalize
 from ..training import parallel
 from ..tree import Params, Vjp
@@ -154,7 +154,7 @@ def _sum(x: Array) -> Array:
 def _means(channels: int, groups: int, positions: int, dtype: Any) -> Array:
     """Matrix (C, C): a row of sums over positions times it is the mean of each group, repeated for each of its channels."""
     size = channels // groups
-    return np.kron(np.eye(groups), np.ones((size, size)) / (positions * size)).astype(dtype)
+    return read_only(np.kron(np.eye(groups), np.ones((size, size)) / (positions * size)).astype(dtype))
 
 
 def _per_channel(f: np.ufunc, x: Array, each: Array, out: Array) -> Array:

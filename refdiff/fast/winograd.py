@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..arrays import Array
+from ..arrays import Array, read_only
 from ..training import parallel
 from ..tree import Params, Vjp
 from . import buffers
 
-B_T = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
-G = [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]
-A_T = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+B_T = (4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0), (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1)
+G = (1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1)
+A_T = (1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)
 MIDDLE = 7  # position (1, 1) of a tile, which contributes equally to all 16 outputs
 
 CACHED = 2**13  # tiles times channels: their 36 float32 numbers each fill half of a core's second-level cache
@@ -62,10 +62,10 @@ def conv3(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 @lru_cache
-def _matrices(dtype: Any) -> list[Array]:
+def _matrices(dtype: Any) -> tuple[Array, ...]:
     """B^T, G and A^T along both axes: (36, 36), (36, 9), (16, 36); then B and A."""
     b_t, g, a_t = (np.kron(np.array(matrix), np.array(matrix)).astype(dtype) for matrix in (B_T, G, A_T))
-    return [b_t, g, a_t, np.ascontiguousarray(b_t.T), np.ascontiguousarray(a_t.T)]
+    return tuple(map(read_only, (b_t, g, a_t, np.ascontiguousarray(b_t.T), np.ascontiguousarray(a_t.T))))
 
 
 def multiply(role: str, a: Array, b: Array) -> Array:

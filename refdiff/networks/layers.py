@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_array, check_integer
+from ..arrays import Array, as_array, check_integer, sigmoid
 from ..tree import Params, Vjp
 from .attention import cross_attention, self_attention, softmax
 from .convolution import conv, conv_up, pool, up
@@ -61,13 +61,13 @@ def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
 
     $$dx = dy\, \varsigma(x) (1 + x (1 - \varsigma(x)))$$
 
-    since $\varsigma' = \varsigma (1 - \varsigma)$. Computed from tanh, which does not overflow. Source: N1, N2 [SiLU].
+    since $\varsigma' = \varsigma (1 - \varsigma)$, and $1 - \varsigma(x) = \varsigma(-x)$. Source: N1, N2 [SiLU].
     """
-    gate = (1 + np.tanh(x / 2)) / 2
+    gate = sigmoid(x)
     y = x * gate
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        return {}, dy * gate * (1 + x * (1 - gate))
+        return {}, dy * gate * (1 + x * sigmoid(-x))
 
     return y, vjp
 
@@ -126,18 +126,22 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array]
 
     $$L = \log \sum_k e^{z_k} - z_y, \qquad dz = dL\, (\mathrm{softmax}(z) - e_y)$$
 
-    $e_y$ is the unit vector of the true label: 1 at y, 0 elsewhere. vjp(dloss) gives dlogits. Source: G2 [PRML eq. 4.108].
+    The largest term of the sum is 1 after a shift, and stays outside of it: the loss of a confident answer is the sum of
+    the others, not 0. So is $1 - \mathrm{softmax}(z)_y$. Source: G2 [PRML eq. 4.108].
     """
     labels = np.asarray(check_integer("labels", labels, 0, logits.shape[1] - 1), like=logits)
     if labels.shape != logits.shape[:1]:
         raise ValueError(f"labels has shape {labels.shape}; allowed: {logits.shape[:1]}, one for each row of logits")
-    shifted = logits - logits.real.max(axis=1, keepdims=True)
-    total = np.exp(shifted).sum(axis=1)
-    rows = np.arange(len(logits), like=logits)
+    rows, top = np.arange(len(logits), like=logits), logits.real.argmax(axis=1)
+    shifted = logits - logits[rows, top][:, None]
+    others = np.exp(shifted)
+    others[rows, top] = 0
+    rest = others.sum(axis=1)
 
     def vjp(dloss: Array) -> Array:
-        softmax = np.exp(shifted) / total[:, None]
-        softmax[rows, labels] -= 1
-        return dloss[:, None] * softmax
+        slope = np.exp(shifted) / (1 + rest)[:, None]
+        slope[rows, labels] = 0
+        slope[rows, labels] = -slope.sum(axis=1)
+        return dloss[:, None] * slope
 
-    return np.log(total) - shifted[rows, labels], vjp
+    return np.log1p(rest) - shifted[rows, labels], vjp

@@ -89,14 +89,15 @@ def weight_eps(t: Time, s: Time, schedule: Schedule) -> Array:
 
     $$L = \frac{\beta_{t|s}^2}{2 \tilde\beta_{t|s}\, \alpha_{t|s} (1 - \bar\alpha_t)} \|\epsilon - \epsilon_\theta\|^2$$
 
-    It follows from `weight_mean` and the mean
-    $(x_t - \beta_{t|s} \epsilon / \sqrt{1 - \bar\alpha_t}) / \sqrt{\alpha_{t|s}}$. Raises for $s = 0$, and where
+    It follows from `weight_mean` for the mean $(x_t - \beta_{t|s} \epsilon / \sqrt{1 - \bar\alpha_t}) / \sqrt{\alpha_{t|s}}$.
+    It is computed as $\beta_{t|s} / (2 \alpha_{t|s} (1 - \bar\alpha_s))$, without the square. Raises for $s = 0$, and where
     $\bar\alpha_t = 0$. Source: E6 [DDPM eq. 12].
     """
+    _inner_step(s)
     alpha, beta = schedule.transition(t, s)
     if not holds(alpha > 0):
         raise ValueError(f"t = {t!r} has alpha_bar 0, where eps does not determine the mean; allowed: t with alpha_bar > 0")
-    return weight_mean(t, s, schedule) * beta**2 / (alpha * schedule.one_minus_alpha_bar[t])
+    return beta / (2 * alpha * schedule.one_minus_alpha_bar[s])
 
 
 def weight_x0(t: Time, s: Time, schedule: Schedule) -> Array:
@@ -168,11 +169,12 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
     """
     check_choice("kind", kind, ("x0", "eps", "v"))
     check_number("gamma", gamma, 0, open_low=True)
-    log_snr = schedule.log_snr[schedule.time(t)]
+    snr = schedule.snr[schedule.time(t)]
     if kind == "x0":
-        return np.minimum(np.exp(log_snr), gamma)
+        return np.minimum(snr, gamma)
     if kind == "eps":
-        return np.minimum(1, gamma * np.exp(-log_snr))
+        with np.errstate(divide="ignore"):  # where no signal is left
+            return np.minimum(1, gamma / snr)
     return np.minimum(schedule.alpha_bar[t], gamma * schedule.one_minus_alpha_bar[t])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..arrays import Array, Time, as_array, check_arrays, check_number, event_size, holds, like, sum_event
+from ..arrays import Array, Time, as_array, check_arrays, check_number, event_size, holds, like, sigmoid, sum_event
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ Source: M2, M4 [Rectified Flow eq. 1].
 trigonometric = Path(
     "trigonometric",
     lambda t: np.sin(np.pi / 2 * t),
-    lambda t: np.cos(np.pi / 2 * t),
-    lambda t: np.pi / 2 * np.cos(np.pi / 2 * t),
+    lambda t: np.sin(np.pi / 2 * (1 - t)),  # the cosine, 0 at t = 1
+    lambda t: np.pi / 2 * np.sin(np.pi / 2 * (1 - t)),
     lambda t: -np.pi / 2 * np.sin(np.pi / 2 * t),
 )
 r"""Variance-preserving path: $signal^2 + \sigma^2 = 1$, and the velocity is $-\tfrac\pi2 v$.
@@ -71,7 +71,9 @@ def optimal_transport(sigma_min: float) -> Path:
     """
     check_number("sigma_min", sigma_min, 0, 1)
     rate = sigma_min - 1
-    return Path("optimal_transport", lambda t: t, lambda t: 1 + rate * t, lambda t: np.ones_like(t), lambda t: rate * np.ones_like(t))
+    return Path(
+        "optimal_transport", lambda t: t, lambda t: 1 - t + sigma_min * t, lambda t: np.ones_like(t), lambda t: rate * np.ones_like(t)
+    )
 
 
 def interpolate(data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
@@ -153,7 +155,7 @@ def flow_time(log_snr: Array) -> Array:
     """
     if not holds(~np.isnan(log_snr)):
         raise ValueError(f"log_snr = {log_snr!r}; allowed: numbers, infinite ones included")
-    return np.exp(-np.logaddexp(0, -as_array(log_snr) / 2))
+    return sigmoid(as_array(log_snr) / 2)
 
 
 def flow_log_snr(tau: Array) -> Array:

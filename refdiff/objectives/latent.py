@@ -13,10 +13,11 @@ from ..process import gaussian
 def log_mean_exp(values: Array) -> Array:
     r"""Log-mean-exp $\log \frac1K \sum_k e^{v_k}$ over the first axis, without overflow; (K, B) -> (B,).
 
-    Source: E2 [IWAE eq. 8].
+    It is $-\infty$ where all values are. Source: E2 [IWAE eq. 8].
     """
-    peak = values.max(axis=0)
-    return peak + np.log(np.exp(values - peak).mean(axis=0))
+    peak = np.maximum(values.max(axis=0), float(np.finfo(values.dtype).min))
+    with np.errstate(divide="ignore"):
+        return peak + np.log(np.exp(values - peak).mean(axis=0))
 
 
 def marginal_likelihood(log_likelihood: Array) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array, Time, check_arrays, holds, like
+from ..arrays import Array, Time, check_arrays, event_size, holds, like, sum_event
 from . import gaussian
 from .schedules import Schedule, check_chain
 
@@ -20,8 +20,8 @@ def q_step(x_s: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Arr
     Source: F1, F2 [DDPM eq. 2].
     """
     check_arrays(x_s=x_s)
-    alpha, beta = schedule.transition(t, s)
-    return like(np.sqrt(alpha), x_s) * x_s, like(beta, x_s)
+    _, beta = schedule.transition(t, s)
+    return like(schedule.signal_between(t, s), x_s) * x_s, like(beta, x_s)
 
 
 def q_step_sample(x_s: Array, t: Time, s: Time, schedule: Schedule, noise: Array) -> Array:
@@ -32,8 +32,8 @@ def q_step_sample(x_s: Array, t: Time, s: Time, schedule: Schedule, noise: Array
     Source: F1, F2 [DDPM eq. 2].
     """
     check_arrays(x_s=x_s, noise=noise)
-    alpha, beta = schedule.transition(t, s)
-    return like(np.sqrt(alpha), x_s) * x_s + like(np.sqrt(beta), x_s) * noise
+    _, beta = schedule.transition(t, s)
+    return like(schedule.signal_between(t, s), x_s) * x_s + like(np.sqrt(beta), x_s) * noise
 
 
 def q_marginal(x0: Array, t: Time, schedule: Schedule) -> tuple[Array, Array]:
@@ -71,9 +71,9 @@ def posterior(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedule) -> tu
     Source: R2 [DDPM eq. 6, 7].
     """
     check_arrays(x_t=x_t, x0=x0)
-    alpha, beta = schedule.transition(t, s)
+    _, beta = schedule.transition(t, s)
     weight_x0 = schedule.signal[s] * beta / schedule.one_minus_alpha_bar[t]
-    weight_xt = np.sqrt(alpha) * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
+    weight_xt = schedule.signal_between(t, s) * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
     mean = like(weight_x0, x0) * x0 + like(weight_xt, x_t) * x_t
     return mean, like(posterior_variance(t, s, schedule), x_t)
 
@@ -103,7 +103,7 @@ def posterior_by_bayes(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedu
     if not holds(alpha > 0):
         raise ValueError(f"t = {t!r} has alpha_bar 0, where x_t / sqrt(alpha) is undefined; allowed: t with alpha_bar > 0")
     prior_mean, prior_variance = q_marginal(x0, s, schedule)
-    return gaussian.product(x_t / like(np.sqrt(alpha), x_t), like(beta / alpha, x_t), prior_mean, prior_variance)
+    return gaussian.product(x_t / like(schedule.signal_between(t, s), x_t), like(beta / alpha, x_t), prior_mean, prior_variance)
 
 
 def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array]) -> list[Array]:
@@ -153,5 +153,7 @@ def prior_kl(x0: Array, schedule: Schedule) -> Array:
 
     Source: F6, E5 [DDPM eq. 5].
     """
-    mean, variance = q_marginal(x0, schedule.T, schedule)
-    return gaussian.kl_diagonal(mean, variance, np.zeros_like(mean), np.ones_like(variance)[()])
+    mean, _ = q_marginal(x0, schedule.T, schedule)
+    spread = gaussian._excess(schedule.one_minus_alpha_bar[-1], -schedule.alpha_bar[-1])  # the variance differs from 1 by alpha_bar
+    squares = sum_event(mean**2)
+    return (like(event_size(x0) * spread, squares) + squares) / 2

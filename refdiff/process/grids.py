@@ -22,12 +22,13 @@ def grid(kind: str, T: int, S: int) -> Array:
     | trailing | $i\, T / S$, rounded to an integer, halves up |
     | quadratic | $\max(i, T (i / S)^2)$, rounded to an integer, halves up |
 
-    The times are computed with integers. $S$ may be any integer in 1..T.
+    The arithmetic is in integers without rounding or overflow, and $S$ may be any number in 1..T.
 
     Source: S2 [Lin et al. table 2], [DDIM app. D.2].
     """
     check_choice("kind", kind, GRIDS)
-    check_integer("S", S, 1, check_steps(T))
+    T = check_steps(T)
+    S = int(check_integer("S", S, 1, T))
     i = np.arange(S, 0, -1)
     if kind == "linspace":
         times = 1 + _rounded((i - 1) * (T - 1), S - 1) if S > 1 else np.array([T])
@@ -36,7 +37,8 @@ def grid(kind: str, T: int, S: int) -> Array:
     elif kind == "trailing":
         times = _rounded(i * T, S)
     else:
-        times = np.maximum(i, _rounded(i * i * T, S * S))
+        squares = i.astype(object) ** 2  # Python's integers: i^2 T may exceed 2^63, all other products stay below 10^15
+        times = np.maximum(i, _rounded(squares * T, S * S).astype(np.int64))
     return np.append(times, 0)
 
 

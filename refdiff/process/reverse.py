@@ -24,10 +24,10 @@ def mean_from_eps(eps: Array, x_t: Array, t: Time, s: Time, schedule: Schedule) 
     the model's reverse step. Raises where $\bar\alpha_t = 0$. Source: R3 [DDPM eq. 11].
     """
     check_arrays(x_t=x_t, eps=eps)
-    alpha, beta = schedule.transition(t, s)
-    if not holds(alpha > 0):
+    (_, beta), root = schedule.transition(t, s), schedule.signal_between(t, s)
+    if not holds(root > 0):
         raise ValueError(f"eps-prediction at t = {t!r}, where alpha_bar is 0, does not determine the mean; allowed there: v or x0")
-    return (x_t - like(beta / schedule.sigma[t], x_t) * eps) / like(np.sqrt(alpha), x_t)
+    return (x_t - like(beta / schedule.sigma[t], x_t) * eps) / like(root, x_t)
 
 
 def kernel(

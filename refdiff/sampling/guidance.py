@@ -46,7 +46,8 @@ def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Arra
     y = np.asarray(check_integer("y", as_array(y), 0, logits.shape[1] - 1), like=logits)
     weights = np.exp(logits - logits.real.max(axis=1, keepdims=True))
     one_hot = (np.arange(logits.shape[1], like=logits) == y[:, None]).astype(logits.dtype)
-    _, dx = vjp(one_hot - weights / weights.sum(axis=1, keepdims=True))
+    others = (1 - one_hot) * weights / weights.sum(axis=1, keepdims=True)
+    _, dx = vjp(one_hot * others.sum(axis=1, keepdims=True) - others)  # 1 - softmax(z)_y is the sum of the others
     return dx
 
 

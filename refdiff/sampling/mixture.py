@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, device_get, event_size, holds, like
+from ..arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, device_get, event_size, holds, like, read_only
 from ..process import predict
 from ..process.gaussian import LOG_2PI
 
@@ -23,7 +23,8 @@ class Mixture:
     `axes = None` stands for the identity. Build a mixture with `oracles.mixture`, `oracles.gaussian`,
     `oracles.point_mass` or `oracles.data_set`. Methods take `x` (B, ...) with d numbers per example, and `signal` and
     `sigma`, each () or (B,), as `path.signal_sigma(t)` returns them. `y` (B,) holds the labels to condition on. None,
-    or the number `classes` as a label, means no conditioning. Source: G4, C1.
+    or the number `classes` as a label, means no conditioning. The fields are read-only.
+    Source: G4, C1.
     """
 
     means: Array
@@ -31,6 +32,11 @@ class Mixture:
     spreads: Array
     axes: Array | None
     labels: Array
+
+    def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, read_only(value.view()))
 
     @property
     def classes(self) -> int:
@@ -48,10 +54,14 @@ class Mixture:
         return _log_sum_exp(joint + chosen) - _log_sum_exp(self.log_weights + chosen)
 
     def log_class(self, x: Array, signal: Array, sigma: Array) -> Array:
-        r"""Log-probability $\log p(y | x_t)$ of every class; (B, classes). Source: G4 [Dhariwal & Nichol sec. 4]."""
-        joint = self._log_joint(*self._whiten(x, signal, sigma)[::2])
-        members = np.where(self.labels == np.arange(self.classes, like=self.labels)[:, None], 0.0, -np.inf)
-        return _log_sum_exp(joint[:, None] + members) - _log_sum_exp(joint)[:, None]
+        r"""Log-probability $\log p(y | x_t) = -\log(1 + e^d)$ of every class, with $d$ the log-odds against it; (B, classes).
+
+        Source: G4 [Dhariwal & Nichol sec. 4].
+        """
+        joint = self._log_joint(*self._whiten(x, signal, sigma)[::2])[:, None]
+        members = self.labels == np.arange(self.classes, like=self.labels)[:, None]
+        d = _log_sum_exp(joint + np.where(members, -np.inf, 0.0)) - _log_sum_exp(joint + np.where(members, 0.0, -np.inf))
+        return -(np.where(d.real > 0, d, 0) + np.log1p(np.exp(np.where(d.real > 0, -d, d))))
 
     def class_gradient(self, x: Array, signal: Array, sigma: Array, y: Array) -> Array:
         r"""Classifier gradient $\nabla_x \log p(y | x_t) = \nabla_x \log p_t(x | y) - \nabla_x \log p_t(x)$.

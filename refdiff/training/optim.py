@@ -42,7 +42,7 @@ def adam(
     rate, beta1, beta2, eps, decay = (float(value) for value in (rate, beta1, beta2, eps, decay))  # np.float64 would widen float32
     m = tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state["m"], grads)
     v = tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, state["v"], grads)
-    debias1, debias2 = 1 - beta1**step, 1 - beta2**step
+    debias1, debias2 = debias(beta1, step), debias(beta2, step)
 
     def update(theta: Array, m: Array, v: Array) -> Array:
         return theta - rate * (m / debias1 / (np.sqrt(v / debias2) + eps) + decay * theta)
@@ -67,7 +67,13 @@ def ema_debiased(average: Tree, step: int, decay: float = 0.999) -> Tree:
     """
     check_number("step", step, 1)
     check_number("1 - decay", 1 - decay, 0, 1, open_low=True)
-    return tree.map(lambda a: a / (1 - float(decay) ** step), average)
+    return tree.map(lambda a: a / debias(float(decay), step), average)
+
+
+def debias(beta: float, step: int) -> float:
+    r"""Divisor $1 - \beta^k$ of an average that starts at zero, without the cancellation of the subtraction. Source: T1 [Adam alg. 1]."""
+    log = math.log(beta) if beta else -math.inf
+    return (1 - beta) * (math.expm1(step * log) / math.expm1(log))
 
 
 def global_norm(grads: Tree) -> float:
@@ -101,5 +107,5 @@ def learning_rate(step: int, peak: float, warmup: int, total: int, floor: float 
         raise ValueError(f"warmup = {warmup}; allowed: 0..total - 1 = {total - 1}")
     if step <= warmup:
         return peak * step / warmup
-    progress = min(1.0, (step - warmup) / (total - warmup))
-    return floor + (peak - floor) * (1 + math.cos(math.pi * progress)) / 2
+    left = max(0.0, (total - step) / (total - warmup))
+    return floor + (peak - floor) * math.sin(math.pi / 2 * left) ** 2  # (1 + cos) / 2 would cancel near the end

@@ -13,7 +13,7 @@ from refdiff.training import Batch
 from ..networks import test_layers
 from ..networks.test_layers import numbers
 from ..strategies import tree_gradient
-from ..tolerances import COMPLEX_STEP, IDENTITY, SILU_SLOPE, TIME_FEATURES_32, float32_gradient, relative
+from ..tolerances import COMPLEX_STEP, IDENTITY, SILU, SILU_SLOPE, TIME_FEATURES_32, float32_gradient, relative
 from ..training.small_runs import drawn, network
 
 seeds = st.integers(0, 10**6)
@@ -67,10 +67,10 @@ def test_linear_equals_reference(seed, batch, fan_in, fan_out, dtype):
 @given(seeds, st.sampled_from([(), (0, 3), (5,), (3, 7)]), st.floats(0.01, 30), dtypes)
 @example(0, (3, 2), 1.0, np.float32)
 def test_silu_equals_reference(seed, shape, scale, dtype):
-    """N2: the value equals the reference bit for bit, the slope to the roundings of two formulas."""
+    """N2: value and slope equal the reference to the roundings of two formulas; those of the faster one count relative to x."""
     x, dy = np.asarray(numbers(seed, shape, 1, dtype) * dtype(scale)), numbers(seed, shape, 2, dtype)
     (y, vjp), (reference_y, reference_vjp) = fast.silu({}, x), layers.silu({}, x)
-    np.testing.assert_array_equal(y, reference_y)
+    assert (np.abs(y - reference_y) <= SILU * np.finfo(dtype).eps * np.abs(x)).all()
     error = np.abs(vjp(dy)[1] - reference_vjp(dy)[1])
     assert (error <= SILU_SLOPE * np.finfo(dtype).eps * (1 + np.abs(x)) * np.abs(dy)).all()
     assert y.dtype == vjp(dy)[1].dtype == dtype
