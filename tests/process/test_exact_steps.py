@@ -14,7 +14,7 @@ from refdiff.process.tables import Schedule, exact_sums
 
 from .. import exact
 from ..tolerances import COSINE, FAMILY, POSTERIOR_VARIANCE, TABLE
-from .test_schedules import grid_by_definition
+from .test_grids import grid_by_definition
 
 LEAST, MOST = 1e-300, float(np.nextafter(1, 0))
 
