@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
-def replace(path: str | Path, data: bytes | bytearray) -> None:
+def replace(path: str | Path, data: bytes) -> None:
     """Write a file as `replacing` does; returns when it is on the disk."""
     with replacing(path) as new:
         new.write_bytes(data)
