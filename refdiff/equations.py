@@ -94,7 +94,7 @@ def functions(id: str) -> list[Entry]:
 
 def tests(id: str) -> list[str]:
     """Where an equation is proved: "tests/file.py::test". Collected from the tests' docstrings by tests/test_equations.py."""
-    return json.loads(resources.files("refdiff").joinpath("tested.json").read_text())[id]
+    return json.loads(resources.files("refdiff").joinpath("tested.json").read_text(encoding="utf-8"))[id]
 
 
 def list_text() -> str:

@@ -154,7 +154,7 @@ def tests() -> dict[str, Test]:
 @cache
 def proved() -> dict[str, list[str]]:
     """Equation id -> names of its tests, as `refdiff eq` prints them."""
-    return json.loads((ROOT / "refdiff" / "tested.json").read_text())
+    return json.loads((ROOT / "refdiff" / "tested.json").read_text(encoding="utf-8"))
 
 
 def proofs(quoted: Quote) -> list[Test]:
@@ -198,4 +198,4 @@ def vectors(id: str) -> dict[str, int]:
     if id not in EQUATIONS:
         raise BookError(f"there is no equation {id}")
     files = {o.name: FOLDER / o.area / f"{o.name}.json" for o in operations().values() if id in o.equations}
-    return {name: len(json.loads(path.read_text())["cases"]) for name, path in files.items()}
+    return {name: len(json.loads(path.read_text(encoding="utf-8"))["cases"]) for name, path in files.items()}

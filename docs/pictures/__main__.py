@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from refdiff import files
+
 from .canvas import STYLE
 from .draw import PICTURES
 
@@ -21,8 +23,8 @@ def main() -> None:
 
     asked = parser().parse_args()
     out = asked.out or f"{asked.name}.png"
-    with rc_context(STYLE):
-        PICTURES[asked.name]().savefig(out, dpi=150, facecolor="white")
+    with rc_context(STYLE), files.replacing(out) as new:
+        PICTURES[asked.name]().savefig(new, dpi=150, facecolor="white")
     print(f"Written: {out}")
 
 

@@ -110,7 +110,7 @@ def _refusing(path: str | Path) -> Iterator[None]:
     except (OSError, MemoryError):  # of the disk and of the machine; the checks below take no more memory than the file has bytes
         raise
     except Exception as error:  # anything that zipfile, NumPy's reader and json may raise for bytes that `save` never writes
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(f"{path}: {str(error) or repr(error)}") from error
 
 
 def _check_state(state: State, config: Config, extra: Any) -> None:
