@@ -123,7 +123,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
     """Raise unless each member has a name of its own and its bytes as they are: so together they take no more memory than the file."""
     members = archive.infolist()
     for member in members:
-        if member.compress_size != member.file_size:
+        if member.compress_type != zipfile.ZIP_STORED:
             raise ValueError(f"{member.filename!r} is compressed; allowed: members as they are")
     if len({member.filename for member in members}) < len(members) or sum(member.file_size for member in members) > size:
         raise ValueError(f"holds {len(members)} members that share names or bytes; allowed: members of their own")

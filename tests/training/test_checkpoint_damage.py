@@ -474,6 +474,18 @@ def test_members(tmp_path, whole, change, message):
         load(tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize("field, value", [(8, 1), (8, 8), (8, 12), (8, 14), (8, 99), (6, 1), (6, 32), (6, 64)])
+def test_methods_and_flags(tmp_path, whole, field, value):
+    """A member that claims any compression or encryption is refused, whatever the modules for them would say of its bytes."""
+    data = bytearray(whole)
+    for signature, shift in (b"PK\x03\x04", 0), (b"PK\x01\x02", 2):
+        for found in re.finditer(re.escape(signature), whole):
+            data[found.start() + field + shift] = value
+    (tmp_path / "a.npz").write_bytes(sealed(bytes(data)))
+    with pytest.raises(CheckpointError, match="compress|encrypted|flag|patched"):
+        load(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize("first, second", [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a")])
 def test_names_within_names(tmp_path, first, second):
     """An array cannot be a dict as well: neither is lost."""
