@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     as do its owner and group if the system permits it. A path that is no file, such as a device, is written to directly.
     """
     target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     if target.exists() and not target.is_file():
         yield target
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from refdiff import files
@@ -18,10 +19,10 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     from matplotlib import rc_context
 
-    asked = parser().parse_args()
+    asked = parser().parse_args(argv)
     out = asked.out or f"{asked.name}.png"
     with rc_context(STYLE), files.replacing(out) as new:
         PICTURES[asked.name]().savefig(new, dpi=150, facecolor="white")

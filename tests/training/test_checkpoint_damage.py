@@ -482,7 +482,7 @@ def test_methods_and_flags(tmp_path, whole, field, value):
         for found in re.finditer(re.escape(signature), whole):
             data[found.start() + field + shift] = value
     (tmp_path / "a.npz").write_bytes(sealed(bytes(data)))
-    with pytest.raises(CheckpointError, match="compress|encrypted|flag|patched"):
+    with pytest.raises(CheckpointError, match=r"compress|encrypted|flag|patched"):
         load(tmp_path / "a.npz")
 
 
