@@ -9,6 +9,7 @@ from functools import partial
 from http.client import HTTPException
 from threading import Thread
 from time import monotonic
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 TIMEOUT = 10  # seconds without a response, after which the next URL is tried
@@ -26,6 +27,8 @@ def fetch(urls: Sequence[str], size: int, digest: str) -> bytes:
             reasons.append(f"{url}: {len(body)} bytes that do not have the sha256 {digest}")
         except (OSError, HTTPException, ValueError) as error:  # ValueError: what is no URL
             reasons.append(f"{url}: {str(error) or repr(error)}")
+            if isinstance(error, HTTPError):  # an open response as well
+                error.close()
     raise ConnectionError("; ".join(reasons))
 
 
