@@ -94,7 +94,7 @@ def functions(id: str) -> list[Entry]:
 
 def tests(id: str) -> list[str]:
     """The tests that prove an equation, as "tests/file.py::test". tests/test_equations.py collects them from the tests' docstrings."""
-    return json.loads(resources.files("refdiff").joinpath("tested.json").read_text())[id]
+    return json.loads(resources.files("refdiff").joinpath("tested.json").read_text(encoding="utf-8"))[id]
 
 
 def list_text() -> str:

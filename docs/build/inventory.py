@@ -156,7 +156,7 @@ def tests() -> dict[str, Test]:
 @cache
 def tests_by_equation() -> dict[str, list[Test]]:
     """The tests of every equation, from refdiff/tested.json. Raises BookError if the file is out of date."""
-    listed = json.loads(TESTED.read_text())
+    listed = json.loads(TESTED.read_text(encoding="utf-8"))
     unknown = [name for names in listed.values() for name in names if name not in tests()]
     if unknown or list(listed) != list(EQUATIONS):
         wrong = f"it lists {unknown[0]}, which does not exist" if unknown else "its ids are not those of refdiff/equations.py"
@@ -205,4 +205,4 @@ def vectors(id: str) -> dict[str, int]:
     if id not in EQUATIONS:
         raise BookError(f"there is no equation {id}")
     files = {o.name: FOLDER / o.area / f"{o.name}.json" for o in operations().values() if id in o.equations}
-    return {name: len(json.loads(path.read_text())["cases"]) for name, path in files.items()}
+    return {name: len(json.loads(path.read_text(encoding="utf-8"))["cases"]) for name, path in files.items()}

@@ -26,6 +26,7 @@ HEADING = re.compile(r'<(h[123]|details class="rest"|tr) id="([^"]*)">(.*?)</(?:
 def build(out: Path) -> str:
     """Write the site; returns the line on coverage. Raises BookError with all problems found."""
     equations.check()
+    check_folder(out)
     texts = {page: (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
     markup = Markup(function_pages(texts))
     markup.pictures = picture_pages(texts)
@@ -41,6 +42,14 @@ def build(out: Path) -> str:
     if problems := check.problems(out):
         raise BookError("\n".join(problems))
     return coverage(markup)
+
+
+def check_folder(out: Path) -> None:
+    """Raise if the folder has files that no build wrote where a build deletes: `--out docs` would take the program of the pictures."""
+    for folder, ending in ("pictures", ".svg"), ("source", ".html"):
+        for path in (out / folder).rglob("*"):
+            if path.suffix != ending and not path.is_dir():
+                raise BookError(f"argument --out: {str(out)!r} has {path.relative_to(out)}; allowed: a folder for the site alone")
 
 
 def function_pages(texts: dict[str, str]) -> dict[str, str]:
@@ -106,7 +115,7 @@ def write(out: Path, markup: Markup, bodies: dict[str, str]) -> None:
         shutil.rmtree(out / folder, ignore_errors=True)
     (out / "pictures").mkdir(parents=True)
     pictures.draw(out / "pictures")
-    template = Template((HERE / "theme" / "page.html").read_text())
+    template = Template((HERE / "theme" / "page.html").read_text(encoding="utf-8"))
     titles = {page: unescape(re.sub("<.*?>", "", body.partition("</h1>")[0])).strip() for page, body in bodies.items()}
     for page, body in bodies.items():
         values = {

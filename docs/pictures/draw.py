@@ -49,8 +49,8 @@ def draw(folder: Path) -> None:
         with rc_context(STYLE):
             light = StringIO()
             make().savefig(light, format="svg", transparent=True, metadata={"Date": None})
-        (folder / f"{name}-light.svg").write_text(light.getvalue())
-        (folder / f"{name}-dark.svg").write_text(recoloured(light.getvalue()))
+        (folder / f"{name}-light.svg").write_text(light.getvalue(), encoding="utf-8")
+        (folder / f"{name}-dark.svg").write_text(recoloured(light.getvalue()), encoding="utf-8")
 
 
 def recoloured(svg: str) -> str:

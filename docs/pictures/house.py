@@ -13,7 +13,7 @@ from refdiff.demo.plots import COLORS, FAINT
 from .canvas import INK, panels
 
 ROOT = Path(__file__).parents[2]
-BASE = ("arrays", "tree", "rng", "equations")  # modules of refdiff that share a box
+BASE = ("arrays", "tree", "rng", "files", "equations")  # modules of refdiff that share a box
 BLUE, ORANGE, GREEN, PINK, VIOLET, YELLOW = COLORS[:6]
 
 
@@ -44,7 +44,7 @@ BOXES = {
     "data": _row("data", "datasets, metrics", 2.05, 2.95, 2, FAINT),
     "objectives": _row("objectives", "ELBO, flow matching", 3.05, 4, 2, PINK),
     "process": _row("process", "schedules, posterior", 1, 1.95, 1, BLUE),
-    "base": _row("arrays, tree, rng, equations", "argument checks, parameter trees, random numbers, list of equations", 0, 4, 0, FAINT),
+    "base": _row("arrays, tree, rng, files, equations", "argument checks, parameter trees, random numbers, whole files, list of equations", 0, 4, 0, FAINT),
     "gpu.proof": _row("proof", "lint, compilers, cost", 4.5, 5.5, 7, VIOLET),
     "gpu.mirror": Box("", "the names of refdiff on CuPy arrays", 4.5, 6.3, 3.15, 6.85, FAINT),
     "gpu.device": _row("device", "memory, launches", 4.5, 6.3, 2, BLUE),

@@ -36,10 +36,10 @@ class Vector(NamedTuple):
 @cache
 def load(minimal: bool = False, folder: Path = FOLDER) -> tuple[Vector, ...]:
     """All vectors of a folder, or the minimal set, in the order of the areas and of the files."""
-    tables = {name: decode(value) for name, value in json.loads((folder / "tables.json").read_text()).items()}
+    tables = {name: decode(value) for name, value in json.loads((folder / "tables.json").read_text(encoding="utf-8")).items()}
     found: list[Vector] = []
     for path in sorted(folder.glob("*/*.json")):
-        file = json.loads(path.read_text())
+        file = json.loads(path.read_text(encoding="utf-8"))
         if file["format"] != FORMAT:
             raise ValueError(f"{path} has format {file['format']!r}; allowed: {FORMAT}")
         found += [_vector(file, case, tables) for case in file["cases"] if case.get("minimal") or not minimal]
