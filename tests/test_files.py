@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from docs.build.quotes import BookError
+from docs.build.inventory import BookError
 
 from docs.build import site
 from docs.pictures import __main__ as picture_program
