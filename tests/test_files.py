@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from docs.build.inventory import BookError
 
 from docs.build import site
+from docs.build.inventory import BookError
 from docs.pictures import __main__ as picture_program
 from refdiff import cli, files, plots
 from refdiff.demo import run as demo_run
