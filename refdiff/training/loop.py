@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import Array, GaussianPath, Model, device_get, event_size, like, sum_event
+from ..arrays import Array, GaussianPath, Model, check_choice, check_integer, check_number, device_get, event_size, like, sum_event
 from ..networks import layers
 from ..networks.layers import Params
 from ..networks.mlp import mlp
@@ -44,6 +44,19 @@ class Config:
     label_dropout: float = 0.1
     classes: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise unless every field is a number of its kind, and in its range."""
+        check_choice("kind", self.kind, predict.KINDS)
+        for name, value in vars(self).items():
+            if np.ndim(value) or isinstance(value, complex):
+                raise TypeError(f"{name} = {value!r}; allowed: one real number")
+        for name, low in (("steps", 0), ("batch", 1), ("warmup", 0), ("seed", 0), *[("classes", 1)] * (self.classes is not None)):
+            check_integer(name, getattr(self, name), low, 2**64 - 1)
+        for name, high in (("rate", math.inf), ("decay", math.inf), ("label_dropout", 1.0), ("ema", math.nextafter(1.0, 0.0))):
+            check_number(name, getattr(self, name), 0, high)
+        if self.clip != math.inf:
+            check_number("clip", self.clip, 0, open_low=True)
 
 
 @dataclass

@@ -273,13 +273,13 @@ DATA, LABELS = problem()
             ValueError,
             "data has 7 examples, labels 3; allowed: 1 or more",
         ),
-        (lambda: training.draw(1, DATA, LABELS, flow.straight, Config(label_dropout=1.5)), ValueError, "probability = 1.5; allowed"),
+        (lambda: training.draw(1, DATA, LABELS, flow.straight, Config(label_dropout=1.5)), ValueError, "label_dropout = 1.5; allowed"),
         (lambda: training.draw(1, DATA, None, flow.straight, Config(seed=-1)), ValueError, "seed = -1; allowed"),
         (lambda: training.as_model(network(0), PATHS["cosine"])(DATA, 26), ValueError, "t = 26; allowed: 0..25"),
         (
             lambda: next(training.train(training.start(network(0)), DATA, None, flow.straight, Config(clip=0))),
             ValueError,
-            "limit = 0; allowed",
+            "clip = 0; allowed",
         ),
     ],
 )
