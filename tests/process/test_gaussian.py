@@ -433,3 +433,10 @@ def test_wrong_arguments_are_named(call, error, message):
     """E1: a variance that is none, a covariance that is none, a pixel off the scale."""
     with pytest.raises(error, match=message):
         call()
+
+
+def test_nodes_of_gauss():
+    """E7: the rule for narrow bins integrates polynomials up to degree 11 over [-1, 1] exactly."""
+    for degree in range(12):
+        total = sum(weight * ((-node) ** degree + node**degree) for node, weight in gaussian.GAUSS)
+        assert abs(total - (2 / (degree + 1) if degree % 2 == 0 else 0)) <= 1e-15
