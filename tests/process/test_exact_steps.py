@@ -294,7 +294,7 @@ def test_grids_in_small_integers(dtype):
     """S2: a grid of integers of any width is a grid: differences of unsigned integers would not be negative."""
     times = np.array([100, 50, 3, 0], dtype)
     np.testing.assert_array_equal(schedules.check_grid(times, 100), times)
-    with pytest.raises(ValueError, match="^grid = .*; allowed: strictly decreasing"):
+    with pytest.raises(ValueError, match=r"^grid = .*; allowed: strictly decreasing"):
         schedules.check_grid(times[::-1], 100)
     x = np.ones((1, 2))
     noise = [x, x, x]
