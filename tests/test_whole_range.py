@@ -222,6 +222,15 @@ def test_pixels_of_any_width(levels, std):
                 assert error(np.array([value]), np.array([expected])) <= bound, (value, pixel, center)
 
 
+@pytest.mark.parametrize("sigmas", [3, 5, 8, 20])
+def test_a_pixel_that_is_nearly_certain(sigmas):
+    """E7: the log-probability of a bin that reaches several standard deviations to both sides is minus both tails, not 0."""
+    std = 1 / 255 / sigmas
+    got = gaussian.discretized_log_likelihood(np.zeros((1, 1)), np.zeros((1, 1)), np.array([[std]]))
+    tail = mp.erfc(mp.mpf(1) / 255 / mp.mpf(std) / mp.sqrt(2))
+    assert error(got, np.array([mp.log1p(-tail)])) <= PIXEL * (1 + sigmas**2)
+
+
 def test_pixels_beyond_all_numbers():
     """E7: a probability whose logarithm exceeds float64 has the logarithm -infinity, not NaN; a bin below all digits has its density."""
     x, mean = np.array([[0.5]]), np.array([[0.1]])

@@ -173,7 +173,7 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
     if kind == "x0":
         return np.minimum(snr, gamma)
     if kind == "eps":
-        with np.errstate(divide="ignore"):  # where no signal is left
+        with np.errstate(divide="ignore", over="ignore"):  # where hardly any signal is left
             return np.minimum(1, gamma / snr)
     return np.minimum(schedule.alpha_bar[t], gamma * schedule.one_minus_alpha_bar[t])
 

@@ -48,7 +48,7 @@ def check_grid(times: Any, T: int) -> Array:
     Raises unless the times are integers, decrease strictly from at most T, and end in 0.
     """
     times = check_integer("grid", np.asarray(times), 0, T)
-    if times.ndim != 1 or len(times) < 2 or times[-1] != 0 or not np.all(np.diff(times) < 0):
+    if times.ndim != 1 or len(times) < 2 or times[-1] != 0 or not np.all(times[1:] < times[:-1]):
         raise ValueError(f"grid = {times!r}; allowed: strictly decreasing integers from at most T = {T}, the last of them 0")
     return times
 

@@ -289,6 +289,19 @@ def test_grids_of_small_integers(kind, T, S):
     np.testing.assert_array_equal(times, schedules.grid(kind, int(T), int(S)))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint64])
+def test_grids_in_small_integers(dtype):
+    """S2: a grid of integers of any width is a grid: differences of unsigned integers would not be negative."""
+    times = np.array([100, 50, 3, 0], dtype)
+    np.testing.assert_array_equal(schedules.check_grid(times, 100), times)
+    with pytest.raises(ValueError, match=r"^grid = .*; allowed: strictly decreasing"):
+        schedules.check_grid(times[::-1], 100)
+    x = np.ones((1, 2))
+    noise = [x, x, x]
+    chains = [forward.trajectory(x, each, schedules.linear(100), noise) for each in (times, times.astype(int))]
+    np.testing.assert_array_equal(*chains)
+
+
 @pytest.mark.parametrize("family", ["linear", "quadratic", "cosine", "sigmoid"])
 @pytest.mark.parametrize("T", [np.uint8(200), np.int8(100), np.int16(1000)])
 def test_schedules_of_small_integers(family, T):
