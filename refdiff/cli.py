@@ -1,4 +1,4 @@
-"""The command `refdiff`: exit code 0, 1 if a check failed, 2 for wrong usage, 130 if interrupted."""
+"""The command `refdiff`: exit code 0, 1 if a check failed, 2 for wrong usage or a file that cannot be written, 130 if interrupted."""
 
 from __future__ import annotations
 

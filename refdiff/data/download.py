@@ -59,6 +59,6 @@ def _body(url: str, size: int) -> bytes:
     """The first bytes that a URL serves: at most `size`, and fewer if they end or the time is over."""
     end, body = monotonic() + TIME_LIMIT, bytearray()
     with urlopen(url, timeout=TIMEOUT) as response:
-        while len(body) < size and monotonic() < end and (part := response.read1(size - len(body))):
+        while monotonic() < end and (part := response.read1(size - len(body))):
             body += part
     return bytes(body)

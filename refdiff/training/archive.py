@@ -80,7 +80,7 @@ def _holds_numbers(dtype: np.dtype[Any]) -> bool:
 
 
 def _describe(array: Array) -> dict[str, Any]:
-    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
     return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}
 
 

@@ -29,6 +29,7 @@ from ..digits import idx
 BODY = gzip.compress(idx(np.arange(60, dtype=np.uint8)), mtime=0)
 DIGEST = hashlib.sha256(BODY).hexdigest()
 LIMIT = 0.7  # seconds, instead of two minutes
+PATIENCE = 6  # seconds that a hostile server goes on, where it could for ever
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -65,16 +66,17 @@ def server(answer):
         listening.close()
 
 
-def drip(data, pause=0.05, before=b""):
-    """An answer that sends a byte at a time, for ever or until the data end."""
+def drip(data, pause=0.05, before=b"", patience=PATIENCE):
+    """An answer that sends a byte at a time until the data or the server's patience end."""
 
     def answer(connection, stop, request):
+        end = time.monotonic() + patience
         connection.sendall(before)
         for byte in data:
-            if stop.wait(pause):
+            if stop.wait(pause) or time.monotonic() > end:
                 return
             connection.sendall(bytes([byte]))
-        stop.wait(20)
+        stop.wait(patience)
 
     return answer
 
@@ -116,7 +118,7 @@ HOSTILE = {
     "a slow header": (drip(ENDLESS, before=b"HTTP/1.1 200 OK\r\nX-Slow: "), "not complete after 0.7 seconds"),
     "a slow first line": (drip(ENDLESS, before=b"HTTP/1.1 "), "not complete after 0.7 seconds"),
     "slow chunks": (drip(ENDLESS, before=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"), "not complete after 0.7 seconds"),
-    "silence": (lambda connection, stop, request: stop.wait(20), "not complete after 0.7 seconds"),
+    "silence": (lambda connection, stop, request: stop.wait(PATIENCE), "not complete after 0.7 seconds"),
     "a slow redirect": (drip(ENDLESS, before=b"HTTP/1.1 302 Found\r\nLocation: /"), "not complete after 0.7 seconds"),
     "nothing": (lambda connection, stop, request: None, "Remote end closed connection|reset"),
     "an empty answer": (whole(b""), "0 bytes that do not have the sha256"),
@@ -182,6 +184,25 @@ def test_slow_but_honest(monkeypatch):
         assert fetch(slow + "a.gz") == BODY
 
 
+def test_a_late_thread_ends():
+    """The thread of a download that was given up ends with its next read, while the mirror still drips."""
+    with server(drip(ENDLESS, before=HEAD % 10**6)) as slow:
+        before = {*threading.enumerate()}
+        with pytest.raises(ConnectionError):
+            download.fetch([slow], 10**6, DIGEST)
+        end = time.monotonic() + 3
+        while any(thread.daemon for thread in {*threading.enumerate()} - before) and time.monotonic() < end:
+            time.sleep(0.01)
+        assert time.monotonic() < end
+
+
+def test_the_limit_of_a_single_read(monkeypatch):
+    """A server that is silent for TIMEOUT seconds is given up then, and the error is that of the socket."""
+    monkeypatch.setattr(download, "TIMEOUT", 0.1)
+    with server(lambda connection, stop, request: stop.wait(PATIENCE)) as silent, pytest.raises(ConnectionError, match=r": timed out$"):
+        fetch(silent)
+
+
 def test_known_sizes():
     """Each of the four files has a known size; the largest is that of the training images, 9.9 MB."""
     assert mnist._SIZES.keys() == mnist.FILES.keys() and max(mnist._SIZES.values()) == 9_912_422
@@ -224,7 +245,7 @@ except ConnectionError as error:
 
 def test_a_late_thread_keeps_no_program_from_ending():
     """A program whose download was given up ends at once, although the mirror still drips."""
-    with server(HOSTILE["a slow header"][0]) as slow:
+    with server(drip(ENDLESS, before=b"HTTP/1.1 ", patience=60)) as slow:
         done = subprocess.run([sys.executable, "-c", PROGRAM, slow], capture_output=True, text=True, timeout=15, check=True)
     assert done.stdout == "given up\n"
 
@@ -315,7 +336,7 @@ def test_a_pipe(tmp_path, pack):
     """A pipe has no size that could be checked first; it is read like a file."""
     array = np.arange(60, dtype=np.uint8).reshape(3, 20)
     os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(pack(idx(array)),))
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(pack(idx(array)),), daemon=True)
     writer.start()
     np.testing.assert_array_equal(read_idx(tmp_path / "pipe"), array)
     writer.join()
