@@ -18,7 +18,7 @@ CHECKED = ContextVar("CHECKED", default=True)  # whether checks read the values 
 
 
 class GaussianPath(Protocol):
-    """Protocol of a Gaussian path, x_t = signal_t x0 + sigma_t eps: a `Schedule` (integer t) or a flow `Path` (real t)."""
+    r"""Protocol of a Gaussian path, $x_t = signal_t x_0 + \sigma_t \epsilon$: a `Schedule` (integer t) or a flow `Path` (real t)."""
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]: ...
 
@@ -30,7 +30,10 @@ class GaussianPath(Protocol):
 
 
 def as_array(value: Any) -> Array:
-    """Convert a value to an array. A value with NumPy's dispatch protocol is an array already, possibly on a device, and is returned as it is."""
+    """Convert a value to an array.
+
+    A value with NumPy's dispatch protocol is already an array, possibly on a device, and is returned unchanged.
+    """
     return value if hasattr(value, "__array_function__") else np.asarray(value)
 
 
@@ -40,27 +43,30 @@ def on_device(value: Any) -> bool:
 
 
 def device_get(value: Any) -> Any:
-    """Copy an array from the device to the host, waiting for it; other values are returned as they are."""
+    """Copy an array from the device to the host, after waiting for its computation; other values are returned unchanged."""
     return value.get() if on_device(value) else value
 
 
 def all_true(condition: Any) -> bool:
-    """Whether a condition holds for all entries; waits for a device."""
+    """Whether a condition holds for all entries; waits for the result if it is on a device."""
     return bool(device_get(condition.all()))
 
 
 def reads_values(value: Any) -> bool:
-    """Whether checks read these values: always on the host; on a device, which they would wait for, only if `CHECKED` is set."""
+    """Whether checks read these values: always on the host, and on a device only if `CHECKED` is set.
+
+    To read the values of an array on a device, a check must wait for the device.
+    """
     return CHECKED.get() or not on_device(value)
 
 
 def holds(condition: Any) -> bool:
-    """Whether a condition holds for all entries, or true if checks do not read them."""
+    """Whether a condition holds for all entries; true if checks do not read the entries."""
     return not reads_values(condition) or all_true(condition)
 
 
 def like(values: Any, x: Array, name: str = "t") -> Array:
-    """Coefficients () or (B,), cast to x's precision and reshaped to broadcast with x of shape (B, ...)."""
+    """Coefficients () or (B,), cast to the precision of `x` and reshaped to broadcast with `x` (B, ...)."""
     values = as_array(values)
     dtype = values.dtype if values.dtype.kind == "c" else x.real.dtype
     if values.ndim == 0:
@@ -70,13 +76,25 @@ def like(values: Any, x: Array, name: str = "t") -> Array:
     return np.asarray(values.astype(dtype), like=x).reshape(values.shape + (1,) * (x.ndim - 1))
 
 
+def read_only(array: Array) -> Array:
+    """The array, no longer writable: for tables and constants that are computed once and handed to every caller."""
+    array.flags.writeable = False
+    return array
+
+
+def sigmoid(x: Array) -> Array:
+    r"""Logistic function $\varsigma(x) = e^x / (1 + e^x)$, to a few ulp for every x; $1 - \varsigma(x) = \varsigma(-x)$ is as precise."""
+    power = np.exp(np.minimum(x, 80))  # beyond 80 the result is 1 to the last digit, and the power would overflow
+    return power / (1 + power)
+
+
 def sum_event(values: Array) -> Array:
     """Sum over all axes but the batch: (B, ...) -> (B,); a batch of scalars (B,) and a single scalar stay as they are."""
     return values.sum(axis=tuple(range(1, values.ndim)))
 
 
 def event_size(x: Array) -> int:
-    """Number of numbers in one example of a batch (B, ...)."""
+    """Number of entries in one example of a batch (B, ...)."""
     return int(np.prod(x.shape[1:]))
 
 
@@ -116,7 +134,7 @@ def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> Array:
-    """The argument as an integer array of shape () or (B,); raises unless all entries are in low..high."""
+    """Convert an argument to an integer array of shape () or (B,); raises unless all entries are in low..high."""
     if type(value) is int and low <= value <= high:
         return np.asarray(value)
     values = as_array(value)

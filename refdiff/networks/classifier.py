@@ -19,9 +19,10 @@ DOWNSAMPLINGS = 2
 def init(
     seed: int, channels: int = 1, base: int = 16, classes: int = 10, embedding: int = 64, groups: int = 8, dtype: Any = np.float32
 ) -> Params:
-    """Initial parameters: `base` channels, doubled at each of two downsamplings. The head starts at zero, so that all logits are equal.
+    """Initial parameters of the classifier: `base` channels, doubled at each of two downsamplings.
 
-    Weights are N(0, 1 / fan-in). Source: G2, N5.
+    Weights are drawn from a normal distribution of mean 0 and variance 1 / fan-in. The last layer, the head, starts at zero, so that all
+    logits are equal. Source: G2, N5.
     """
     if base < 4 or base % 2 or base % groups:
         raise ValueError(f"base = {base}; allowed: even, 4 or more, and a multiple of groups = {groups}")
@@ -42,7 +43,7 @@ def init(
 
 
 def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int = 8) -> tuple[Array, Vjp]:
-    """Logits (B, K) of images x (B, H, W, C) at times t, () or (B,) in units of 0..1000. vjp(dlogits) gives (dp, dx).
+    """Classifier of noised images: logits (B, K) of x (B, H, W, C) at times t, () or (B,) between 0 and 1000. vjp(dlogits) gives (dp, dx).
 
     Source: G2 [Dhariwal & Nichol sec. 4].
     """
@@ -58,7 +59,7 @@ def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int
 
 
 def features(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int = 8) -> tuple[Array, Vjp]:
-    """Features before the head, (B, F): convolutions conditioned on the time, two of them with stride 2, and the mean over pixels."""
+    """Features before the last layer, (B, F): convolutions conditioned on the time, two of them with stride 2, then a mean over pixels."""
     emb, emb_vjp = embed(p, len(x), t, None, x.real.dtype, L)
     h, tape = x, []
     for i in range(DOWNSAMPLINGS + 1):

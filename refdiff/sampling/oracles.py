@@ -19,9 +19,9 @@ from .mixture import shaped
 def mixture(means: Any, covariances: Any, weights: Any = None, labels: Any = None) -> Mixture:
     """Gaussian mixture from means (K, d), covariances (K, d, d), weights (K,) and labels (K,).
 
-    By default the weights are equal, and all components are of one class. Source: G4.
+    By default the weights are equal, and all components have the label 0. Source: G4.
     """
-    means = np.atleast_2d(np.asarray(means, dtype=np.float64))
+    means = np.atleast_2d(np.array(means, dtype=np.float64))
     covariances = np.asarray(covariances, dtype=np.float64)
     check_number("covariances", covariances)
     if means.size == 0:
@@ -46,7 +46,7 @@ def data_set(points: Any, weights: Any = None, labels: Any = None) -> Mixture:
 
     The points are equally likely unless weights are given. Source: C2, M3.
     """
-    points = np.asarray(points, dtype=np.float64)
+    points = np.array(points, dtype=np.float64)
     if points.size == 0 or points.ndim == 0:
         raise ValueError(f"points has shape {points.shape}; allowed: (N, ...), not empty")
     points = points.reshape(len(points), event_size(points))
@@ -63,7 +63,8 @@ def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -
 
     $$x_s = signal_s m + S_s^{1/2} S_t^{-1/2} (x_t - signal_t m)$$
 
-    It holds for any covariance. Source: C1, M1 [Song et al. eq. 13].
+    It holds for any covariance $C$; $S_t = signal_t^2 C + \sigma_t^2 I$ is the covariance of $x_t$.
+    Source: C1, M1 [Song et al. eq. 13].
     """
     if len(oracle.means) != 1:
         raise ValueError(f"oracle has {len(oracle.means)} components; allowed: 1")
@@ -75,20 +76,20 @@ def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -
 
 
 def exact_reverse(mean: Array, variance: Array, schedule: Schedule) -> Reverse:
-    r"""Exact reverse step of data N(mean, variance) with independent coordinates, as a function (x_t, t, s).
+    r"""Exact reverse step for Gaussian data $\mathcal N(m, v)$ with independent coordinates, as a function of (`x_t`, `t`, `s`).
 
     $$p(x_s | x_t) = \mathcal N\Bigl(signal_s m + \frac{\sqrt{\alpha_{t|s}} S_s}{S_t} (x_t - signal_t m),\; \frac{S_s \beta_{t|s}}{S_t}\Bigr)$$
 
-    Source: R5, E5 [PRML eq. 2.116].
+    $m$ is `mean`, $v$ is `variance`, and $S_t = signal_t^2 v + \sigma_t^2$. Source: R5, E5 [PRML eq. 2.116].
     """
     check_number("mean", mean)
     check_number("variance", variance, 0)
 
     def reverse(x_t: Array, t: Time, s: Time) -> tuple[Array, Array]:
-        alpha, beta = schedule.transition(t, s)
+        _, beta = schedule.transition(t, s)
         (signal_t, sigma_t), (signal_s, sigma_s) = schedule.signal_sigma(t), schedule.signal_sigma(s)
         width_t, width_s = (like(a**2, x_t) * variance + like(b**2, x_t) for a, b in ((signal_t, sigma_t), (signal_s, sigma_s)))
-        gain = like(np.sqrt(alpha), x_t) * width_s / width_t
+        gain = like(schedule.signal_between(t, s), x_t) * width_s / width_t
         return like(signal_s, x_t) * mean + gain * (x_t - like(signal_t, x_t) * mean), width_s / width_t * like(beta, x_t)
 
     return reverse
@@ -98,7 +99,7 @@ def _checked(means: Array, spreads: Array, axes: Array | None, weights: Any, lab
     count = len(means)
     check_number("means", means)
     weights = np.ones(count) if weights is None else np.asarray(weights, dtype=np.float64)
-    labels = np.zeros(count, dtype=np.int64) if labels is None else np.asarray(labels)
+    labels = np.zeros(count, dtype=np.int64) if labels is None else np.array(labels)
     if weights.shape != (count,) or not np.all((weights > 0) & (weights < np.inf)):
         raise ValueError(f"weights = {weights!r}; allowed: {count} positive, finite numbers")
     if labels.shape != (count,) or labels.dtype.kind not in "iu" or set(labels) != set(range(len(set(labels)))):

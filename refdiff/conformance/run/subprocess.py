@@ -70,7 +70,7 @@ class Program:
         self._finish = weakref.finalize(self, kill, process)
 
     def send(self, line: str) -> None:
-        """Send a line; returns at once. Raises `ProgramEnded` if the program has not read many lines before it."""
+        """Send a line without waiting for it to be read. Raises `ProgramEnded` if the program has not read many lines before it."""
         if self._to_send.qsize() >= MAX_UNREAD:
             self._fail("does not read its input")
         self._to_send.put(line.encode() + b"\n")
