@@ -22,11 +22,20 @@ def uninterrupted() -> Iterator[None]:
         return
     arrived: list[Any] = []
     handlers = {number: handler for number in HELD if callable(handler := signal.getsignal(number))}
+    holds = True
+
+    def hold(number: int, frame: Any) -> None:
+        if holds:
+            arrived.append((number, frame))
+        else:  # while the handlers are being restored
+            handlers[number](number, frame)
+
     try:
         for number in handlers:
-            signal.signal(number, lambda *event: arrived.append(event))
+            signal.signal(number, hold)
         yield
     finally:
+        holds = False
         for number, handler in handlers.items():
             signal.signal(number, handler)
         for number, frame in arrived[:1]:

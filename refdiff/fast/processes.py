@@ -115,12 +115,12 @@ def _serve(channel: Channel, works: Sequence[Work], parent: int) -> None:
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     close_others(channel)
-    with parallel.one_blas_thread(), suppress(EOFError, BrokenPipeError):
+    with parallel.one_blas_thread(), suppress(EOFError, OSError):  # the other end has gone
         while (message := channel.receive(lambda: os.getppid() == parent)) is not None:
             result, error = parallel.attempt(partial(_results, works, *message))
             try:
                 channel.send((result, error and _portable(error)))
-            except OSError:  # the other end has gone
+            except OSError:
                 raise
             except Exception as problem:  # the result cannot be pickled
                 channel.send((None, _portable(problem)))

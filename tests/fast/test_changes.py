@@ -157,7 +157,8 @@ def networks():
 def test_networks_that_change(way):
     """T1: a network that changes between steps is the network of that step, on any number of workers."""
     net, change = networks()[way]
-    L = SimpleNamespace(**vars(layers), scale=1.0)
+    L = SimpleNamespace(**{name: getattr(fast, name) for name in fast.__all__}, scale=1.0)
+    assert way not in ("closure", "default", "keyword", "global", "layers", "function's attribute") or captured(net, L)
     params = fast.adopt(training.start(network(0))).params
     for scale in (1.0, 2.0, 0.5, 1.0):
         (change or partial(setattr, L, "scale"))(scale)
