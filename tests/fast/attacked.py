@@ -1,6 +1,7 @@
 """A training run to be attacked by signals: `python -m tests.fast.attacked SECONDS` prints the losses of its steps and its forks' exit codes.
 
-It goes on from its state after Ctrl-C and after the loss of a worker. On SIGUSR1 it forks; the fork trains on by itself and ends.
+It goes on from its state after Ctrl-C and after the loss of a worker. On SIGUSR1 it forks; the fork trains for some steps beside it.
+An update takes as long as a gradient, so that both are hit.
 """
 
 import json
@@ -8,35 +9,33 @@ import os
 import signal
 import sys
 import time
-from functools import partial
 
 import numpy as np
 
-from refdiff import fast, training, unet
+from refdiff import fast, mlp, training
 
-from ..networks.test_unet import normals
+from ..training.small_runs import network
 
-CONFIG = training.Config(steps=10**6, batch=6, warmup=0, rate=1e-3)
-NET = partial(unet.unet, heads=2, groups=2)
-IN_FORK = 5  # steps
+CONFIG = training.Config(steps=10**6, batch=6, warmup=0, rate=1e-4)
+IN_FORK = 100  # steps
 
 
 def start():
     """The state before the first step."""
-    return fast.adopt(training.start(normals(unet.init(0, base=4, multipliers=(1,), attention=(0,), embedding=8, classes=2), 3)))
+    return fast.adopt(training.start(network(0, width=512)))
 
 
 def step(state):
     """A step; its batch depends on its number."""
-    x = np.sin(np.arange(6 * 64.0) * (1 + state.step % 7)).reshape(6, 8, 8, 1)
-    return fast.step(state, training.Batch(x, np.linspace(1, 900, 6), np.arange(6) % 3, x[::-1].copy()), CONFIG, NET, fast, 2)
+    x = np.sin(np.arange(12.0) * (1 + state.step % 7)).reshape(6, 2)
+    return fast.step(state, training.Batch(x, np.linspace(1, 900, 6), np.arange(6) % 2, x[::-1].copy()), CONFIG, mlp.mlp, fast, 2)
 
 
 class Run:
     """The run, and what has happened to it."""
 
     def __init__(self):
-        self.state, self.losses, self.codes, self.forks, self.armed = start(), {}, [], 0, False
+        self.state, self.losses, self.children, self.forks, self.armed = start(), {}, [], 0, False
         signal.signal(signal.SIGINT, self.interrupt)
         signal.signal(signal.SIGUSR1, self.request_fork)
 
@@ -65,7 +64,7 @@ class Run:
         self.armed = False
 
     def fork(self):
-        """Fork, and train on in the fork; its losses are added to this process' by a pipe, which must not differ."""
+        """Fork, and train on in both processes."""
         self.forks, (read, write), last = 0, os.pipe(), self.state.step + IN_FORK
         child = os.fork()
         if child == 0:
@@ -74,13 +73,15 @@ class Run:
             os.write(write, json.dumps(self.losses).encode())
             sys.exit()
         os.close(write)
-        _, status = os.waitpid(child, 0)
-        self.codes.append((os.waitstatus_to_exitcode(status), os.read(read, 2**16).decode()))
-        os.close(read)
+        self.children.append((child, read))
+
+    def results(self):
+        """Exit codes and losses of all forks."""
+        return [(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), os.read(read, 2**16).decode()) for child, read in self.children]
 
 
 if __name__ == "__main__":
     run, end = Run(), time.monotonic() + float(sys.argv[1])
     print("ready", flush=True)
     run.train(lambda: time.monotonic() < end)
-    print(json.dumps({"losses": run.losses, "forks": run.codes}))
+    print(json.dumps({"losses": run.losses, "forks": run.results()}))
