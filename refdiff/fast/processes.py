@@ -87,7 +87,7 @@ class WorkerPool:
 
 
 def _fork(works: Sequence[Work]) -> _Process:
-    """A new process, which answers messages until it is told to end or this process has ended."""
+    """A new process, which answers messages until it is dismissed or this process has ended."""
     (ours, theirs), parent = pair(), os.getpid()
     _flush()  # so that nothing is printed twice
     try:
