@@ -1,0 +1,95 @@
+"""Samples in one call: the steps of `samplers`, the noise of `rng` and guidance, put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import rng
+from ..arrays import Array, GaussianPath, Model, check_choice, check_integer, check_number
+from ..process import grids
+from ..process.tables import Schedule
+from . import samplers
+from .guidance import classifier_free
+
+DIFFUSION = {"ddim": samplers.ddim_step, "ddpm": samplers.ddpm_step}
+FLOW = {"heun": samplers.heun_step, "euler": samplers.euler_step, "rk4": samplers.rk4_step}
+FIRST = 2**20  # index of the first sample: training draws noise for the samples 0, 1, ... of its batches
+
+
+def generate(
+    model: Model,
+    path: GaussianPath,
+    shape: tuple[int, ...],
+    steps: int = 50,
+    method: str | None = None,
+    seed: int = 0,
+    labels: Any = None,
+    guidance: float = 1.0,
+    kind: str | None = None,
+    grid: Any = "linspace",
+    dtype: Any = np.float32,
+    progress: bool = False,
+    **options: Any,
+) -> Array:
+    r"""Samples (B, ...) of a model, from noise by `steps` steps of a method. Only one state is kept in memory.
+
+    `model(x, t)` predicts `kind`: "eps" by default for a `Schedule`, "velocity" for the path of a flow. With `labels`, one integer or
+    one for each sample, it is called as `model(x, t, labels)`, and without a label as `model(x, t, None)`; `guidance` is the scale
+    $\gamma$ of classifier-free guidance. `method` is "ddim" (default) or "ddpm" for a `Schedule`, "heun" (default), "euler" or "rk4" for a
+    flow. `grid` is the name of a time grid of a `Schedule`, or the times themselves. Other options are those of the step, such as `eta`.
+
+    A sample depends on the seed and on its index only. `steps_of` gives the same steps to drive by hand. Source: S1, S2, M1, G3.
+    """
+    count = int(check_integer("shape[0]", shape[0], 1, 2**31))
+    indices, event = FIRST + np.arange(count), tuple(shape[1:])
+    step, times = steps_of(path, steps, method, kind, grid, **options)
+    start = rng.normal(seed, indices, event, stream=rng.START, dtype=dtype)
+    noise: Any = rng.Normals(seed, indices, event, dtype=dtype)
+    states = samplers.sample(conditioned(model, labels, guidance, count), step, times, start, noise)
+    if progress:
+        from tqdm import tqdm
+
+        states = tqdm(states, "sampling", len(times), unit=" states", dynamic_ncols=True)
+    return samplers.last(states)
+
+
+def steps_of(
+    path: GaussianPath, steps: int = 50, method: str | None = None, kind: str | None = None, grid: Any = "linspace", **options: Any
+) -> tuple[samplers.Step, Array]:
+    """The step of a method and its time grid, for `samplers.sample`; arguments as in `generate`. Source: S1, S2, M1."""
+    methods: Any = DIFFUSION if isinstance(path, Schedule) else FLOW
+    method = method or next(iter(methods))
+    check_choice("method", method, tuple(methods))
+    check_integer("steps", steps, 1, path.T if isinstance(path, Schedule) else 2**31)
+    if isinstance(grid, str):
+        check_choice("grid", grid, grids.GRIDS)
+    if isinstance(path, Schedule):
+        times = grids.grid(grid, path.T, steps) if isinstance(grid, str) else grids.check_grid(grid, path.T)
+        return samplers.stepper(methods[method], path, kind=kind or "eps", **options), times
+    if options:
+        raise TypeError(f"{next(iter(options))} = {next(iter(options.values()))!r}; allowed: no other options for the path of a flow")
+    return _flow_step(methods[method], path, kind or "velocity"), np.linspace(0, 1, steps + 1) if isinstance(grid, str) else grid
+
+
+def _flow_step(formula: samplers.Step, path: GaussianPath, kind: str) -> samplers.Step:
+    if kind == "velocity":
+        return formula
+    return lambda model, x, t, s, noise: formula(samplers.velocity_field(model, path, kind), x, t, s, noise)
+
+
+def conditioned(model: Model, labels: Any, gamma: float, count: int) -> Model:
+    r"""The `model(x, t)` that samples with labels need: conditional on them, and guided with the scale $\gamma$. Source: G3."""
+    check_number("guidance", gamma)
+    if labels is None and gamma == 1:
+        return model
+    if labels is None:
+        raise ValueError(f"guidance = {gamma!r}; allowed: 1 without labels")
+    y = np.asarray(check_integer("labels", np.asarray(labels), 0, 2**31))
+    if y.shape not in ((), (count,)):
+        raise ValueError(f"labels has shape {y.shape}; allowed: () or ({count},), one for each sample")
+    y = np.broadcast_to(y, count)
+    if gamma == 1:
+        return lambda x, t: model(x, t, y)
+    return lambda x, t: classifier_free(model(x, t, None), model(x, t, y), gamma)
