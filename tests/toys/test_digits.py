@@ -88,6 +88,22 @@ def test_interrupt_within_a_step_leaves_the_last_checkpoint(data, tmp_path, capf
     assert checkpoint.load_state(tmp_path / "run")[0].step == 2
 
 
+@pytest.mark.parametrize("more", [["--steps", "2"], ["--minutes", "0.01"]])
+def test_a_run_is_extended(data, tmp_path, capfd, more):
+    """A finished run says so, and trains on for more steps or minutes, with the rates of the longer run; the printed command does it."""
+    run = tmp_path / "run.npz"
+    assert train(data, run, steps=3) == 0
+    capfd.readouterr()
+    assert toy.main(["train", "--data", str(data), "--resume", str(run)]) == 0
+    printed = capfd.readouterr().out
+    assert "finished: step 3 of 3. To train for 10 more minutes:" in printed
+    command = shlex.split(printed.strip().splitlines()[-1])
+    assert command[-2:] == ["--minutes", "10"] and toy.main([*command[3:-2], *more]) == 0
+    state, config, _ = checkpoint.load_state(run)
+    assert state.step == config.steps >= 5 and training.rate(config.steps, config) < 1e-6
+    assert f"extended from step 3 to {config.steps}: learning rate 0 so far, from" in capfd.readouterr().out
+
+
 @pytest.mark.long
 def test_minutes_become_steps_that_fit(data, tmp_path):
     """--minutes measures the speed and stores a number of steps, at the end of which the learning rate is 0."""

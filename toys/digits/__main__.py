@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ EXAMPLES = """\
 examples:
   python -m toys.digits train --minutes 30 --out digits.npz
   python -m toys.digits train --resume digits.npz
+  python -m toys.digits train --resume digits.npz --minutes 30
   python -m toys.digits sample --run digits.npz --guidance 2
   python -m toys.digits train --model clean-classifier --minutes 2 --out clean.npz
   python -m toys.digits eval --run digits.npz --judge clean.npz
@@ -92,7 +94,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Resume from a checkpoint, with the same result as the uninterrupted run."""
+    """Resume from a checkpoint, with the same result as the uninterrupted run, or extend the run by --steps or --minutes."""
     for name in NEW_RUN_OPTIONS:
         if getattr(arguments, name) is not None:
             raise UsageError(
@@ -102,6 +104,15 @@ def resume(arguments: argparse.Namespace) -> int:
     digits = load_digits(arguments.data, not arguments.no_download)
     if spec.digits != digest(digits):
         raise UsageError(f"argument --data: digits {digest(digits)}; allowed: those that the run began with, {spec.digits}")
+    if arguments.steps or arguments.minutes:
+        steps = arguments.steps or fit.steps_within(60 * arguments.minutes, state, digits, spec, config.seed)
+        before, config = config, replace(config, steps=state.step + steps)
+        rates = [training.rate(*each) for each in ((max(state.step, 1), before), (state.step + 1, config), (config.steps, config))]
+        print("extended from step {} to {}: learning rate {:.2g} so far, from {:.2g} to {:.2g} now".format(before.steps, config.steps, *rates))
+    elif state.step == config.steps:
+        command = fit.resume_command(arguments.resume, arguments.data, not arguments.no_download)
+        print(f"finished: step {state.step} of {config.steps}. To train for 10 more minutes:\n{command} --minutes 10")
+        return 0
     return run_training(arguments, state, digits, spec, config, arguments.resume)
 
 

@@ -34,7 +34,7 @@ def config(spec: Spec, steps: int, seed: int) -> Config:
 def steps_within(seconds: float, state: State, digits: Digits, spec: Spec, seed: int) -> int:
     """Number of steps that fit in this time, including the time of the measurement; the measured steps are discarded."""
     began = monotonic()
-    with closing(run(state, digits, spec, config(spec, WARM + TIMED, seed))) as states:
+    with closing(run(state, digits, spec, config(spec, state.step + WARM + TIMED, seed))) as states:
         for _ in islice(states, WARM):
             pass
         first, done = monotonic(), 0
