@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .options import Parser, check_folder, integer, number
 
 PAGE = """\
 The executable specification of diffusion and flow-matching models.
@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse exits this way, after printing its message
         return int(stop.code or 0)
     except KeyboardInterrupt:
+        print("\nrefdiff: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,9 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    top = argparse.ArgumentParser("refdiff", description=PAGE, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = Parser("refdiff", description=PAGE, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"refdiff {__version__}")
-    top.set_defaults(work=lambda _: top.error("no command; allowed: demo, check, eq, dialects"))
+    top.set_defaults(work=lambda _: print(top.format_help(), end="") or 0)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
     _add_check(commands)
@@ -136,7 +137,13 @@ def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     chosen = {"dataset": arguments.dataset, "seed": arguments.seed, "guidance": arguments.guidance}
     steps = {} if arguments.steps is None else {"steps": arguments.steps}
     settings = Settings(**{**(QUICK if arguments.quick else {}), **chosen, **steps})
-    return (run_oracle if arguments.oracle else run)(settings, arguments.out, not arguments.no_gif, **backend)
+    began = time.time()
+    try:
+        return (run_oracle if arguments.oracle else run)(settings, arguments.out, not arguments.no_gif, **backend)
+    except KeyboardInterrupt:
+        written = sorted(path.name for path in arguments.out.iterdir() if path.stat().st_mtime >= began)
+        print(f"\nrefdiff demo: interrupted; written to {arguments.out}: {', '.join(written) or 'nothing'}", file=sys.stderr)
+        return 130
 
 
 def _gpu_backend(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, Any] | None:
@@ -172,16 +179,6 @@ def _dialects(command: argparse.ArgumentParser, arguments: argparse.Namespace) -
     return 0
 
 
-def check_folder(command: argparse.ArgumentParser, folder: Path) -> None:
-    """Create the output folder before the work starts; a usage error if the folder cannot be created or written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        command.error(f"argument --out: {str(folder)!r}; allowed: a folder that can be made and written ({error.strerror})")
-
-
 def _datasets() -> tuple[str, ...]:
     from .data.toy2d import DATASETS
 
@@ -192,29 +189,3 @@ def _dataset(text: str) -> str:
     if text not in _datasets():
         raise argparse.ArgumentTypeError(f"{text!r}; allowed: {', '.join(_datasets())}")
     return text
-
-
-def integer(low: int, high: int) -> Callable[[str], int]:
-    """The type of an option: an integer from low to high."""
-
-    def parse(text: str) -> int:
-        if not text.isdecimal() or not text.isascii() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"{text!r}; allowed: an integer, {low}..{high}")
-        return int(text)
-
-    return parse
-
-
-def number(low: float, high: float) -> Callable[[str], float]:
-    """The type of an option: a number from low to high."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r}; allowed: a number, {low:g}..{high:g}")
-        return value
-
-    return parse

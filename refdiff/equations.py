@@ -85,7 +85,8 @@ def entries() -> list[Entry]:
 
 
 def functions(id: str) -> list[Entry]:
-    """The functions that state an equation, the headline function first. Raises ValueError for an unknown id."""
+    """The functions that state an equation, the headline function first; lower case is allowed. Raises ValueError for an unknown id."""
+    id = id.upper()
     if id not in EQUATIONS:
         raise ValueError(f"id = {id!r}; allowed: {', '.join(EQUATIONS)}")
     _, headline = EQUATIONS[id]
@@ -107,7 +108,7 @@ def list_text() -> str:
 
 def show_text(id: str) -> str:
     """One equation: its formulas, the code and sources of every function that states it, and the tests that prove it."""
-    found = functions(id)
+    found, id = functions(id), id.upper()
     parts = [f"{id}  {EQUATIONS[id][0]}"]
     for entry in found:
         lines, start = inspect.getsourcelines(entry.item)

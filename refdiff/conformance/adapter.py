@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import re
 import sys
+from pathlib import Path
 from typing import Any, Protocol
 
 from .messages import one_line, readable
@@ -93,14 +95,14 @@ def _is_own_method(target: Any, name: str) -> bool:
 
 
 def find(name: str) -> Adapter:
-    """The adapter of a dotted name, also from the current folder: "module:Class", or a module with a class `Adapter` or
-    with operations.
+    """The adapter of a dotted name, also from the current folder, or of a Python file: "module:Class", "file.py:Class", or without
+    the class, for a module with a class `Adapter` or with operations.
     """
-    module_name, _, attribute = name.partition(":")
-    if module_name.endswith(".py") or "/" in module_name:
-        stem = module_name.removesuffix(".py").rpartition("/")[2]
-        raise ValueError(f"adapter = {name!r}, which is a file; allowed: module or module:Class, such as {stem}, from the folder it is in")
-    sys.path.insert(0, "")
+    file = re.fullmatch(r"(.*\.py)(?::(\w+))?", name)
+    module_name, _, attribute = (Path(file[1]).stem, "", file[2]) if file else name.partition(":")
+    if file and not Path(file[1]).is_file():
+        raise ValueError(f"adapter = {name!r}: there is no file {file[1]}; allowed: a Python file, module or module:Class")
+    sys.path.insert(0, folder := str(Path(file[1]).absolute().parent) if file else "")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as missing:
@@ -109,7 +111,7 @@ def find(name: str) -> Adapter:
         raise ValueError(f"adapter = {name!r}: no module {module_name!r} here or installed; allowed: module or module:Class") from None
     finally:
         with contextlib.suppress(ValueError):  # the module may have changed the path
-            sys.path.remove("")
+            sys.path.remove(folder)
     target = getattr(module, attribute or "Adapter", None)
     if attribute and target is None:
         raise ValueError(f"adapter = {name!r}: {module_name} has no {attribute!r}; allowed: the name of a class in it")

@@ -16,6 +16,7 @@ import numpy as np
 
 from refdiff import training
 from refdiff.demo.experiment import progress_bar
+from refdiff.options import Parser
 from refdiff.tree import Tree
 
 from . import evaluation, fit, generate, pictures
@@ -59,10 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         "python -m toys.digits", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    top.set_defaults(work=lambda _: top.error("no command; allowed: train, sample, eval, animate"))
+    top.set_defaults(work=lambda _: print(top.format_help(), end="") or 0)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     add_train(_command(commands, "train", "train a model of the digits, or resume training", train))
     add_sample(_command(commands, "sample", "sample a grid of digits, one class per row", sample))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from refdiff import parallel
-from refdiff.cli import check_folder, integer, number
+from refdiff.options import check_folder, integer, number
 
 from .generate import SAMPLERS
 from .spec import KINDS, MODELS, SCHEDULES, Spec, UsageError
