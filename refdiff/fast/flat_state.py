@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,9 +20,11 @@ from ..training import loop, optim, parallel
 from ..training.loop import Config, State
 from . import buffers
 from .buffers import Packed
-from .interrupts import uninterrupted
 
 BLOCK = 2**17  # numbers: fewer cost more calls, more leave the second-level cache
+HELD = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM") if hasattr(signal, name)
+]  # signals that wait for the end of an update
 _DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
 
 
@@ -145,3 +151,34 @@ def _sum(a: Packed, b: Packed) -> Packed:
     parts = parallel.slices(both.buffer.size, parallel.threads_for(both.buffer.size))
     parallel.run([partial(np.add, a.buffer[part], b.buffer[part], both.buffer[part]) for part in parts])
     return both
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Context in which Ctrl-C and other signals with a handler in Python wait: the first of them is handled at its end.
+
+    Only the main thread handles signals; in other threads this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[Any] = []
+    handlers = {number: handler for number in HELD if callable(handler := signal.getsignal(number))}
+    holds = True
+
+    def hold(number: int, frame: Any) -> None:
+        if holds:
+            arrived.append((number, frame))
+        else:  # while the handlers are being restored
+            handlers[number](number, frame)
+
+    try:
+        for number in handlers:
+            signal.signal(number, hold)
+        yield
+    finally:
+        holds = False
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in arrived[:1]:
+            handlers[number](number, frame)

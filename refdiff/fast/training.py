@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import tree
+from ..arrays import Array
 from ..networks.mlp import _context, mlp
 from ..training import loop, parallel
 from ..training.loop import Batch, Config, Network, State
@@ -17,8 +19,8 @@ from ..tree import Params
 from . import buffers, flat_state
 from .buffers import Packed
 from .captured import captured
+from .mlp import RecordedMLP
 from .processes import WorkerPool
-from .worker import Worker
 
 
 def value_and_grad(
@@ -100,3 +102,23 @@ class _Pool:
         for other in others:
             np.add(first, other, first)
         return self.grads[0]
+
+
+class Worker:
+    """One of several workers. All read the same parameters, and each writes a gradient, in memory that their processes share."""
+
+    def __init__(self, net: Network, L: Any, params: Packed, grads: Packed) -> None:
+        self.net, self.L, self.params, self.grads = net, L, params, grads
+        self.recorded: dict[int, RecordedMLP] = {}
+
+    def __call__(self, message: tuple[Batch, Array | None]) -> float:
+        """Loss of a slice of the batch; writes its gradient to this worker's array. The MLP is differentiated by recorded calls."""
+        batch, context = message
+        if context is not None:
+            rows = len(batch.x)
+            if rows not in self.recorded:
+                self.recorded[rows] = RecordedMLP(self.params, self.grads, rows)
+            return self.recorded[rows](batch, context)
+        loss, grads = loop.value_and_grad(self.net, self.params, batch, self.L)
+        tree.map(np.copyto, self.grads, grads)
+        return loss
