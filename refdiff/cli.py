@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -137,13 +136,18 @@ def _demo(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     chosen = {"dataset": arguments.dataset, "seed": arguments.seed, "guidance": arguments.guidance}
     steps = {} if arguments.steps is None else {"steps": arguments.steps}
     settings = Settings(**{**(QUICK if arguments.quick else {}), **chosen, **steps})
-    began = time.time()
+    before = _times(arguments.out)
     try:
         return (run_oracle if arguments.oracle else run)(settings, arguments.out, not arguments.no_gif, **backend)
     except KeyboardInterrupt:
-        written = sorted(path.name for path in arguments.out.iterdir() if path.stat().st_mtime >= began)
+        written = [name for name, _ in sorted(_times(arguments.out) - before)]
         print(f"\nrefdiff demo: interrupted; written to {arguments.out}: {', '.join(written) or 'nothing'}", file=sys.stderr)
         return 130
+
+
+def _times(folder: Path) -> set[tuple[str, int]]:
+    """The files of a folder, with the times of their last change."""
+    return {(path.name, path.stat().st_mtime_ns) for path in folder.iterdir()}
 
 
 def _gpu_backend(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from refdiff.demo.plots import COLORS, FAINT
 from .canvas import INK, panels
 
 ROOT = Path(__file__).parents[2]
-BASE = ("arrays", "tree", "rng", "files", "equations")  # modules of refdiff that share a box
+SHARED = {**dict.fromkeys(("arrays", "tree", "rng", "files", "equations"), "base"), "options": "cli"}  # modules that share a box
 BLUE, ORANGE, GREEN, PINK, VIOLET, YELLOW = COLORS[:6]
 
 
@@ -122,7 +122,7 @@ def packages(package: str) -> list[str]:
 
 
 def _box(name: str) -> Box:
-    return BOXES["base" if name in BASE else name]
+    return BOXES[SHARED.get(name, name)]
 
 
 def _node(package: str, name: str) -> str:
@@ -132,7 +132,7 @@ def _node(package: str, name: str) -> str:
         return "gpu.mirror" if gpu else ""
     if gpu and name in packages("refdiff"):
         return "gpu.mirror"
-    node = f"gpu.{name}" if gpu else "base" if name in BASE else name
+    node = f"gpu.{name}" if gpu else SHARED.get(name, name)
     if node not in BOXES:
         raise ValueError(f"no box for {package}.{name}; there are {', '.join(BOXES)}")
     return node

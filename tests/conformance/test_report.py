@@ -20,7 +20,7 @@ from refdiff.conformance.run import command, runner
 from refdiff.conformance.vectors.files import load
 
 FORMATS = ("text", "json", "markdown", "html")
-ME = "tests.conformance.test_report"
+ME, FILE = "tests.conformance.test_report", __file__
 
 
 def planted(*changes, **methods):
@@ -78,7 +78,8 @@ def test_exit_codes(capsys, target, more, code):
         ([f"{ME}:Nobody"], "has no 'Nobody'"),
         ([f"{ME}:Right", "--only", "q_sampel"], "--only: 'q_sampel'; allowed: an area (schedules, "),
         ([f"{ME}:Right", "--only", "q_step,sampler"], "(see --list); is samplers meant?"),
-        (["my_adapter.py"], "'my_adapter.py', which is a file; allowed: module or module:Class, such as my_adapter"),
+        (["my_adapter.py"], "'my_adapter.py': there is no file my_adapter.py; allowed: a Python file, module or module:Class"),
+        ([f"{FILE}:Nobody"], "has no 'Nobody'"),
         ([f"{ME}:Right", "--level", "may"], "invalid choice: 'may'"),
         ([f"{ME}:Right", "--only", "q_step", "--out", "no/such/folder/x"], "--out: 'no/such/folder/x'; allowed: a file"),
     ],

@@ -86,9 +86,9 @@ def test_options_reach_the_demo(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no command; allowed: demo, check, eq, dialects"),
         (["paint"], "invalid choice: 'paint'"),
-        (["demo", "--dataset", "moons"], "argument --dataset: 'moons'; allowed: two_moons, swiss_roll"),
+        (["dem"], "Did you mean demo?"),
+        (["demo", "--dataset", "moons"], "spirals. Did you mean two_moons?"),
         (["demo", "--steps", "-3"], "argument --steps: '-3'; allowed: an integer, 1..10000000"),
         (["demo", "--steps", "0"], "argument --steps: '0'; allowed: an integer, 1..10000000"),
         (["demo", "--steps", "1e3"], "argument --steps: '1e3'"),
@@ -97,8 +97,10 @@ def test_options_reach_the_demo(tmp_path, monkeypatch):
         (["demo", "--guidance", "nan"], "argument --guidance: 'nan'; allowed: a number, 0..100"),
         (["demo", "--guidance", "strong"], "argument --guidance: 'strong'"),
         (["demo", "--guidance", "-1"], "argument --guidance: '-1'"),
-        (["demo", "--brush"], "unrecognized arguments: --brush"),
+        (["demo", "--brush"], "unrecognized arguments: --brush\n"),
+        (["demo", "--stepz", "3"], "unrecognized arguments: --stepz 3. Did you mean --steps?"),
         (["eq", "Z9"], "Z9"),
+        (["dialects", "edmm"], "Did you mean edm?"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, message, capsys):
@@ -127,16 +129,40 @@ def test_missing_extras_are_named(package, tmp_path, capsys, monkeypatch):
 
 
 def test_equations_are_listed_and_shown(capsys):
-    """`refdiff eq` prints the list, `refdiff eq R2` one equation."""
+    """`refdiff eq` prints the list, `refdiff eq R2` one equation, also in lower case."""
     assert cli.main(["eq"]) == 0
     assert capsys.readouterr().out == equations.list_text() + "\n"
-    assert cli.main(["eq", "R2"]) == 0
-    assert capsys.readouterr().out == equations.show_text("R2") + "\n"
+    for id in ("R2", "r2"):
+        assert cli.main(["eq", id]) == 0
+        assert capsys.readouterr().out == equations.show_text("R2") + "\n"
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError, 0)])
-def test_interruptions_are_quiet(error, code, capsys, monkeypatch):
-    """Ctrl-C exits with 130 and a closed pipe with 0, both without output."""
+def test_without_arguments_the_help_is_printed(capsys):
+    """`refdiff` prints what `refdiff --help` prints, and exits with 0."""
+    assert cli.main([]) == cli.main(["--help"]) == 0
+    out, err = capsys.readouterr()
+    assert out == 2 * out[: len(out) // 2] and "refdiff demo" in out and err == ""
+
+
+def test_an_interrupted_demo_says_what_it_has_written(capsys, monkeypatch, tmp_path):
+    """Ctrl-C ends the demo with 130, and a line that names the files that it has written, not older ones."""
+    (tmp_path / "old.png").touch()
+    os.utime(tmp_path / "old.png", (1, 1))
+    for written in ("nothing", "demo.png"):
+
+        def stop(*_):
+            if written != "nothing":  # noqa: B023
+                (tmp_path / written).touch()  # noqa: B023
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(run, "run", stop)
+        assert cli.main(["demo", "--quick", "--out", str(tmp_path)]) == 130
+        assert capsys.readouterr().err == f"\nrefdiff demo: interrupted; written to {tmp_path}: {written}\n"
+
+
+@pytest.mark.parametrize(("error", "code", "printed"), [(KeyboardInterrupt, 130, "\nrefdiff: interrupted\n"), (BrokenPipeError, 0, "")])
+def test_interruptions_take_a_line(error, code, printed, capsys, monkeypatch):
+    """Ctrl-C exits with 130 and one line, a closed pipe with 0 and without output."""
 
     def stop():
         raise error
@@ -145,7 +171,7 @@ def test_interruptions_are_quiet(error, code, capsys, monkeypatch):
     monkeypatch.setattr(os, "dup2", lambda *_: None)
     monkeypatch.setattr(sys.stdout, "fileno", lambda: 1, raising=False)
     assert cli.main(["eq"]) == code
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", printed)
 
 
 def test_version_and_help_exit_with_0(capsys):

@@ -174,7 +174,7 @@ def test_eval_prints_numbers(runs, data, capfd):
         (["sample", "--run", "V", "--classifier", "CLASSIFIER"], "learned on the schedule linear; allowed: cosine"),
         (["sample", "--run", "VELOCITY", "--sampler", "ddim"], "--sampler: 'ddim' for a run of kind velocity; allowed: heun"),
         (["eval", "--run", "VELOCITY"], "--judge: None for a run of kind velocity"),
-        ([], "no command; allowed: train, sample, eval, animate"),
+        (["trian"], "Did you mean train?"),
     ],
 )
 def test_wrong_options(words, message, runs, capsys, monkeypatch, tmp_path):

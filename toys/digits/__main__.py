@@ -60,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
-    top = Parser(
-        "python -m toys.digits", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    top = Parser("python -m toys.digits", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.set_defaults(work=lambda _: print(top.format_help(), end="") or 0)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     add_train(_command(commands, "train", "train a model of the digits, or resume training", train))
@@ -109,7 +107,9 @@ def resume(arguments: argparse.Namespace) -> int:
         steps = arguments.steps or fit.steps_within(60 * arguments.minutes, state, digits, spec, config.seed)
         before, config = config, replace(config, steps=state.step + steps)
         rates = [training.rate(*each) for each in ((max(state.step, 1), before), (state.step + 1, config), (config.steps, config))]
-        print("extended from step {} to {}: learning rate {:.2g} so far, from {:.2g} to {:.2g} now".format(before.steps, config.steps, *rates))
+        print(
+            "extended from step {} to {}: learning rate {:.2g} so far, from {:.2g} to {:.2g} now".format(before.steps, config.steps, *rates)
+        )
     elif state.step == config.steps:
         command = fit.resume_command(arguments.resume, arguments.data, not arguments.no_download)
         print(f"finished: step {state.step} of {config.steps}. To train for 10 more minutes:\n{command} --minutes 10")

@@ -35,14 +35,23 @@ def add_data(command: argparse.ArgumentParser) -> None:
 def add_train(command: argparse.ArgumentParser) -> None:
     """The options of `train`; those of a new run have no default, so that --resume can refuse them."""
     add_data(command)
-    command.add_argument("--resume", type=Path, metavar="FILE", help="resume from this checkpoint, and write to it; --minutes or --steps extend the run")
+    command.add_argument(
+        "--resume", type=Path, metavar="FILE", help="resume from this checkpoint, and write to it; --minutes or --steps extend the run"
+    )
     command.add_argument("--model", type=choice(*MODELS), help=f"{', '.join(MODELS)} (default unet)")
     command.add_argument("--kind", type=choice(*KINDS), help=f"prediction target of a unet: {', '.join(KINDS)} (default eps)")
     command.add_argument("--schedule", type=choice(*SCHEDULES), help=f"{', '.join(SCHEDULES)} (default linear); velocity has none")
     command.add_argument("--base", type=integer(8, 256), metavar="N", help="base number of channels, a multiple of 8 (default 16)")
     length = command.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=number(0.01, 1e5), metavar="M", help="train for as many steps as fit in this time (default 10); with --resume, as many more")
-    length.add_argument("--steps", type=integer(2, 10**8), metavar="N", help="train for this number of steps; with --resume, for so many more")
+    length.add_argument(
+        "--minutes",
+        type=number(0.01, 1e5),
+        metavar="M",
+        help="train for as many steps as fit in this time (default 10); with --resume, as many more",
+    )
+    length.add_argument(
+        "--steps", type=integer(2, 10**8), metavar="N", help="train for this number of steps; with --resume, for so many more"
+    )
     command.add_argument("--seed", type=integer(0, 2**64 - 1), metavar="N", help="seed of all random numbers (default 0)")
     command.add_argument(
         "--workers", type=integer(1, 1024), metavar="N", help="threads, each with a slice of the batch (default: one per core)"
