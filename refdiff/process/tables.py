@@ -45,6 +45,9 @@ class Schedule:
         if self.log_alpha is not None and not np.allclose(sum(self._words), table, 1e-9, 1e-300):
             raise ValueError(f"log_alpha = {self.log_alpha!r}; allowed: the steps of log_alpha_bar, which add up to it")
 
+    def __repr__(self) -> str:
+        return f"Schedule(T={self.T}, log SNR {self.log_snr[1]:.3g} to {self.log_snr[-1]:.3g})"
+
     def __reduce__(self) -> Any:
         return type(self), (self.log_alpha_bar, self.remainder, self.log_alpha)  # copies are read-only too
 

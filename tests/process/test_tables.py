@@ -113,3 +113,10 @@ def test_rates_are_those_of_the_straight_path():
     signal, sigma = SHORT.rates(np.array([0, 4]))
     assert signal.tolist() == [1, 1] and sigma.tolist() == [-1, -1]
     assert SHORT.rates(3)[0] == 1 and SHORT.rates(3)[1] == -1
+
+
+def test_the_representation_is_short():
+    """F5: a schedule is shown by its length and its range of log-SNR, also one without signal at the end."""
+    assert repr(schedules.linear(1000)) == "Schedule(T=1000, log SNR 9.21 to -10.1)"
+    assert repr(schedules.from_betas([0.5, 0.999999])) == "Schedule(T=2, log SNR 0 to -14.5)"
+    assert repr(schedules.zero_terminal_snr(schedules.linear(10, 1e-4, 1e-3))).endswith(" to -inf)")

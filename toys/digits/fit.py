@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 
 from refdiff import mnist, training
+from refdiff.arrays import event_size
 from refdiff.data.mnist import Digits
 from refdiff.demo.experiment import progress_bar
 from refdiff.training import Config, State
@@ -58,10 +59,11 @@ def train_with_checkpoints(state: State, digits: Digits, spec: Spec, config: Con
     bar = progress_bar(None, "training", config.steps)
     bar.n = bar.initial = bar.last_print_n = state.step  # earlier steps do not count for the speed
     saved, mean = monotonic(), None
+    numbers, per = (event_size(digits.train), " per pixel") if spec.model == "unet" else (1, "")
     with deferred_interrupt() as stop_requested, closing(run(state, digits, spec, config)) as states:
         for state, loss in states:
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
-            bar.set_postfix_str(f"loss {mean:.4g}", refresh=False)
+            bar.set_postfix_str(f"loss {mean / numbers:.4g}{per}", refresh=False)
             bar.update()
             if stop_requested or monotonic() - saved > CHECKPOINT_INTERVAL:
                 spec.save(out, state, config)
