@@ -14,6 +14,8 @@ Time = Any  # one number for the whole batch, or an array (B,)
 Number = Any  # one number, or one per example (B,)
 Model = Callable[..., Array]  # model(x, t) or model(x, t, y) -> prediction of x's shape
 
+LARGEST = {"f4": 1e15, "f8": 1e140, "c8": 1e15, "c16": 1e140}  # of data, by dtype: beyond, squares or their sums may overflow
+FARTHEST = {"f4": 1e30, "f8": 1e300, "c8": 1e30, "c16": 1e300}  # of other numbers: beyond, products with data may overflow
 CHECKED = ContextVar("CHECKED", default=True)  # whether checks read the values of arrays on a device
 
 
@@ -29,9 +31,15 @@ class GaussianPath(Protocol):
     def clock(self, t: Time) -> Array: ...
 
 
-def as_array(value: Any) -> Array:
-    """Convert a value to an array. A value with NumPy's dispatch protocol is an array already, possibly on a device, and is returned as it is."""
-    return value if hasattr(value, "__array_function__") else np.asarray(value)
+def as_array(value: Any, name: str = "value") -> Array:
+    """Convert a value to an array of numbers. A value with NumPy's dispatch protocol is an array already, possibly on a device.
+
+    Raises TypeError for what is not made of numbers: words, objects, dates, booleans, and arrays whose mask would be lost.
+    """
+    array = value if hasattr(value, "__array_function__") else _converted(value)
+    if _kind(array) not in ("i", "u", "f", "c"):
+        raise TypeError(f"{name} = {_describe(value)}; allowed: a number")
+    return array
 
 
 def on_device(value: Any) -> bool:
@@ -59,15 +67,33 @@ def holds(condition: Any) -> bool:
     return not reads_values(condition) or all_true(condition)
 
 
+def per_example(name: str, values: Any, x: Array) -> Any:
+    """Finite numbers, one for the batch or one for each example of x (B, ...), as `check_number` returns them."""
+    values = check_number(name, values)
+    _check_batch(name, values, x)
+    return values
+
+
+def cast(name: str, values: Any, x: Array) -> Array:
+    """Numbers in x's precision; complex numbers stay complex. Raises for numbers that it cannot hold."""
+    values = as_array(values, name)
+    dtype = values.dtype if values.dtype.kind == "c" else x.real.dtype
+    if dtype.itemsize < 8 and not holds(abs(values) <= FARTHEST["f4"]):
+        raise ValueError(f"{name} leads to a factor of {_describe(values)}; allowed: up to {FARTHEST['f4']:g} in {dtype}")
+    return values.astype(dtype)[()]
+
+
 def like(values: Any, x: Array, name: str = "t") -> Array:
     """Coefficients () or (B,), cast to x's precision and reshaped to broadcast with x of shape (B, ...)."""
-    values = as_array(values)
-    dtype = values.dtype if values.dtype.kind == "c" else x.real.dtype
-    if values.ndim == 0:
-        return values.astype(dtype)[()]
-    if x.ndim == 0 or values.shape != x.shape[:1]:
+    values = as_array(values, name)
+    _check_batch(name, values, x)
+    values = cast(name, values, x)
+    return np.asarray(values, like=x).reshape(values.shape + (1,) * (x.ndim - 1)) if values.ndim else values
+
+
+def _check_batch(name: str, values: Any, x: Array) -> None:
+    if np.ndim(values) and (x.ndim == 0 or values.shape != x.shape[:1]):
         raise ValueError(f"{name} has shape {values.shape}; allowed: () or (B,) for an array of shape {x.shape}")
-    return np.asarray(values.astype(dtype), like=x).reshape(values.shape + (1,) * (x.ndim - 1))
 
 
 def sum_event(values: Array) -> Array:
@@ -84,51 +110,150 @@ def check_arrays(**named: Array) -> None:
     """Raise unless all named arguments are finite floating-point arrays of one shape and precision."""
     first, x = next(iter(named.items()))
     for name, value in named.items():
-        kind = getattr(getattr(value, "dtype", None), "kind", None)
-        if kind is None or kind not in "fc":
-            raise TypeError(f"{name} is {_describe(value)}; allowed: a floating-point array")
+        check_floats(name, value)
         if value.shape != x.shape:
             raise ValueError(f"{name} has shape {value.shape}; allowed: {x.shape}, the shape of {first}")
         if value.real.dtype != x.real.dtype:
             raise TypeError(f"{name} has dtype {value.dtype}; allowed: {x.dtype}, the dtype of {first}")
-        if reads_values(value) and not all_true(np.isfinite(value)):
-            raise ValueError(f"{name} holds NaN or infinity; allowed: finite numbers")
+        if reads_values(value) and not all_true(abs(value) <= LARGEST[_code(value)]):
+            if not all_true(np.isfinite(value)):
+                raise ValueError(f"{name} holds NaN or infinity; allowed: finite numbers")
+            raise ValueError(f"{name} = {_describe(value)}; allowed: up to {LARGEST[_code(value)]:g} in size, so that no square overflows")
 
 
-def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> None:
-    """Raise unless all entries of the argument (real parts) are finite and in [low, high], or in (low, high] with open_low."""
-    if type(value) in (int, float) and (low < value if open_low else low <= value) and value <= high and abs(value) != np.inf:
-        return
-    values = np.real(as_array(value))
-    if values.dtype.kind not in "iuf":
-        raise TypeError(f"{name} = {_describe(value)}; allowed: a number")
-    if not reads_values(values):
-        return
-    inside = (values > low if open_low else values >= low) & (values <= high)
-    if not all_true(np.isfinite(values) & inside):
-        raise ValueError(f"{name} = {_describe(value)}; allowed: finite, in {'(' if open_low else '['}{low:g}, {high:g}]")
+def check_floats(name: str, value: Any) -> None:
+    """Raise unless the argument is an array of float32 or float64, or of complex numbers of these precisions; values are not read."""
+    if _kind(value) not in ("f", "c"):
+        raise TypeError(f"{name} is {_describe(value)}; allowed: a floating-point array")
+    if _code(value) not in LARGEST:
+        raise TypeError(f"{name} has dtype {value.dtype}; allowed: float32 or float64")
+
+
+def check_real(**named: Any) -> None:
+    """Raise for complex numbers among the named arguments."""
+    for name, value in named.items():
+        if as_array(value, name).dtype.kind == "c":
+            raise TypeError(f"{name} = {_describe(value)}; allowed: real numbers")
+
+
+def as_float64(name: str, value: Any) -> Array:
+    """The argument as a float64 array, for tables; raises unless it is made of real numbers."""
+    check_real(**{name: value})
+    return np.asarray(as_array(value), dtype=np.float64)
+
+
+def check_shape(name: str, x: Any, *axes: Any) -> None:
+    """Raise unless x is a floating-point array with these axes: a number is a length, a letter any length, ... any axes in between."""
+    check_floats(name, x)
+    free = axes.index(...) if ... in axes else len(axes)
+    behind = axes[free + 1 :]
+    fits = x.ndim >= len(axes) - 1 if ... in axes else x.ndim == len(axes)
+    pairs = [*zip(axes[:free], x.shape, strict=False), *zip(behind[::-1], x.shape[::-1], strict=False)]
+    if not fits or any(wanted != length for wanted, length in pairs if not isinstance(wanted, str)):
+        raise ValueError(f"{name} has shape {x.shape}; allowed: ({', '.join('...' if axis is ... else str(axis) for axis in axes)})")
+
+
+def together(**named: Any) -> list[Any]:
+    """Numbers to compute with, of shapes that broadcast to the shape of one of them, in the precision of the arrays among them."""
+    numbers = [check_number(name, value) for name, value in named.items()]
+    shapes, arrays = [np.shape(each) for each in numbers], [each for each in named.values() if _kind(each) in ("f", "c") and each.ndim]
+    largest = max(shapes, key=lambda shape: (len(shape), np.prod(shape)))
+    for name, shape in zip(named, shapes, strict=True):
+        if any(n not in (1, m) for n, m in zip(shape[::-1], largest[::-1], strict=False)):
+            raise ValueError(f"{name} has shape {shape}; allowed: one that broadcasts to {largest}, the largest of {', '.join(named)}")
+    widest = max(arrays, key=lambda array: array.real.dtype.itemsize, default=None)
+    return numbers if widest is None else [cast(name, each, widest) for name, each in zip(named, numbers, strict=True)]
+
+
+def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> Any:
+    """The argument as numbers to compute with: one as a Python number, which no precision yields to, others as an array of floats.
+
+    Raises unless all entries are finite and, in their real parts, in [low, high], or in (low, high] with open_low.
+    """
+    if type(value) in (int, float) and (low < value if open_low else low <= value) and value <= high and abs(value) <= FARTHEST["f8"]:
+        return value
+    values = as_array(value, name)
+    values = values if _code(values) in LARGEST else values.astype(np.complex128 if values.dtype.kind == "c" else np.float64)
+    if reads_values(values):
+        above = values.real > np.float64(low) if open_low else values.real >= np.float64(low)
+        inside = above & (values.real <= np.float64(high))
+        if not all_true(np.isfinite(values) & inside):
+            raise ValueError(f"{name} = {_describe(value)}; allowed: finite, in {'(' if open_low else '['}{low:g}, {high:g}]")
+        if not all_true(abs(values) <= FARTHEST[_code(values)]):
+            raise ValueError(f"{name} = {_describe(value)}; allowed: up to {FARTHEST[_code(values)]:g} in size")
+    return values if values.ndim or on_device(values) else _python_number(as_array(value))
+
+
+def check_scalar(name: str, value: Any, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> Any:
+    """The argument as one real Python number; raises like `check_number`, and for arrays (B,) and complex numbers."""
+    number = check_number(name, device_get(value), low, high, open_low)
+    if not isinstance(number, int | float):
+        raise ValueError(f"{name} = {_describe(value)}; allowed: one number, real")
+    return number
+
+
+def check_integer(name: str, value: Any, low: int, high: int) -> Array:
+    """The argument as an int64 array of shape () or (B,); raises unless all entries are integers in low..high."""
+    if type(value) is int:
+        if not low <= value <= high:
+            raise ValueError(f"{name} = {value}; allowed: {low}..{high}")
+        return np.asarray(value)
+    if _kind(value) not in ("i", "u") or value.ndim > 1:
+        raise TypeError(f"{name} = {_describe(value)}; allowed: an integer or an array (B,) of integers, {low}..{high}")
+    if reads_values(value) and not all_true((value >= low) & (value <= high)):
+        raise ValueError(f"{name} = {_describe(value)}; allowed: {low}..{high}")
+    return value if on_device(value) and value.dtype == np.int64 else as_array(value.astype(np.int64))
+
+
+def check_count(name: str, value: Any, low: int, high: int) -> int:
+    """The argument as one Python integer; raises unless it is one in low..high."""
+    numbers = check_integer(name, device_get(value), low, high)
+    if numbers.ndim:
+        raise TypeError(f"{name} = {_describe(value)}; allowed: an integer, {low}..{high}")
+    return int(numbers)
 
 
 def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise unless value is one of the allowed strings."""
-    if value not in allowed:
-        raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} = {_describe(value)}; allowed: {', '.join(allowed)}")
 
 
-def check_integer(name: str, value: Any, low: int, high: int) -> Array:
-    """The argument as an integer array of shape () or (B,); raises unless all entries are in low..high."""
-    if type(value) is int and low <= value <= high:
+def check_dtype(value: Any) -> Any:
+    """The argument as a dtype; raises unless it is one of floating-point numbers."""
+    try:
+        dtype = np.dtype(np.int8 if value is None else value)
+    except TypeError:
+        dtype = np.dtype(np.int8)
+    if dtype.kind not in "fc":
+        raise TypeError(f"dtype = {_describe(value)}; allowed: a floating-point dtype")
+    return dtype
+
+
+def _converted(value: Any) -> Any:
+    try:
         return np.asarray(value)
-    values = as_array(value)
-    if not (isinstance(value, int | np.integer) or values is value) or values.dtype.kind not in "iu" or values.ndim > 1:
-        raise TypeError(f"{name} = {_describe(value)}; allowed: an integer or an array (B,) of integers, {low}..{high}")
-    if reads_values(values) and not all_true((values >= low) & (values <= high)):
-        raise ValueError(f"{name} = {_describe(value)}; allowed: {low}..{high}")
-    return values
+    except (TypeError, ValueError):  # rows of different lengths
+        return None
+
+
+def _kind(value: Any) -> str:
+    """The kind of an array's dtype; "O" for all other values, and for arrays that would compute otherwise."""
+    return "O" if isinstance(value, np.ma.MaskedArray | np.matrix) else getattr(getattr(value, "dtype", None), "kind", "O")
+
+
+def _code(x: Array) -> str:
+    return x.dtype.str[1:]
+
+
+def _python_number(value: Any) -> int | float | complex:
+    return (complex if value.dtype.kind == "c" else float if value.dtype.kind == "f" else int)(value)
 
 
 def _describe(value: Any) -> str:
     value = device_get(value)
     if getattr(value, "size", 0) > 8:
-        return f"an array of dtype {value.dtype}, shape {value.shape}, from {value.min()} to {value.max()}"
-    return repr(value)
+        numbers = f", from {value.min()} to {value.max()}" if value.dtype.kind in "biufc" else ""
+        return f"an array of dtype {value.dtype}, shape {value.shape}{numbers}"
+    text = repr(value)
+    return text if len(text) <= 400 else f"{text[:400]}..."

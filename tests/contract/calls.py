@@ -1,0 +1,150 @@
+"""Valid calls of all public functions of refdiff, found by walking its packages, and what their results hold."""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from itertools import islice
+from types import FunctionType, ModuleType, SimpleNamespace
+
+import numpy as np
+
+from refdiff import fast
+
+from . import makers
+from .makers import INSTANCES, MAKERS, array, numbers
+
+ROOMS = ("process", "objectives", "sampling", "networks", "training", "data", "rng", "tree", "arrays", "fast")
+OUTSIDE = {  # what the walk finds and the contract does not cover, and why
+    "training.parallel": "plumbing between workers: tasks and slices of batches that training has checked",
+    "training.checkpoint": "files and their damage have tests of their own",
+    "data.mnist.load": "files and downloads have tests of their own",
+    "data.mnist.read_idx": "files and downloads have tests of their own",
+    "networks.residual": "parts of networks, between layers that check their arguments",
+    "networks.unet_init.Draw": "draws the parameters for `init`, which has checked its arguments",
+    "networks.mlp.embed_conditions": "part of networks, called with their checked arguments",
+    "networks.convolution.neighbours_at": "a slice of an image that `conv` has padded",
+    "networks.convolution.check_conv": "the check itself, called with the parameters of a layer",
+    "networks.unet.plan": "reads names of parameters",
+    "sampling.mixture.shaped": "casts a result back to the shape of an argument that has been checked",
+    "training.loop.check_loss": "the check itself, of a loss that training has computed",
+    "arrays.GaussianPath": "a protocol",
+    "arrays.check_arrays": "takes arguments of any names: most functions here call it",
+    "tree.map": "takes any function and any trees; trees of other structures have a test",
+    **{f"arrays.{name}": "a helper of the checks" for name in ("on_device", "device_get", "all_true", "reads_values", "holds", "event_size")},
+}  # fmt: skip
+ONLY = {"fast": set(fast.__all__)}  # of these rooms only the exported names are public
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A public function, method or constructor: its name, how to reach it, and its parameters."""
+
+    name: str  # such as process.forward.q_sample, sampling.mixture.Mixture.score
+    owner: type | None  # the class of a method
+    function: FunctionType | type
+
+    @property
+    def parameters(self):
+        found = inspect.signature(self.function).parameters.values()
+        return [p for p in found if p.name != "self" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+    def maker(self, parameter):
+        """The maker of a parameter: that of the function, of its class, module or package, or the one for all."""
+        parts = self.name.split(".")
+        for prefix in (".".join(parts[-2:]), *reversed(parts)):
+            if f"{prefix}.{parameter}" in MAKERS:
+                return MAKERS[f"{prefix}.{parameter}"]
+        return MAKERS[parameter]  # a KeyError here: a parameter of a new name, which needs a maker
+
+    def arguments(self, variant):
+        """Valid arguments by name. A maker's None leaves the parameter to its default."""
+        made = {p.name: self.maker(p.name)(variant) for p in self.parameters}
+        return {name: value for name, value in made.items() if value is not None}
+
+    def __call__(self, variant, arguments, package=""):
+        """The leaves of the result."""
+        owner = INSTANCES[self.owner.__name__](variant) if self.owner else None
+        function = getattr(owner, self.function.__name__) if self.owner else self.function
+        return list(leaves(finished(self.name, function(**arguments), variant)))
+
+
+def walk() -> Iterator[Call]:
+    """All calls, each function once."""
+    seen = set()
+    for room in ROOMS:
+        for module in modules(room):
+            for name, item in vars(module).items():
+                place = item.__module__.removeprefix("refdiff.") if inspect.isfunction(item) or inspect.isclass(item) else ""
+                if name.startswith("_") or not place or id(item) in seen or (room in ONLY and name not in ONLY[room]):
+                    continue
+                if item.__module__ != module.__name__ and not (room in ONLY and place.startswith(room)):
+                    continue
+                seen.add(id(item))
+                yield from calls_of(f"{place}.{name}", item)
+
+
+def modules(room):
+    module = importlib.import_module(f"refdiff.{room}")
+    inner = pkgutil.iter_modules(module.__path__) if hasattr(module, "__path__") and room not in ONLY else ()
+    return [module, *(importlib.import_module(f"{module.__name__}.{each.name}") for each in inner)]
+
+
+def calls_of(name, item):
+    if any(name == out or name.startswith(f"{out}.") for out in OUTSIDE):
+        return
+    if not inspect.isclass(item):
+        yield Call(name, None, item)
+    elif not issubclass(item, tuple | Exception):
+        yield Call(name, None, item)
+        for key, method in vars(item).items():
+            if inspect.isfunction(method) and not key.startswith("_"):
+                yield Call(f"{name}.{key}", item, method)
+
+
+def finished(name, result, v):
+    """The result, with what it leaves to a later call computed."""
+    x, short = array(3, 2)(v), name.rpartition(".")[2]
+    if short in ("guided", "as_model", "model"):
+        return result(x, 5, np.array([0, 1, 1])) if short == "as_model" else result(x, 5)
+    if short == "exact_reverse":
+        return result(x, 5, 3)
+    if short == "velocity_field":
+        return result(x, 0.25)
+    if short == "stepper":
+        return result(makers.model, x, 5, 3, x)
+    if short == "Normals":
+        return result[0]
+    if short == "with_cross_entropy":
+        return None
+    if short == "optimal_transport" or name.endswith("flow.Path"):
+        return result.signal_sigma(0.25), result.rates(0.25)
+    if name.endswith("LinearGaussian"):
+        return result.log_marginal(array(4, 3)(v))
+    if name.endswith(("Mixture", "oracles.mixture", "oracles.gaussian", "data_set", "point_mass")):
+        return result.score(x, 0.75, 0.5), result.log_class(x, 0.75, 0.5)
+    if name.endswith(".State"):
+        return result.averaged(makers.CONFIG)
+    if isinstance(result, tuple) and inspect.isfunction(result[-1]):  # a layer: its value and its derivative
+        return result[0], result[1](numbers(result[0].shape).astype(result[0].dtype))
+    return result
+
+
+def leaves(value, path=""):
+    """Pairs of a path and a number, text or array, of all that a result holds."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, tuple | list):
+        items = enumerate(value)
+    elif isinstance(value, Iterator):
+        items = enumerate(islice(value, 6))
+    elif dataclasses.is_dataclass(value):
+        items = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+    elif isinstance(value, ModuleType | SimpleNamespace) or inspect.isfunction(value):
+        items = ()
+    else:
+        yield path, value
+        return
+    for key, each in items:
+        yield from leaves(each, f"{path}/{key}")
