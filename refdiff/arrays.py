@@ -16,6 +16,7 @@ Model = Callable[..., Array]  # model(x, t) or model(x, t, y) -> prediction of x
 
 LARGEST = {"f4": 1e15, "f8": 1e140, "c8": 1e15, "c16": 1e140}  # of data, by dtype: beyond, squares or their sums may overflow
 FARTHEST = {"f4": 1e30, "f8": 1e300, "c8": 1e30, "c16": 1e300}  # of other numbers: beyond, products with data may overflow
+MOST = 2**31  # of layers, channels, steps and the like
 CHECKED = ContextVar("CHECKED", default=True)  # whether checks read the values of arrays on a device
 
 
@@ -69,16 +70,18 @@ def holds(condition: Any) -> bool:
 
 def per_example(name: str, values: Any, x: Array) -> Any:
     """Finite numbers, one for the batch or one for each example of x (B, ...), as `check_number` returns them."""
-    values = check_number(name, values)
-    _check_batch(name, values, x)
-    return values
+    numbers = check_number(name, values)
+    _check_batch(name, numbers, x)
+    if not holds(_within(as_array(numbers), LARGEST["f8"])):
+        raise ValueError(f"{name} = {_describe(values)}; allowed: up to {LARGEST['f8']:g} in size, so that no square overflows")
+    return numbers
 
 
 def cast(name: str, values: Any, x: Array) -> Array:
     """Numbers in x's precision; complex numbers stay complex. Raises for numbers that it cannot hold."""
     values = as_array(values, name)
     dtype = values.dtype if values.dtype.kind == "c" else x.real.dtype
-    if dtype.itemsize < 8 and not holds(abs(values) <= FARTHEST["f4"]):
+    if dtype.itemsize < values.dtype.itemsize and not holds(_within(values, FARTHEST["f4"])):
         raise ValueError(f"{name} leads to a factor of {_describe(values)}; allowed: up to {FARTHEST['f4']:g} in {dtype}")
     return values.astype(dtype)[()]
 
@@ -115,7 +118,7 @@ def check_arrays(**named: Array) -> None:
             raise ValueError(f"{name} has shape {value.shape}; allowed: {x.shape}, the shape of {first}")
         if value.real.dtype != x.real.dtype:
             raise TypeError(f"{name} has dtype {value.dtype}; allowed: {x.dtype}, the dtype of {first}")
-        if reads_values(value) and not all_true(abs(value) <= LARGEST[_code(value)]):
+        if reads_values(value) and not all_true(_within(value, LARGEST[_code(value)])):
             if not all_true(np.isfinite(value)):
                 raise ValueError(f"{name} holds NaN or infinity; allowed: finite numbers")
             raise ValueError(f"{name} = {_describe(value)}; allowed: up to {LARGEST[_code(value)]:g} in size, so that no square overflows")
@@ -143,26 +146,41 @@ def as_float64(name: str, value: Any) -> Array:
 
 
 def check_shape(name: str, x: Any, *axes: Any) -> None:
-    """Raise unless x is a floating-point array with these axes: a number is a length, a letter any length, ... any axes in between."""
+    """Raise unless x is a floating-point array with these axes: a number is a length, a letter any, "K+" any from 1, ... any axes between."""
     check_floats(name, x)
-    free = axes.index(...) if ... in axes else len(axes)
-    behind = axes[free + 1 :]
-    fits = x.ndim >= len(axes) - 1 if ... in axes else x.ndim == len(axes)
-    pairs = [*zip(axes[:free], x.shape, strict=False), *zip(behind[::-1], x.shape[::-1], strict=False)]
-    if not fits or any(wanted != length for wanted, length in pairs if not isinstance(wanted, str)):
-        raise ValueError(f"{name} has shape {x.shape}; allowed: ({', '.join('...' if axis is ... else str(axis) for axis in axes)})")
+    start, between = (axes.index(...), x.ndim - len(axes) + 1) if ... in axes else (len(axes), 0)
+    wanted, found = [axis for axis in axes if axis is not ...], x.shape[:start] + x.shape[start + max(between, 0) :]
+    lengths = dict(zip(wanted, found, strict=False))
+    if between < 0 or len(found) != len(wanted) or not all(_is_length(n, axis, lengths) for n, axis in zip(found, wanted, strict=True)):
+        texts, filled = ["..." if axis is ... else str(axis).strip("+") for axis in axes], [axis[0] for axis in wanted if str(axis).endswith("+")]
+        more = f" with {' and '.join(filled)} 1 or more" if filled else ""
+        raise ValueError(f"{name} has shape {x.shape}; allowed: ({', '.join(texts)}{',' * (len(texts) == 1)}){more}")
+
+
+def _is_length(n: int, axis: Any, lengths: dict[Any, int]) -> bool:
+    return axis == n if isinstance(axis, int) else lengths[axis] == n and n >= axis.endswith("+")
+
+
+def check_broadcast(like: str, x: Array, **named: Any) -> None:
+    """Raise unless all named arguments broadcast to x's shape."""
+    for name, shape in zip(named, map(np.shape, named.values()), strict=True):
+        if len(shape) > np.ndim(x) or any(n not in (1, m) for n, m in zip(shape[::-1], np.shape(x)[::-1], strict=False)):
+            raise ValueError(f"{name} has shape {shape}; allowed: one that broadcasts to {np.shape(x)}, the shape of {like}")
+
+
+def check_shapes(**named: Any) -> None:
+    """Raise unless all named arguments broadcast to the shape of one of them, so that no result is larger than they are."""
+    largest = max(named, key=lambda name: (np.ndim(named[name]), np.size(named[name])))
+    check_broadcast(largest, named[largest], **named)
 
 
 def together(**named: Any) -> list[Any]:
-    """Numbers to compute with, of shapes that broadcast to the shape of one of them, in the precision of the arrays among them."""
-    numbers = [check_number(name, value) for name, value in named.items()]
-    shapes, arrays = [np.shape(each) for each in numbers], [each for each in named.values() if _kind(each) in ("f", "c") and each.ndim]
-    largest = max(shapes, key=lambda shape: (len(shape), np.prod(shape)))
-    for name, shape in zip(named, shapes, strict=True):
-        if any(n not in (1, m) for n, m in zip(shape[::-1], largest[::-1], strict=False)):
-            raise ValueError(f"{name} has shape {shape}; allowed: one that broadcasts to {largest}, the largest of {', '.join(named)}")
+    """Numbers that broadcast to the shape of one of them, in the precision of the floating-point arrays among them."""
+    numbers = {name: check_number(name, value) for name, value in named.items()}
+    check_shapes(**numbers)
+    arrays = [value for value in named.values() if _kind(value) in ("f", "c") and value.ndim]
     widest = max(arrays, key=lambda array: array.real.dtype.itemsize, default=None)
-    return numbers if widest is None else [cast(name, each, widest) for name, each in zip(named, numbers, strict=True)]
+    return [number if widest is None else cast(name, number, widest) for name, number in numbers.items()]
 
 
 def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> Any:
@@ -179,17 +197,17 @@ def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.i
         inside = above & (values.real <= np.float64(high))
         if not all_true(np.isfinite(values) & inside):
             raise ValueError(f"{name} = {_describe(value)}; allowed: finite, in {'(' if open_low else '['}{low:g}, {high:g}]")
-        if not all_true(abs(values) <= FARTHEST[_code(values)]):
+        if not all_true(_within(values, FARTHEST[_code(values)])):
             raise ValueError(f"{name} = {_describe(value)}; allowed: up to {FARTHEST[_code(values)]:g} in size")
-    return values if values.ndim or on_device(values) else _python_number(as_array(value))
+    return values if values.ndim or on_device(values) else _alone(as_array(value))
 
 
 def check_scalar(name: str, value: Any, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> Any:
     """The argument as one real Python number; raises like `check_number`, and for arrays (B,) and complex numbers."""
     number = check_number(name, device_get(value), low, high, open_low)
-    if not isinstance(number, int | float):
+    if not isinstance(number, int | float | np.float32):
         raise ValueError(f"{name} = {_describe(value)}; allowed: one number, real")
-    return number
+    return number if isinstance(number, int) else float(number)
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> Array:
@@ -211,6 +229,26 @@ def check_count(name: str, value: Any, low: int, high: int) -> int:
     if numbers.ndim:
         raise TypeError(f"{name} = {_describe(value)}; allowed: an integer, {low}..{high}")
     return int(numbers)
+
+
+def check_counts(name: str, values: Any) -> tuple[int, ...]:
+    """The argument as a tuple of Python integers, such as a shape; raises unless it is a tuple, a list or an array (n,) of integers."""
+    if isinstance(values, str) or not hasattr(values, "__len__") or np.ndim(values) != 1:
+        raise TypeError(f"{name} = {_describe(values)}; allowed: a tuple of integers")
+    return tuple(check_count(f"{name}[{i}]", value, -MOST, MOST) for i, value in enumerate(values))
+
+
+def counts(**named: Any) -> list[int]:
+    """The named arguments as Python integers, such as the sizes of a network; which of them may be 0 the caller checks."""
+    return [check_count(name, value, -MOST, MOST) for name, value in named.items()]
+
+
+def check_labels(name: str, labels: Any, classes: int, x: Array) -> Array:
+    """The argument as int64 labels (B,) in 0..classes - 1; raises unless it holds one label for each example of x (B, ...)."""
+    labels = check_integer(name, as_array(labels, name), 0, classes - 1)
+    if labels.shape != x.shape[:1]:
+        raise ValueError(f"{name} has shape {labels.shape}; allowed: {x.shape[:1]}, one label for each example of x")
+    return labels
 
 
 def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -242,11 +280,19 @@ def _kind(value: Any) -> str:
     return "O" if isinstance(value, np.ma.MaskedArray | np.matrix) else getattr(getattr(value, "dtype", None), "kind", "O")
 
 
+def _within(values: Array, limit: float) -> Any:
+    """Whether numbers are at most so large; false for NaN."""
+    return abs(values) <= (limit if values.dtype.itemsize >= 4 and limit < 1e38 else np.float64(limit))
+
+
 def _code(x: Array) -> str:
     return x.dtype.str[1:]
 
 
-def _python_number(value: Any) -> int | float | complex:
+def _alone(value: Any) -> Any:
+    """One number as Python's, which takes the precision of the arrays beside it; float32, which widens nothing, as it is."""
+    if _code(value) in ("f4", "c8"):
+        return value[()]
     return (complex if value.dtype.kind == "c" else float if value.dtype.kind == "f" else int)(value)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Time
+from .. import tree
+from ..arrays import MOST, Array, Time, check_arrays, check_count, check_dtype, check_shape, counts
 from ..tree import Params, Vjp
 from . import layers
 from .residual import embed
@@ -23,6 +24,8 @@ def init(
 
     Weights are N(0, 1 / fan-in). Source: G2, N5.
     """
+    channels, base, classes, embedding = counts(channels=channels, base=base, classes=classes, embedding=embedding)
+    groups, dtype = check_count("groups", groups, 1, MOST), check_dtype(dtype)
     if base < 4 or base % 2 or base % groups:
         raise ValueError(f"base = {base}; allowed: even, 4 or more, and a multiple of groups = {groups}")
     if channels < 1 or classes < 2 or embedding < 1:
@@ -46,6 +49,7 @@ def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int
 
     Source: G2 [Dhariwal & Nichol sec. 4].
     """
+    tree.check_params(p, "head")
     h, features_vjp = features(p, x, t, L, groups)
     logits, head_vjp = L.linear(p["head"], h)
 
@@ -59,6 +63,9 @@ def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int
 
 def features(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int = 8) -> tuple[Array, Vjp]:
     """Features before the head, (B, F): convolutions conditioned on the time, two of them with stride 2, and the mean over pixels."""
+    tree.check_params(p, "time1", "time2", "conv0", "conv_out", "norm_out")
+    check_arrays(x=x)
+    check_shape("x", x, "B", "H+", "W+", p["conv0"]["w"].shape[2])
     emb, emb_vjp = embed(p, len(x), t, None, x.real.dtype, L)
     h, tape = x, []
     for i in range(DOWNSAMPLINGS + 1):

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import MOST, Array, check_count, check_floats
 from ..tree import Params, Vjp
 
 
@@ -90,14 +90,16 @@ def _quarters(x: Array) -> Array:
 
 
 def _check_image(x: Array) -> None:
+    check_floats("x", x)
     if x.ndim != 4:
         raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, C)")
 
 
 def check_conv(w: Array, x: Array, stride: int) -> None:
+    check_floats("x", x)
     if w.ndim != 4 or w.shape[0] != w.shape[1] or w.shape[0] % 2 == 0:
         raise ValueError(f"w has shape {w.shape}; allowed: (k, k, in, out) with k odd")
     if x.ndim != 4 or x.shape[3] != w.shape[2]:
         raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, {w.shape[2]})")
-    if stride not in (1, 2):
+    if check_count("stride", stride, -MOST, MOST) not in (1, 2):
         raise ValueError(f"stride = {stride!r}; allowed: 1, 2")

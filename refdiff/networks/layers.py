@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_array, check_integer
+from ..arrays import MOST, Array, as_array, check_count, check_dtype, check_floats, check_integer, check_number, check_real, check_shape
 from ..tree import Params, Vjp
 from .attention import cross_attention, self_attention, softmax
 from .convolution import conv, conv_up, pool, up
@@ -48,6 +48,7 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
 
     Source: N1, N2 [Backprop].
     """
+    check_shape("x", x, "B", len(p["w"]))
     y = x @ p["w"] + p["b"]
 
     def vjp(dy: Array) -> tuple[Params, Array]:
@@ -63,6 +64,7 @@ def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
 
     since $\varsigma' = \varsigma (1 - \varsigma)$. Written by tanh, which does not overflow. Source: N1, N2 [SiLU].
     """
+    check_floats("x", x)
     gate = (1 + np.tanh(x / 2)) / 2
     y = x * gate
 
@@ -95,6 +97,8 @@ def embedding(p: Params, labels: Array) -> tuple[Array, Callable[[Array], Params
     """
     table = p["table"]
     labels = np.asarray(check_integer("y", labels, 0, len(table) - 1), like=table)
+    if labels.ndim != 1:
+        raise ValueError(f"y has shape {labels.shape}; allowed: (B,)")
 
     def vjp(dy: Array) -> Params:
         one_hot = (labels[:, None] == np.arange(len(table), like=table)).astype(dy.dtype)
@@ -110,13 +114,27 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 
     All sines first, then all cosines; t in the units of 0..1000. features is even and at least 4. Source: N1 [Transformer sec. 3.5], [DDPM app. B].
     """
-    if features % 2 or features < 4:
-        raise ValueError(f"features = {features}; allowed: even, 4 or more")
-    half = features // 2
-    t = as_array(t).astype(np.float64)
+    half, t, dtype = check_features(features) // 2, check_times(t), check_dtype(dtype)
     frequencies = np.exp(-np.log(10000.0) * np.arange(half, like=t) / (half - 1))
     angles = t[:, None] * frequencies
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(dtype)
+
+
+def check_features(features: int) -> int:
+    """Check a number of time features and return it. Raises unless it is even, and at least 4."""
+    features = check_count("features", features, -MOST, MOST)
+    if features % 2 or features < 4:
+        raise ValueError(f"features = {features}; allowed: even, 4 or more")
+    return features
+
+
+def check_times(t: Array) -> Array:
+    """Check times (B,) of a network and return them as float64. Raises unless they are finite real numbers."""
+    check_real(t=t)
+    times = as_array(check_number("t", t))
+    if times.ndim != 1:
+        raise ValueError(f"t has shape {times.shape}; allowed: (B,)")
+    return times.astype(np.float64)
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array], Array]]:
@@ -126,6 +144,7 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array]
 
     Source: G2 [PRML eq. 4.108].
     """
+    check_shape("logits", logits, "B", "K+")
     labels = np.asarray(check_integer("labels", labels, 0, logits.shape[1] - 1), like=logits)
     if labels.shape != logits.shape[:1]:
         raise ValueError(f"labels has shape {labels.shape}; allowed: {logits.shape[:1]}, one for each row of logits")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import Array, Time
+from ..arrays import MOST, Array, Time, as_array, check_arrays, check_count, check_dtype, check_number, check_real, counts, event_size
 from . import layers
-from .layers import Params, Vjp
+from .layers import Params, Vjp, check_features
 
 
 def init(
@@ -28,13 +28,13 @@ def init(
 
     Weights are N(0, 1 / fan-in). The last layer starts at zero, so that an untrained network returns 0. Source: N1.
     """
+    inputs, width, depth, classes = counts(inputs=inputs, width=width, depth=depth, classes=classes)
+    outputs, features, dtype = inputs if outputs is None else check_count("outputs", outputs, 1, MOST), check_features(features), check_dtype(dtype)
     if depth < 1 or width < 1:
         raise ValueError(f"depth = {depth}, width = {width}; allowed: 1 or more")
     if inputs < 1 or classes < 0:
         raise ValueError(f"inputs = {inputs}, classes = {classes}; allowed: inputs 1 or more, classes 0 or more")
-    if features % 2 or features < 4:
-        raise ValueError(f"features = {features}; allowed: even, 4 or more")
-    sizes = [inputs + features] + [width] * depth + [inputs if outputs is None else outputs]
+    sizes = [inputs + features] + [width] * depth + [outputs]
     p: Params = {}
     for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         scale = fan_in**-0.5 if i < depth else 0.0
@@ -52,6 +52,7 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
 
     `vjp(dout)` gives the parameters' gradient, nested like p, and dx. Source: N1 [DDPM app. B].
     """
+    check_input(p, x)
     context, label_vjp = _context(p, len(x), x, t, y, L)
     tape = []
     h = np.concatenate([x, context], axis=1)
@@ -76,8 +77,25 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
     return out, vjp
 
 
+def check_input(p: Params, x: Array) -> None:
+    """Raise unless p holds the parameters of an MLP, and x (B, inputs) as many columns as it was made for."""
+    tree.check_params(p, "layer0")
+    check_arrays(x=x)
+    rows, last = len(p["layer0"]["w"]), max((name for name in p if name.startswith("layer")), key=lambda name: (len(name), name))
+    inputs = rows - p["label"]["table"].shape[1] if "label" in p else len(p[last]["b"])
+    features = rows - event_size(x)
+    if x.ndim != 2 or features < 4 or features % 2 or ("label" in p and event_size(x) != inputs):
+        found = f"{x.shape[1]} columns" if x.ndim == 2 else f"shape {x.shape}"
+        raise ValueError(
+            f"x has {found}, the network was made for inputs = {inputs}; allowed: data of {inputs} columns, "
+            f"or mlp.init(..., inputs={event_size(x)}){' for data of one row per example' if x.ndim != 2 else ''}"
+        )
+
+
 def embed_conditions(p: Params, batch: int, features: int, t: Time, y: Array | None, dtype: Any, L: ModuleType) -> tuple[Array, Any, Any]:
     """Time features (B, features); the label embedding (B, ...) and its vjp, or None and None for a network without labels."""
+    check_real(t=t)
+    t, y = check_number("t", t), None if y is None else as_array(y, "y")
     for name, value, shapes in ("t", t, ((), (batch,))), ("y", y, ((batch,),)):
         if value is not None and np.shape(value) not in shapes:
             raise ValueError(f"{name} has shape {np.shape(value)}; allowed: {' or '.join(str(shape) for shape in shapes)}")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import rng
-from ..arrays import Array, check_choice
+from ..arrays import Array, check_choice, check_counts, check_dtype, counts
 from ..tree import Params
 
 MODES = ("adaptive", "add")
@@ -32,6 +32,9 @@ def init(
     one entry more than classes, "no label". Weights are N(0, 1 / fan-in). The last layer of every block, of every attention and of the
     network starts at zero, so that an untrained network returns 0. Source: N5 [DDPM app. B].
     """
+    channels, base, blocks, embedding, classes = counts(channels=channels, base=base, blocks=blocks, embedding=embedding, classes=classes)
+    multipliers, attention = check_counts("multipliers", multipliers), check_counts("attention", attention)
+    dtype = check_dtype(dtype)
     _check(channels, base, multipliers, blocks, attention, embedding, classes, mode)
     draw = Draw(seed, embedding, mode, dtype)
     p = {"time1": draw.linear(base, embedding), "time2": draw.linear(embedding, embedding), "conv_in": draw.conv(3, channels, base)}

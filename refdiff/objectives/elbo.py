@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..arrays import Array, Time, as_array, check_arrays, check_choice, check_number, holds, like, sum_event
+from ..arrays import Array, Time, as_array, check_arrays, check_choice, check_number, check_scalar, check_shapes, holds, like, sum_event, together
 from ..process import forward, gaussian, reverse
 from ..process.reverse import Reverse
 from ..process.schedules import Schedule, check_chain
@@ -79,7 +79,7 @@ def weight_mean(t: Time, s: Time, schedule: Schedule) -> Array:
     The weighted squared error is the KL divergence if both variances are $\tilde\beta_{t|s}$. Raises for $s = 0$, where
     $\tilde\beta_{t|s}$ is 0 and the term is $L_0$. Source: E6 [DDPM eq. 8].
     """
-    _inner_step(s)
+    _inner_step(s, schedule)
     return 1 / (2 * forward.posterior_variance(t, s, schedule))
 
 
@@ -105,7 +105,7 @@ def weight_x0(t: Time, s: Time, schedule: Schedule) -> Array:
     The difference is computed as $\bar\alpha_s \beta_{t|s} / ((1 - \bar\alpha_s)(1 - \bar\alpha_t))$, which does not cancel.
     Raises for $s = 0$. Source: E6 [VDM eq. 13].
     """
-    _inner_step(s)
+    _inner_step(s, schedule)
     _, beta = schedule.transition(t, s)
     return schedule.alpha_bar[s] * beta / (2 * schedule.one_minus_alpha_bar[s] * schedule.one_minus_alpha_bar[t])
 
@@ -117,7 +117,8 @@ def squared_decoder(x0: Array, mean: Array, variance: Array) -> Array:
 
     The function can be the `decoder` of `elbo_terms`. Source: E7 [DDPM sec. 3.4].
     """
-    return gaussian.log_density(x0, mean, np.ones_like(variance)[()])
+    check_arrays(x0=x0)
+    return gaussian.log_density(x0, mean, 1.0)
 
 
 def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:
@@ -128,8 +129,8 @@ def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:
     The Gaussian is integrated over each pixel's bin. The bins of -1 and 1 extend to infinity.
     The function can be the `decoder` of `elbo_terms`. Source: E7 [DDPM eq. 13].
     """
-    check_number("variance", variance, 0, open_low=True)
-    return gaussian.discretized_log_likelihood(x0, mean, np.sqrt(variance))
+    check_arrays(x0=x0)
+    return gaussian.discretized_log_likelihood(x0, mean, np.sqrt(check_number("variance", variance, 0, open_low=True)))
 
 
 def l_simple(target: Array, prediction: Array) -> Array:
@@ -149,9 +150,7 @@ def hybrid(simple: Array, vlb: Array, weight: float = 0.001) -> Array:
     $L_{vlb}$ is the negative ELBO in nats. In the paper it is the whole ELBO, or $T$ times the term at a random $t$. Its
     gradient reaches the variance only: the mean in it is held fixed. Source: E8 [Improved DDPM eq. 16].
     """
-    check_number("simple", simple)
-    check_number("vlb", vlb)
-    check_number("weight", weight, 0)
+    simple, vlb, weight = together(simple=simple, vlb=vlb, weight=check_scalar("weight", weight, 0))
     return simple + weight * vlb
 
 
@@ -164,8 +163,9 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
     Source: E8 [Min-SNR sec. 3.4, 4.2].
     """
     check_choice("kind", kind, ("x0", "eps", "v"))
-    check_number("gamma", gamma, 0, open_low=True)
-    log_snr = schedule.log_snr[schedule.time(t)]
+    t, gamma = schedule.time(t), check_number("gamma", gamma, 0, open_low=True)
+    check_shapes(t=t, gamma=gamma)
+    log_snr = schedule.log_snr[t]
     if kind == "x0":
         return np.minimum(np.exp(log_snr), gamma)
     if kind == "eps":
@@ -175,18 +175,15 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
 
 def bits_per_dim(nats: Array, dimensions: int) -> Array:
     r"""Convert nats per example to bits per dimension, $nats / (d \log 2)$. Source: E8 [DDPM sec. 4.3]."""
-    check_number("nats", nats)
-    check_number("dimensions", dimensions, 1)
-    return nats / (dimensions * np.log(2))
+    return check_number("nats", nats) / (check_scalar("dimensions", dimensions, 1) * float(np.log(2)))
 
 
 def weighted(loss: Array, weight: Array) -> Array:
     """Multiply a loss (B,) by a weight () or (B,), in the loss's precision."""
-    check_number("loss", loss)
-    check_number("weight", weight)
-    return like(weight, loss, "weight") * loss
+    loss = as_array(check_number("loss", loss))
+    return like(check_number("weight", weight), loss, "weight") * loss
 
 
-def _inner_step(s: Time) -> None:
-    if not holds(as_array(s) > 0):
+def _inner_step(s: Time, schedule: Schedule) -> None:
+    if not holds(schedule.time(s, "s") > 0):
         raise ValueError(f"s = {s!r}; allowed: s > 0, since beta-tilde is 0 at s = 0 and that term is L_0")

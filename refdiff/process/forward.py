@@ -113,6 +113,7 @@ def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array
     `grid` decreases strictly to 0. `noise[i]` ~ N(0, I), of `x0`'s shape, is the noise of the step to `grid[i]`.
     Source: F4 [DDPM eq. 2].
     """
+    check_arrays(x0=x0)
     grid = check_chain(noise, grid, schedule.T, "noise")
     states = [x0]
     for i in range(len(grid) - 2, -1, -1):

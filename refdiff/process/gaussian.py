@@ -15,6 +15,7 @@ from ..arrays import (
     Array,
     cast,
     check_arrays,
+    check_broadcast,
     check_count,
     check_number,
     check_real,
@@ -162,7 +163,7 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
     mean, std = _in_precision("x", x, mean=mean, std=std)
     check_real(x=x, mean=mean, std=std)
     check_number("x", x, -1, 1)
-    check_number("std", std, 0, 1e6, open_low=True)
+    check_number("std", std, SMALLEST[x.dtype.str[1:]] ** 0.5, 1e6)
     levels = check_count("levels", levels, 2, 2**16)
     half = 1 / (levels - 1)
     offset = x.astype(np.float64) - mean
@@ -197,9 +198,7 @@ def _in_precision(like: str, x: Array, **named: Any) -> list[Array]:
     """The arguments in x's precision. Raises unless x is a finite array, all others broadcast to it, and all but means are positive."""
     check_arrays(**{like: x})
     values = [_mean(name, value, x) if name.startswith("mean") else _positive(name, value, x) for name, value in named.items()]
-    for name, shape in zip(named, map(np.shape, values), strict=True):
-        if len(shape) > x.ndim or any(n not in (1, m) for n, m in zip(shape[::-1], x.shape[::-1], strict=False)):
-            raise ValueError(f"{name} has shape {shape}; allowed: one that broadcasts to {x.shape}, the shape of {like}")
+    check_broadcast(like, x, **dict(zip(named, values, strict=True)))
     return values
 
 

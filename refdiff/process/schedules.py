@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, check_number
+from ..arrays import Array, as_float64, check_number, check_scalar
 from .grids import GRIDS as GRIDS
 from .grids import MAX_T as MAX_T
 from .grids import check_chain as check_chain
 from .grids import check_grid as check_grid
 from .grids import check_steps
+from .grids import check_times as check_times
 from .grids import grid as grid
 from .tables import Schedule as Schedule
 
@@ -23,7 +24,7 @@ def from_betas(betas: Any) -> Schedule:
 
     Source: F5 [DDPM eq. 4].
     """
-    betas = np.asarray(betas, dtype=np.float64)
+    betas = as_float64("betas", betas)
     if betas.ndim != 1 or betas.size == 0:
         raise ValueError(f"betas has shape {betas.shape}; allowed: (T,) with T >= 1")
     inside = (betas > 0) & (betas < 1)
@@ -37,7 +38,7 @@ def from_betas(betas: Any) -> Schedule:
 
 def from_alpha_bars(alpha_bars: Any) -> Schedule:
     r"""Schedule from $\bar\alpha_1, \ldots, \bar\alpha_T$, strictly decreasing, below 1. The last may be 0. Source: F5."""
-    alpha_bars = np.asarray(alpha_bars, dtype=np.float64)
+    alpha_bars = as_float64("alpha_bars", alpha_bars)
     check_number("alpha_bars", alpha_bars, 0, 1)
     with np.errstate(divide="ignore"):
         return _from_log_alpha_bar(np.log(alpha_bars))
@@ -50,7 +51,7 @@ def from_log_snr(log_snr: Any) -> Schedule:
 
     Source: F5 [VDM eq. 4].
     """
-    log_snr = np.asarray(log_snr, dtype=np.float64)
+    log_snr = as_float64("log_snr", log_snr)
     check_number("log_snr", log_snr)
     return _from_log_alpha_bar(-np.logaddexp(0, -log_snr))
 
@@ -64,8 +65,8 @@ def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> S
     $T = 1$ takes `beta_start`. Raises where a $\beta_t$ exceeds 1: with the default range, for $T = 2$ to 19.
     At $T = 20$ the last $\beta_t$ is 1, which leaves no signal. Source: F5 [DDPM sec. 4].
     """
-    _check_range(beta_start, beta_end)
-    return from_betas(np.linspace(beta_start, beta_end, check_steps(T)) * (1000 / T))
+    T, beta_start, beta_end = _check_range(T, beta_start, beta_end)
+    return from_betas(np.linspace(beta_start, beta_end, T) * (1000 / T))
 
 
 def quadratic(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
@@ -75,8 +76,8 @@ def quadratic(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -
 
     Source: F5 [DDPM app. B].
     """
-    _check_range(beta_start, beta_end)
-    return from_betas(np.linspace(np.sqrt(beta_start), np.sqrt(beta_end), check_steps(T)) ** 2 * (1000 / T))
+    T, beta_start, beta_end = _check_range(T, beta_start, beta_end)
+    return from_betas(np.linspace(np.sqrt(beta_start), np.sqrt(beta_end), T) ** 2 * (1000 / T))
 
 
 def scaled_linear(T: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012) -> Schedule:
@@ -97,9 +98,9 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
     squared cosines is computed as $\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1})$, without cancellation.
     Source: F5 [Improved DDPM eq. 17].
     """
-    check_number("offset", offset, 0)
-    check_number("beta_max", beta_max, 0, 1, open_low=True)
-    theta = (np.arange(check_steps(T) + 1) / T + offset) / (1 + offset) * np.pi / 2
+    offset, beta_max = check_scalar("offset", offset, 0), check_scalar("beta_max", beta_max, 0, 1, open_low=True)
+    T = check_steps(T)
+    theta = (np.arange(T + 1) / T + offset) / (1 + offset) * np.pi / 2
     now, before, step = theta[1:], theta[:-1], np.pi / 2 / (T * (1 + offset))
     betas = np.sin(now + before) * np.sin(step) / np.cos(before) ** 2
     return from_betas(np.minimum(betas, beta_max))
@@ -114,12 +115,11 @@ def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, be
     Differences are computed as $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, which does not cancel.
     Source: F5 [Jabri et al. fig. 8], [Chen 2023].
     """
-    check_number("tau", tau, 0, open_low=True)
-    check_number("start", start, -700 * tau, 700 * tau)  # beyond, the cosh overflows
-    check_number("end", end, -700 * tau, 700 * tau)
+    tau, beta_max = check_scalar("tau", tau, 0, open_low=True), check_scalar("beta_max", beta_max, 0, 1, open_low=True)
+    start, end = check_scalar("start", start, -700 * tau, 700 * tau), check_scalar("end", end, -700 * tau, 700 * tau)  # else the cosh overflows
     check_number("|end - start|", abs(end - start), 0, open_low=True)
-    check_number("beta_max", beta_max, 0, 1, open_low=True)
-    t, step = np.arange(1, check_steps(T) + 1), (end - start) / (2 * tau * T)
+    T = check_steps(T)
+    t, step = np.arange(1, T + 1), (end - start) / (2 * tau * T)
     now = start / (2 * tau) + t * step
     betas = np.sinh(step) * np.cosh(end / (2 * tau)) / (np.cosh(now) * np.sinh((T + 1 - t) * step))
     return from_betas(np.minimum(betas, beta_max))
@@ -146,9 +146,9 @@ def zero_terminal_snr(schedule: Schedule) -> Schedule:
     return _from_log_alpha_bar(schedule.log_alpha_bar[1] + 2 * log_ratio)
 
 
-def _check_range(beta_start: float, beta_end: float) -> None:
-    check_number("beta_start", beta_start, 0, open_low=True)
-    check_number("beta_end", beta_end, 0, open_low=True)
+def _check_range(T: int, beta_start: float, beta_end: float) -> tuple[int, float, float]:
+    beta_start, beta_end = check_scalar("beta_start", beta_start, 0, open_low=True), check_scalar("beta_end", beta_end, 0, open_low=True)
+    return check_steps(T), beta_start, beta_end
 
 
 def _from_log_alpha_bar(table: Array) -> Schedule:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..arrays import Array, Time, check_integer, check_number, holds
+from ..arrays import Array, Time, as_array, check_integer, check_number, check_real, holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,7 @@ class Schedule:
     remainder: Array
 
     def __post_init__(self) -> None:
+        self._check_tables()
         table = self.log_alpha_bar
         if table.ndim != 1 or len(table) < 2 or table[0] != 0:
             raise ValueError(f"log_alpha_bar = {table!r}; allowed: T+1 >= 2 entries, the first of them 0")
@@ -33,6 +34,14 @@ class Schedule:
             steps = self.log_alpha_between(np.arange(1, self.T + 1), np.arange(self.T))
         if not np.all(steps < 0):
             raise ValueError(f"log_alpha_bar does not decrease strictly at t = {1 + int(np.argmin(steps < 0))}")
+
+    def _check_tables(self) -> None:
+        for name, table in (("log_alpha_bar", self.log_alpha_bar), ("remainder", self.remainder)):
+            if type(table) is np.ma.MaskedArray or getattr(table, "dtype", None) != np.float64:
+                raise TypeError(f"{name} = {table!r}; allowed: a float64 array")
+        table, rest = self.log_alpha_bar, self.remainder
+        if rest.shape != table.shape or not np.all(abs(rest) <= 2**-52 * abs(np.where(np.isfinite(table), table, 0))):
+            raise ValueError(f"remainder = {rest!r}; allowed: shape {table.shape}, what the rounding of log_alpha_bar removed")
 
     @property
     def T(self) -> int:
@@ -86,6 +95,7 @@ class Schedule:
 
         Source: F2 [VDM eq. 21].
         """
+        t, s = self.time(t), self.time(s, "s")
         return (self.log_alpha_bar[t] - self.log_alpha_bar[s]) + (self.remainder[t] - self.remainder[s])
 
     def transition(self, t: Time, s: Time) -> tuple[Array, Array]:
@@ -130,7 +140,8 @@ class Schedule:
 
     def draw_time(self, uniform: Array) -> Array:
         """Map uniform numbers in [0, 1] to uniform time steps in 1..T."""
-        check_number("uniform", uniform, 0, 1)
+        check_real(uniform=uniform)
+        uniform = as_array(check_number("uniform", uniform, 0, 1))
         return np.minimum(1 + np.floor(uniform * self.T).astype(np.int64), self.T)
 
     def clock(self, t: Time) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from refdiff import fast
 
 from . import makers
+from .exceptions import CONSTRUCTORS
 from .makers import INSTANCES, MAKERS, array, numbers
 
 ROOMS = ("process", "objectives", "sampling", "networks", "training", "data", "rng", "tree", "arrays", "fast")
@@ -97,7 +98,8 @@ def calls_of(name, item):
     if not inspect.isclass(item):
         yield Call(name, None, item)
     elif not issubclass(item, tuple | Exception):
-        yield Call(name, None, item)
+        if name not in CONSTRUCTORS:
+            yield Call(name, None, item)
         for key, method in vars(item).items():
             if inspect.isfunction(method) and not key.startswith("_"):
                 yield Call(f"{name}.{key}", item, method)
@@ -123,6 +125,7 @@ def finished(name, result, v):
     if name.endswith("LinearGaussian"):
         return result.log_marginal(array(4, 3)(v))
     if name.endswith(("Mixture", "oracles.mixture", "oracles.gaussian", "data_set", "point_mass")):
+        x = numbers((3, result.means.shape[1])).astype(v.dtype)
         return result.score(x, 0.75, 0.5), result.log_class(x, 0.75, 0.5)
     if name.endswith(".State"):
         return result.averaged(makers.CONFIG)

@@ -8,6 +8,7 @@ import numpy as np
 
 REFUSED = "refused"  # a named error is the only right answer
 SAME = "same"  # a named error, or the result for the plain argument
+FAILS = "fails"  # any error: a schedule, a path, a model or an op set is what it can do, and Python says what it lacks
 SANE = "sane"  # a named error, or finite numbers
 INTEGERS = [np.dtype(code) for code in ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", ">i4")]
 FLOATS = [np.dtype(code) for code in ("f2", "f4", "f8", ">f8", "longdouble")]
@@ -43,8 +44,12 @@ def damages(value):
         yield from of_sequences(value)
     elif isinstance(value, type) and issubclass(value, np.generic):
         yield from of_dtypes(value)
-    yield Damage("None", None, REFUSED)
-    yield Damage("other objects", object(), REFUSED)
+    data = isinstance(value, np.ndarray | int | float | str | dict | list | tuple | type)
+    for each in (None, object(), np.ones(3), 0.5, "a word"):
+        if data and not isinstance(each, np.ndarray | float | str):
+            yield Damage("None" if each is None else "other objects", each, REFUSED)
+        if not data:
+            yield Damage("objects without methods", each, FAILS)
 
 
 def of_arrays(x):
@@ -126,6 +131,8 @@ def of_numbers(value):
         yield Damage("bool", each, SAME, float(each))
     for dtype in INTEGERS[:-1]:
         for whole in {1, int(value) or 1, 2, 200 if dtype.kind == "u" else -2}:
+            if not np.iinfo(dtype).min <= whole <= np.iinfo(dtype).max:
+                continue
             yield Damage("integers", dtype.type(whole), SAME, float(whole))
             yield Damage("integers", np.array(whole, dtype), SAME, float(whole))
     for dtype in FLOATS:
@@ -161,7 +168,7 @@ def of_integers(value):
         yield Damage("bool", each, SAME, int(each))
     for dtype in INTEGERS[:-1]:
         for whole in {value, 1, 2, 100, 200 if dtype.kind == "u" else 3}:
-            if np.iinfo(dtype).max >= whole:
+            if np.iinfo(dtype).min <= whole <= np.iinfo(dtype).max:
                 yield Damage("integers", dtype.type(whole), SAME, whole)
                 yield Damage("integers", np.array(whole, dtype), SAME, whole)
     for each in (float(value), np.float32(value), np.array(float(value))):

@@ -139,7 +139,7 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "start": this(-3.0), "end": this(3.0), "low": this(0), "log_alpha_bar": copies([0.0, -0.5, -1.0]),
     "remainder": copies([0.0, 0.0, 0.0]), "name": this("t"), "states": lambda v: [array(3, 2, seed=i)(v) for i in range(4)],
     "trajectory.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)], "elbo_terms.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)],
-    "sample.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)], "Mixture.sample.noise": array(3, 2), "sample.grid": this([0.0, 0.5, 0.75, 1.0]),
+    "sample.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)], "Mixture.sample.noise": array(3, 2), "sample.grid": copies([8, 5, 4, 2]),
     # Gaussians
     "mean": array(3, 2, seed=2), "variance": positive(3, 2, seed=3), "std": positive(3, 2, seed=3), "levels": this(256),
     "discretized_log_likelihood.x": unit(3, 2), "discretized_decoder.x0": unit(3, 2), "mean1": array(3, 2), "mean2": array(3, 2, seed=1),
@@ -164,7 +164,7 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "oracles.covariance": copies([[2.0, 0.5], [0.5, 1.0]]), "covariances": copies([[[2.0, 0.5], [0.5, 1.0]]] * 2),
     "mixture.weights": copies([0.25, 0.75]), "data_set.weights": copies([0.25, 0.25, 0.5]), "points": array(3, 2), "point": array(2),
     "oracle": lambda v: oracles.gaussian([0.5, -1.0], [[2.0, 0.5], [0.5, 1.0]]), "result": array(3, 2), "exact_reverse.mean": array(2),
-    "exact_reverse.variance": positive(2), "step": each(2, 2, 1, 3), "sample.step": this(samplers.euler_step),
+    "exact_reverse.variance": positive(2), "step": each(2, 2, 1, 3), "sample.step": this(samplers.stepper(samplers.ddim_step, SCHEDULE, eta=0.5)),
     "last.states": lambda v: iter([array(3, 2)(v)]), "formula": this(samplers.ddim_step), "optim.step": this(2), "State.step": this(2),
     # networks
     "heads": this(2), "groups": this(4), "networks.x": array(2, 4, 4, 8), "fast.x": array(2, 4, 4, 8), "z": array(2, 3, 4), "context": array(2, 3, 8),
@@ -197,6 +197,6 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     # trees and doors
     "tree": MLP, "flat": lambda v: tree.flatten(MLP(v)), "buffer": lambda v: tree.pack(MLP(v))[0], "prefix": this("net"),
     "value": this(0.5), "check_integer.value": each(3, 3, 1, 2), "check_choice.value": this("eps"), "allowed": this(predict.KINDS), "check_integer.low": this(0),
-    "check_number.low": this(-2.0), "check_number.high": this(2.0), "check_integer.high": this(8), "open_low": this(False), "like.values": each(0.5, 0.5, 0.25, 2.0),
+    "check_number.low": this(-2.0), "check_number.high": this(2.0), "check_integer.high": this(8), "open_low": this(False), "check_chain.name": this("entries"), "arrays.name": this("value"), "like.name": this("values"), "like.values": each(0.5, 0.5, 0.25, 2.0),
     "sum_event.values": array(3, 2), "fast.L": this(fast),
 }  # fmt: skip

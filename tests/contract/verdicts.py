@@ -11,11 +11,11 @@ import numpy as np
 
 from refdiff import tree
 
-from .damages import REFUSED, SAME
+from .damages import FAILS, REFUSED, SAME
+from .exceptions import ALIASES, INFINITE, entry
 
-NAMED, RIGHT = "named error", "right answer"
+NAMED, UNNAMED, RIGHT = "named error", "unnamed error", "right answer"
 SECONDS = 10
-ALIASES = {"betas": "beta_[0-9]+"}
 
 
 class Slow(BaseException):
@@ -55,9 +55,17 @@ def verdict(call, variant, parameter, damage, baseline, package="refdiff"):
     result, error = run(call, variant, arguments)
     if not same(before, arguments):
         return "changed input"
+    if damage.rule is FAILS and isinstance(error, Exception):
+        return NAMED
     if error is not None:
-        return of_error(call, parameter, damage, error)
-    if damage.rule is REFUSED:
+        found = of_error(call, parameter, damage, error)
+        if found == UNNAMED and damage.rule is SAME:  # the plain argument may be wrong, too, beside the others
+            _, plain_error = run(call, variant, call.arguments(variant) | {parameter: damage.plain})
+            return NAMED if type(plain_error) is type(error) else found
+        return found
+    if entry(INFINITE, call, parameter) and not nan(result):
+        return RIGHT
+    if damage.rule in (REFUSED, FAILS):
         return "silent NaN" if damage.category == "NaN" and not finite(result) else "accepted"
     if damage.rule is SAME:
         plain, plain_error = run(call, variant, call.arguments(variant) | {parameter: damage.plain})
@@ -70,7 +78,7 @@ def verdict(call, variant, parameter, damage, baseline, package="refdiff"):
     several = sum(isinstance(each, np.ndarray) and each.ndim > 0 for each in before.values()) > 1
     if several and damage.category == "rank" and sizes(result) > sizes(baseline):
         return "silent broadcast"
-    return RIGHT if dtypes(result) == dtypes(baseline) or damage.category == "structure" else "widened dtype"
+    return "widened dtype" if dtypes(baseline) and widest(result) > widest(baseline) else RIGHT
 
 
 def of_error(call, parameter, damage, error):
@@ -80,13 +88,13 @@ def of_error(call, parameter, damage, error):
         return "warning"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     own = "/refdiff" in frame.filename and linecache.getline(frame.filename, frame.lineno).lstrip().startswith("raise")
-    names = [parameter, ALIASES.get(parameter, parameter)]
-    if damage.category in ("rank", "batch", "empty", "structure"):  # of two arguments that do not fit, either may be named
+    names = [parameter, entry(ALIASES, call, parameter) or parameter]
+    if damage.category in ("rank", "batch", "empty", "structure", "floats"):  # of two arguments that do not fit, either may be named
         names += [p.name for p in call.parameters]
     if not own:
         return "raw error"
-    named = any(re.search(rf"(?<![A-Za-z0-9_]){name}(?![A-Za-z0-9_])", str(error)) for name in names)
-    return NAMED if named else "unnamed error"
+    named = any(re.search(rf"(?<![A-Za-z0-9_])({name})(?![A-Za-z0-9_])", str(error)) for name in names)
+    return NAMED if named else UNNAMED
 
 
 def of_same(result, plain, damage, alone):
@@ -104,7 +112,11 @@ def of_same(result, plain, damage, alone):
         if a.dtype.kind not in "biufc" or not np.allclose(a.astype(complex), b.astype(complex), 3e-2 if coarse else 2e-6, 1e-3 if coarse else 1e-12, True):
             return "wrong number"
     loose = damage.category in ("floats", "complex") or alone  # without another array the damaged one sets the precision
-    return RIGHT if loose or dtypes(result) == dtypes(plain) else "widened dtype"
+    return "widened dtype" if not loose and widest(result) > widest(plain) else RIGHT
+
+
+def nan(leaves):
+    return any(np.isnan(value).any() for _, value in leaves if getattr(value, "dtype", np.dtype(type(value))).kind in "fc")
 
 
 def finite(leaves):
@@ -114,6 +126,10 @@ def finite(leaves):
 def dtypes(leaves):
     """The dtypes of all float arrays and NumPy numbers; Python's numbers have none."""
     return [value.dtype for _, value in leaves if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fc"]
+
+
+def widest(leaves):
+    return max((np.finfo(dtype).bits for dtype in dtypes(leaves)), default=0)
 
 
 def sizes(leaves):

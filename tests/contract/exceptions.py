@@ -1,0 +1,56 @@
+"""Where the contract asks for less, and why. A key is a parameter, or a function, class or module and its parameter."""
+
+UNDAMAGED = {
+    "name": "the words of a message, which the function that checks gives",
+    "low": "a bound, which the function that checks gives",
+    "high": "a bound, which the function that checks gives",
+    "open_low": "a bound, which the function that checks gives",
+    "allowed": "a bound, which the function that checks gives",
+    "last.states": "any iterable of anything",
+    "squared_decoder.variance": "its variance is 1, whatever the model's is: at s = 0 that may be 0",
+}
+GROWING = {
+    "solve_adaptive.t": "how far a solution grows is its equation's affair",
+    "solve_adaptive.s": "how far a solution grows is its equation's affair",
+}
+CONSTRUCTORS = {
+    "sampling.mixture.Mixture": "made by the functions of `oracles`, which check its parts",
+}
+INFINITE = {  # infinite numbers as arguments, or as results of finite ones
+    "flow_time.log_snr": "the log-SNR of pure data and of pure noise",
+    "flow_log_snr.tau": "the log-SNR of pure data and of pure noise",
+    "latent.values": "-inf is the logarithm of probability 0",
+    "latent.log_likelihood": "-inf is the logarithm of probability 0",
+    "latent.log_joint": "-inf is the logarithm of probability 0",
+}
+ALIASES = {  # other words by which an error may name a parameter: entries of a table, or what is computed from it
+    "alpha_bars": "(log_)?alpha_bar(_[0-9]+)?|table",
+    "beta_end": "beta_[0-9]+|log_alpha_bar",
+    "beta_start": "beta_[0-9]+",
+    "betas": "beta_[0-9]+",
+    "covariance": "covariances|covariance1",
+    "LinearGaussian.noise": "covariance",
+    "discretized_decoder.variance": "std",
+    "discretized_decoder.x0": "x",
+    "from_log_snr.log_snr": "log_snr_[0-9]+|log_alpha_bar|table",
+    "from_flow.tau": "t",
+    "gaussian.mean": "means",
+    "embedding.labels": "y",
+    "mixture.means": "x",
+    "point": "points|means|x",
+    "points": "means|x",
+    "sample.grid": "t|s",
+    "sigmoid.tau": "start",
+    "source": "kind",
+    "times": "grid",
+    "to": "kind",
+}
+
+
+def entry(table, call, parameter):
+    """The entry of a table for a parameter of a call, or None."""
+    *_, owner, own = ("", *call.name.split("."))
+    for key in (f"{owner}.{own}.{parameter}", f"{own}.{parameter}", f"{owner}.{parameter}", parameter):
+        if key in table:
+            return table[key]
+    return None
