@@ -298,7 +298,7 @@ def _alone(value: Any) -> Any:
 
 def _describe(value: Any) -> str:
     value = device_get(value)
-    if getattr(value, "size", 0) > 8:
+    if isinstance(getattr(value, "size", None), int) and value.size > 8:
         numbers = f", from {value.min()} to {value.max()}" if value.dtype.kind in "biufc" else ""
         return f"an array of dtype {value.dtype}, shape {value.shape}{numbers}"
     text = repr(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, check_floats
+from .arrays import Array
 
 Tree = Any  # an array, or a dict of trees
 Params = dict[str, Any]  # the tree of a layer's parameters
@@ -44,16 +44,6 @@ def unflatten(flat: dict[str, Array]) -> Tree:
             node = node.setdefault(parent, {})
         node[name] = leaf
     return tree
-
-
-def check_params(p: Any, *names: str) -> None:
-    """Raise unless p is a tree of floating-point arrays with entries of these names; values are not read."""
-    missing = [name for name in names if not isinstance(p, dict) or name not in p]
-    if missing:
-        found = f"the entries {', '.join(map(str, p))}" if isinstance(p, dict) else repr(p)[:100]
-        raise ValueError(f"p has {found}; allowed: the parameters that the network's init makes, among them {', '.join(names)}")
-    for path, array in flatten(p).items():
-        check_floats(f"p at {path}", array)
 
 
 def leaf(tree: Tree) -> Array:

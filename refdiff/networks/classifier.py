@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import tree
 from ..arrays import MOST, Array, Time, check_arrays, check_count, check_dtype, check_shape, counts
 from ..tree import Params, Vjp
 from . import layers
+from .inputs import check_params
 from .residual import embed
 from .unet_init import Draw
 
@@ -49,7 +49,7 @@ def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int
 
     Source: G2 [Dhariwal & Nichol sec. 4].
     """
-    tree.check_params(p, "head")
+    check_params(p, "head")
     h, features_vjp = features(p, x, t, L, groups)
     logits, head_vjp = L.linear(p["head"], h)
 
@@ -63,7 +63,7 @@ def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int
 
 def features(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int = 8) -> tuple[Array, Vjp]:
     """Features before the head, (B, F): convolutions conditioned on the time, two of them with stride 2, and the mean over pixels."""
-    tree.check_params(p, "time1", "time2", "conv0", "conv_out", "norm_out")
+    check_params(p, "time1", "time2", "conv0", "conv_out", "norm_out")
     check_arrays(x=x)
     check_shape("x", x, "B", "H+", "W+", p["conv0"]["w"].shape[2])
     emb, emb_vjp = embed(p, len(x), t, None, x.real.dtype, L)

@@ -20,7 +20,7 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
     x (B, H, W, in), p["w"] (k, k, in, out) with k odd, p["b"] (out,); y (B, ceil(H / s), ceil(W / s), out). Source: N2 [LeCun et al. sec. II].
     """
     w, r = p["w"], len(p["w"]) // 2
-    check_conv(w, x, stride)
+    stride = check_conv(w, x, stride)
     padded = np.pad(x, ((0, 0), (r, r), (r, r), (0, 0)))
     offsets = list(np.ndindex(w.shape[:2]))
     seen = partial(neighbours_at, height=-(-x.shape[1] // stride), width=-(-x.shape[2] // stride), stride=stride)
@@ -95,11 +95,13 @@ def _check_image(x: Array) -> None:
         raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, C)")
 
 
-def check_conv(w: Array, x: Array, stride: int) -> None:
+def check_conv(w: Array, x: Array, stride: int) -> int:
     check_floats("x", x)
     if w.ndim != 4 or w.shape[0] != w.shape[1] or w.shape[0] % 2 == 0:
         raise ValueError(f"w has shape {w.shape}; allowed: (k, k, in, out) with k odd")
     if x.ndim != 4 or x.shape[3] != w.shape[2]:
         raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, {w.shape[2]})")
-    if check_count("stride", stride, -MOST, MOST) not in (1, 2):
-        raise ValueError(f"stride = {stride!r}; allowed: 1, 2")
+    stride = check_count("stride", stride, -MOST, MOST)
+    if stride not in (1, 2):
+        raise ValueError(f"stride = {stride}; allowed: 1, 2")
+    return stride

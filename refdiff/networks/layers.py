@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import MOST, Array, as_array, check_count, check_dtype, check_floats, check_integer, check_number, check_real, check_shape
+from ..arrays import Array, check_dtype, check_floats, check_integer, check_shape
 from ..tree import Params, Vjp
 from .attention import cross_attention, self_attention, softmax
 from .convolution import conv, conv_up, pool, up
+from .inputs import check_features, check_times
 from .normalize import adaptive_group_norm, film, group_norm, normalize
 
 __all__ = [
@@ -118,23 +119,6 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
     frequencies = np.exp(-np.log(10000.0) * np.arange(half, like=t) / (half - 1))
     angles = t[:, None] * frequencies
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(dtype)
-
-
-def check_features(features: int) -> int:
-    """Check a number of time features and return it. Raises unless it is even, and at least 4."""
-    features = check_count("features", features, -MOST, MOST)
-    if features % 2 or features < 4:
-        raise ValueError(f"features = {features}; allowed: even, 4 or more")
-    return features
-
-
-def check_times(t: Array) -> Array:
-    """Check times (B,) of a network and return them as float64. Raises unless they are finite real numbers."""
-    check_real(t=t)
-    times = as_array(check_number("t", t))
-    if times.ndim != 1:
-        raise ValueError(f"t has shape {times.shape}; allowed: (B,)")
-    return times.astype(np.float64)
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array], Array]]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import MOST, Array, Time, as_array, check_arrays, check_count, check_dtype, check_number, check_real, counts, event_size
+from ..arrays import MOST, Array, Time, as_array, check_count, check_dtype, check_number, check_real, counts
 from . import layers
-from .layers import Params, Vjp, check_features
+from .inputs import check_features, check_points
+from .layers import Params, Vjp
 
 
 def init(
@@ -52,7 +53,7 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
 
     `vjp(dout)` gives the parameters' gradient, nested like p, and dx. Source: N1 [DDPM app. B].
     """
-    check_input(p, x)
+    check_points(p, x)
     context, label_vjp = _context(p, len(x), x, t, y, L)
     tape = []
     h = np.concatenate([x, context], axis=1)
@@ -75,21 +76,6 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
         return dp, dh[:, : x.shape[1]]
 
     return out, vjp
-
-
-def check_input(p: Params, x: Array) -> None:
-    """Raise unless p holds the parameters of an MLP, and x (B, inputs) as many columns as it was made for."""
-    tree.check_params(p, "layer0")
-    check_arrays(x=x)
-    rows, last = len(p["layer0"]["w"]), max((name for name in p if name.startswith("layer")), key=lambda name: (len(name), name))
-    inputs = rows - p["label"]["table"].shape[1] if "label" in p else len(p[last]["b"])
-    features = rows - event_size(x)
-    if x.ndim != 2 or features < 4 or features % 2 or ("label" in p and event_size(x) != inputs):
-        found = f"{x.shape[1]} columns" if x.ndim == 2 else f"shape {x.shape}"
-        raise ValueError(
-            f"x has {found}, the network was made for inputs = {inputs}; allowed: data of {inputs} columns, "
-            f"or mlp.init(..., inputs={event_size(x)}){' for data of one row per example' if x.ndim != 2 else ''}"
-        )
 
 
 def embed_conditions(p: Params, batch: int, features: int, t: Time, y: Array | None, dtype: Any, L: ModuleType) -> tuple[Array, Any, Any]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import tree
 from ..arrays import Array, Time, check_arrays
 from ..tree import Params, Vjp
 from . import layers
+from .inputs import check_params
 from .residual import attend, block, embed
 from .unet_init import init
 
@@ -100,7 +100,7 @@ def plan(p: Params) -> Iterator[tuple[str, str]]:
 
 def _check(p: Params, x: Array) -> None:
     """Raise unless x is a batch of images with the network's channels, whose size can be downsampled at every level."""
-    tree.check_params(p, "time1", "time2", "conv_in", "mid_block0", "norm_out", "conv_out")
+    check_params(p, "time1", "time2", "conv_in", "mid_block0", "norm_out", "conv_out")
     check_arrays(x=x)
     channels, multiple = p["conv_in"]["w"].shape[2], 2 ** len(_numbered(p, "downsample"))
     if x.ndim != 4 or x.shape[3] != channels or any(size < 1 or size % multiple for size in x.shape[1:3]):

@@ -7,6 +7,11 @@ UNDAMAGED = {
     "open_low": "a bound, which the function that checks gives",
     "allowed": "a bound, which the function that checks gives",
     "last.states": "any iterable of anything",
+    "attention.p": "parameters of a layer: networks check theirs on entry",
+    "convolution.p": "parameters of a layer: networks check theirs on entry",
+    "layers.p": "parameters of a layer: networks check theirs on entry",
+    "norm.p": "parameters of a layer: networks check theirs on entry",
+    "normalize.p": "parameters of a layer: networks check theirs on entry",
     "squared_decoder.variance": "its variance is 1, whatever the model's is: at s = 0 that may be 0",
 }
 GROWING = {
@@ -22,6 +27,16 @@ INFINITE = {  # infinite numbers as arguments, or as results of finite ones
     "latent.values": "-inf is the logarithm of probability 0",
     "latent.log_likelihood": "-inf is the logarithm of probability 0",
     "latent.log_joint": "-inf is the logarithm of probability 0",
+}
+VALUES = ("NaN", "complex NaN", "infinity", "huge")
+SHAPES = ("rank", "batch", "empty", "structure")
+NOT_CHECKED = {  # categories of damage that a function lets pass or meets with NumPy's own errors
+    "attention": (VALUES, "a layer: to read its input would cost a pass over memory, and networks, samplers and training check theirs"),
+    "convolution": (VALUES, "a layer"),
+    "layers": (VALUES, "a layer"),
+    "norm": (VALUES, "a layer"),
+    "normalize": (VALUES, "a layer"),
+    "p": (VALUES + SHAPES, "the parameters of a network, which its init has made: types and names are checked, samplers check what follows"),
 }
 ALIASES = {  # other words by which an error may name a parameter: entries of a table, or what is computed from it
     "alpha_bars": "(log_)?alpha_bar(_[0-9]+)?|table",
@@ -50,7 +65,5 @@ ALIASES = {  # other words by which an error may name a parameter: entries of a 
 def entry(table, call, parameter):
     """The entry of a table for a parameter of a call, or None."""
     *_, owner, own = ("", *call.name.split("."))
-    for key in (f"{owner}.{own}.{parameter}", f"{own}.{parameter}", f"{owner}.{parameter}", parameter):
-        if key in table:
-            return table[key]
-    return None
+    keys = (f"{owner}.{own}.{parameter}", f"{own}.{parameter}", f"{owner}.{parameter}", parameter, owner)
+    return next((table[key] for key in keys if key in table), None)

@@ -100,7 +100,7 @@ def of_error(call, parameter, damage, error):
 def of_same(result, plain, damage, alone):
     if [path for path, _ in result] != [path for path, _ in plain]:
         return "wrong number"
-    coarse = damage.category == "floats"
+    coarse = damage.category in ("floats", "complex")
     for (_, actual), (_, expected) in zip(result, plain, strict=True):
         if isinstance(expected, str | None):
             if actual != expected:

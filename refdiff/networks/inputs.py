@@ -1,0 +1,51 @@
+"""Checks of what comes into networks and layers: parameters, points, times, and the number of time features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..arrays import MOST, Array, as_array, check_arrays, check_count, check_floats, check_number, check_real, event_size
+from ..tree import Params
+
+
+def check_params(p: Any, *names: str) -> None:
+    """Raise unless p is a tree of floating-point arrays with entries of these names; values are not read."""
+    if not isinstance(p, dict) or any(name not in p for name in names):
+        found = f"the entries {', '.join(map(str, p))}" if isinstance(p, dict) else f"type {type(p).__name__}"
+        raise ValueError(f"p has {found}; allowed: the parameters that the network's init makes, among them {', '.join(names)}")
+    for path, array in tree.flatten(p).items():
+        check_floats(f"p at {path}", array)
+
+
+def check_points(p: Params, x: Array) -> None:
+    """Raise unless p holds the parameters of an MLP, and x (B, inputs) has as many columns as it was made for."""
+    check_params(p, "layer0")
+    check_arrays(x=x)
+    rows, last = len(p["layer0"]["w"]), f"layer{sum(name.startswith('layer') for name in p) - 1}"
+    inputs = rows - p["label"]["table"].shape[1] if "label" in p else len(p[last]["b"])
+    size = event_size(x)
+    if x.ndim != 2 or rows - size < 4 or (rows - size) % 2 or ("label" in p and size != inputs):
+        found, flat = (f"{size} columns", "") if x.ndim == 2 else (f"shape {x.shape}", " and one row per example")
+        raise ValueError(
+            f"x has {found}, the network was made for inputs = {inputs}; allowed: data of {inputs} columns, or mlp.init(..., inputs={size}){flat}"
+        )
+
+
+def check_times(t: Any) -> Array:
+    """Check the times (B,) of a network and return them as float64. Raises unless they are finite real numbers."""
+    check_real(t=t)
+    times = as_array(check_number("t", t))
+    if times.ndim != 1:
+        raise ValueError(f"t has shape {times.shape}; allowed: (B,)")
+    return times.astype(np.float64)
+
+
+def check_features(features: Any) -> int:
+    """Check a number of time features and return it. Raises unless it is even, and at least 4."""
+    features = check_count("features", features, -MOST, MOST)
+    if features % 2 or features < 4:
+        raise ValueError(f"features = {features}; allowed: even, 4 or more")
+    return features
