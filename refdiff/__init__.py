@@ -2,10 +2,10 @@
 
 The contract:
 - an equation is a plain function of arrays: no hidden state, no random numbers, no printing;
-- time is an integer 0..T, 0 is clean data, and every step takes a pair (t, s) with s < t;
-- data is (B, ...), time () or (B,), and dtype in is dtype out;
-- a wrong argument is an error that names it, its value and what is allowed;
-- every docstring gives the equation and its source.
+- time is an integer 0..T, where 0 is clean data, and every step takes a pair of times (t, s) with s < t;
+- data has the shape (B, ...), time the shape () or (B,), and the result has the dtype of the data;
+- a wrong argument raises an error that names the argument, its value and what is allowed;
+- every docstring gives the equation and the source of the equation.
 """
 
 from importlib import import_module

@@ -21,7 +21,7 @@ CHECKED = ContextVar("CHECKED", default=True)  # whether checks read the values 
 
 
 class GaussianPath(Protocol):
-    """Protocol of a Gaussian path, x_t = signal_t x0 + sigma_t eps: a `Schedule` (integer t) or a flow `Path` (real t)."""
+    r"""Protocol of a Gaussian path, $x_t = signal_t x_0 + \sigma_t \epsilon$: a `Schedule` (integer t) or a flow `Path` (real t)."""
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]: ...
 
@@ -49,22 +49,25 @@ def on_device(value: Any) -> bool:
 
 
 def device_get(value: Any) -> Any:
-    """Copy an array from the device to the host, waiting for it; other values are returned as they are."""
+    """Copy an array from the device to the host, after waiting for its computation; other values are returned unchanged."""
     return value.get() if on_device(value) else value
 
 
 def all_true(condition: Any) -> bool:
-    """Whether a condition holds for all entries; waits for a device."""
+    """Whether a condition holds for all entries; waits for the result if it is on a device."""
     return bool(device_get(condition.all()))
 
 
 def reads_values(value: Any) -> bool:
-    """Whether checks read these values: always on the host; on a device, which they would wait for, only if `CHECKED` is set."""
+    """Whether checks read these values: always on the host, and on a device only if `CHECKED` is set.
+
+    To read the values of an array on a device, a check must wait for the device.
+    """
     return CHECKED.get() or not on_device(value)
 
 
 def holds(condition: Any) -> bool:
-    """Whether a condition holds for all entries, or true if checks do not read them."""
+    """Whether a condition holds for all entries; true if checks do not read the entries."""
     return not reads_values(condition) or all_true(condition)
 
 
@@ -87,7 +90,7 @@ def cast(name: str, values: Any, x: Array) -> Array:
 
 
 def like(values: Any, x: Array, name: str = "t") -> Array:
-    """Coefficients () or (B,), cast to x's precision and reshaped to broadcast with x of shape (B, ...)."""
+    """Coefficients () or (B,), cast to the precision of `x` and reshaped to broadcast with `x` (B, ...)."""
     values = as_array(values, name)
     _check_batch(name, values, x)
     values = cast(name, values, x)
@@ -99,13 +102,25 @@ def _check_batch(name: str, values: Any, x: Array) -> None:
         raise ValueError(f"{name} has shape {values.shape}; allowed: () or (B,) for an array of shape {x.shape}")
 
 
+def read_only(array: Array) -> Array:
+    """The array, no longer writable: for tables and constants that are computed once and handed to every caller."""
+    array.flags.writeable = False
+    return array
+
+
+def sigmoid(x: Array) -> Array:
+    r"""Logistic function $\varsigma(x) = e^x / (1 + e^x)$, to a few ulp for every x; $1 - \varsigma(x) = \varsigma(-x)$ is as precise."""
+    power = np.exp(np.minimum(x, 80))  # beyond 80 the result is 1 to the last digit, and the power would overflow
+    return power / (1 + power)
+
+
 def sum_event(values: Array) -> Array:
     """Sum over all axes but the batch: (B, ...) -> (B,); a batch of scalars (B,) and a single scalar stay as they are."""
     return values.sum(axis=tuple(range(1, values.ndim)))
 
 
 def event_size(x: Array) -> int:
-    """Number of numbers in one example of a batch (B, ...)."""
+    """Number of entries in one example of a batch (B, ...)."""
     return int(np.prod(x.shape[1:]))
 
 
@@ -140,9 +155,9 @@ def check_real(**named: Any) -> None:
 
 
 def as_float64(name: str, value: Any) -> Array:
-    """The argument as a float64 array, for tables; raises unless it is made of real numbers."""
+    """A float64 copy of the argument, for tables; raises unless it is made of real numbers."""
     check_real(**{name: value})
-    return np.asarray(as_array(value), dtype=np.float64)
+    return np.array(as_array(value), dtype=np.float64)
 
 
 def check_shape(name: str, x: Any, *axes: Any) -> None:
@@ -152,7 +167,10 @@ def check_shape(name: str, x: Any, *axes: Any) -> None:
     wanted, found = [axis for axis in axes if axis is not ...], x.shape[:start] + x.shape[start + max(between, 0) :]
     lengths = dict(zip(wanted, found, strict=False))
     if between < 0 or len(found) != len(wanted) or not all(_is_length(n, axis, lengths) for n, axis in zip(found, wanted, strict=True)):
-        texts, filled = ["..." if axis is ... else str(axis).strip("+") for axis in axes], [axis[0] for axis in wanted if str(axis).endswith("+")]
+        texts, filled = (
+            ["..." if axis is ... else str(axis).strip("+") for axis in axes],
+            [axis[0] for axis in wanted if str(axis).endswith("+")],
+        )
         more = f" with {' and '.join(filled)} 1 or more" if filled else ""
         raise ValueError(f"{name} has shape {x.shape}; allowed: ({', '.join(texts)}{',' * (len(texts) == 1)}){more}")
 

@@ -1,4 +1,4 @@
-"""The command `refdiff`: exit code 0, 1 if a check failed, 2 for wrong usage, 130 if interrupted."""
+"""The command `refdiff`: exit code 0, 1 if a check failed, 2 for wrong usage or a file that cannot be written, 130 if interrupted."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ show the results. Exit code 1 if a sampler that should match the data is too far
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line, by default that of the program; returns the exit code."""
+    """Run a command line, by default `sys.argv`; returns the exit code."""
     try:
         arguments = parser().parse_args(argv)
         code = int(arguments.work(arguments))
@@ -59,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # such as a full disk
+        print(f"refdiff: {error}", file=sys.stderr)
+        return 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -170,7 +173,7 @@ def _dialects(command: argparse.ArgumentParser, arguments: argparse.Namespace) -
 
 
 def check_folder(command: argparse.ArgumentParser, folder: Path) -> None:
-    """Create the output folder before the work starts; wrong usage if it cannot be created and written."""
+    """Create the output folder before the work starts; a usage error if the folder cannot be created or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

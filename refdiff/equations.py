@@ -1,4 +1,4 @@
-"""The list of equations: names here, functions and sources from the docstrings, proofs from the docstrings of the tests."""
+"""The list of equations: names are given here; functions and sources come from docstrings, tests from the docstrings of the tests."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any, NamedTuple
 
-EQUATIONS = {  # id: its name, and the function that states it first
-    "F1": ("one noising step", "forward.q_step"),
-    "F2": ("two noising steps are one", "tables.Schedule.transition"),
-    "F3": ("noising in closed form", "forward.q_sample"),
-    "F4": ("a noised trajectory", "forward.trajectory_log_density"),
+EQUATIONS = {  # id: the name, and the headline function
+    "F1": ("forward step", "forward.q_step"),
+    "F2": ("composition of forward steps", "tables.Schedule.transition"),
+    "F3": ("forward marginal in closed form", "forward.q_sample"),
+    "F4": ("density of a forward trajectory", "forward.trajectory_log_density"),
     "F5": ("noise schedules and time grids", "tables.Schedule"),
-    "F6": ("what noising leaves over at T", "forward.prior_kl"),
+    "F6": ("prior KL at T", "forward.prior_kl"),
     "R1": ("Bayes' rule for the posterior", "forward.posterior_by_bayes"),
     "R2": ("posterior of an earlier state", "forward.posterior"),
     "R3": ("posterior mean from the noise", "reverse.mean_from_eps"),
-    "R4": ("the model's reverse step", "reverse.kernel"),
-    "R5": ("likelihood of a reverse trajectory", "reverse.trajectory_log_density"),
-    "R6": ("what a network may predict", "predict.convert"),
-    "E1": ("divergence between Gaussians", "gaussian.kl_diagonal"),
-    "E2": ("marginal likelihood by sampling", "latent.importance_weighted"),
-    "E3": ("the bound and its gap", "latent.LinearGaussian.elbo"),
-    "E4": ("the VAE as T = 1", "latent.LinearGaussian.elbo"),
-    "E5": ("the ELBO in three forms", "elbo.elbo_terms"),
-    "E6": ("an ELBO term as a weighted square", "elbo.weight_eps"),
-    "E7": ("the last term, L_0", "elbo.discretized_decoder"),
-    "E8": ("losses trained in place of the ELBO", "elbo.l_simple"),
-    "T1": ("training", "training.train"),
-    "S1": ("ancestral sampling", "samplers.ddpm_step"),
-    "S2": ("DDIM: skipping, inverting, interpolating", "samplers.ddim_step"),
-    "C1": ("scores", "gaussian.score"),
+    "R4": ("reverse kernel of the model", "reverse.kernel"),
+    "R5": ("density of a reverse trajectory", "reverse.trajectory_log_density"),
+    "R6": ("prediction targets and conversions", "predict.convert"),
+    "E1": ("KL divergence between Gaussians", "gaussian.kl_diagonal"),
+    "E2": ("importance-weighted marginal likelihood", "latent.importance_weighted"),
+    "E3": ("ELBO and its gap", "latent.LinearGaussian.elbo"),
+    "E4": ("VAE as a diffusion with T = 1", "latent.LinearGaussian.elbo"),
+    "E5": ("ELBO of diffusion in three forms", "elbo.elbo_terms"),
+    "E6": ("ELBO term as a weighted squared error", "elbo.weight_eps"),
+    "E7": ("decoder term of the ELBO", "elbo.discretized_decoder"),
+    "E8": ("simplified and hybrid losses", "elbo.l_simple"),
+    "T1": ("training loop", "training.train"),
+    "S1": ("ancestral sampling (DDPM)", "samplers.ddpm_step"),
+    "S2": ("DDIM: sampling, inversion, interpolation", "samplers.ddim_step"),
+    "C1": ("score functions", "gaussian.score"),
     "C2": ("Tweedie's formula", "predict.tweedie_mean"),
-    "M1": ("solving an ODE", "ode.heun_step"),
-    "M2": ("conditional paths and their velocity", "flow.interpolate"),
+    "M1": ("ODE solvers", "ode.heun_step"),
+    "M2": ("conditional paths and velocities", "flow.interpolate"),
     "M3": ("conditional and marginal flow matching", "flow.conditional_loss"),
     "M4": ("rectified flow and couplings", "flow.couple_optimally"),
-    "M5": ("between diffusion and flow", "flow.flow_time"),
+    "M5": ("equivalence of diffusion and flow", "flow.flow_time"),
     "G1": ("classifier guidance", "guidance.classifier_score"),
-    "G2": ("a classifier's gradient", "guidance.classifier_gradient"),
+    "G2": ("gradient of a classifier", "guidance.classifier_gradient"),
     "G3": ("classifier-free guidance", "guidance.classifier_free"),
-    "G4": ("guidance that is exact", "mixture.Mixture.class_gradient"),
-    "N1": ("time features, labels and the MLP", "mlp.mlp"),
-    "N2": ("the layer vocabulary", "convolution.conv"),
-    "N3": ("the residual block and how it is told", "residual.block"),
+    "G4": ("exact guidance of Gaussian mixtures", "mixture.Mixture.class_gradient"),
+    "N1": ("time and label embeddings, MLP", "mlp.mlp"),
+    "N2": ("network layers", "convolution.conv"),
+    "N3": ("residual block with conditioning", "residual.block"),
     "N4": ("attention", "attention.cross_attention"),
-    "N5": ("the U-Net", "unet.unet"),
+    "N5": ("U-Net", "unet.unet"),
 }
 
-MODULES = {  # the public name of every module that states equations, and where it stands
+MODULES = {  # public name of every module that states equations: its path in the package
     **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian")},
     **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow")},
     **{name: f"sampling.{name}" for name in ("ode", "samplers", "guidance", "mixture", "oracles")},
@@ -85,7 +85,7 @@ def entries() -> list[Entry]:
 
 
 def functions(id: str) -> list[Entry]:
-    """The functions that state an equation, its headline first. Raises for an unknown id."""
+    """The functions that state an equation, the headline function first. Raises ValueError for an unknown id."""
     if id not in EQUATIONS:
         raise ValueError(f"id = {id!r}; allowed: {', '.join(EQUATIONS)}")
     _, headline = EQUATIONS[id]
@@ -93,21 +93,20 @@ def functions(id: str) -> list[Entry]:
 
 
 def tests(id: str) -> list[str]:
-    """Where an equation is proved: "tests/file.py::test". Collected from the tests' docstrings by tests/test_equations.py."""
-    return json.loads(resources.files("refdiff").joinpath("tested.json").read_text())[id]
+    """The tests that prove an equation, as "tests/file.py::test". tests/test_equations.py collects them from the tests' docstrings."""
+    return json.loads(resources.files("refdiff").joinpath("tested.json").read_text(encoding="utf-8"))[id]
 
 
 def list_text() -> str:
-    """All equations, a line each: id, name, function, sources."""
-    rows = []
-    for id, (name, headline) in EQUATIONS.items():
-        tags = "; ".join(functions(id)[0].tags)
-        rows.append(f"{id}  {name:<41} {headline:<38} {tags}")
-    return "\n".join([*rows, "", "refdiff eq ID shows an equation, its function and where it is tested."])
+    """The list of all equations, a line each: id, name, function, sources."""
+    lines = [("id", "equation", "function", "source")]
+    lines += [(id, name, headline, "; ".join(functions(id)[0].tags)) for id, (name, headline) in EQUATIONS.items()]
+    rows = [f"{id}  {name:<41} {function:<38} {source}" for id, name, function, source in lines]
+    return "\n".join([*rows, "", "refdiff eq ID shows an equation: its formulas, its functions and its tests."])
 
 
 def show_text(id: str) -> str:
-    """One equation: the formulas, the source of every function that states it, and the tests that prove it."""
+    """One equation: its formulas, the code and sources of every function that states it, and the tests that prove it."""
     found = functions(id)
     parts = [f"{id}  {EQUATIONS[id][0]}"]
     for entry in found:

@@ -1,7 +1,7 @@
 r"""Counter-based random numbers: Philox-4x32-10 maps a key and a counter to bits, without state.
 
-The key is the seed. The counter is (element // 4, sample, step, stream); the remainder of the element selects one of the four output
-words. The noise of sample i therefore depends on i alone, and not on the batch, its order, or the device that computes it.
+The key is the seed. The counter is (element // 4, sample, step, stream); element % 4 selects one of the four output words. The noise of
+sample i therefore depends only on i, and not on the batch, its order, or the device that computes it.
 Source: [Philox]: Salmon et al., Parallel Random Numbers, SC 2011.
 """
 
@@ -22,13 +22,14 @@ _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> tuple[Array, Array, Array, Array]:
-    r"""Ten rounds of Philox-4x32, from four uint64 arrays of 32-bit words to four.
+    r"""Ten rounds of Philox-4x32, which map four uint64 arrays of 32-bit words to four such arrays.
 
-    A round multiplies words 0 and 2 by constants into 64 bits, and mixes the high halves into words 1 and 3:
+    A round multiplies words 0 and 2 by constants, with 64-bit products. The high halves are combined with words 1 and 3:
 
     $$(c_0, c_1, c_2, c_3) \to (hi(M_1 c_2) \oplus c_1 \oplus k_0,\; lo(M_1 c_2),\; hi(M_0 c_0) \oplus c_3 \oplus k_1,\; lo(M_0 c_0))$$
 
-    Between rounds the Weyl constants are added to the key. Source: [Philox].
+    Here $hi$ and $lo$ are the high and the low 32 bits, and $\oplus$ is the exclusive or. Between rounds the Weyl constants are added
+    to the key. Source: [Philox].
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -41,7 +42,7 @@ def philox(counter: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> 
 
 
 def bits(seed: int, samples: Any, elements: int, step: Any = 0, stream: int = NOISE) -> Array:
-    """Random 32-bit words, as uint64: (B, elements) for samples (B,) or a count B, and step () or (B,). Source: [Philox]."""
+    """Random 32-bit words, as uint64 (B, elements); samples are indices (B,) or their count B, step is () or (B,). Source: [Philox]."""
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
         raise TypeError(f"seed = {seed!r}; allowed: an integer, 0..2^64 - 1")
     seed = int(seed)  # NumPy's own integers would overflow below
@@ -70,7 +71,7 @@ def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, 
 
     $$z_0 = \sqrt{-2 \log u_0} \cos 2\pi u_1, \qquad z_1 = \sqrt{-2 \log u_0} \sin 2\pi u_1$$
 
-    Computed in float64 and rounded to dtype at the end, so that all precisions get the same numbers. Source: [Box & Muller 1958].
+    Computed in float64 and rounded to dtype at the end, so that all precisions get the same numbers up to rounding. Source: [Box & Muller 1958].
     """
     size = int(np.prod(shape))
     u = uniform(seed, samples, size + size % 2, step, stream)
@@ -80,16 +81,17 @@ def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, 
 
 
 def integers(seed: int, samples: Any, high: int, step: Any = 0, stream: int = BATCH) -> Array:
-    """Random integers in 0..high-1, (B,): the high part of word * high, whose bias is below high / 2^32."""
+    r"""Random integers in 0..high-1, (B,): the upper 32 bits of $word \cdot high$. Their bias is below $high / 2^{32}$."""
     check_integer("high", high, 1, 2**32)
     return ((bits(seed, samples, 1, step, stream)[:, 0] * np.uint64(high)) >> _32).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Normals:
-    """Noise for a run of `samplers.sample`, drawn lazily: item i is the noise (B, *shape) of step i.
+    """Noise for a run of `samplers.sample`: item i is the noise (B, *shape) of step i, drawn when it is used.
 
-    samples is a count, or the indices (B,) of the samples, so that any subset of the samples gets the same noise.
+    `samples` is a count, or the indices (B,) of the samples. The noise of a sample depends on its index only, so any
+    subset of the samples gets the same noise.
     """
 
     seed: int

@@ -15,7 +15,7 @@ Vjp = Callable[[Array], tuple[Params, Array]]  # vjp(dy) -> dp, dx
 
 
 def map(f: Callable[..., Any], *trees: Tree) -> Tree:
-    """Apply f to corresponding arrays of trees of one structure."""
+    """Apply f to corresponding arrays of trees with the same structure."""
     first = trees[0]
     if not isinstance(first, dict):
         return f(*trees)
@@ -47,17 +47,20 @@ def unflatten(flat: dict[str, Array]) -> Tree:
 
 
 def leaf(tree: Tree) -> Array:
-    """The first array of a tree; all its arrays live on the same device."""
+    """The first array of a tree, to find the device of the tree: all its arrays are on the same one."""
     return leaf(next(iter(tree.values()))) if isinstance(tree, dict) else tree
 
 
 def size(tree: Tree) -> int:
-    """Number of numbers in a tree."""
+    """Number of entries of all arrays in a tree."""
     return sum(leaf.size for leaf in flatten(tree).values())
 
 
 def pack(tree: Tree) -> tuple[Array, Tree]:
-    """Pack a tree into one flat buffer; returns the buffer and the tree as views of it, so that changing one changes the other."""
+    """Pack a tree into one flat buffer; returns the buffer and a tree of views of it.
+
+    The buffer and the views share their memory, so changing one changes the other.
+    """
     leaves = flatten(tree)
     buffer = np.concatenate([leaf.ravel() for leaf in leaves.values()])
     return buffer, views(buffer, tree)

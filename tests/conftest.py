@@ -1,5 +1,5 @@
 """Hypothesis profiles: ci (the default, the same examples every time), dev (new ones every time), nightly (many), and mutation (few,
-without shrinking). HYPOTHESIS_PROFILE chooses. 50 digits for mpmath, everywhere. One thread for the matrix library: tests run on all
+without shrinking). HYPOTHESIS_PROFILE selects one. mpmath computes with 50 digits. BLAS uses one thread: tests run on all
 cores already."""
 
 import os

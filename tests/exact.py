@@ -1,4 +1,4 @@
-"""High-precision references: the definitions again, in mpmath at 50 digits or in exact fractions, sharing no code with refdiff."""
+"""High-precision references: the definitions in mpmath at 50 digits or in exact fractions, independent of refdiff's code."""
 
 from fractions import Fraction
 from itertools import accumulate
@@ -11,12 +11,12 @@ LOG_2PI = mp.log(2 * mp.pi)
 
 
 def numbers(values):
-    """Floats as mpmath numbers, exactly, in an object array of the same shape: arithmetic on it is arithmetic at 50 digits."""
+    """Floats as exact mpmath numbers in an object array of the same shape; arithmetic on it has 50 digits."""
     return np.frompyfunc(lambda value: mp.mpf(float(value)), 1, 1)(np.asarray(values))
 
 
 def apply(f, values):
-    """A function of mpmath on every entry."""
+    """Apply an mpmath function to every entry."""
     return np.frompyfunc(f, 1, 1)(values)
 
 
@@ -31,7 +31,7 @@ def error(actual, expected):
 
 
 def ulps(actual, expected):
-    """Largest distance to mpmath numbers, in units in the last place of these numbers rounded to float64."""
+    """Largest distance to mpmath numbers in units in the last place of these numbers rounded to float64."""
     return float(np.max(error(actual, expected) / np.spacing(abs(floats(expected)))))
 
 
@@ -46,12 +46,12 @@ def alpha_bars(betas):
 
 
 def rational_alpha_bars(betas):
-    """The same as fractions, without any rounding."""
+    """[1, alpha_1, alpha_1 alpha_2, ...] of float64 betas as exact fractions."""
     return list(accumulate((1 - Fraction(float(beta)) for beta in betas), lambda a, b: a * b, initial=Fraction(1)))
 
 
 def half_up(x):
-    """A fraction to the nearest integer, halves up."""
+    """Round a fraction to the nearest integer, halves up."""
     return floor(x + Fraction(1, 2))
 
 

@@ -1,4 +1,4 @@
-"""What Hypothesis draws: schedules of any family and length, pairs of times, shapes, and arrays in both precisions."""
+"""Hypothesis strategies: schedules of any family and length, pairs of times, shapes, and arrays in both precisions."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -29,7 +29,7 @@ def schedule(draw, max_T=60, zero_terminal=False):
 
 @st.composite
 def times(draw, schedule, low=0):
-    """s < t, both in the schedule's range; s >= low."""
+    """A pair (t, s) with s < t, both in the schedule's range; s >= low."""
     s = draw(st.integers(low, schedule.T - 1))
     return draw(st.integers(s + 1, schedule.T)), s
 
@@ -55,7 +55,7 @@ def covariance(draw, d):
 
 @st.composite
 def mixture(draw, max_components=3, max_d=3):
-    """A labelled Gaussian mixture in 1 to max_d dimensions, every class present."""
+    """A labelled Gaussian mixture in 1 to max_d dimensions; every class has a component."""
     K, d = draw(st.integers(1, max_components)), draw(st.integers(1, max_d))
     means = draw(arrays((K, d), bound=2.0))
     covariances = [draw(covariance(d)) for _ in range(K)]
@@ -64,7 +64,7 @@ def mixture(draw, max_components=3, max_d=3):
 
 
 def complex_gradient(f, x, step=1e-30):
-    """The gradient of f: (B, ...) -> (B,) in each example's numbers, shaped like x, without truncation error."""
+    """Gradient of f: (B, ...) -> (B,) with respect to each example, shaped like x, by complex step: no truncation error."""
     gradient = np.empty_like(x)
     for i in np.ndindex(x.shape[1:]):
         shifted = x.astype(np.complex128)
@@ -74,12 +74,12 @@ def complex_gradient(f, x, step=1e-30):
 
 
 def rows(f, *arguments):
-    """f on each example alone, given scalars where the whole batch takes arrays (B,): what per-example arguments must equal."""
+    """f on each example alone, with scalars in place of arrays (B,): the expected result of per-example arguments."""
     return np.concatenate([f(*(a[i : i + 1] if np.ndim(a) > 1 else a[i] for a in arguments)) for i in range(len(arguments[0]))])
 
 
 class Case:
-    """One drawn problem: a schedule, times s < t, and arrays of one shape and precision."""
+    """A drawn test case: a schedule, times s < t, and arrays of one shape and precision."""
 
     def __init__(self, schedule, t, s, arrays):
         self.schedule, self.t, self.s, self.arrays = schedule, t, s, arrays
@@ -88,7 +88,7 @@ class Case:
         return f"Case(log_alpha_bar={self.schedule.log_alpha_bar!r}, t={self.t!r}, s={self.s!r}, arrays={self.arrays!r})"
 
     def __iter__(self):
-        """(schedule, t, s, *arrays)."""
+        """Iterate over (schedule, t, s, *arrays)."""
         return iter((self.schedule, self.t, self.s, *self.arrays))
 
     def column(self, values):
@@ -111,7 +111,7 @@ def case(draw, count=1, low=0, max_T=60, zero_terminal=False, dtypes=DTYPES):
 
 @st.composite
 def chain(draw, max_T=8, whole=False, dtypes=(np.float64,), zero_terminal=False):
-    """(schedule, grid, x0, noises): any decreasing grid to 0, or one that starts at T, and one noise for each of its steps."""
+    """(schedule, grid, x0, noises): any decreasing grid that ends in 0 (from T if `whole`), and one noise for each of its steps."""
     table = draw(schedule(max_T, zero_terminal))
     inner = draw(st.sets(st.integers(1, table.T), min_size=1, max_size=max_T))
     grid = np.array(sorted(inner | ({table.T} if whole else set()), reverse=True) + [0])
@@ -120,12 +120,12 @@ def chain(draw, max_T=8, whole=False, dtypes=(np.float64,), zero_terminal=False)
 
 
 def each(f, t, s, *batch):
-    """f(t_i, s_i, *one-example batches) for every example, stacked: what times (B,) must equal."""
+    """f(t_i, s_i, *one-example batches) for every example, concatenated: the expected result of times (B,)."""
     return np.concatenate([np.atleast_1d(f(t[i], s[i], *(x[i : i + 1] for x in batch))) for i in range(len(t))])
 
 
 def tree_gradient(f, params, step=1e-30):
-    """The gradient of f: tree -> number in every number of a tree, shaped like it, without truncation error."""
+    """Gradient of f: tree -> number with respect to every leaf, nested like the tree, by complex step: no truncation error."""
     buffer, shifted = tree.pack(tree.map(lambda leaf: leaf.astype(np.complex128), params))
     gradient = np.empty(buffer.size)
     for i in range(buffer.size):
@@ -136,7 +136,7 @@ def tree_gradient(f, params, step=1e-30):
 
 
 def frozen(params):
-    """Copies of a tree's arrays that refuse to be written."""
+    """Read-only copies of a tree's arrays."""
     copies = tree.map(np.array, params)
     tree.map(lambda leaf: leaf.setflags(write=False), copies)
     return copies

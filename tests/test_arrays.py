@@ -1,4 +1,4 @@
-"""Coefficients that broadcast, sums over the event, and the checks that name a wrong argument."""
+"""Broadcasting of coefficients, sums over the event, and checks of arguments."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from .strategies import DTYPES, shapes
 
 @given(shapes, st.sampled_from(DTYPES), st.sampled_from(DTYPES))
 def test_like_multiplies_example_by_example(shape, dtype, table_dtype):
-    """A coefficient per example meets its own example; the result keeps x's precision."""
+    """`like` multiplies each example by its own coefficient; the result has the precision of x."""
     x = np.arange(1, 1 + np.prod(shape), dtype=dtype).reshape(shape)
     values = np.arange(2, 2 + shape[0]).astype(table_dtype)
     product = arrays.like(values, x) * x
@@ -24,7 +24,7 @@ def test_like_multiplies_example_by_example(shape, dtype, table_dtype):
 
 
 def test_like_keeps_complex_coefficients_and_takes_the_real_precision():
-    """Complex x gives real coefficients of its precision; complex coefficients, as of a complex step, stay complex."""
+    """`like` casts real coefficients to the real precision of a complex x; complex coefficients, as in a complex step, stay complex."""
     assert arrays.like(np.asarray(0.5), np.zeros(3, dtype=np.complex64)).dtype == np.float32
     assert arrays.like(np.array([0.5 + 1j]), np.zeros((1, 2))).dtype == np.complex128
     assert arrays.like(0.5, np.float32(1)).dtype == np.float32
@@ -34,7 +34,7 @@ def test_like_keeps_complex_coefficients_and_takes_the_real_precision():
 
 @pytest.mark.parametrize("values, x", [((2,), (3,)), ((2,), ()), ((2, 1), (2, 1)), ((3,), (2, 3))])
 def test_like_refuses_other_shapes(values, x):
-    """Coefficients are () or (B,): anything else is named with its shape."""
+    """Coefficients have shape () or (B,); the error for another shape gives that shape."""
     with pytest.raises(ValueError, match=r"^t has shape \(.*\); allowed: \(\) or \(B,\) for an array of shape \("):
         arrays.like(np.ones(values), np.ones(x))
     with pytest.raises(ValueError, match=r"^weight has shape"):
@@ -43,7 +43,7 @@ def test_like_refuses_other_shapes(values, x):
 
 @given(shapes)
 def test_sum_event_and_event_size(shape):
-    """Sums run over everything but the batch, and the event size counts what they run over."""
+    """`sum_event` sums over all axes but the first, and `event_size` is the number of summed entries."""
     x = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
     np.testing.assert_array_equal(arrays.sum_event(x), [x[i].sum() for i in range(shape[0])])
     assert arrays.event_size(x) == x[0].size
@@ -74,13 +74,13 @@ def test_check_arrays_accepts_one_shape_and_precision():
     ],
 )
 def test_check_arrays_names_the_offender(value, error, message):
-    """A list, an integer array, another shape, another precision and NaN are five different errors."""
+    """A list, an integer array, another shape, another precision and NaN give five different errors."""
     with pytest.raises(error, match=message):
         arrays.check_arrays(x=np.zeros(2), noise=value)
 
 
-def test_check_arrays_looks_at_the_first_argument_too():
-    """The first argument sets shape and dtype, and is itself checked."""
+def test_check_arrays_checks_the_first_argument():
+    """The first argument defines shape and dtype, and is itself checked."""
     with pytest.raises(ValueError, match=r"^x holds NaN"):
         arrays.check_arrays(x=np.array([np.nan]), noise=np.zeros(1))
     with pytest.raises(TypeError, match=r"^x is 1.0; allowed"):
@@ -89,27 +89,27 @@ def test_check_arrays_looks_at_the_first_argument_too():
 
 @pytest.mark.parametrize("value", [0, 1, 0.25, np.float32(1), np.array([0.0, 1.0]), 1 + 5j, np.array([])])
 def test_check_number_accepts_the_closed_interval(value):
-    """Both ends are inside; of a complex number the real part counts."""
+    """Both ends are allowed; a complex number is checked by its real part."""
     arrays.check_number("eta", value, 0, 1)
     arrays.check_number("eta", value)
 
 
 @pytest.mark.parametrize("value", [-1e-300, np.nextafter(1, 2), np.nan, np.inf, -np.inf, np.array([0.5, 2.0]), np.array([np.nan, 0.5])])
 def test_check_number_refuses_the_outside(value):
-    """Anything beyond the ends, NaN or infinite is an error that says the interval."""
+    """Values outside the interval, NaN and infinity raise an error that states the interval."""
     with pytest.raises(ValueError, match=r"^eta = .*; allowed: finite, in \[0, 1\]$"):
         arrays.check_number("eta", value, 0, 1)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_check_number_without_bounds_still_wants_finite_numbers(value):
-    """The default interval is the whole line without its ends."""
+def test_check_number_without_bounds_requires_finite_numbers(value):
+    """The default interval is all finite numbers."""
     with pytest.raises(ValueError, match=r"^gamma = .*; allowed: finite, in \[-inf, inf\]$"):
         arrays.check_number("gamma", value)
 
 
 def test_check_number_with_an_open_lower_end():
-    """open_low leaves out the lower end, and only that."""
+    """`open_low` excludes the lower end only."""
     arrays.check_number("std", 1e-300, 0, 1, open_low=True)
     arrays.check_number("std", 1.0, 0, 1, open_low=True)
     with pytest.raises(ValueError, match=r"^std = 0; allowed: finite, in \(0, 1\]$"):
@@ -117,14 +117,14 @@ def test_check_number_with_an_open_lower_end():
 
 
 @pytest.mark.parametrize("value", [True, "1", None, np.array([False])])
-def test_check_number_refuses_what_is_no_number(value):
-    """Booleans, words and None are no numbers."""
+def test_check_number_refuses_other_types(value):
+    """Booleans, strings and None are refused."""
     with pytest.raises(TypeError, match=r"^eta = .*; allowed: a number$"):
         arrays.check_number("eta", value, 0, 1)
 
 
 def test_check_choice():
-    """A word outside the list is an error that prints the list."""
+    """A value outside the list raises an error that prints the list."""
     arrays.check_choice("kind", "b", ("a", "b"))
     with pytest.raises(ValueError, match=r"^kind = 'c'; allowed: a, b$"):
         arrays.check_choice("kind", "c", ("a", "b"))
@@ -132,7 +132,7 @@ def test_check_choice():
 
 @pytest.mark.parametrize("value", [0, 5, np.int32(3), np.uint8(5), np.array(2), np.array([0, 5, 3]), np.array([], dtype=int)])
 def test_check_integer_accepts_times(value):
-    """Both ends are inside; the result is an integer array of shape () or (B,) with the same values."""
+    """Both ends are allowed; the result is an integer array of shape () or (B,) with the same values."""
     result = arrays.check_integer("t", value, 0, 5)
     assert isinstance(result, np.ndarray) and result.dtype.kind in "iu" and result.shape == np.shape(value)
     np.testing.assert_array_equal(result, value)
@@ -140,28 +140,28 @@ def test_check_integer_accepts_times(value):
 
 @pytest.mark.parametrize("value", [-1, 6, np.array([0, 6]), np.array([-1, 3])])
 def test_check_integer_refuses_the_outside(value):
-    """Values beyond either end, anywhere in the array, are an error that says the range."""
+    """A value outside the range, anywhere in the array, raises an error that states the range."""
     with pytest.raises(ValueError, match=r"^t = .*; allowed: 0\.\.5$"):
         arrays.check_integer("t", value, 0, 5)
 
 
 @pytest.mark.parametrize("value", [1.0, np.float64(2), True, np.array([True]), "1", None, [1, 2], np.array([[1]]), np.array([1.0])])
 def test_check_integer_refuses_other_types(value):
-    """Fractions, booleans, words, lists and matrices are no times."""
+    """Fractions, booleans, strings, lists and matrices are refused as times."""
     with pytest.raises(TypeError, match=r"^t = .*; allowed: an integer or an array \(B,\) of integers, 0\.\.5$"):
         arrays.check_integer("t", value, 0, 5)
 
 
-def test_messages_print_short_arrays_and_describe_long_ones():
-    """Up to eight numbers are printed; more are told by dtype, shape and range."""
+def test_messages_print_short_arrays_and_summarize_long_ones():
+    """Error messages print up to eight numbers, and give dtype, shape and range of longer arrays."""
     with pytest.raises(ValueError, match=r"^t = array\(\[9, 9, 9, 9, 9, 9, 9, 9\]\); allowed"):
         arrays.check_integer("t", np.full(8, 9), 0, 5)
     with pytest.raises(ValueError, match=r"^t = an array of dtype int64, shape \(9,\), from 1 to 9; allowed"):
         arrays.check_integer("t", np.arange(1, 10), 0, 5)
 
 
-def test_messages_describe_dicts_too():
-    """A dict, which has a `get` of its own, is described like anything else."""
+def test_messages_summarize_dicts():
+    """A dict, which has a `get` method as CuPy's arrays do, is described like other values."""
     with pytest.raises(TypeError, match=r"^eta = \{\}; allowed: a number$"):
         arrays.check_number("eta", {})
     with pytest.raises(TypeError, match=r"^x is \{\}; allowed: a floating-point array$"):

@@ -1,20 +1,16 @@
-"""The map from equations to functions, sources and proofs is complete; `python -m tests.test_equations` rewrites refdiff/tested.json and the README's table."""
+"""The list of equations is complete: functions, sources, tests; `python -m tests.test_equations` rewrites tested.json and the tables."""
 
 import ast
 import json
 import re
-from pathlib import Path
 
 import pytest
 
-from docs.build.chapters import PAGES
-from docs.build.quotes import vectors
+from docs.build import equations as tables
+from docs.build.inventory import ROOT, TESTED
 from refdiff import equations
 
-TESTS = Path(__file__).parent
-README = TESTS.parent / "README.md"
-TABLE = re.compile(r"(<!-- equations: .*? -->\n).*?(<!-- end of equations -->)", re.S)
-TESTED = TESTS.parent / "refdiff" / "tested.json"
+TESTS, README = ROOT / "tests", ROOT / "README.md"
 
 
 def collected():
@@ -29,19 +25,8 @@ def collected():
     return found
 
 
-def readme_table():
-    """The map as a table: each equation's function, page, and how many tests and vectors hold it."""
-    rows = ["| id | equation | function | page | tests | vectors | source |", "|---|---|---|---|---|---|---|"]
-    for id, (name, headline) in equations.EQUATIONS.items():
-        module, tags = headline.split(".")[0], "; ".join(equations.functions(id)[0].tags)
-        page = next(page for page, modules in PAGES.items() if module in modules)
-        counts = f"{len(equations.tests(id))} | {sum(vectors(id).values())}"
-        rows.append(f"| {id} | {name} | `{headline}` | [{page}](docs/{page}.md) | {counts} | {tags} |")
-    return "\n".join(rows)
-
-
-def test_proofs_are_those_of_the_tests():
-    """What the package says is tested is what the tests' docstrings say."""
+def test_tested_json_is_up_to_date():
+    """refdiff/tested.json lists the tests whose docstrings name an equation."""
     assert json.loads(TESTED.read_text()) == collected()
 
 
@@ -67,9 +52,16 @@ def test_every_id_in_a_docstring_is_listed():
     assert {id for entry in equations.entries() for id in entry.ids} == set(equations.EQUATIONS)
 
 
-def test_readme_holds_the_table():
-    """The README lists the equations as the package does."""
-    assert TABLE.search(README.read_text())[0].split("\n", 1)[1].startswith(readme_table())
+@pytest.mark.parametrize("path", tables.GENERATED, ids=lambda path: path.name)
+def test_tables_are_up_to_date(path):
+    """The map and the README list the equations as the package does."""
+    assert tables.updated(path) == path.read_text()
+
+
+def test_every_equation_is_in_a_chapter():
+    """The chapters of the map hold every equation once, and the README's summary has at most ten lines."""
+    assert sorted(id for chapter in tables.CHAPTERS for id in tables.ids(chapter)) == sorted(equations.EQUATIONS)
+    assert len(tables.summary().splitlines()) <= 10
 
 
 def test_readme_example_runs(capsys):
@@ -88,4 +80,5 @@ def test_unknown_id_names_the_allowed_ones():
 
 if __name__ == "__main__":
     TESTED.write_text(json.dumps(collected(), indent=1) + "\n")
-    README.write_text(TABLE.sub(lambda match: match[1] + readme_table() + "\n" + match[2], README.read_text()))
+    for path in tables.GENERATED:
+        path.write_text(tables.updated(path))

@@ -1,4 +1,4 @@
-"""Nested dicts of arrays: there and back, and errors that show the difference."""
+"""Nested dicts of arrays: flatten and unflatten, pack, map, and errors."""
 
 import re
 
@@ -21,15 +21,15 @@ def example():
 
 
 def same(a, b):
-    """Equal trees: keys, shapes, numbers."""
+    """Whether two trees have equal keys, shapes and numbers."""
     if isinstance(a, dict):
         return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     return not isinstance(b, dict) and a.shape == b.shape and np.array_equal(a, b)
 
 
 @given(trees)
-def test_unflatten_undoes_flatten(params):
-    """A tree is its flat form, whose keys are sorted at every level."""
+def test_unflatten_inverts_flatten(params):
+    """`unflatten` inverts `flatten`, whose paths are sorted at every level."""
     flat = tree.flatten(params)
     assert same(tree.unflatten(flat), params)
     assert [path.split("/") for path in flat] == sorted(path.split("/") for path in flat)
@@ -38,7 +38,7 @@ def test_unflatten_undoes_flatten(params):
 
 @given(trees)
 def test_pack_is_a_view(params):
-    """pack: all numbers in one buffer, in flat order; a change of the buffer is a change of the tree, and not of the argument."""
+    """`pack` copies all numbers into one buffer, in flat order; the packed tree is a view of the buffer, the argument is not."""
     before = tree.map(np.copy, params)
     buffer, packed = tree.pack(params)
     assert same(packed, params) and buffer.shape == (tree.size(params),)
@@ -50,13 +50,13 @@ def test_pack_is_a_view(params):
 
 @given(trees)
 def test_map_visits_corresponding_leaves(params):
-    """map: f of corresponding leaves, of any number of trees."""
+    """`map` applies f to corresponding leaves of any number of trees."""
     doubled = tree.map(lambda leaf: 2 * leaf, params)
     assert same(tree.map(lambda a, b, c: (a + b) * (a == c), params, doubled, params), tree.map(lambda leaf: leaf + 2 * leaf, params))
 
 
 def test_paths_by_hand():
-    """The flat form of a small tree, its size, its buffer, and one lone array."""
+    """Flat form, size and buffer of a small tree, and of a single array."""
     params = example()
     assert list(tree.flatten(params)) == ["a", "b/a", "b/w"]
     assert list(tree.flatten(params, "net")) == ["net/a", "net/b/a", "net/b/w"]
@@ -79,6 +79,6 @@ def test_paths_by_hand():
     ],
 )
 def test_trees_that_differ(other, message):
-    """map shows both sides of the first difference."""
+    """`map` raises an error that shows both sides of the first difference."""
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         tree.map(lambda a, b: a, example(), other)

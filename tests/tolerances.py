@@ -4,14 +4,14 @@ import numpy as np
 
 
 def ulps(actual, expected):
-    """Largest distance in units in the last place of the expected numbers; inf for a NaN."""
+    """Largest distance in units in the last place of the expected numbers; inf for NaN."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     distance = np.abs(actual.astype(np.longdouble) - expected.astype(np.longdouble)) / np.spacing(np.abs(expected)).astype(np.longdouble)
     return float(np.max(np.where(np.isnan(distance), np.inf, distance), initial=0))
 
 
 def relative(actual, expected):
-    """Largest error relative to the largest expected number: the measure for vectors whose entries mix."""
+    """Largest error relative to the largest expected number, for vectors whose entries mix."""
     expected = np.asarray(expected)
     return float(np.max(np.abs(actual - expected), initial=0) / max(np.max(np.abs(expected), initial=0), np.finfo(np.float64).tiny))
 
@@ -64,13 +64,13 @@ def in_eps(actual, expected, *terms):
 
 
 def log_density_size(x, mean, variance):
-    """Size of a log-density's terms, summed over the event (B,): what a rounding of x, of the mean or of the variance is multiplied by."""
+    """Size of a log-density's terms, summed over the event (B,): the factor by which roundings of x, mean or variance are multiplied."""
     x, mean, variance = (np.asarray(value, dtype=np.float64) for value in (x, mean, variance))
     terms = (abs(x) + abs(mean)) ** 2 / variance + abs(np.log(variance)) + 2
     return np.broadcast_to(terms, x.shape).sum(axis=tuple(range(1, x.ndim)))
 
 
-# Statistics of a fixed seed against their expectation, in standard errors: a right generator misses 5 once in 1.7 million draws.
+# Statistics of a fixed seed against their expectation, in standard errors: a correct generator exceeds 5 once in 1.7 million draws.
 SIGMAS = 5
 
 # Box-Muller in eps = 2 u, relative to the radius: the angle 2 pi u1 < 6.3 carries two roundings (2 pi itself, the product), 2 * 6.3 u;
@@ -79,7 +79,9 @@ BOX_MULLER = 10
 
 
 def adam_roundings(beta1, beta2):
-    """Error of one step of Adam in u, relative to its largest term: 1 - beta^k carries u at most, over 1 - beta at least; 16 u for the rest."""
+    """Bound of the error of one Adam step in u, relative to its largest term: 1 - beta^k has error u at most, divided by
+    1 - beta; 16 u for the rest.
+    """
     return 16 + 1 / (1 - beta1) + 1 / (1 - beta2)
 
 
@@ -110,7 +112,7 @@ DENSITY = 8
 # |d| = 0.1 the difference r - 1 - d cancels a factor 20 but the error of r - 1 counts only delta times, which leaves 20 u + 16 u.
 KL = 1e-14
 
-# The same with covariances: Cholesky, two triangular solves and eigenvalues of 4 x 4 matrices, some 100 u each way, times the condition.
+# The same with covariances: Cholesky, two triangular solves and eigenvalues of 4 x 4 matrices, some 100 u in either direction, times the condition.
 KL_FULL = 2e-14
 
 # Log-probability of a pixel: log_ndtr of two bounds (2 eps of |z|^2 / 2 each), their difference, expm1 and log.
@@ -139,16 +141,16 @@ FRECHET = 64
 # possible is about P / 2N = 0.036 nats (the classical risk of maximum likelihood), were it trained to the end.
 EXCESS = 0.036
 
-# The share of the exact gradient that a learned classifier's gradient explains. 0 for a mute network, -3 for a wrong sign, 0.75 for
-# half the size; so 0.8 tells these from a right one.
+# Share of the exact gradient explained by a learned classifier's gradient. 0 for a network of zero gradient, -3 for a wrong sign, 0.75 for
+# half the size; so 0.8 separates these from a correct one.
 EXPLAINED = 0.8
 
 # Log-densities of a mixture: a quadratic form in up to 3 dimensions through an eigenbasis against one through another
 # factorization, each about d^2 roundings times a condition of up to 10 / 0.05; relative to the largest term.
 MIXTURE_DENSITY = 2000
 
-# Two formulas are different ones where, on generic numbers of order 1, they come out further apart than a hundredth of the right
-# one: at least 10^13 roundings, which nothing but another formula explains.
+# Two formulas differ where, on generic numbers of order 1, they come out further apart than a hundredth of the right
+# one: at least 10^13 roundings, which only a different formula explains.
 DIFFERENT_FORMULA = 0.01
 
 # Tweedie's formula against conditioning: a solve of at most 3 equations (10 u times the condition, which the test multiplies in),
@@ -165,15 +167,19 @@ def float32_gradient(width, rows):
     return 7 * width**0.5 + rows**0.5 + 20
 
 
-# Time features in float32, in eps = 2 u, absolute: an angle reduced to [-pi, pi] is rounded once, pi u at most; sine and cosine answer
-# within 4 ulp, 4 u below 1; the text's own rounding u / 2: below 8 u.
+# Time features in float32, in eps = 2 u, absolute: an angle reduced to [-pi, pi] is rounded once, pi u at most; sine and cosine are
+# within 4 ulp, 4 u below 1; the reference's own rounding u / 2: below 8 u.
 TIME_FEATURES_32 = 4
 
-# Slope of SiLU by two formulas, s (1 + x (1 - s)) and s (1 + x - y), in eps relative to 1 + |x|: near s = 1 the one loses u |x| in
-# 1 - s, the other u |x| in y; 3 u each for the rest.
+# SiLU in eps = 2 u: exp of an exact argument (2 u), 1 + e, a quotient and a product: 5 u, relative to the result. By tanh, the gate
+# (1 + tanh) / 2 is off by 2 u absolutely: relative to x, both formulas together stay below 8 u.
+SILU = 4
+
+# Slope of SiLU by two formulas, s (1 + x (1 - s)) and s (1 + x - y), in eps relative to 1 + |x|: in the second y loses u |x|; 3 u each
+# for the rest.
 SILU_SLOPE = 4
 
-# Training curves by two orders of summation, over the curves' answer to one rounding of every parameter at the start: each of some 30
+# Training curves by two orders of summation, over the change of the curves under one rounding of every parameter at the start: each of some 30
 # steps rounds anew (sqrt(30) = 5.5 with random signs) in about 10 layers' operations (sqrt(10) = 3.2) on sums of up to a few
 # hundred terms (sqrt(300) = 17). Their product, 300, for the expected size; tripled for the largest of the curve's deviations.
 ROUNDING_GROWTH = 1000
@@ -188,14 +194,14 @@ WEIGHT = 16
 CURVE_QUADRATURE = 1.5e-4
 
 # Fields and samples in float32 by two evaluation orders (slices of a batch, fast layers), relative to the largest number: up to 50
-# steps or 20 updates, each adding some 100 roundings of u = 6e-8 with random signs, and answers that grow their error a few times.
+# steps or 20 updates, each adding some 100 roundings of u = 6e-8 with random signs, and outputs that multiply the error a few times.
 FLOAT32_FIELD = 1e-3
 
 # Moments of a mixture fitted by k-means: 50 rounds on a thousand points leave at most a few points between two clusters, each of which
 # moves the mean of a cluster by 1 / 250 of a scale, shared out over the label: 1e-3.
 KMEANS = 2e-3
 
-# Winograd's way sums terms that largely cancel, to a result of the tile's common size: its errors count relative to the largest sum
+# Winograd's algorithm sums terms that largely cancel, to a result of the tile's common size: its errors count relative to the largest sum
 # of the terms' sizes, sum |x| |w|. In one dimension its matrices can make a rounding grow by up to 48 (the largest row of
 # |A^T| (|G| 1 * |B^T| 1)), in two by that squared; signs being random, the largest in 18,000 drawn convolutions was 68 eps.
 WINOGRAD = 80

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refdiff import flow, guidance, metrics, oracles, plots, rng, samplers
+from refdiff import files, flow, guidance, metrics, oracles, plots, rng, samplers
 
 SHOWN = (0.0, 1.0, 2.0, 4.0)
 SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -118,7 +118,8 @@ def draw(results: list[Result], path: Path) -> None:
     ax.legend(frameon=False)
     figure.suptitle(r"Blue: target density $p(x)\,p(y\,|\,x)^\gamma$. Points: samples of the guided sampler, with exact scores.")
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    with files.replacing(path) as new:
+        figure.savefig(new, dpi=110)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,1 +1,1 @@
-"""The builder of the book: `python -m docs.build` writes a site of HTML pages from the Markdown pages and the code they quote."""
+"""The builder of the book: `python -m docs.build` writes a site of HTML pages from the Markdown pages and the code that they show."""

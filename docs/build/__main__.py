@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .quotes import ROOT, BookError
+from .inventory import ROOT, BookError
 from .site import build
 
 

@@ -1,4 +1,4 @@
-"""Where floating point cancels: quantities as one would write them, and as refdiff does, measured at 50 digits when the book is built."""
+"""Accuracy in floating point: the naive formulas of some quantities and refdiff's, measured against 50 digits when the book is built."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from refdiff import elbo, forward, gaussian, samplers, schedules
 from refdiff.arrays import Array
 from tests import exact, tolerances
 
-from .yardstick import Measured, relative, ulps
+from . import whole_range
+from .measurement import Measurement, relative, ulps
 
 T = 1000
 ULP = "ulp"
@@ -22,7 +23,7 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 class Tables(NamedTuple):
-    """The linear schedule: refdiff's, that of a running product, and the exact one."""
+    """alpha_bar of the linear schedule: refdiff's, as a running product, and exact."""
 
     ours: schedules.Schedule
     product: Array
@@ -35,29 +36,29 @@ def linear() -> Tables:
     return Tables(schedules.linear(T), np.cumprod(np.append(1, 1 - betas)), exact.alpha_bars(betas))
 
 
-def lost() -> Measured:
+def one_minus_alpha_bar() -> Measurement:
     ours, product, true = linear()
     t = np.arange(1, T + 1)
     errors = ulps(1 - product[t], 1 - true[t]), ulps(ours.one_minus_alpha_bar[t], 1 - true[t])
     formulas = r"$1 - \bar\alpha_t$", r"$-\mathrm{expm1}(\log\bar\alpha_t)$"
-    return Measured(r"$1 - \bar\alpha_t$", formulas, t, errors, ULP, tolerances.ONE_MINUS_ALPHA_BAR, "t = 1 to 1000")
+    return Measurement(r"$1 - \bar\alpha_t$", formulas, t, errors, ULP, tolerances.ONE_MINUS_ALPHA_BAR, "t = 1 to 1000")
 
 
-def kept() -> Measured:
+def alpha_bar() -> Measurement:
     ours, product, true = linear()
     t = np.arange(1, T + 1)
     errors = ulps(product[t], true[t]), ulps(ours.alpha_bar[t], true[t])
     formulas = r"the product $\prod_i (1 - \beta_i)$", r"$\exp \sum_i \mathrm{log1p}(-\beta_i)$"
-    return Measured(r"$\bar\alpha_t$", formulas, t, errors, ULP, tolerances.ALPHA_BAR, "t = 1 to 1000")
+    return Measurement(r"$\bar\alpha_t$", formulas, t, errors, ULP, tolerances.ALPHA_BAR, "t = 1 to 1000")
 
 
-def log_snr() -> Measured:
+def log_snr() -> Measurement:
     ours, product, true = linear()
     t = np.arange(1, T + 1)
     expected = exact.apply(mp.log, true[t]) - exact.apply(mp.log, 1 - true[t])
     errors = exact.error(np.log(product[t] / (1 - product[t])), expected), exact.error(ours.log_snr[t], expected)
     formulas = r"$\log (\bar\alpha_t / (1 - \bar\alpha_t))$", r"$\log\bar\alpha_t - \log(-\mathrm{expm1}(\log\bar\alpha_t))$"
-    return Measured(r"$\log\mathrm{SNR}(t)$", formulas, t, errors, "absolute", tolerances.LOG_SNR, "t = 1 to 1000")
+    return Measurement(r"$\log\mathrm{SNR}(t)$", formulas, t, errors, "absolute", tolerances.LOG_SNR, "t = 1 to 1000")
 
 
 def _variances(t: Array, s: Array) -> Array:
@@ -65,7 +66,7 @@ def _variances(t: Array, s: Array) -> Array:
     return (1 - true[s]) / (1 - true[t]) * (1 - true[t] / true[s])
 
 
-def variance() -> Measured:
+def posterior_variance() -> Measurement:
     ours, product, _ = linear()
     t = np.arange(2, T + 1)
     naive = (1 - product[t - 1]) / (1 - product[t]) * (1 - product[t] / product[t - 1])
@@ -74,19 +75,19 @@ def variance() -> Measured:
         r"from the product, $\beta_{t|s} = 1 - \bar\alpha_t / \bar\alpha_s$",
         r"$\beta_{t|s} = -\mathrm{expm1}(\log\bar\alpha_t - \log\bar\alpha_s)$",
     )
-    return Measured(r"$\tilde\beta_{t|s}$", formulas, t, errors, ULP, tolerances.POSTERIOR_VARIANCE, "t = 2 to 1000, s = t − 1")
+    return Measurement(r"$\tilde\beta_{t|s}$", formulas, t, errors, ULP, tolerances.POSTERIOR_VARIANCE, "t = 2 to 1000, s = t − 1")
 
 
-def remainder() -> Measured:
+def compensated_sums() -> Measurement:
     ours, _, _ = linear()
     t = np.arange(2, T + 1)
     table = schedules.Schedule(ours.log_alpha_bar, np.zeros(T + 1))
     errors = tuple(ulps(forward.posterior_variance(t, t - 1, each), _variances(t, t - 1)) for each in (table, ours))
     formulas = r"$\log\bar\alpha$ as one number", r"$\log\bar\alpha$ as a sum and its remainder"
-    return Measured(r"the same", formulas, t, (errors[0], errors[1]), ULP, tolerances.POSTERIOR_VARIANCE, "t = 2 to 1000, s = t − 1")
+    return Measurement(r"the same", formulas, t, (errors[0], errors[1]), ULP, tolerances.POSTERIOR_VARIANCE, "t = 2 to 1000, s = t − 1")
 
 
-def weight() -> Measured:
+def weight_x0() -> Measurement:
     ours, product, true = linear()
     t = np.arange(2, T + 1)
     snr = product[1:] / (1 - product[1:])
@@ -97,11 +98,11 @@ def weight() -> Measured:
         r"$\frac{\bar\alpha_s \beta_{t|s}}{2 (1 - \bar\alpha_s)(1 - \bar\alpha_t)}$",
     )
     bound = 64 * EPS
-    return Measured("the ELBO's weight of $x_0$", formulas, t, errors, "relative", bound, "t = 2 to 1000, s = t − 1")
+    return Measurement("the ELBO's weight of $x_0$", formulas, t, errors, "relative", bound, "t = 2 to 1000, s = t − 1")
 
 
-def ddim_root() -> Measured:
-    """The root in a DDIM step, eta = 1, from t to s = 1: what the step makes of x0 = 0 and of noise 1."""
+def ddim_root() -> Measurement:
+    """The root in a DDIM step, eta = 1, from t to s = 1: the result of the step for x0 = 0 and noise 1."""
     ours, product, true = linear()
     t = np.arange(2, T + 1)
     tilde = (1 - product[1]) / (1 - product[t]) * (1 - product[t] / product[1])
@@ -114,7 +115,7 @@ def ddim_root() -> Measured:
         r"$\sqrt{1 - \bar\alpha_s - \sigma_\eta^2}$",
         r"$\sqrt{(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))}$",
     )
-    return Measured(
+    return Measurement(
         "the root in DDIM",
         formulas,
         t,
@@ -125,31 +126,31 @@ def ddim_root() -> Measured:
     )
 
 
-def cosine_betas() -> Measured:
+def cosine_betas() -> Measurement:
     angle = (np.arange(T + 1) / T + 0.008) / 1.008 * np.pi / 2
     squared = np.cos(angle) ** 2
     true = exact.apply(lambda n: mp.cos((n / T + mp.mpf(0.008)) / (1 + mp.mpf(0.008)) * mp.pi / 2) ** 2, exact.numbers(np.arange(T + 1)))
-    t = np.arange(1, T // 2 + 1)  # later, the angle's own rounding is what counts
+    t = np.arange(1, T)  # the last beta is clipped
     expected = 1 - true[t] / true[t - 1]
     errors = ulps(1 - squared[t] / squared[t - 1], expected), ulps(schedules.cosine(T).beta[t], expected)
     formulas = (
         r"$1 - \cos^2\theta_t / \cos^2\theta_{t-1}$",
-        r"$\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1}) / \cos^2\theta_{t-1}$",
+        r"$\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1}) / \sin^2(\frac\pi2 - \theta_{t-1})$",
     )
-    return Measured("β of the cosine schedule", formulas, t, errors, ULP, 2 * tolerances.COSINE, "t = 1 to 500")
+    return Measurement("β of the cosine schedule", formulas, t, errors, ULP, 2 * tolerances.COSINE, "t = 1 to 999")
 
 
-def divergence() -> Measured:
+def kl() -> Measurement:
     d = 10.0 ** np.linspace(-8, 1, 91)
     first, second = 0.3 * np.exp(d), np.full_like(d, 0.3)
     expected = np.array([exact.kl_normal(0, a, 0, b) for a, b in zip(exact.numbers(first), exact.numbers(second), strict=True)])
     ratio, zero = first / second, np.zeros((len(d), 1))
     errors = relative((ratio - 1 - np.log(ratio)) / 2, expected), relative(gaussian.kl_isotropic(zero, first, zero, second), expected)
     formulas = r"$\tfrac12 (r - 1 - \log r)$", r"below $|d| = 0.1$ the series $d^2/2! + d^3/3! + \ldots$, $d = \log r$"
-    return Measured("divergence, variances in the ratio r", formulas, d, errors, "relative", tolerances.KL, "log r = 10⁻⁸ to 10")
+    return Measurement("KL divergence, variances in the ratio r", formulas, d, errors, "relative", tolerances.KL, "log r = 10⁻⁸ to 10")
 
 
-def pixel() -> Measured:
+def discretized_likelihood() -> Measurement:
     """The log-probability of a bin at a distance z from the mean, in standard deviations of 0.05."""
     std, half, x = 0.05, 1 / 255, 0.0
     z = np.linspace(-12, 12, 193)
@@ -160,8 +161,8 @@ def pixel() -> Measured:
     ours = gaussian.discretized_log_likelihood(np.zeros((len(z), 1)), mean[:, None], np.full((len(z), 1), std))
     expected = np.array([_bin(m, std) for m in mean])
     formulas = r"$\log(\Phi(b) - \Phi(a))$", r"mirrored to the left: $\log\Phi(b) + \log(-\mathrm{expm1}(\log\Phi(a) - \log\Phi(b)))$"
-    return Measured(
-        "log-probability of a pixel",
+    return Measurement(
+        "log-likelihood of a pixel",
         formulas,
         z,
         (relative(naive, expected), relative(ours, expected)),
@@ -172,12 +173,12 @@ def pixel() -> Measured:
 
 
 def _bin(mean: float, std: float) -> Any:
-    """Exactly, on the side where the tail is small."""
+    """The exact value, computed on the side where the tail is small."""
     mean, std, half = abs(mp.mpf(mean)), mp.mpf(std), mp.mpf(1) / 255
     return mp.log(mp.ncdf((half - mean) / std) - mp.ncdf((-half - mean) / std))
 
 
-def arc() -> Measured:
+def slerp() -> Measurement:
     """A quarter of the way between two noises that are nearly opposite, off by an angle gap."""
     gap = 10.0 ** np.linspace(-5, 0.4, 109)
     a, b = np.stack([np.ones_like(gap), 0 * gap], 1), np.stack([-np.cos(gap), np.sin(gap)], 1)
@@ -188,7 +189,7 @@ def arc() -> Measured:
     errors = tuple(np.linalg.norm(exact.error(each, expected), axis=1) for each in (naive, samplers.slerp(a, b, 0.25)))
     formulas = r"$\theta$ is the arc cosine of $a \cdot b$", r"$\theta$ is twice the arc tangent of $\|a - b\| / \|a + b\|$"
     bound = 8 * EPS / gap[0]  # the errors of SLERP, not yet multiplied by its 1 / sin(theta)
-    return Measured(
+    return Measurement(
         "slerp, a quarter of the way", formulas, gap, (errors[0], errors[1]), "relative", bound, "noises 10⁻⁵ to 2.5 short of opposite"
     )
 
@@ -197,7 +198,7 @@ def _quarter(a: Array, b: Array, theta: Array, sine: Callable[[Array], Array]) -
     return (sine(3 * theta / 4)[:, None] * a + sine(theta / 4)[:, None] * b) / sine(theta)[:, None]
 
 
-def narrow() -> Measured:
+def sigma_float32() -> Measurement:
     """Coefficients of q_sample in float32: from tables summed in float32, and rounded once from float64 ones."""
     true, t = linear().true, np.arange(1, T + 1)
     product = np.cumprod(1 - np.linspace(1e-4, 0.02, T, dtype=np.float32))
@@ -207,20 +208,38 @@ def narrow() -> Measured:
     spacing = np.spacing(exact.floats(expected).astype(np.float32)).astype(np.float64)
     errors = exact.error(np.sqrt(1 - product), expected) / spacing, exact.error(ours, expected) / spacing
     formulas = "tables in float32", "tables in float64, rounded at the end"
-    return Measured(r"$\sqrt{1 - \bar\alpha_t}$ in float32", formulas, t, errors, "ulp of float32", tolerances.FLOAT32, "t = 1 to 1000")
+    return Measurement(r"$\sqrt{1 - \bar\alpha_t}$ in float32", formulas, t, errors, "ulp of float32", tolerances.FLOAT32, "t = 1 to 1000")
 
 
-QUANTITIES: dict[str, Callable[[], Measured]] = {
-    f.__name__: f for f in (lost, kept, log_snr, variance, remainder, weight, ddim_root, cosine_betas, divergence, pixel, arc, narrow)
+QUANTITIES: dict[str, Callable[[], Measurement]] = {
+    f.__name__: f
+    for f in (
+        one_minus_alpha_bar,
+        alpha_bar,
+        log_snr,
+        posterior_variance,
+        compensated_sums,
+        weight_x0,
+        ddim_root,
+        cosine_betas,
+        kl,
+        discretized_likelihood,
+        slerp,
+        sigma_float32,
+    )
 }
 
 
+TABLES = {"": QUANTITIES, "whole_range": whole_range.QUANTITIES}
+
+
 @cache
-def measure(name: str) -> Measured:
-    """One of them, at 50 digits."""
-    with mp.workdps(50):
-        return QUANTITIES[name]()
+def measure(name: str) -> Measurement:
+    """One of them, at 50 digits; at as many more as its smallest argument has zeros."""
+    with mp.workdps(50 if name in QUANTITIES else 400):
+        return (QUANTITIES | whole_range.QUANTITIES)[name]()
 
 
-def table() -> list[Measured]:
-    return [measure(name) for name in QUANTITIES]
+def table(which: str = "") -> list[Measurement]:
+    """The rows of one of the two tables."""
+    return [measure(name) for name in TABLES[which]]

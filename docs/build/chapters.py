@@ -1,4 +1,4 @@
-"""The order of the book: parts, their pages, and the modules whose every public function a page has to show."""
+"""The order of the book: its parts, their pages, and for each page the modules whose public functions it shows."""
 
 PARTS: dict[str, dict[str, list[str]]] = {
     "Start": {"index": [], "tutorial": [], "notation": [], "map": []},
@@ -23,6 +23,6 @@ PARTS: dict[str, dict[str, list[str]]] = {
     "Fast": {"fast": ["fast.layers", "fast.convolution", "fast.norm", "fast.winograd", "fast.winograd_up", "fast.matmul"]},
     "Conformance": {"validate": [], "vectors": [], "report": [], "pipe": [], "departures": []},
     "GPU": {"gpu": []},
-    "About": {"numerics": [], "gallery": [], "mutation": [], "contributing": [], "errata": [], "references": []},
+    "About": {"numerics": [], "gallery": [], "mutation": [], "contributing": [], "changelog": [], "errata": [], "references": []},
 }
 PAGES = {page: modules for part in PARTS.values() for page, modules in part.items()}

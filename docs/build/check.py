@@ -1,4 +1,4 @@
-"""Whether a built site is whole: every link, anchor and picture inside it is there, and every formula became one."""
+"""The check of a built site: every internal link, anchor and picture exists, and no formula or directive is left as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 class Page(NamedTuple):
     """The anchors, links and plain text of a page."""
 
-    anchors: set[str]
+    anchors: list[str]
     links: list[str]
     text: str
 
@@ -20,15 +20,16 @@ def read(path: Path) -> Page:
     html = path.read_text(encoding="utf-8")
     links = [unescape(link) for link in re.findall(r'<[^>]* (?:href|src)="([^"]*)"', html)]
     text = re.sub(r"<(pre|code|script|math)\b.*?</\1>", "", html, flags=re.S)
-    return Page(set(re.findall(r' id="([^"]*)"', html)), list(dict.fromkeys(links)), unescape(re.sub(r"<[^>]*>", " ", text)))
+    return Page(re.findall(r'<[^>]* id="([^"]*)"', html), list(dict.fromkeys(links)), unescape(re.sub(r"<[^>]*>", " ", text)))
 
 
 def problems(site: Path) -> list[str]:
-    """What is missing or left over, a line each."""
+    """Missing targets, and formulas and directives left as text, a line each."""
     pages = {path.resolve(): read(path) for path in sorted(site.rglob("*.html"))}
     found = []
     for path, page in pages.items():
         name = path.relative_to(site.resolve())
+        found += [f"{name}: the anchor {each} exists twice" for each in {each for each in page.anchors if page.anchors.count(each) > 1}]
         found += [f"{name}: {wrong}" for link in page.links if (wrong := _broken(link, path, pages))]
         found += [f"{name}: a formula is left as {left!r}" for left in re.findall(r"\$\$.{0,40}|\\[a-z]{2,}.{0,20}", page.text)]
         found += [f"{name}: a line is left as {left!r}" for left in re.findall(r"^::: .*", page.text, re.M)]

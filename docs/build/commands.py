@@ -1,4 +1,4 @@
-"""The LaTeX commands that take what follows them: fractions, roots, accents, sized brackets, and tables."""
+"""The LaTeX commands with arguments: fractions, roots, accents, sized brackets, and tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class FormulaError(ValueError):
-    """LaTeX that this program does not know, or that is not whole."""
+    """LaTeX that is unknown here or incomplete."""
 
 
 def _fraction(parser: Parser, token: str) -> str:

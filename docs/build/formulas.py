@@ -1,4 +1,4 @@
-"""Formulas: the LaTeX of the docstrings and pages to MathML, which browsers show by themselves. What is not known here is an error."""
+"""Formulas: the LaTeX of the docstrings and pages to MathML, which browsers display without a library. An unknown command is an error."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Parser:
         return f'<mstyle displaystyle="false">{self.scripts(base, limits)}</mstyle>', False
 
     def scripts(self, base: str, limits: bool) -> str:
-        """The base with what stands below and above it."""
+        """The base with its subscript and superscript."""
         below, above = "", ""
         while self.peek() in ("_", "^", "'"):
             mark = self.next()
@@ -93,10 +93,10 @@ class Parser:
         return body
 
     def atom(self, single: bool = False) -> tuple[str, bool]:
-        """The next atom, and whether its scripts stand below and above it."""
+        """The next atom, and whether its scripts are set below and above it."""
         token = self.next()
         if not token or token in "}_^&":
-            raise FormulaError(f"{token or 'the end'} in place of something")
+            raise FormulaError(f"{token or 'the end'} where an atom is expected")
         before, self.before = self.before, ""
         if token == "{":
             self.at -= 1
@@ -135,7 +135,7 @@ class Parser:
         return f'<mo form="prefix" lspace="{left}em" rspace="{right}em"{limits}>{FUNCTIONS[token]}</mo>'
 
     def operator(self, token: str, before: str, size: str = "") -> str:
-        """A sign, a relation or a bracket; brackets grow only where LaTeX says so."""
+        """A sign, a relation or a bracket; brackets grow only with a size or with left and right."""
         fence = size or 'stretchy="false"'
         around = self.tokens[self.at - 2 : self.at - 1] + self.tokens[self.at : self.at + 1]
         spaced = len(around) == 2 and "".join(around).isspace()  # a divergence's bar, not a norm's
@@ -154,7 +154,7 @@ class Parser:
         return f"<mo{form}>{OPERATORS[token]}</mo>"
 
     def braces(self) -> str:
-        """The plain text of a group, as it stands."""
+        """The plain text of a group."""
         if self.next() != "{" or "}" not in self.tokens[self.at :]:
             raise FormulaError("{...} is missing")
         end = self.tokens.index("}", self.at)

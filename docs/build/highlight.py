@@ -1,4 +1,4 @@
-"""Colours for code, by one regular expression: comments, strings, keywords, numbers, and the names that are defined."""
+"""Syntax highlighting by one regular expression: comments, strings, keywords, numbers, and names in definitions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LANGUAGES = {
 
 
 def highlight(text: str, language: str) -> str:
-    """The code as HTML, every coloured piece in a span."""
+    """The code as HTML, with a span for every coloured token."""
     parts, at = [], 0
     for found in LANGUAGES[language].finditer(text):
         parts += [escape(text[at : found.start()]), f'<span class="{found.lastgroup}">{escape(found[0])}</span>']

@@ -1,4 +1,4 @@
-"""Markdown to HTML, with formulas, highlighted code, and links to whatever is named in `code` and is part of the project."""
+"""Markdown to HTML, with formulas, highlighted code, and links from `code` spans to the functions, files and tests that they name."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from .formulas import mathml
 from .highlight import LANGUAGES, highlight
-from .quotes import PLACE, ROOT, BookError, modules, split, tests, work, works
+from .inventory import LOCATOR, ROOT, BookError, modules, reference, references, split_name, tests
 
 FILE = re.compile(r"((?:tests|refdiff|refdiff_gpu|toys|docs)/[\w/]+\.py)(?:::(test_\w+))?(?:\[.*\])?")
 PATH = re.compile(r"(?:tests|refdiff|refdiff_gpu|toys|docs)/[\w/.]+")
 NAME = re.compile(r"(\w+)\.(?!json$|py$)(\w+(?:\.\w+)*)")
-INLINE = r'(<span class="math inline"><math(?:(?!</span>).)*</span>)([.,;:?!)]+)'  # a formula, and what must not begin the next line
+INLINE = r'(<span class="math inline"><math(?:(?!</span>).)*</span>)([.,;:?!)]+)'  # a formula, and punctuation that stays on its line
 
 
 def defined(module: str, name: str) -> bool:
-    """Whether a module of refdiff has something of this name, such as "Mixture.score"."""
+    """Whether a module of refdiff defines a name such as "Mixture.score"."""
     try:
         attrgetter(name)(import_module(modules()[module].removesuffix(".py").replace("/", ".")))
     except AttributeError:
@@ -33,18 +33,17 @@ def defined(module: str, name: str) -> bool:
 
 
 def breakable(word: str) -> str:
-    """A word of code in HTML, which a line may break within if it is long, and not after the hyphens of an option."""
+    """A word of code in HTML: a line may break inside a long word, and never after the hyphens of an option."""
     if word.startswith("-"):
         return f'<span class="keep">{escape(word)}</span>'
     return "<wbr>".join(map(escape, re.split(r"(?<=[_.:/])(?=\w)", word))) if len(word) > 24 else escape(word)
 
 
 class Markup:
-    """Renders the Markdown of one site; `places` says on which page a function is shown, `pictures` where a picture is;
-    `files` collects the sources linked to."""
+    """The renderer of one site. `pages` and `pictures` map functions and pictures to their pages; `files` collects the files linked to."""
 
-    def __init__(self, places: dict[str, str]) -> None:
-        self.places, self.files, self.pictures = places, dict[str, set[int]](), dict[str, str]()
+    def __init__(self, pages: dict[str, str]) -> None:
+        self.pages, self.files, self.pictures = pages, dict[str, set[int]](), dict[str, str]()
         self.md = MarkdownIt("commonmark", {"html": True, "highlight": self.code}).enable("table")
         self.md.use(dollarmath_plugin, double_inline=True, renderer=formula)
         self.md.use(anchors_plugin, max_level=3, slug_func=slug)
@@ -59,10 +58,11 @@ class Markup:
             self.md.add_render_rule(name, lambda _, tokens, i, options, env, rule=rule: rule(tokens, i))
 
     def html(self, text: str) -> str:
-        return re.sub(INLINE, r'<span class="keep">\1\2</span>', self.md.render(cited(text)), flags=re.S)
+        html = re.sub(INLINE, r'<span class="keep">\1\2</span>', self.md.render(link_citations(text)), flags=re.S)
+        return re.sub(r"<td>([A-Z]+-\d+)</td>", r'<td class="keep">\1</td>', html)  # an id such as DM-01
 
     def inline(self, text: str) -> str:
-        return self.md.renderInline(cited(text))
+        return self.md.renderInline(link_citations(text))
 
     def code(self, text: str, language: str, _: str = "") -> str:
         if language not in LANGUAGES:
@@ -70,7 +70,7 @@ class Markup:
         return f'<pre class="code"><code>{highlight(text, language).rstrip()}</code></pre>'
 
     def file(self, path: str, line: int = 0) -> str:
-        """The address of a source file's page; the file has to exist."""
+        """The address of a source file's page. Raises BookError if there is no such file."""
         if not (ROOT / path).is_file():
             raise BookError(f"there is no file {path}")
         self.files.setdefault(path, set()).add(line)
@@ -86,7 +86,7 @@ class Markup:
         raise BookError(f"an indented line, {tokens[i].content.splitlines()[0]!r}; code stands between fences that name its language")
 
     def address(self, text: str) -> str:
-        """Where a function, a file or a test has its place in the book, "" for anything else."""
+        """The address of a function, file or test on the site; "" for anything else."""
         if found := FILE.fullmatch(text):
             if found[2] and f"{found[1]}::{found[2]}" not in tests():
                 raise BookError(f"there is no test {text}")
@@ -94,10 +94,10 @@ class Markup:
         if PATH.fullmatch(text) and not (ROOT / text).exists():
             raise BookError(f"there is no file {text}")
         name = text.removeprefix("refdiff.")
-        module, inner = split(name) if NAME.fullmatch(name) else ("", [])
+        module, inner = split_name(name) if NAME.fullmatch(name) else ("", [])
         if inner and module in modules() and not defined(module, ".".join(inner)):
             raise BookError(f"there is no {'.'.join(inner)} in {modules()[module]}")
-        return f"{self.places[name].rstrip(chr(47))}.html#{name}" if name in self.places else ""
+        return f"{self.pages[name].rstrip(chr(47))}.html#{name}" if name in self.pages else ""
 
     def _link(self, tokens: Any, i: int) -> str:
         token = tokens[i]
@@ -119,16 +119,16 @@ class Markup:
 
 
 def formula(latex: str, options: dict[str, Any]) -> str:
-    """A formula: one on lines of its own may break where a wide space parts it, a long one within text may scroll on a phone."""
+    """A formula: a display formula may break at its wide spaces, a long inline formula may scroll on a phone."""
     latex = unescape(latex)
     if options["display_mode"]:
-        return "".join(mathml(part, display=True) for part in parted(latex))
+        return "".join(mathml(part, display=True) for part in split_at_quads(latex))
     body = mathml(latex)
     return body if len(latex) < 40 else f'<span class="long">{body}</span>'
 
 
-def parted(latex: str) -> list[str]:
-    """The formula in pieces: cut at every wide space that stands in no braces, brackets or table."""
+def split_at_quads(latex: str) -> list[str]:
+    """The formula cut at every wide space that is not inside braces, brackets or a table."""
     pieces, depth, at = [], 0, 0
     for found in re.finditer(r"\\q?quad|\\begin|\\end|\\[A-Za-z]+|\\.|[{}()\[\]]", latex):
         depth += (found[0] in ("{", "(", "[", "\\begin")) - (found[0] in ("}", ")", "]", "\\end"))
@@ -140,17 +140,17 @@ def parted(latex: str) -> list[str]:
 
 def slug(text: str) -> str:
     """A heading as an anchor."""
-    return re.sub(r"[^\w.]+", "-", unescape(text).lower()).strip("-")
+    return re.sub(r"[^\w.]+", "-", unescape(text).lower().replace("+", "plus")).strip("-")
 
 
-def cited(text: str) -> str:
-    """The same with [DDPM eq. 7] as a link to the list of works."""
+def link_citations(text: str) -> str:
+    """The text with citations such as [DDPM eq. 7] as links to references.md. Raises BookError for an unknown one."""
 
     def link(found: re.Match[str]) -> str:
         tag = " ".join(found[1].split())
-        if key := work(tag):
+        if key := reference(tag):
             return f"[{found[1]}](references.md#{slug(key)})"
-        if re.search(PLACE, tag) or re.fullmatch(r"[A-Z]\w{2,}", tag) or tag.startswith(tuple(f"{key} " for key in works())):
+        if re.search(LOCATOR, tag) or re.fullmatch(r"[A-Z]\w{2,}", tag) or tag.startswith(tuple(f"{key} " for key in references())):
             raise BookError(f"{found[0]} cites nothing in references.md")
         return found[0]
 

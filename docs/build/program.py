@@ -1,4 +1,4 @@
-"""The tutorial's program, as it stands on its page: run by the build for its picture and its printed lines, and by the tests."""
+"""The tutorial's program, read from its page: run by the build for its picture and its output, and by the tests."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from refdiff import parallel
 
-from .quotes import ROOT
+from .inventory import ROOT
 
 
 class Run(NamedTuple):
-    """What a run printed, and the names it left behind."""
+    """The output of a run, and its variables."""
 
     printed: str
     names: dict[str, Any]
@@ -26,7 +26,7 @@ def blocks() -> list[str]:
 
 
 def program(flow: bool = False) -> str:
-    """The whole program; for the flow, each changed line in the place of the one that sets the same names."""
+    """The whole program; for the flow, each changed line replaces the line that sets the same names."""
     *parts, changed = blocks()
     text = "\n".join(parts)
     for line in changed.splitlines() if flow else []:
@@ -38,7 +38,7 @@ def program(flow: bool = False) -> str:
 
 @cache
 def run(flow: bool = False) -> Run:
-    """Run it, once in a process."""
+    """Run the program, once in a process."""
     names: dict[str, Any] = {}
     with redirect_stdout(StringIO()) as out, parallel.one_blas_thread():
         exec(compile(program(flow), "tutorial.md", "exec"), names)

@@ -1,6 +1,6 @@
-"""The signs that `formulas` knows, by their LaTeX names."""
+"""The symbols that `formulas` supports, by their LaTeX names."""
 
-GREEK = "alpha α beta β gamma γ delta δ epsilon ϵ zeta ζ eta η theta θ lambda λ mu μ nu ν xi ξ pi π rho ρ sigma σ varsigma ς tau τ phi ϕ omega ω"
+GREEK = "alpha α beta β gamma γ delta δ epsilon ϵ varepsilon ε zeta ζ eta η theta θ lambda λ mu μ nu ν xi ξ pi π rho ρ sigma σ varsigma ς tau τ phi ϕ varphi φ omega ω"
 GREEK += " Gamma Γ Delta Δ Theta Θ Lambda Λ Pi Π Sigma Σ Phi Φ Omega Ω nabla ∇ partial ∂ infty ∞ ldots … cdots ⋯ ell ℓ"
 LETTERS = {f"\\{name}": sign for name, sign in zip(GREEK.split()[::2], GREEK.split()[1::2], strict=True)}
 

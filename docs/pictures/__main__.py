@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+
+from refdiff import files
 
 from .canvas import STYLE
 from .draw import PICTURES
@@ -16,13 +19,13 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     from matplotlib import rc_context
 
-    asked = parser().parse_args()
-    out = asked.out or f"{asked.name}.png"
-    with rc_context(STYLE):
-        PICTURES[asked.name]().savefig(out, dpi=150, facecolor="white")
+    args = parser().parse_args(argv)
+    out = args.out or f"{args.name}.png"
+    with rc_context(STYLE), files.replacing(out) as new:
+        PICTURES[args.name]().savefig(new, dpi=150, facecolor="white")
     print(f"Written: {out}")
 
 

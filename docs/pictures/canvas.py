@@ -1,4 +1,4 @@
-"""How all pictures look: their colours on light and on dark pages, fonts and frames."""
+"""The style of all pictures: colours on light and dark pages, fonts and frames."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def panels(columns: int, width: float = 9.0, height: float = 3.2, rows: int = 1)
 
 
 def bare(ax: Any, limit: float, title: str = "") -> None:
-    """A square without numbers, for points in the plane."""
+    """A square without ticks, for points in the plane."""
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[], title=title)
     for spine in ax.spines.values():
         spine.set_visible(True)

@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from . import house as draw_house
 from . import models as draw_models
 from . import noise as draw_noise
 from . import numerics as draw_numerics
@@ -36,19 +37,20 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "tutorial": draw_tutorial.tutorial,
     "errors": draw_numerics.errors,
     "cancellation": draw_numerics.cancellation,
+    "house": draw_house.house,
 }
 
 
 def draw(folder: Path) -> None:
-    """Write all of them."""
+    """Write all pictures as SVG, light and dark."""
     from matplotlib import rc_context
 
     for name, make in PICTURES.items():
         with rc_context(STYLE):
             light = StringIO()
             make().savefig(light, format="svg", transparent=True, metadata={"Date": None})
-        (folder / f"{name}-light.svg").write_text(light.getvalue())
-        (folder / f"{name}-dark.svg").write_text(recoloured(light.getvalue()))
+        (folder / f"{name}-light.svg").write_text(light.getvalue(), encoding="utf-8")
+        (folder / f"{name}-dark.svg").write_text(recoloured(light.getvalue()), encoding="utf-8")
 
 
 def recoloured(svg: str) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of bounds and networks."""
+"""Pictures of the ELBO, importance weighting and networks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff import elbo as bound
+from refdiff import elbo as objective
 from refdiff import gaussian, latent, layers, oracles, reverse, rng, schedules
 from refdiff import unet as net
 from refdiff.demo.plots import COLORS, FAINT
@@ -22,19 +22,19 @@ def elbo() -> Any:
     noise = [rng.normal(0, len(x0), (1,), step=t) for t in grid[:-1]]
     exact = oracles.exact_reverse(np.zeros(1), np.full(1, 0.25), schedule)
 
-    def answering(kind: str) -> Any:
+    def predicting_zero(kind: str) -> Any:
         return lambda x_t, t, s: reverse.kernel(np.zeros_like(x_t), x_t, t, s, schedule, kind)
 
-    models = {"exact": exact, "says that the data is 0": answering("x0"), "says that there is no noise": answering("eps")}
+    models = {"exact": exact, r"predicts $x_0 = 0$": predicting_zero("x0"), r"predicts $\epsilon = 0$": predicting_zero("eps")}
     for (name, model), color in zip(models.items(), COLORS, strict=False):
-        terms = bound.elbo_terms(x0, grid, schedule, model, noise, bound.squared_decoder).mean(axis=1)
+        terms = objective.elbo_terms(x0, grid, schedule, model, noise, objective.squared_decoder).mean(axis=1)
         left.semilogy(grid[:-2], terms[1:-1], color=color, label=name)
     left.set(title=r"$L_{t-1}$, mean over data and noise, in nats", xlabel="t")
     left.legend()
     t = np.arange(2, 1001)
     full = schedules.linear()
-    right.loglog(t, bound.weight_eps(t, t - 1, full), color=COLORS[0], label=r"of $\|\epsilon - \epsilon_\theta\|^2$")
-    right.loglog(t, bound.weight_x0(t, t - 1, full), color=COLORS[1], label=r"of $\|x_0 - x_0^\theta\|^2$")
+    right.loglog(t, objective.weight_eps(t, t - 1, full), color=COLORS[0], label=r"of $\|\epsilon - \epsilon_\theta\|^2$")
+    right.loglog(t, objective.weight_x0(t, t - 1, full), color=COLORS[1], label=r"of $\|x_0 - x_0^\theta\|^2$")
     right.set(title="weights of the squared error, T = 1000", xlabel="t")
     right.legend()
     for ax in (left, right):
@@ -43,7 +43,7 @@ def elbo() -> Any:
 
 
 def importance() -> Any:
-    """The bound of E2 as the number of draws grows, for a q that is too wide and off by 0.3."""
+    """The importance-weighted bound (E2) over the number of samples, for a q that is too wide and shifted by 0.3."""
     model = latent.LinearGaussian(np.array([[1.0], [0.6]]), np.zeros(2), 0.3)
     x = np.array([[1.1, 0.4]])
     (mean, covariance), counts = model.posterior(x), 2 ** np.arange(7)
@@ -61,7 +61,7 @@ def importance() -> Any:
     ax.axhline(model.elbo(x, mean + 0.3, spread**2 * np.eye(1))[0], color=FAINT, linestyle=":", label="ELBO")
     ax.plot(counts, means, "o-", color=COLORS[0], label="importance weighted, mean over many runs")
     ax.set_xscale("log", base=2)
-    ax.set(xlabel="draws K", ylabel="nats", xticks=counts, xticklabels=[str(K) for K in counts])
+    ax.set(xlabel="samples K", ylabel="nats", xticks=counts, xticklabels=[str(K) for K in counts])
     ax.legend(loc="center right")
     return figure
 
@@ -77,9 +77,9 @@ def features() -> Any:
 
 
 def unet() -> Any:
-    """Every layer of `unet.plan` as a box, a level lower for half the size, and an arrow for every skip connection."""
+    """Every layer of `unet.plan` as a box, a row lower for half the resolution, and an arrow for every skip connection."""
     params = net.init(0, multipliers=(1, 2, 2), attention=(2,))
-    figure, (ax,) = panels(1, width=9.4, height=3.5)
+    figure, (ax,) = panels(1, width=9.4, height=4.5)
     x, level, skips, width = 0.0, 0, [], 0
     shades = {
         "block": COLORS[0],
@@ -97,7 +97,7 @@ def unet() -> Any:
             continue
         if what == "concat":
             (start, at), end = skips.pop(), x + 0.5
-            ax.annotate("", (end, 0.39 - level), (start, 0.39 - at), arrowprops=arrow)
+            ax.annotate("", (end, 0.43 - level), (start, 0.43 - at), arrowprops=arrow)
             continue
         level += (what == "downsample") - (what == "upsample")
         width = _channels(params.get(name, {})) or width
@@ -112,7 +112,7 @@ def unet() -> Any:
 
 
 def _channels(p: Any) -> int:
-    """How many channels come out of a layer with these parameters."""
+    """The number of output channels of a layer with these parameters."""
     weights = p.get("conv2", p.get("attention", {}).get("out", p)).get("w")
     return 0 if weights is None else weights.shape[-1]
 
@@ -120,4 +120,4 @@ def _channels(p: Any) -> int:
 def _box(x: float, y: float, color: str) -> Any:
     from matplotlib.patches import FancyBboxPatch
 
-    return FancyBboxPatch((x + 0.12, y - 0.36), 0.76, 0.72, boxstyle="round,pad=0.02", facecolor=color, alpha=0.35, edgecolor=color)
+    return FancyBboxPatch((x + 0.12, y - 0.4), 0.76, 0.8, boxstyle="round,pad=0.02", facecolor=color, alpha=0.35, edgecolor=color)

@@ -1,4 +1,4 @@
-"""Pictures of schedules, noising and the way back."""
+"""Pictures of schedules, the forward process, its posterior, and predictions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def schedules() -> Any:
         t = np.arange(schedule.T + 1)
         left.plot(t, schedule.alpha_bar, color=color, label=name)
         right.plot(t[1:], schedule.log_snr[1:], color=color)
-    left.set(title=r"data left, $\bar\alpha_t$", xlabel="t")
+    left.set(title=r"$\bar\alpha_t$", xlabel="t")
     right.set(title=r"$\log\,\mathrm{SNR}(t)$", xlabel="t", ylim=(-14, 11))
     right.axhline(0, color=FAINT, linewidth=0.8)
     left.legend()
@@ -52,7 +52,7 @@ def forward() -> Any:
 
 
 def datasets() -> Any:
-    """The six sets of the plane, a colour for each label."""
+    """The six 2-D datasets, a colour for each label."""
     figure, axes = panels(3, rows=2, height=6.2)
     for ax, name in zip(axes.flat, data.DATASETS, strict=True):
         points, labels = data.load(name, 2000)
@@ -68,15 +68,15 @@ def posterior() -> Any:
     likelihood = np.full((400, 1), -0.2) / np.sqrt(alpha), beta / alpha
     curves = {
         rf"prior $q(x_{{{s}}} | x_0)$": q.q_marginal(x0, s, schedule),
-        rf"likelihood $q(x_{{{t}}} | x_{{{s}}})$, read in $x_{{{s}}}$": likelihood,
+        rf"likelihood $q(x_{{{t}}} | x_{{{s}}})$ as a function of $x_{{{s}}}$": likelihood,
         rf"posterior $q(x_{{{s}}} | x_{{{t}}}, x_0)$": q.posterior(x_t, x0, t, s, schedule),
     }
     figure, (ax,) = panels(1, height=2.9)
     for (name, (mean, variance)), color in zip(curves.items(), (COLORS[0], COLORS[1], COLORS[2]), strict=True):
         ax.plot(x, np.exp(gaussian.log_density(x[:, None], mean, variance)), color=color, label=name)
-    for place, name in ((1.3, "$x_0$"), (-0.2, f"$x_{{{t}}}$")):
-        ax.axvline(place, color=FAINT, linewidth=0.9, linestyle=":")
-        ax.text(place, 0.02, f" {name}", color=INK)
+    for position, name in ((1.3, "$x_0$"), (-0.2, f"$x_{{{t}}}$")):
+        ax.axvline(position, color=FAINT, linewidth=0.9, linestyle=":")
+        ax.text(position, 0.02, f" {name}", color=INK)
     ax.set(xlabel=f"$x_{{{s}}}$", yticks=[], ylim=(0, None))
     ax.spines["left"].set_visible(False)
     ax.legend(loc="upper left")
@@ -94,7 +94,7 @@ def variances() -> Any:
 
 
 def predictions() -> Any:
-    """The plane of data and noise, one axis each: the state and v are unit vectors at right angles."""
+    """The plane spanned by data and noise: x_t and v are orthogonal unit vectors."""
     schedule, t = make.cosine(), 400
     (signal, sigma), (a, b) = schedule.signal_sigma(t), predict.row("v", t, schedule)
     figure, (ax,) = panels(1, width=4.6, height=4.2)

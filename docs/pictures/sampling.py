@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refdiff import data, flow, oracles, rng, samplers
-from refdiff import guidance as steer
+from refdiff import guidance as guide
 from refdiff.demo.exact import fit_mixture, level_schedule
 from refdiff.demo.plots import COLORS, colors
 
@@ -18,7 +18,7 @@ THREE = oracles.mixture(1.1 * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
 
 
 def paths() -> Any:
-    """One dimension upwards, flow time to the right; the same noise in all three."""
+    """Position upwards, flow time to the right; the same noise in all three panels."""
     oracle = oracles.mixture([[-1.5], [1.5]], [[[0.03]], [[0.03]]])
     noise, t = rng.normal(2, 24, (1,)), np.linspace(0, 1, 51)
     points = oracle.sample(rng.uniform(3, 24)[:, 0], rng.normal(4, 24, (1,)))
@@ -27,7 +27,7 @@ def paths() -> Any:
     order = flow.couple_optimally(points, noise)
     straight = [np.stack([flow.interpolate(x, noise, u)[:, 0] for u in t]) for x in (points, points[order])]
     figure, axes = panels(3, height=2.9)
-    titles = ("pairs drawn independently", "paired at least distance", "the flow that is learned from the left")
+    titles = ("independent pairs", "optimal-transport pairs", "mean velocity for independent pairs")
     for ax, lines, title in zip(axes, (*straight, marginal), titles, strict=True):
         for i, end in enumerate(lines[-1]):
             ax.plot(t, lines[:, i], color=COLORS[0] if end < 0 else COLORS[1], linewidth=0.9)
@@ -36,7 +36,7 @@ def paths() -> Any:
 
 
 def convergence() -> Any:
-    """Distance from the exact end of the same path, as the number of model calls grows."""
+    """Distance from the exact end of the same path, over the number of model calls."""
     mixture, x, counts = fit_mixture("two_moons"), rng.normal(0, 16, (2,)), 2 ** np.arange(3, 8)
     field = mixture.model(flow.straight, "velocity")
     exact = samplers.solve_adaptive(field, x, 0.0, 1.0, rtol=1e-9, atol=1e-10)
@@ -45,7 +45,7 @@ def convergence() -> Any:
         ends = [samplers.last(samplers.sample(field, step, np.linspace(0, 1, n // calls + 1), x)) for n in counts]
         ax.loglog(counts, [_rms(end - exact) for end in ends], "o-", color=color, label=name)
     ax.loglog(counts, _ddim_errors(mixture, x, counts), "s--", color=COLORS[3], label="DDIM, order 1")
-    ax.set(xlabel="calls of the model", title="error at the end of the path")
+    ax.set(xlabel="model calls", title="error at the end of the path")
     ax.set_xticks(counts, [str(n) for n in counts])
     ax.minorticks_off()
     ax.legend()
@@ -60,7 +60,7 @@ STEPS = (
 
 
 def _ddim_errors(mixture: Any, x: Any, counts: Any) -> list[float]:
-    """DDIM's distances from the end of the ODE that it discretizes, which is the flow's, started where the diffusion starts."""
+    """Distances of DDIM from the end of the ODE that it discretizes: the flow's ODE, from the starting time of the diffusion."""
     signal, sigma = (float(level[-1]) for level in (level_schedule(1).signal, level_schedule(1).sigma))
     field = mixture.model(flow.straight, "velocity")
     exact = samplers.solve_adaptive(field, x / (signal + sigma), signal / (signal + sigma), 1.0, rtol=1e-7, atol=1e-8)
@@ -78,7 +78,7 @@ def _rms(error: Any) -> float:
 
 
 def guidance() -> Any:
-    """What guidance promises at time 0, and points of the sampler guided at every time."""
+    """Contours of the guided density at time 0, and samples of the sampler with guidance at every time."""
     scales, limit = (0.0, 1.0, 3.0, 6.0), 3.6
     axis = np.linspace(-limit, limit, 121)
     cells = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
@@ -86,7 +86,7 @@ def guidance() -> Any:
     for ax, gamma in zip(axes, scales, strict=True):
         log = THREE.log_density(cells, 1.0, 0.0) + gamma * THREE.log_class(cells, 1.0, 0.0)[:, 0]
         ax.contour(axis, axis, np.exp(log - log.max()).reshape(121, 121), levels=(0.05, 0.2, 0.4, 0.6, 0.8), colors=INK, linewidths=0.7)
-        model = steer.guided(THREE.model(flow.straight, "velocity"), np.zeros(250, int), gamma, THREE.classes)
+        model = guide.guided(THREE.model(flow.straight, "velocity"), np.zeros(250, int), gamma, THREE.classes)
         points = samplers.last(samplers.sample(model, samplers.heun_step, np.linspace(0, 1, 21), rng.normal(0, 250, (2,))))
         ax.scatter(*points.T, s=5, color=COLORS[1], linewidths=0, rasterized=True)
         bare(ax, limit, rf"$\gamma$ = {gamma:g}")
@@ -94,17 +94,17 @@ def guidance() -> Any:
 
 
 def scores() -> Any:
-    """The score of noised data, and where it points: to the mean of the data that may have been there."""
+    """The score of noised data: it points to the posterior mean of the data."""
     mixture, points = fit_mixture("two_moons"), data.load("two_moons", 700)
     levels, limit = ((0.98, 0.2), (0.8, 0.6), (0.3, 0.954)), 2.8
     axis = np.linspace(-limit * 0.9, limit * 0.9, 15)
-    places = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    positions = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     figure, axes = panels(3, height=3.2)
     for ax, (signal, sigma) in zip(axes, levels, strict=True):
         noised = signal * points[0] + sigma * rng.normal(5, len(points[0]), (2,))
         ax.scatter(*noised.T, s=3, c=colors(points[1]), linewidths=0, alpha=0.5, rasterized=True)
-        arrows = mixture.score(places, signal, sigma) * sigma
+        arrows = mixture.score(positions, signal, sigma) * sigma
         arrows = arrows / np.sqrt(np.linalg.norm(arrows, axis=1, keepdims=True) + 1e-9)
-        ax.quiver(*places.T, *arrows.T, color=INK, angles="xy", scale_units="xy", scale=5, width=0.005)
+        ax.quiver(*positions.T, *arrows.T, color=INK, angles="xy", scale_units="xy", scale=5, width=0.005)
         bare(ax, limit, f"signal {signal:g}, noise {sigma:g}")
     return figure

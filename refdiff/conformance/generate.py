@@ -29,7 +29,7 @@ def main(areas: Sequence[str] = (), folder: Path = FOLDER) -> None:
     for name, text in files(areas).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
 
 def files(areas: Sequence[str] = ()) -> dict[str, str]:

@@ -83,6 +83,7 @@ def cached_at_50_digits(table_of: Callable[[Any], Any]) -> Callable[[Any], Any]:
             return table_of(betas)
         if id(betas) not in cache:
             cache[id(betas)] = betas, table_of(betas)
+            cache[id(betas)][1].setflags(write=False)
         return cache[id(betas)][1]
 
     return function

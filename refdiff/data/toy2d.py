@@ -1,7 +1,7 @@
 """Six common 2-D data sets with labels, each a function f(count, seed) -> points (count, 2) float64, labels (count,).
 
-Point i depends only on the seed and on i, so a longer draw begins with the points of a shorter one. All sets are shifted and
-scaled to E x = 0 and E |x|^2 / 2 = 1, by constants that follow from their formulas, not from the points drawn.
+Point i depends only on the seed and on i, so a longer data set begins with the points of a shorter one. All sets are shifted and scaled to
+E x = 0 and E |x|^2 / 2 = 1. The constants for this follow from the formulas of the sets, not from the points drawn.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def spirals(count: int, seed: int = 0) -> Points:
 
     $$\pm a\, (\cos a, \sin a), \quad a = 3\pi \sqrt{u}, \; u \sim U(0, 1), \quad \text{plus } 0.3\, \mathcal N(0, I)$$
 
-    The square root makes the points uniform along the length.
+    The square root makes the points nearly uniform along the length of the spirals.
     """
     u, z = _draws(count, seed, 2)
     label = (2 * u[:, 0]).astype(int)
@@ -100,7 +100,7 @@ DATASETS: dict[str, Callable[[int, int], Points]] = {
 
 
 def load(name: str, count: int, seed: int = 0) -> Points:
-    """Points and labels of the data set with this name; raises ValueError for a name that is not in DATASETS."""
+    """Load a data set by name: points (count, 2) and labels (count,). Raises ValueError for a name that is not in DATASETS."""
     check_choice("dataset", name, tuple(DATASETS))
     return DATASETS[name](count, seed)
 

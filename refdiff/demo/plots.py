@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import files
 from ..arrays import Array
 from ..process.tables import Schedule
 
@@ -71,7 +72,8 @@ def save_demo(content: DemoFigure, path: Path) -> None:
     else:
         _draw_losses(_within(figure.add_subplot(grid[3, :2]), 0, 0.9), content.curves)
     _draw_distances(_within(figure.add_subplot(grid[3, 2:4]), 0.34, 0.96), content.distances, content.max_ratio)
-    figure.savefig(path, dpi=110)
+    with files.replacing(path) as new:
+        figure.savefig(new, dpi=110)
 
 
 def save_animation(frames: list[list[Panel]], path: Path, limit: float, fps: int = 12) -> None:
@@ -82,7 +84,7 @@ def save_animation(frames: list[list[Panel]], path: Path, limit: float, fps: int
     axes = figure.subplots(1, len(frames[0]), squeeze=False)[0]
     figure.subplots_adjust(left=0.02, right=0.98, top=0.88, bottom=0.02, wspace=0.06)
     writer = PillowWriter(fps=fps)
-    with writer.saving(figure, str(path), dpi=90):
+    with files.replacing(path) as new, writer.saving(figure, str(new), dpi=90):
         drawn = [_draw_panel(ax, panel, limit) for ax, panel in zip(axes, frames[0], strict=True)]
         for panels in frames + [frames[-1]] * (len(frames) // 3):
             for ax, panel, lines in zip(axes, panels, drawn, strict=True):

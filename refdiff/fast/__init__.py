@@ -1,6 +1,7 @@
-"""The op set `fast`: the layers and the training step again, rebound for the CPU's speed. `training.train(..., L=fast)` takes all of it.
+"""Layers and a training step optimized for the CPU: `training.train(..., L=fast)` uses them in place of `layers`.
 
-Names, answers up to rounding, and tests are those of `refdiff.networks.layers` and `refdiff.training`; nothing here is needed to read them.
+They have the names and pass the tests of `refdiff.networks.layers` and `refdiff.training`, and give the same results up to rounding.
+Nothing here is needed to understand those modules.
 """
 
 from ..networks.attention import cross_attention, self_attention, softmax

@@ -1,7 +1,7 @@
-"""Buffers: the memory of large arrays that are no longer referenced is reused for new arrays, instead of going back to the system.
+"""Buffers: the memory of large arrays that are no longer referenced is reused for new arrays. It is not returned to the operating system.
 
-A training step needs the same arrays as the step before. Freeing and allocating them costs more than the arithmetic on them, because
-the system clears every page of a large array before it hands it out.
+A training step needs arrays of the same shapes as the step before. Freeing and allocating them costs more than the arithmetic on them,
+because the system clears every page of a large new array.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, read_only
 from ..tree import Tree
 
 LIMIT = 2**28  # bytes kept per thread; beyond it all are dropped, and freed once nobody references them
@@ -41,7 +41,7 @@ _thread = _ThreadMemory()
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:
-    """`np.empty`, in the memory of an earlier array of this shape and dtype, once that array and all its views are gone."""
+    """`np.empty`, in the memory of an earlier array of the same shape and dtype if that array and all its views are no longer referenced."""
     for entry in _thread.memory.get((shape, dtype), ()):
         if getrefcount(entry[0]) == _UNREFERENCED:
             return np.ndarray(shape, dtype, *entry)
@@ -70,9 +70,7 @@ def workspace(role: str, shape: tuple[int, ...], dtype: Any) -> Array:
 @lru_cache(maxsize=64)
 def ones(n: int, dtype: Any) -> Array:
     """Ones (n,), read-only: their product with a matrix is the sum of its rows, computed by the matrix library."""
-    array = np.ones(n, dtype)
-    array.flags.writeable = False
-    return array
+    return read_only(np.ones(n, dtype))
 
 
 @contextmanager

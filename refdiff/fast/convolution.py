@@ -1,6 +1,6 @@
-"""Convolutions rebound for the CPU's speed: names, results up to rounding, and tests are those of `networks.convolution`.
+"""Convolutions optimized for the CPU, with the names, the tests and, up to rounding, the results of `networks.convolution`.
 
-For arrays of one real precision; others, such as the complex numbers of a complex step, are left to `networks.convolution`.
+All arrays must have the same real precision. Others, such as the complex numbers of a complex step, are passed to `networks.convolution`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
 
 
 def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """`convolution.conv_up`: a 3 x 3 kernel by differences of neighbours, without building the larger image."""
+    """`convolution.conv_up`: a 3 x 3 kernel by differences of neighbours, without storing the upsampled image."""
     check_floats("x", x)
     if (
         p["w"].shape[:2] != (3, 3)

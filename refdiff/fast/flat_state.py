@@ -12,7 +12,7 @@ import numpy as np
 from .. import tree
 from ..arrays import Array
 from ..networks.layers import Params
-from ..training import loop, parallel
+from ..training import loop, optim, parallel
 from ..training.loop import Config, State
 from . import buffers
 from .buffers import Packed
@@ -29,7 +29,10 @@ class FlatState(State):
 
 
 def adopt(state: State) -> State:
-    """Copy of a state in four flat buffers, for `update` to change in place; a state not all float32 or all float64 is returned as it is."""
+    """Copy of a state in four flat buffers, which `update` changes in place.
+
+    A state whose arrays are not all float32 or all float64 is returned unchanged.
+    """
     trees = [state.params, state.ema, state.moments["m"], state.moments["v"]]
     dtypes = {leaf.dtype for each in trees for leaf in tree.flatten(each).values()}
     if len(dtypes) != 1 or not dtypes <= _DTYPES or not isinstance(state.params, dict):
@@ -45,7 +48,7 @@ def adopt(state: State) -> State:
 def update(state: State, grads: Params, config: Config) -> State:
     """`training.update`, in place on a state of `adopt`: the returned state holds the same arrays as the given one.
 
-    The buffers are updated in blocks that stay in cache from one pass to the next. Any other state is left to `training.update`.
+    The buffers are updated in blocks that stay in the cache from one pass to the next. Any other state is passed to `training.update`.
     """
     if not isinstance(state, FlatState):
         return loop.update(state, grads, config)
@@ -72,7 +75,7 @@ class Update(NamedTuple):
 
     @classmethod
     def of(cls, step: int, squares: float, config: Config) -> Update:
-        """The update for a summed gradient with this sum of squares."""
+        """Coefficients of the update, from the sum of squares of the summed gradient."""
         scale, norm = 1 / config.batch, math.sqrt(squares) / config.batch
         clipped = scale if config.clip == math.inf or norm <= config.clip else scale * config.clip / norm
         return cls(step, loop.rate(step, config), config.decay, config.ema, clipped)
@@ -93,9 +96,9 @@ def apply(state_buffers: list[Array], g: Array, part: slice, update: Update) -> 
 def adam(
     theta: Array, m: Array, v: Array, g: Array, workspace: Array, step: int, rate: float, decay: float = 0.0, scale: float = 1.0
 ) -> None:
-    """`optim.adam` in place for the gradient scale * g; all flat (n,), of one precision; workspace is overwritten."""
+    """`optim.adam` in place, for the gradient scale * g; all arrays are (n,) and of one precision; workspace is overwritten."""
     beta1, beta2, eps = 0.9, 0.999, 1e-8
-    root = (1 - beta2**step) ** 0.5
+    root = optim.debias(beta2, step) ** 0.5
     m *= beta1
     m += np.multiply(g, (1 - beta1) * scale, workspace)
     v *= beta2
@@ -106,7 +109,7 @@ def adam(
     np.divide(m, workspace, workspace)
     if decay:
         theta *= 1 - rate * decay
-    theta -= np.multiply(workspace, rate * root / (1 - beta1**step), workspace)
+    theta -= np.multiply(workspace, rate * root / optim.debias(beta1, step), workspace)
 
 
 def _ema(theta: Array, ema: Array, workspace: Array, decay: float) -> None:
@@ -129,7 +132,7 @@ def _packed(grads: Params, state: FlatState) -> Array:
 
 
 def total(parts: list[tuple[float, Packed]]) -> tuple[float, Packed]:
-    """`parallel.total` of gradients in flat buffers, the sum shared out among threads."""
+    """`parallel.total` of gradients in flat buffers, with the sum divided among threads."""
     return reduce(lambda a, b: (a[0] + b[0], _sum(a[1], b[1])), parts)
 
 

@@ -1,4 +1,4 @@
-"""Linear layers, SiLU and time features, rebound for the CPU's speed: results are built in place, in memory used before."""
+"""Linear layers, SiLU and time features, optimized for the CPU: results are computed in place, in reused memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, check_dtype, check_floats, check_shape
+from ..arrays import Array, check_dtype, check_floats, check_shape, read_only
 from ..networks import layers
 from ..networks.inputs import check_features, check_times
 from ..tree import Params, Vjp
@@ -19,7 +19,7 @@ BLOCK = 2**15  # numbers: four float32 arrays of it fit in a core's second-level
 
 
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """`layers.linear`, with the bias added in place, and its gradient, a sum over rows, computed by the matrix library."""
+    """`layers.linear`, with the bias added in place; the gradient of the bias, a sum over rows, is a matrix product."""
 
     def vjp(dy: Array) -> tuple[Params, Array]:
         return {"w": _matmul(x.T, dy), "b": buffers.ones(len(dy), dy.dtype) @ dy}, _matmul(dy, p["w"].T)
@@ -30,7 +30,10 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
-    r"""`layers.silu`, with the derivative computed in the forward pass: $x (1 - \varsigma) = x - y$, so $dy/dx = \varsigma (1 + x - y)$."""
+    r"""`layers.silu`, with the derivative computed in the forward pass: $x (1 - \varsigma) = x - y$, so $dy/dx = \varsigma (1 + x - y)$.
+
+    $\varsigma = (1 + \tanh(x / 2)) / 2$ takes less time than an exponential, and is precise relative to 1 only: y is, relative to x.
+    """
     check_floats("x", x)
     y, slope = (buffers.empty(x.shape, x.dtype) for _ in range(2))
     flat = [array.reshape(-1) for array in (x, y, slope)]
@@ -46,7 +49,10 @@ def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
-    """`layers.time_features`; for float32, whole turns are subtracted in float64, and sines and cosines of the rest are taken in float32."""
+    """`layers.time_features`; for float32, only the angles are computed in float64.
+
+    Whole turns are subtracted from an angle in float64. Sine and cosine of the rest are computed in float32.
+    """
     if check_dtype(dtype) != np.float32:
         return layers.time_features(t, features, dtype)
     half = check_features(features) // 2
@@ -73,4 +79,4 @@ def _out(shape: tuple[int, ...], a: Array, b: Array) -> Array | None:
 @lru_cache(maxsize=8)
 def _turns(half: int) -> Array:
     """Turns per unit of time, frequencies / (2 pi)."""
-    return np.exp(-np.log(10000.0) * np.arange(half) / (half - 1)) / (2 * np.pi)
+    return read_only(np.exp(-np.log(10000.0) * np.arange(half) / (half - 1)) / (2 * np.pi))

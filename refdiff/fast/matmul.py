@@ -1,7 +1,7 @@
-"""Matrix products in small pieces: OpenBLAS multiplies small matrices in place, and first packs larger ones into a layout of its own.
+"""Matrix products in small pieces: OpenBLAS multiplies small matrices in place, and first copies larger ones into a layout of its own.
 
-This holds for processors for which OpenBLAS has small-matrix kernels, and for float32. There a network's products take a tenth to a third
-less time in pieces. Elsewhere, and for a transposed second factor, which the small kernels read badly, a product is done whole.
+This is so in float32, on processors for which OpenBLAS has small-matrix kernels. There a network's products take a tenth to a third less
+time in pieces. Elsewhere a product is one call, and so is a product with a transposed second factor, which the small kernels read slowly.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ SMALL_KERNELS = {"SkylakeX", "Cooperlake", "SapphireRapids"}  # processors by Op
 
 
 def matmul(a: Array, b: Array, out: Array) -> Array:
-    """Fill out with the matrix product a b, in pieces where that is faster."""
+    """Fill out with the matrix product of a and b, in pieces where that is faster."""
     for piece in pieces(a, b, out):
         np.matmul(*piece)
     return out
 
 
 def pieces(a: Array, b: Array, out: Array) -> list[tuple[Array, Array, Array]]:
-    """Triples (a, b, out) whose products together are out = a b, for (rows, inner) and (inner, columns): stacks of small matrices and the rest."""
+    """Pieces of the matrix product of a (rows, inner) and b (inner, columns), as triples (a, b, out).
+
+    The product of a and b of each triple fills its out. The first triple holds stacks of small matrices, the others hold the rest.
+    """
     (rows, columns), inner = out.shape, len(b)
     high, wide = (rows, 256) if rows <= 64 else (32, 64) if columns >= 64 else (128, columns)
     good = a.dtype == np.float32 and b.strides[1] == b.itemsize and 0 < high * wide * inner <= SMALL < rows * columns * inner

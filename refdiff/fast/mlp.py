@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, read_only
 from ..training.loop import Batch
 from . import buffers
 from .buffers import Packed
@@ -119,4 +119,4 @@ def silu_calls(x: Array, y: Array, slope: Array, workspace: Array) -> Calls:
 @lru_cache(maxsize=8)
 def _constant(value: float, dtype: Any) -> Array:
     """A number as an array, so that NumPy does not convert it at each call."""
-    return np.array(value, dtype)
+    return read_only(np.array(value, dtype))

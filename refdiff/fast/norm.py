@@ -1,4 +1,4 @@
-r"""Group normalization, alone or fused with SiLU, rebound for the CPU's speed: a few images at a time, all steps in the cache.
+r"""Group normalization, alone or fused with SiLU, optimized for the CPU: all steps for a few images at a time, in the cache.
 
 SiLU is computed as $\mathrm{silu}(2z) = z (1 + \tanh z)$, so scale and shift are halved before it.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, check_shape
+from ..arrays import Array, check_shape, read_only
 from ..networks import layers, normalize
 from ..training import parallel
 from ..tree import Params, Vjp
@@ -24,17 +24,17 @@ Back = Callable[[Array], tuple[Array, Array, Array]]
 
 
 def group_norm(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
-    """`normalize.group_norm`."""
+    """`normalize.group_norm`, with all steps for a few images at a time."""
     return _affine(p, x, groups, False) if _supported(x, groups, *p.values()) else normalize.group_norm(p, x, groups)
 
 
 def group_norm_silu(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
-    """`layers.group_norm_silu`."""
+    """`layers.group_norm_silu`, with all steps for a few images at a time."""
     return _affine(p, x, groups, True) if _supported(x, groups, *p.values()) else layers.group_norm_silu(p, x, groups)
 
 
 def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
-    """`normalize.adaptive_group_norm`."""
+    """`normalize.adaptive_group_norm`, with all steps for a few images at a time."""
     check_shape("x", x, "B", ..., p["w"].shape[1] // 2)
     check_shape("emb", emb, len(x), len(p["w"]))
     supported = _supported(x, groups, emb, *p.values())
@@ -42,7 +42,7 @@ def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[A
 
 
 def adaptive_group_norm_silu(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
-    """`layers.adaptive_group_norm_silu`."""
+    """`layers.adaptive_group_norm_silu`, with all steps for a few images at a time."""
     check_shape("x", x, "B", ..., p["w"].shape[1] // 2)
     check_shape("emb", emb, len(x), len(p["w"]))
     supported = _supported(x, groups, emb, *p.values())
@@ -78,10 +78,10 @@ def _adaptive(p: Params, x: Array, emb: Array, groups: int, silu: bool) -> tuple
 
 
 def _normalized(x: Array, scale: Array, shift: Array, groups: int, silu: bool) -> tuple[Array, Back]:
-    r"""$scale\, \hat x + shift$ with scale and shift (B or 1, C), with or without SiLU; back(dy) gives dx, and dscale and dshift (B, C).
+    r"""Normalization, scale and shift, $scale\, \hat x + shift$, with or without SiLU; scale and shift are (B or 1, C).
 
-    With c = x - mean and the factor a = scale / s of each channel, y = a c + shift and dx = a dy - k c - rest; k and rest are numbers
-    per group, computed from the sums of dy and dy c over positions.
+    With $c = x - \mu$ and $a = scale / s$, one number per channel, $y = a c + shift$ and $dx = a\, dy - k c - r$. The numbers $k$ and $r$ of
+    each group follow from the sums of $dy$ and $dy\, c$ over positions. back(dy) gives dx, and dscale and dshift (B, C).
     """
     n, channels = len(x), x.shape[-1]
     pixels, half = x.reshape(n, -1, channels), x.dtype.type(0.5 if silu else 1)
@@ -159,7 +159,7 @@ def _sum(x: Array) -> Array:
 def _means(channels: int, groups: int, positions: int, dtype: Any) -> Array:
     """Matrix (C, C): a row of sums over positions times it is the mean of each group, repeated for each of its channels."""
     size = channels // groups
-    return np.kron(np.eye(groups), np.ones((size, size)) / (positions * size)).astype(dtype)
+    return read_only(np.kron(np.eye(groups), np.ones((size, size)) / (positions * size)).astype(dtype))
 
 
 def _per_channel(f: np.ufunc, x: Array, each: Array, out: Array) -> Array:

@@ -1,8 +1,8 @@
-"""A pool of worker processes. Threads of one process take turns at the interpreter, and the core of a waiting thread falls asleep.
+"""A pool of worker processes. Only one thread of a process can run the interpreter at a time, and the core of a waiting thread goes to sleep.
 
 A step of the U-Net makes some ten thousand calls on each of two threads, which wait for each other a thousand times. Forked processes
 wait twice: for their slice of the batch, and for the slowest worker. They share memory that was mapped before the fork: the parameters,
-which they read, and the gradients, which they write. Where processes cannot be forked, threads do the work.
+which they read, and the gradients, which they write. Where processes cannot be forked, the workers are threads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class WorkerPool:
         weakref.finalize(self, _shut_down, self._channels)
 
     def __call__(self, shared: Any, messages: Sequence[Any]) -> list[Any]:
-        """Results of the workers for their messages, in order. Raises a worker's error, or ChildProcessError if a process has ended."""
+        """Send each worker its message; the results, in order. Raises the error of a worker, or ChildProcessError if a process has ended."""
         if not self._channels:
             return parallel.run([partial(work, shared, message) for work, message in zip(self._works, messages, strict=True)])
         try:
@@ -49,7 +49,7 @@ class WorkerPool:
 
 
 def _fork(work: Work, shared: Any) -> Channel:
-    """The channel to a new process that does this work until it is shut down or this process ends."""
+    """Channel to a new process, which does this work until it is shut down or this process ends."""
     ours, theirs = pair()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads: those that live on here hold no lock it needs

@@ -1,4 +1,4 @@
-"""`training.value_and_grad` and `training.step` for a state in flat buffers, on worker processes that are kept with its parameters."""
+"""`training.value_and_grad` and `training.step` for a state in flat buffers, on worker processes that are kept as long as its parameters."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .worker import Worker
 def value_and_grad(
     net: Network, params: Params, batch: Batch, L: Any, workers: int | None = 1, all_reduce: Reduce = parallel.total
 ) -> tuple[float, Params]:
-    """`training.value_and_grad`; for the parameters of an adopted state on several processes, and by recorded calls for the MLP.
+    """`training.value_and_grad`, on several processes if the parameters are in flat buffers (see `fast.adopt`); the MLP uses recorded calls.
 
-    The gradients that all_reduce gets are in arrays that the next step overwrites.
+    The arrays of the gradients that all_reduce receives are overwritten by the next step.
     """
     if not isinstance(params, Packed) or not _same_dtype(params, batch):
         return loop.value_and_grad(net, params, batch, L, workers, all_reduce)
@@ -37,9 +37,9 @@ def value_and_grad(
 def step(
     state: State, batch: Batch, config: Config, net: Network, L: Any, workers: int | None = 1, all_reduce: Reduce = parallel.total
 ) -> tuple[State, float]:
-    """`training.step`, in place on an adopted state; the sum of the gradients and the update are shared among the workers too.
+    """`training.step`, in place on a state in flat buffers; the sum of the gradients and the update are divided among the workers too.
 
-    Where all_reduce is another function than the default, or L has another gradient or update, `training.step` runs with these.
+    If all_reduce is not the default function, or L has another gradient or update, `training.step` runs with these.
     """
     params = state.params
     others = all_reduce is not parallel.total or any(getattr(L, f.__name__, f) is not f for f in (value_and_grad, flat_state.update))
@@ -60,7 +60,7 @@ def _same_dtype(params: Packed, batch: Batch) -> bool:
 
 @contextmanager
 def _pool(net: Network, params: Packed, batch: Batch, L: Any, workers: int | None, state_buffers: Any = ()) -> Iterator[_Pool]:
-    """The workers of this network. They are kept with the parameters from one step to the next; meanwhile nobody else has them."""
+    """The workers for this network. They are kept with the parameters from one step to the next; during a step no other call can use them."""
     count = parallel.count(workers, batch.x.size * params.buffer.size)
     key = net, id(L), count, bool(state_buffers)
     pool = params.cache.pop(key, None) or _Pool(net, params, L, count, state_buffers)

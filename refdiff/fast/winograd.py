@@ -1,6 +1,6 @@
 r"""A 3 x 3 convolution with a quarter of the multiplications: Winograd's F(4 x 4, 3 x 3), for images (B, H, W, C).
 
-In one dimension, four neighbouring outputs of a filter of three taps need six products instead of twelve:
+In one dimension, four neighbouring outputs of a filter of three weights need six products instead of twelve:
 
 $$y = A^T \bigl[ (G w) \odot (B^T x) \bigr], \qquad x \in R^6,\; w \in R^3,\; y \in R^4,$$
 
@@ -18,24 +18,24 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..arrays import Array
+from ..arrays import Array, read_only
 from ..training import parallel
 from ..tree import Params, Vjp
 from . import buffers
 
-B_T = [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0], [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]]
-G = [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]
-A_T = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+B_T = (4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0), (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1)
+G = (1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6), (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1)
+A_T = (1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)
 MIDDLE = 7  # position (1, 1) of a tile, which contributes equally to all 16 outputs
 
 CACHED = 2**13  # tiles times channels: their 36 float32 numbers each fill half of a core's second-level cache
 
 
 def conv3(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """`convolution.conv` for k = 3, stride 1 and one real precision.
+    """`convolution.conv` for 3 x 3 kernels, stride 1 and one real precision, by Winograd's algorithm.
 
-    A few images at a time, in memory that stays in a core's cache. The derivative recomputes the transformed tiles, which takes less
-    time than writing them to memory and reading them back.
+    It works on a few images at a time, in memory that stays in a core's cache. The backward pass recomputes the transformed tiles, which
+    takes less time than writing them to memory and reading them back.
     """
     (n, height, width, fan_in), fan_out = x.shape, len(p["b"])
     b_t, g, a_t, b, a = _matrices(x.dtype)
@@ -62,19 +62,19 @@ def conv3(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 @lru_cache
-def _matrices(dtype: Any) -> list[Array]:
+def _matrices(dtype: Any) -> tuple[Array, ...]:
     """B^T, G and A^T along both axes: (36, 36), (36, 9), (16, 36); then B and A."""
     b_t, g, a_t = (np.kron(np.array(matrix), np.array(matrix)).astype(dtype) for matrix in (B_T, G, A_T))
-    return [b_t, g, a_t, np.ascontiguousarray(b_t.T), np.ascontiguousarray(a_t.T)]
+    return tuple(map(read_only, (b_t, g, a_t, np.ascontiguousarray(b_t.T), np.ascontiguousarray(a_t.T))))
 
 
 def multiply(role: str, a: Array, b: Array) -> Array:
-    """Matrix products a b of a stack of matrices, in this thread's workspace for that role."""
+    """Matrix products of two stacks of matrices, in the workspace of this thread for the role."""
     return np.matmul(a, b, buffers.workspace(role, (len(a), a.shape[1], b.shape[2]), b.dtype))
 
 
 def transposed(u: Array) -> Array:
-    """Every matrix of a stack transposed, in a workspace of this thread."""
+    """Transpose of every matrix of a stack, in a workspace of this thread."""
     out = buffers.workspace("transposed", (len(u), u.shape[2], u.shape[1]), u.dtype)
     np.copyto(out, u.swapaxes(1, 2))
     return out
@@ -153,6 +153,6 @@ def _join_tiles(tiles: Array, x: Array) -> None:
 
 
 def sum_rows(x: Array) -> Array:
-    """The sum over all but the last axis, by the matrix library."""
+    """Sum over all axes but the last, as a matrix product."""
     rows = x.reshape(-1, x.shape[-1])
     return buffers.ones(len(rows), x.dtype) @ rows

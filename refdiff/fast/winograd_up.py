@@ -1,13 +1,13 @@
 r"""A 3 x 3 convolution after nearest-neighbour upsampling, with a quarter of the multiplications, for images (B, H, W, C).
 
-In one dimension the two outputs of a pixel depend only on the pixel and one neighbour each:
+In one dimension each pixel gives two outputs. Each depends only on the pixel and one neighbour:
 
 $$y_0 = x_{-1} w_0 + x_0 (w_1 + w_2) = m_0 + m_1, \qquad y_1 = x_0 (w_0 + w_1) + x_1 w_2 = m_1 + m_2,$$
 
-$$m_0 = (x_{-1} - x_0)\, w_0, \qquad m_1 = x_0\, (w_0 + w_1 + w_2), \qquad m_2 = (x_1 - x_0)\, w_2,$$
+$$m_0 = (x_{-1} - x_0)\, w_0, \qquad m_1 = x_0\, (w_0 + w_1 + w_2), \qquad m_2 = (x_1 - x_0)\, w_2.$$
 
-three products instead of six; along both axes nine instead of 36, each a matrix product over the channels of all pixels. All steps
-are linear, so the derivative is the transposed steps in reverse order. Source: N2 [Lavin & Gray sec. 4].
+These are three products instead of six. Along both axes they are nine instead of 36, each a matrix product over the channels of all
+pixels. All steps are linear, so the derivative is the transposed steps in reverse order. Source: N2 [Lavin & Gray sec. 4].
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CACHED = 2**16  # numbers of a part of the images: nine times as many float32 fi
 
 
 def conv_up3(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """`convolution.conv_up` for k = 3 and one real precision, a few images at a time, in memory that stays in a core's cache."""
+    """`convolution.conv_up` for 3 x 3 kernels and one real precision; a few images at a time, in memory that stays in a core's cache."""
     (n, height, width, fan_in), fan_out = x.shape, len(p["b"])
     u = _of_filter(p["w"]).reshape(9, fan_in, fan_out)
     parts = parallel.parts(n, height * width * max(fan_in, fan_out), CACHED)

@@ -1,4 +1,4 @@
-"""A worker's share of a training step: the gradient of its slice of the batch, then the update of its slice of all parameters."""
+"""One worker of a training step: the gradient of its slice of the batch, then the update of its slice of the parameters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALIGNMENT = 16  # numbers: slices begin at a cache line
 
 
 class Worker:
-    """One of several workers that share the parameters and see each other's gradients; a message is the name of a method and its arguments."""
+    """One of several workers, which share the memory of parameters and gradients; a message is the name of a method and its arguments."""
 
     def __init__(self, net: Network, L: Any, grads: list[Packed], number: int, buffers: list[Array]) -> None:
         self.net, self.L, self.grads, self.own, self.buffers = net, L, grads, grads[number], buffers
@@ -33,7 +33,7 @@ class Worker:
         return getattr(self, method)(params, *arguments)
 
     def differentiate(self, params: Packed, batch: Batch, context: Array | None) -> float:
-        """The loss of a slice; its gradient is left in this worker's array. The MLP is differentiated by recorded calls."""
+        """Loss of a slice of the batch; writes the gradient to this worker's array. The MLP is differentiated by recorded calls."""
         if self.net is mlp and context is not None:
             rows = len(batch.x)
             if rows not in self.recorded:
@@ -44,12 +44,12 @@ class Worker:
         return loss
 
     def add(self, params: Packed) -> float:
-        """Add this worker's slice of all gradients into the first one; the sum of its squares."""
+        """Sum the gradients of all workers in this worker's slice of the parameters, into the first gradient; returns the sum of its squares."""
         total, *others = (each.buffer[self.part] for each in self.grads)
         for other in others:
             total += other
         return float(np.dot(total, total))
 
     def update(self, params: Packed, update: Update) -> None:
-        """Update this worker's slice of the state, from the summed gradient."""
+        """Update this worker's slice of the state from the summed gradient."""
         flat_state.apply(self.buffers, self.grads[0].buffer, self.part, update)

@@ -1,4 +1,4 @@
-"""Attention: every position has a query, and takes the mean of the values of a context, weighted by how well their keys match it."""
+"""Attention: each position gets the mean of a context's values, weighted by how well their keys match the query of the position."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..tree import Params, Vjp
 
 
 def softmax(p: Params, z: Array) -> tuple[Array, Vjp]:
-    r"""Softmax along the last axis: positive numbers of sum 1, $y_i = e^{z_i} / \sum_j e^{z_j}$; no parameters.
+    r"""Softmax along the last axis: positive numbers that sum to 1, $y_i = e^{z_i} / \sum_j e^{z_j}$; no parameters.
 
     $$dz = y \bigl( dy - \textstyle\sum_j y_j\, dy_j \bigr)$$
 
@@ -29,15 +29,17 @@ def softmax(p: Params, z: Array) -> tuple[Array, Vjp]:
 
 
 def cross_attention(p: Params, x: Array, context: Array, heads: int) -> tuple[Array, Callable[[Array], Any]]:
-    r"""Multi-head attention from the positions of x to the positions of a context.
+    r"""Multi-head attention: the positions of x attend to the positions of a context c.
 
     $$Q = x W_q + b_q, \quad K = c W_k + b_k, \quad V = c W_v + b_v, \qquad
       A = \mathrm{softmax}\Bigl(\frac{Q K^T}{\sqrt d}\Bigr), \qquad y = (A V) W_o + b_o$$
 
     $$dV = A^T dO, \quad dA = dO\, V^T, \quad dS = \mathrm{softmax}^T dA, \quad dQ = \frac{dS\, K}{\sqrt d}, \quad dK = \frac{dS^T Q}{\sqrt d}$$
 
-    x (B, N, C), context (B, M, D); p["q"], p["k"], p["v"], p["out"] are linear layers of width C. The heads share its
-    channels in order: head h has channels h d to (h + 1) d - 1, d = C / heads. vjp(dy) gives (dp, dx, dcontext). Source: N4 [Transformer eq. 1].
+    $O = A V$ is the output of the heads, and $\mathrm{softmax}^T$ the backward pass of softmax, row by row.
+    x (B, N, C), context (B, M, D); p["q"], p["k"], p["v"], p["out"] are linear layers of width C. The channels are divided among the
+    heads in order: head $h$ has the channels $h d$ to $(h + 1) d - 1$, where $d = C / heads$. vjp(dy) gives (dp, dx, dcontext).
+    Source: N4 [Transformer eq. 1].
     """
     check_shape("x", x, "B", "N", len(p["q"]["w"]))
     check_shape("context", context, "B", "M+", "D")

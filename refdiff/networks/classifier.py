@@ -20,9 +20,10 @@ DOWNSAMPLINGS = 2
 def init(
     seed: int, channels: int = 1, base: int = 16, classes: int = 10, embedding: int = 64, groups: int = 8, dtype: Any = np.float32
 ) -> Params:
-    """Initial parameters: `base` channels, doubled at each of two downsamplings. The head starts at zero, so that all logits are equal.
+    """Initial parameters of the classifier: `base` channels, doubled at each of two downsamplings.
 
-    Weights are N(0, 1 / fan-in). Source: G2, N5.
+    Weights are drawn from a normal distribution of mean 0 and variance 1 / fan-in. The last layer, the head, starts at zero, so that all
+    logits are equal. Source: G2, N5.
     """
     channels, base, classes, embedding = counts(channels=channels, base=base, classes=classes, embedding=embedding)
     groups, dtype = check_count("groups", groups, 1, MOST), check_dtype(dtype)
@@ -45,7 +46,7 @@ def init(
 
 
 def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int = 8) -> tuple[Array, Vjp]:
-    """Logits (B, K) of images x (B, H, W, C) at times t, () or (B,) in units of 0..1000. vjp(dlogits) gives (dp, dx).
+    """Classifier of noised images: logits (B, K) of x (B, H, W, C) at times t, () or (B,) between 0 and 1000. vjp(dlogits) gives (dp, dx).
 
     Source: G2 [Dhariwal & Nichol sec. 4].
     """
@@ -62,7 +63,7 @@ def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int
 
 
 def features(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int = 8) -> tuple[Array, Vjp]:
-    """Features before the head, (B, F): convolutions conditioned on the time, two of them with stride 2, and the mean over pixels."""
+    """Features before the last layer, (B, F): convolutions conditioned on the time, two of them with stride 2, then a mean over pixels."""
     check_params(p, "time1", "time2", "conv0", "conv_out", "norm_out")
     check_arrays(x=x)
     check_shape("x", x, "B", "H+", "W+", p["conv0"]["w"].shape[2])

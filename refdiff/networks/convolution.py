@@ -11,13 +11,13 @@ from ..tree import Params, Vjp
 
 
 def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
-    r"""Convolution: a weighted sum of each pixel's k x k neighbours, with zero padding.
+    r"""Convolution: a weighted sum of the $k \times k$ neighbours of each pixel, with zero padding.
 
     $$y_{ij} = b + \sum_{a,c=0}^{k-1} x_{si+a-r,\, sj+c-r}\, W_{ac}, \qquad r = (k - 1) / 2$$
 
     $$dW_{ac} = \sum_{Bij} x_{si+a-r,\, sj+c-r}^T\, dy_{ij}, \qquad dx_{si+a-r,\, sj+c-r} \mathrel{+}= dy_{ij} W_{ac}^T, \qquad db = \sum_{Bij} dy_{ij}$$
 
-    x (B, H, W, in), p["w"] (k, k, in, out) with k odd, p["b"] (out,); y (B, ceil(H / s), ceil(W / s), out). Source: N2 [LeCun et al. sec. II].
+    x (B, H, W, in), p["w"] (k, k, in, out) with $k$ odd, p["b"] (out,), stride $s$; y (B, $\lceil H / s \rceil$, $\lceil W / s \rceil$, out). Source: N2 [LeCun et al. sec. II].
     """
     w, r = p["w"], len(p["w"]) // 2
     stride = check_conv(w, x, stride)
@@ -38,12 +38,12 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
 
 
 def neighbours_at(image: Array, a: int, c: int, height: int, width: int, stride: int = 1) -> Array:
-    """The neighbours at offset (a, c) of height x width output pixels, as a view of the padded image."""
+    """The neighbour at offset (a, c) of every output pixel, (B, height, width, C), as a view of the padded image."""
     return image[:, a : a + stride * (height - 1) + 1 : stride, c : c + stride * (width - 1) + 1 : stride]
 
 
 def up(p: Params, x: Array) -> tuple[Array, Vjp]:
-    r"""Nearest-neighbour upsampling by 2: every pixel four times, $y_{ij} = x_{\lfloor i/2 \rfloor \lfloor j/2 \rfloor}$; $dx$ is the sum of the four. No parameters.
+    r"""Nearest-neighbour upsampling by 2: four copies of every pixel, $y_{ij} = x_{\lfloor i/2 \rfloor \lfloor j/2 \rfloor}$; $dx$ is the sum of the copies' gradients. No parameters.
 
     x (B, H, W, C), y (B, 2H, 2W, C). Source: N2 [DDPM app. B].
     """
@@ -57,7 +57,7 @@ def up(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def pool(p: Params, x: Array) -> tuple[Array, Vjp]:
-    r"""Average pooling by 2: the mean of every 2 x 2 square, $y_{ij} = \frac14 \sum_{ac} x_{2i+a,\,2j+c}$; each gets a quarter of dy. No parameters.
+    r"""Average pooling by 2: the mean of every 2 × 2 square, $y_{ij} = \frac14 \sum_{ac} x_{2i+a,\,2j+c}$; $dx$ is $\frac14 dy$ at all four pixels. No parameters.
 
     x (B, H, W, C) with H and W even, y (B, H / 2, W / 2, C). Source: N2 [LeCun et al. sec. II].
     """
@@ -73,7 +73,7 @@ def pool(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 
 def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
-    """Upsampling by 2 followed by a convolution, `conv` of `up`: the upsampling layer of a U-Net. Source: N2 [DDPM app. B]."""
+    """Upsampling by 2 and then a convolution: the upsampling layer of a U-Net. Source: N2 [DDPM app. B]."""
     larger, up_vjp = up({}, x)
     y, conv_vjp = conv(p, larger)
 

@@ -1,7 +1,7 @@
 """Layers of a network, each with its derivative a few lines below: y, vjp = layer(p, x), then dp, dx = vjp(dy).
 
-Where y depends on x through the Jacobian J, vjp(dy) is J^T dy. Nothing is stored in a layer, so threads can share parameters,
-and every line is complex-analytic, so a complex step can check every derivative to the last digits.
+Where y depends on x through the Jacobian J, vjp(dy) is J^T dy. A layer stores nothing, so threads can share parameters.
+Every line is complex-analytic, so a complex step can check every derivative to the last digits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, check_dtype, check_floats, check_integer, check_shape
+from ..arrays import Array, check_dtype, check_floats, check_integer, check_shape, sigmoid
 from ..tree import Params, Vjp
 from .attention import cross_attention, self_attention, softmax
 from .convolution import conv, conv_up, pool, up
@@ -63,14 +63,14 @@ def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
 
     $$dx = dy\, \varsigma(x) (1 + x (1 - \varsigma(x)))$$
 
-    since $\varsigma' = \varsigma (1 - \varsigma)$. Written by tanh, which does not overflow. Source: N1, N2 [SiLU].
+    since $\varsigma' = \varsigma (1 - \varsigma)$, and $1 - \varsigma(x) = \varsigma(-x)$. Source: N1, N2 [SiLU].
     """
     check_floats("x", x)
-    gate = (1 + np.tanh(x / 2)) / 2
+    gate = sigmoid(x)
     y = x * gate
 
     def vjp(dy: Array) -> tuple[Params, Array]:
-        return {}, dy * gate * (1 + x * (1 - gate))
+        return {}, dy * gate * (1 + x * sigmoid(-x))
 
     return y, vjp
 
@@ -90,9 +90,11 @@ def adaptive_group_norm_silu(p: Params, x: Array, emb: Array, groups: int) -> tu
 
 
 def embedding(p: Params, labels: Array) -> tuple[Array, Callable[[Array], Params]]:
-    r"""Embedding table: one row per label, $y_i = E_{label_i}$; labels (B,) integers, p["table"] (entries, out); labels have no derivative.
+    r"""Embedding table: one row per label, $y_i = E_{label_i}$; labels (B,) integers, p["table"] (entries, out), y (B, out).
 
     $$dE_k = \sum_{i: label_i = k} dy_i$$
+
+    vjp(dy) gives dp alone, since labels have no derivative.
 
     Source: N1, G3 [Ho & Salimans alg. 1].
     """
@@ -113,7 +115,7 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 
     $$\omega_i = 10000^{-i / (features/2 - 1)}, \qquad i = 0..features/2 - 1$$
 
-    All sines first, then all cosines; t in the units of 0..1000. features is even and at least 4. Source: N1 [Transformer sec. 3.5], [DDPM app. B].
+    All sines first, then all cosines; t is between 0 and 1000. features is even and at least 4. Source: N1 [Transformer sec. 3.5], [DDPM app. B].
     """
     half, t, dtype = check_features(features) // 2, check_times(t), check_dtype(dtype)
     frequencies = np.exp(-np.log(10000.0) * np.arange(half, like=t) / (half - 1))
@@ -122,23 +124,27 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array], Array]]:
-    r"""Cross-entropy of logits z (B, K) with the true labels (B,); (B,) nats.
+    r"""Cross-entropy (B,) of logits z (B, K) with the true labels (B,), in nats.
 
     $$L = \log \sum_k e^{z_k} - z_y, \qquad dz = dL\, (\mathrm{softmax}(z) - e_y)$$
 
-    Source: G2 [PRML eq. 4.108].
+    The largest term of the sum is 1 after a shift, and stays outside of it: the loss of a confident answer is the sum of
+    the others, not 0. So is $1 - \mathrm{softmax}(z)_y$. Source: G2 [PRML eq. 4.108].
     """
     check_shape("logits", logits, "B", "K+")
     labels = np.asarray(check_integer("labels", labels, 0, logits.shape[1] - 1), like=logits)
     if labels.shape != logits.shape[:1]:
         raise ValueError(f"labels has shape {labels.shape}; allowed: {logits.shape[:1]}, one for each row of logits")
-    shifted = logits - logits.real.max(axis=1, keepdims=True)
-    total = np.exp(shifted).sum(axis=1)
-    rows = np.arange(len(logits), like=logits)
+    rows, top = np.arange(len(logits), like=logits), logits.real.argmax(axis=1)
+    shifted = logits - logits[rows, top][:, None]
+    others = np.exp(shifted)
+    others[rows, top] = 0
+    rest = others.sum(axis=1)
 
     def vjp(dloss: Array) -> Array:
-        softmax = np.exp(shifted) / total[:, None]
-        softmax[rows, labels] -= 1
-        return dloss[:, None] * softmax
+        slope = np.exp(shifted) / (1 + rest)[:, None]
+        slope[rows, labels] = 0
+        slope[rows, labels] = -slope.sum(axis=1)
+        return dloss[:, None] * slope
 
-    return np.log(total) - shifted[rows, labels], vjp
+    return np.log1p(rest) - shifted[rows, labels], vjp

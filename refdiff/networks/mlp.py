@@ -25,12 +25,17 @@ def init(
     classes: int = 0,
     dtype: Any = np.float32,
 ) -> Params:
-    """Initial parameters: `depth` hidden layers of `width`, time features, and a label table with one entry more than classes, "no label".
+    """Initial parameters of the MLP: `depth` hidden layers of `width` units.
 
-    Weights are N(0, 1 / fan-in). The last layer starts at zero, so that an untrained network returns 0. Source: N1.
+    For classes > 0 there is a label table of classes + 1 rows, the last for "no label". Weights are drawn from a normal distribution
+    of mean 0 and variance 1 / fan-in. The last layer starts at zero, so that an untrained network returns 0. Source: N1.
     """
     inputs, width, depth, classes = counts(inputs=inputs, width=width, depth=depth, classes=classes)
-    outputs, features, dtype = inputs if outputs is None else check_count("outputs", outputs, 1, MOST), check_features(features), check_dtype(dtype)
+    outputs, features, dtype = (
+        inputs if outputs is None else check_count("outputs", outputs, 1, MOST),
+        check_features(features),
+        check_dtype(dtype),
+    )
     if depth < 1 or width < 1:
         raise ValueError(f"depth = {depth}, width = {width}; allowed: 1 or more")
     if inputs < 1 or classes < 0:
@@ -47,7 +52,7 @@ def init(
 
 
 def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = layers) -> tuple[Array, Vjp]:
-    r"""The network; x (B, inputs), t () or (B,) in units of 0..1000, y (B,) labels or None for "no label"; (B, outputs).
+    r"""Multilayer perceptron; x (B, inputs), t () or (B,) between 0 and 1000, y (B,) labels or None for "no label"; out (B, outputs).
 
     $$h_0 = [x, \mathrm{features}(t) + E_y], \qquad h_{i+1} = \mathrm{silu}(h_i W_i + b_i), \qquad out = h_n W_n + b_n$$
 

@@ -18,7 +18,8 @@ def normalize(p: Params, x: Array, groups: int, eps: float = 1e-5) -> tuple[Arra
 
     $$dx = \frac1s \bigl( d\hat x - \langle d\hat x \rangle - \hat x \langle \hat x\, d\hat x \rangle \bigr)$$
 
-    x and y (B, ..., C); the mean $\langle \rangle$ is over all positions of an example and the C / groups neighbouring channels of a group.
+    x and y (B, ..., C); the mean $\langle \cdot \rangle$ is over all positions of an example and the neighbouring channels of a group, $C / groups$ of them.
+    The constant $\epsilon$ is eps.
     Source: N2 [GroupNorm sec. 3.1].
     """
     check_shape("x", x, "B", ..., "C+")
@@ -42,7 +43,7 @@ def normalize(p: Params, x: Array, groups: int, eps: float = 1e-5) -> tuple[Arra
 
 
 def film(p: Params, x: Array, scale: Array, shift: Array) -> tuple[Array, Callable[[Array], Any]]:
-    r"""Feature-wise linear modulation: every channel scaled and shifted by given numbers, $y = (1 + scale)\, x + shift$; no parameters.
+    r"""Feature-wise linear modulation (FiLM): a given scale and shift of every channel, $y = (1 + scale)\, x + shift$; no parameters.
 
     x (B, ..., C), scale and shift (B, C). vjp(dy) gives ({}, dx, dscale, dshift): $dx = (1 + scale)\, dy$, $dscale = \sum x\, dy$,
     $dshift = \sum dy$, summed over all positions. Source: N3 [FiLM eq. 2].

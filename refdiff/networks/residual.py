@@ -12,7 +12,9 @@ from .mlp import embed_conditions
 
 
 def embed(p: Params, batch: int, t: Time, y: Array | None, dtype: Any, L: ModuleType) -> tuple[Array, Callable[[Array], Params]]:
-    r"""Time and label embedding, $\mathrm{silu}(e + E_y)$ with e two layers of the time features; (B, E). vjp(demb) gives dp.
+    r"""Time and label embedding, $\mathrm{silu}(e + E_y)$, where two linear layers with a SiLU between them map the time features to $e$; (B, E).
+
+    $E_y$ is the row of the label table. vjp(demb) gives dp.
 
     Source: N1, N5 [DDPM app. B].
     """
@@ -33,10 +35,10 @@ def embed(p: Params, batch: int, t: Time, y: Array | None, dtype: Any, L: Module
 
 
 def block(p: Params, x: Array, emb: Array, L: ModuleType, groups: int) -> tuple[Array, Callable[[Array], Any]]:
-    """Residual block: normalize, silu, convolve, twice, added to x; conditioned on the embedding before the second silu.
+    """Residual block: x plus a branch that applies normalization, SiLU and convolution twice; conditioned on the embedding.
 
     The conditioning is a scale and shift after the second normalization (adaptive GroupNorm), or, if p has "norm2", a shift before it.
-    x (B, H, W, in), emb (B, E), y (B, H, W, out); the 1 x 1 convolution "shortcut" takes x from in to out channels if they differ.
+    x (B, H, W, in), emb (B, E), y (B, H, W, out). If in and out differ, the 1 x 1 convolution "shortcut" maps x to out channels.
     vjp(dy) gives (dp, dx, demb).
     Source: N3 [Dhariwal & Nichol sec. 3], [DDPM app. B].
     """
@@ -83,7 +85,7 @@ def _shift(p: Params, h: Array, emb: Array, L: ModuleType, groups: int) -> tuple
 
 
 def attend(p: Params, x: Array, L: ModuleType, heads: int, groups: int) -> tuple[Array, Vjp]:
-    """Residual self-attention over all pixels, after group normalization; x (B, H, W, C). Source: N4 [DDPM app. B]."""
+    """Attention block: x plus the self-attention of its group-normalized pixels; x (B, H, W, C). Source: N4 [DDPM app. B]."""
     h, norm_vjp = L.group_norm(p["norm"], x, groups)
     h, attention_vjp = L.self_attention(p["attention"], h.reshape(len(x), x.shape[1] * x.shape[2], x.shape[3]), heads)
 

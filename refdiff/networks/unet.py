@@ -23,11 +23,11 @@ __all__ = ["init", "plan", "unet"]
 def unet(
     p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = layers, heads: int = 4, groups: int = 8
 ) -> tuple[Array, Vjp]:
-    r"""The network; x (B, H, W, C), t () or (B,) in units of 0..1000, y (B,) labels or None for "no label"; out shaped like x.
+    r"""U-Net; x (B, H, W, C), t () or (B,) between 0 and 1000, y (B,) labels or None for "no label"; out shaped like x.
 
     The layers run in the order of `plan`. Skip connections save the encoder's feature maps and concatenate them to the decoder's
     channels, the last one first. `vjp(dout)` gives the parameters' gradient, nested like p, and dx. H and W are multiples of
-    2^(levels - 1), so that feature maps of one level have one size.
+    $2^{levels - 1}$, so that all feature maps of one level have the same size.
     Source: N5 [DDPM app. B].
     """
     _check(p, x)
@@ -80,7 +80,10 @@ def _layers(emb: Array, L: ModuleType, heads: int, groups: int) -> dict[str, Cal
 
 
 def plan(p: Params) -> Iterator[tuple[str, str]]:
-    """Layers of the network in order, each with the name of its parameters, "" if it has none: encoder, middle, decoder."""
+    """Steps of the network in order, each a layer and the name of its parameters, "" if it has none: encoder, middle, decoder.
+
+    The step "save" keeps a feature map for a skip connection; "concat" concatenates the last one kept and drops it.
+    """
     levels = len(_numbered(p, "downsample")) + 1
     yield from (("conv", "conv_in"), ("save", ""))
     for i in range(levels):

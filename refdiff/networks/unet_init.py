@@ -27,10 +27,11 @@ def init(
 ) -> Params:
     """Initial parameters of a U-Net; level i has base * multipliers[i] channels, `blocks` residual blocks in the encoder, one more in the decoder.
 
-    Attention follows every block of the levels named, and the first of the two middle blocks. `mode` is the conditioning of a block on
-    the embedding: "adaptive" group normalization (scale and shift), or "add" (a shift before the normalization). The label table has
-    one entry more than classes, "no label". Weights are N(0, 1 / fan-in). The last layer of every block, of every attention and of the
-    network starts at zero, so that an untrained network returns 0. Source: N5 [DDPM app. B].
+    Attention follows every block of the levels listed in `attention`, and the first of the two middle blocks. `mode` is the
+    conditioning of a block on the embedding: "adaptive" group normalization (scale and shift), or "add" (a shift before the
+    normalization). For classes > 0 there is a label table of classes + 1 rows, the last for "no label". Weights are drawn from a
+    normal distribution of mean 0 and variance 1 / fan-in. The last layer of every block, of every attention and of the network
+    starts at zero, so that an untrained network returns 0. Source: N5 [DDPM app. B].
     """
     channels, base, blocks, embedding, classes = counts(channels=channels, base=base, blocks=blocks, embedding=embedding, classes=classes)
     multipliers, attention = check_counts("multipliers", multipliers), check_counts("attention", attention)
@@ -60,7 +61,7 @@ def init(
 
 
 class Draw:
-    """Initial parameters of layers; each array has a step of the random generator of its own."""
+    """Generator of the initial parameters of layers; each array is drawn at its own step number of `rng`."""
 
     def __init__(self, seed: int, embedding: int, mode: str, dtype: Any) -> None:
         self.seed, self.embedding, self.mode, self.dtype, self.step = seed, embedding, mode, dtype, 0

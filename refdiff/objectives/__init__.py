@@ -1,4 +1,4 @@
-"""Training objectives: the ELBO of diffusion models, latent variable models, and flow matching."""
+"""Training objectives: the ELBO of diffusion models, latent-variable models, and flow matching."""
 
 from . import elbo, flow, latent
 

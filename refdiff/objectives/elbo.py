@@ -1,4 +1,4 @@
-"""Evidence lower bound (ELBO) of a diffusion model: its three forms, its terms, and the losses trained in its place.
+"""Evidence lower bound (ELBO) of a diffusion model: its three forms, its terms, and the losses that training uses instead.
 
 Values are in nats per example.
 """
@@ -9,7 +9,20 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..arrays import Array, Time, as_array, check_arrays, check_choice, check_number, check_scalar, check_shapes, holds, like, sum_event, together
+from ..arrays import (
+    Array,
+    Time,
+    as_array,
+    check_arrays,
+    check_choice,
+    check_number,
+    check_scalar,
+    check_shapes,
+    holds,
+    like,
+    sum_event,
+    together,
+)
 from ..process import forward, gaussian, reverse
 from ..process.reverse import Reverse
 from ..process.schedules import Schedule, check_chain
@@ -23,7 +36,7 @@ def elbo_joint(states: Sequence[Array], grid: Array, schedule: Schedule, model: 
     $$\log p_\theta(x_0) \ge E_q \log \frac{p_\theta(x_{0:T})}{q(x_{1:T} | x_0)}$$
 
     `states` is a trajectory $[x_T, \ldots, x_0]$ sampled from $q$. The mean over trajectories is the ELBO. With exact
-    reverse steps every single trajectory gives $\log p(x_0) + \log \mathcal N(x_T; 0, I) / q(x_T)$. This equals
+    reverse steps every single trajectory gives $\log p(x_0) + \log \frac{\mathcal N(x_T; 0, I)}{q(x_T)}$. This equals
     $\log p(x_0)$ if no signal is left at $T$. Source: E5 [DDPM eq. 3].
     """
     return reverse.trajectory_log_density(states, grid, model) - forward.trajectory_log_density(states, grid, schedule)
@@ -49,13 +62,14 @@ def elbo_bayes(states: Sequence[Array], grid: Array, schedule: Schedule, model: 
 def elbo_terms(
     x0: Array, grid: Array, schedule: Schedule, model: Reverse, noise: Sequence[Array], decoder: Decoder = gaussian.log_density
 ) -> Array:
-    r"""Terms $[L_T, L_{T-1}, \ldots, L_1, L_0]$ of the negative ELBO, each estimated with one noise; (S+1, B) nats.
+    r"""Terms $[L_T, L_{T-1}, \ldots, L_1, L_0]$ of the negative ELBO, each estimated with one noise sample; (S+1, B) nats.
 
     $$-\mathrm{ELBO} = L_T + \sum_{t \ge 2} E_q D(q(x_{t-1} | x_t, x_0) \| p_\theta(x_{t-1} | x_t)) - E_q \log p_\theta(x_0 | x_1)$$
 
-    `noise[i]`, of `x0`'s shape, gives $x_t$ at `grid[i]`. The average of a term over noise is exactly its expectation.
-    The grid starts at $T$. `decoder(x0, mean, variance)` is $\log p_\theta(x_0 | x_1)$. By default it is the density of the
-    reverse step itself, which raises if its variance is 0. Source: E5 [DDPM eq. 5].
+    `noise[i]`, of `x0`'s shape, is the noise from which $x_t$ at `grid[i]` is computed. The mean of this estimate over
+    noise is the exact term. The grid starts at $T$. `decoder(x0, mean, variance)` is $\log p_\theta(x_0 | x_1)$. By
+    default it is the log-density of the reverse step, which raises an error if the variance is 0.
+    Source: E5 [DDPM eq. 5].
     """
     grid = check_chain(noise, grid, schedule.T, "noise")
     if grid[0] != schedule.T:
@@ -89,12 +103,14 @@ def weight_eps(t: Time, s: Time, schedule: Schedule) -> Array:
     $$L = \frac{\beta_{t|s}^2}{2 \tilde\beta_{t|s}\, \alpha_{t|s} (1 - \bar\alpha_t)} \|\epsilon - \epsilon_\theta\|^2$$
 
     It follows from `weight_mean` for the mean $(x_t - \beta_{t|s} \epsilon / \sqrt{1 - \bar\alpha_t}) / \sqrt{\alpha_{t|s}}$.
-    Raises for $s = 0$, and where $\bar\alpha_t = 0$. Source: E6 [DDPM eq. 12].
+    It is computed as $\beta_{t|s} / (2 \alpha_{t|s} (1 - \bar\alpha_s))$, without the square. Raises for $s = 0$, and where
+    $\bar\alpha_t = 0$. Source: E6 [DDPM eq. 12].
     """
+    _inner_step(s)
     alpha, beta = schedule.transition(t, s)
     if not holds(alpha > 0):
         raise ValueError(f"t = {t!r} has alpha_bar 0, where eps does not determine the mean; allowed: t with alpha_bar > 0")
-    return weight_mean(t, s, schedule) * beta**2 / (alpha * schedule.one_minus_alpha_bar[t])
+    return beta / (2 * alpha * schedule.one_minus_alpha_bar[s])
 
 
 def weight_x0(t: Time, s: Time, schedule: Schedule) -> Array:
@@ -102,8 +118,8 @@ def weight_x0(t: Time, s: Time, schedule: Schedule) -> Array:
 
     $$L = \tfrac12 (\mathrm{SNR}(s) - \mathrm{SNR}(t)) \|x_0 - x_0^\theta\|^2$$
 
-    The difference is computed as $\bar\alpha_s \beta_{t|s} / ((1 - \bar\alpha_s)(1 - \bar\alpha_t))$, which does not cancel.
-    Raises for $s = 0$. Source: E6 [VDM eq. 13].
+    The difference is computed as $\bar\alpha_s \beta_{t|s} / ((1 - \bar\alpha_s)(1 - \bar\alpha_t))$, without
+    cancellation. Raises for $s = 0$. Source: E6 [VDM eq. 13].
     """
     _inner_step(s, schedule)
     _, beta = schedule.transition(t, s)
@@ -147,8 +163,9 @@ def l_simple(target: Array, prediction: Array) -> Array:
 def hybrid(simple: Array, vlb: Array, weight: float = 0.001) -> Array:
     r"""Hybrid loss $L_{simple} + \lambda L_{vlb}$, which also trains a learned variance.
 
-    $L_{vlb}$ is the negative ELBO in nats. In the paper it is the whole ELBO, or $T$ times the term at a random $t$. Its
-    gradient reaches the variance only: the mean in it is held fixed. Source: E8 [Improved DDPM eq. 16].
+    $L_{vlb}$ is the negative ELBO in nats: the sum of all terms, or $T$ times the term at a random $t$. In the paper,
+    no gradient of $L_{vlb}$ is taken in the mean: $L_{vlb}$ trains the variance only.
+    Source: E8 [Improved DDPM eq. 16].
     """
     simple, vlb, weight = together(simple=simple, vlb=vlb, weight=check_scalar("weight", weight, 0))
     return simple + weight * vlb
@@ -159,17 +176,18 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
 
     $$w_{x_0} = \min(\mathrm{SNR}, \gamma), \quad w_\epsilon = \frac{\min(\mathrm{SNR}, \gamma)}{\mathrm{SNR}}, \quad w_v = \frac{\min(\mathrm{SNR}, \gamma)}{\mathrm{SNR} + 1}$$
 
-    For every kind it amounts to the weight $\min(\mathrm{SNR}, \gamma)$ on the squared error of $x_0$.
+    For every kind of prediction, the result is the weight $\min(\mathrm{SNR}, \gamma)$ of the squared error of $x_0$.
     Source: E8 [Min-SNR sec. 3.4, 4.2].
     """
     check_choice("kind", kind, ("x0", "eps", "v"))
     t, gamma = schedule.time(t), check_number("gamma", gamma, 0, open_low=True)
     check_shapes(t=t, gamma=gamma)
-    log_snr = schedule.log_snr[t]
+    snr = schedule.snr[t]
     if kind == "x0":
-        return np.minimum(np.exp(log_snr), gamma)
+        return np.minimum(snr, gamma)
     if kind == "eps":
-        return np.minimum(1, gamma * np.exp(-log_snr))
+        with np.errstate(divide="ignore", over="ignore"):  # where hardly any signal is left
+            return np.minimum(1, gamma / snr)
     return np.minimum(schedule.alpha_bar[t], gamma * schedule.one_minus_alpha_bar[t])
 
 
@@ -179,7 +197,7 @@ def bits_per_dim(nats: Array, dimensions: int) -> Array:
 
 
 def weighted(loss: Array, weight: Array) -> Array:
-    """Multiply a loss (B,) by a weight () or (B,), in the loss's precision."""
+    """Multiply a loss (B,) by a weight () or (B,) that is cast to the precision of the loss."""
     loss = as_array(check_number("loss", loss))
     return like(check_number("weight", weight), loss, "weight") * loss
 

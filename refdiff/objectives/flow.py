@@ -8,7 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..arrays import Array, Time, as_array, check_arrays, check_number, check_real, check_scalar, event_size, holds, like, per_example, sum_event
+from ..arrays import (
+    Array,
+    Time,
+    as_array,
+    check_arrays,
+    check_number,
+    check_real,
+    check_scalar,
+    event_size,
+    holds,
+    like,
+    per_example,
+    sigmoid,
+    sum_event,
+)
 
 
 @dataclass(frozen=True)
@@ -27,21 +41,21 @@ class Path:
     sigma_rate: Callable[[Array], Array]
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]:
-        """Coefficients (signal(t), sigma(t)) of the path. Raises unless t is in [0, 1]."""
+        """Coefficients `signal` and `sigma` of the path at time `t`. Raises unless `t` is in [0, 1]."""
         t = _flow_time(t)
         return self.signal(t), self.sigma(t)
 
     def rates(self, t: Time) -> tuple[Array, Array]:
-        """Time derivatives (signal'(t), sigma'(t)) of the coefficients. Raises unless t is in [0, 1]."""
+        """Time derivatives `signal_rate` and `sigma_rate` of the coefficients at time `t`. Raises unless `t` is in [0, 1]."""
         t = _flow_time(t)
         return self.signal_rate(t), self.sigma_rate(t)
 
     def draw_time(self, uniform: Array) -> Array:
-        """Map uniform numbers in [0, 1) to uniform flow times: the same numbers."""
+        """Uniform flow times from uniform numbers in [0, 1): the same numbers."""
         return check_number("uniform", uniform, 0, 1)
 
     def clock(self, t: Time) -> Array:
-        """Time rescaled to the range 0..1000 for the network."""
+        """Time rescaled from [0, 1] to [0, 1000], the range of the network's time input."""
         return 1000 * _flow_time(t)
 
 
@@ -54,8 +68,8 @@ Source: M2, M4 [Rectified Flow eq. 1].
 trigonometric = Path(
     "trigonometric",
     lambda t: np.sin(np.pi / 2 * t),
-    lambda t: np.cos(np.pi / 2 * t),
-    lambda t: np.pi / 2 * np.cos(np.pi / 2 * t),
+    lambda t: np.sin(np.pi / 2 * (1 - t)),  # the cosine, 0 at t = 1
+    lambda t: np.pi / 2 * np.sin(np.pi / 2 * (1 - t)),
     lambda t: -np.pi / 2 * np.sin(np.pi / 2 * t),
 )
 r"""Variance-preserving path: $signal^2 + \sigma^2 = 1$, and the velocity is $-\tfrac\pi2 v$.
@@ -69,8 +83,11 @@ def optimal_transport(sigma_min: float) -> Path:
 
     At $t = 1$ noise of standard deviation $\sigma_{min}$ remains. Source: M2 [Flow Matching eq. 22].
     """
-    rate = check_scalar("sigma_min", sigma_min, 0, 1) - 1
-    return Path("optimal_transport", lambda t: t, lambda t: 1 + rate * t, lambda t: np.ones_like(t), lambda t: rate * np.ones_like(t))
+    sigma_min = check_scalar("sigma_min", sigma_min, 0, 1)
+    rate = sigma_min - 1
+    return Path(
+        "optimal_transport", lambda t: t, lambda t: 1 - t + sigma_min * t, lambda t: np.ones_like(t), lambda t: rate * np.ones_like(t)
+    )
 
 
 def interpolate(data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
@@ -107,7 +124,7 @@ def conditional_path(data: Array, noise: Array, t: Time, width: float = 0.0) -> 
 
 
 def conditional_loss(prediction: Array, data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
-    r"""Conditional flow-matching loss: squared error to the velocity of one pair, summed over the event; (B,).
+    r"""Conditional flow-matching loss: squared error against the velocity of one pair, summed over the event; (B,).
 
     $$L_{CFM} = \|u_\theta(x_t, t) - \dot x_t\|^2$$
 
@@ -118,12 +135,13 @@ def conditional_loss(prediction: Array, data: Array, noise: Array, t: Time, path
 
 
 def marginal_loss(prediction: Array, marginal_velocity: Array) -> Array:
-    r"""Flow-matching loss: squared error to the mean velocity of all pairs through $x_t$, summed over the event; (B,).
+    r"""Flow-matching loss: squared error against the mean velocity given $x_t$, summed over the event; (B,).
 
     $$L_{FM} = \|u_\theta(x_t, t) - E[\dot x_t | x_t]\|^2$$
 
-    Its gradient in $\theta$, averaged over $x_t$, equals the gradient of $L_{CFM}$. The two losses differ by the variance
-    of the velocity given $x_t$, which does not depend on $\theta$. Source: M3 [Flow Matching eq. 5, thm. 2].
+    Its gradient in $\theta$, averaged over $x_t$, equals the gradient of $L_{CFM}$. On average, the two losses differ
+    by the variance of the velocity given $x_t$, which does not depend on $\theta$.
+    Source: M3 [Flow Matching eq. 5, thm. 2].
     """
     check_arrays(prediction=prediction, marginal_velocity=marginal_velocity)
     return sum_event((prediction - marginal_velocity) ** 2)
@@ -134,7 +152,8 @@ def couple_optimally(data: Array, noise: Array) -> Array:
 
     $$\min_\pi \sum_i \|data_{\pi(i)} - noise_i\|^2$$
 
-    Pair `data[order]` with `noise`. The independent coupling does not reorder. Source: M4 [Tong et al.].
+    The result is `order`; pair `data[order]` with `noise`. Without reordering, the coupling is independent.
+    Source: M4 [Tong et al.].
     """
     check_arrays(data=data, noise=noise)
     check_real(data=data, noise=noise)
@@ -153,7 +172,7 @@ def flow_time(log_snr: Array) -> Array:
     values = as_array(log_snr) * 1.0
     if not holds(~np.isnan(values)):
         raise ValueError(f"log_snr = {log_snr!r}; allowed: numbers, infinite ones included")
-    return np.exp(-np.logaddexp(0, -values / 2))
+    return sigmoid(values / 2)
 
 
 def flow_log_snr(tau: Array) -> Array:

@@ -13,11 +13,12 @@ from ..process import gaussian
 def log_mean_exp(values: Array) -> Array:
     r"""Log-mean-exp $\log \frac1K \sum_k e^{v_k}$ over the first axis, without overflow; (K, B) -> (B,).
 
-    Source: E2 [IWAE eq. 8].
+    It is $-\infty$ where all values are. Source: E2 [IWAE eq. 8].
     """
     _check_samples(values=values)
-    peak = values.max(axis=0)
-    return peak + np.log(np.exp(values - peak).mean(axis=0))
+    peak = np.maximum(values.max(axis=0), float(np.finfo(values.dtype).min))
+    with np.errstate(divide="ignore"):
+        return peak + np.log(np.exp(values - peak).mean(axis=0))
 
 
 def marginal_likelihood(log_likelihood: Array) -> Array:
@@ -37,7 +38,7 @@ def importance_weighted(log_joint: Array, log_q: Array) -> Array:
     $$\log p(x) \ge E \log \frac1K \sum_k \frac{p(x, z_k)}{q(z_k | x)}$$
 
     `log_joint` is $\log p(x, z_k)$, and `log_q` is $\log q(z_k | x)$. $K = 1$ gives the ELBO integrand. If $q$ is the
-    exact posterior, every single weight is $p(x)$. Source: E2 [IWAE eq. 8].
+    exact posterior, every single weight $p(x, z_k) / q(z_k | x)$ is $p(x)$. Source: E2 [IWAE eq. 8].
     """
     _check_samples(log_joint=log_joint, log_q=log_q)
     return log_mean_exp(log_joint - log_q)
@@ -92,8 +93,9 @@ class LinearGaussian:
 
         $$\mathrm{ELBO} = E_q \log p(x | z) - D(q(z | x) \| p(z)) = \log p(x) - D(q(z | x) \| p(z | x))$$
 
-        The variance of $z$ under $q$ lowers the first term by
-        $E \|W (z - \mu)\|^2 / (2\, noise) = \mathrm{tr}(W C W^T) / (2\, noise)$. Source: E3, E4 [VAE eq. 3].
+        Here $C$ is the covariance of $q$, not of the exact posterior. The variance of $z$ under $q$ lowers the
+        first term by $E \|W (z - \mu)\|^2 / (2\, noise) = \mathrm{tr}(W C W^T) / (2\, noise)$.
+        Source: E3, E4 [VAE eq. 3].
         """
         self._check(x=x, mean=mean, covariance=covariance)
         spread = np.trace(self.weights @ covariance @ self.weights.T) / (2 * self.noise)

@@ -1,4 +1,4 @@
-"""The forward process: noise schedules, q(x_t | x_0), the posterior, reverse kernels, and what a network may predict."""
+r"""Forward and reverse process: noise schedules, $q(x_t | x_0)$, the posterior, reverse steps, and what a network may predict."""
 
 from . import forward, gaussian, grids, predict, reverse, schedules, tables
 

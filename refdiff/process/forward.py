@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array, Time, check_arrays, holds, like
+from ..arrays import Array, Time, check_arrays, event_size, holds, like, sum_event
 from . import gaussian
 from .schedules import Schedule, check_chain
 
@@ -20,20 +20,20 @@ def q_step(x_s: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Array, Arr
     Source: F1, F2 [DDPM eq. 2].
     """
     check_arrays(x_s=x_s)
-    alpha, beta = schedule.transition(t, s)
-    return like(np.sqrt(alpha), x_s) * x_s, like(beta, x_s)
+    _, beta = schedule.transition(t, s)
+    return like(schedule.signal_between(t, s), x_s) * x_s, like(beta, x_s)
 
 
 def q_step_sample(x_s: Array, t: Time, s: Time, schedule: Schedule, noise: Array) -> Array:
-    r"""Sample $x_t$ from the forward transition $q(x_t | x_s)$; `noise` ~ N(0, I), of `x_s`'s shape.
+    r"""Sample $x_t$ from the forward transition $q(x_t | x_s)$; `noise` is $\epsilon \sim \mathcal N(0, I)$, shaped like `x_s`.
 
     $$x_t = \sqrt{\alpha_{t|s}}\, x_s + \sqrt{1 - \alpha_{t|s}}\, \epsilon$$
 
     Source: F1, F2 [DDPM eq. 2].
     """
     check_arrays(x_s=x_s, noise=noise)
-    alpha, beta = schedule.transition(t, s)
-    return like(np.sqrt(alpha), x_s) * x_s + like(np.sqrt(beta), x_s) * noise
+    _, beta = schedule.transition(t, s)
+    return like(schedule.signal_between(t, s), x_s) * x_s + like(np.sqrt(beta), x_s) * noise
 
 
 def q_marginal(x0: Array, t: Time, schedule: Schedule) -> tuple[Array, Array]:
@@ -49,7 +49,7 @@ def q_marginal(x0: Array, t: Time, schedule: Schedule) -> tuple[Array, Array]:
 
 
 def q_sample(x0: Array, t: Time, schedule: Schedule, noise: Array) -> Array:
-    r"""Sample $x_t$ directly from the forward marginal $q(x_t | x_0)$; `noise` ~ N(0, I), of `x0`'s shape.
+    r"""Sample $x_t$ directly from the forward marginal $q(x_t | x_0)$; `noise` is $\epsilon \sim \mathcal N(0, I)$, shaped like `x0`.
 
     $$x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1 - \bar\alpha_t}\, \epsilon$$
 
@@ -67,12 +67,13 @@ def posterior(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedule) -> tu
       \frac{\sqrt{\bar\alpha_s}\, \beta_{t|s}}{1 - \bar\alpha_t} x_0 + \frac{\sqrt{\alpha_{t|s}}\, (1 - \bar\alpha_s)}{1 - \bar\alpha_t} x_t,\;
       \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} \beta_{t|s} I\Bigr)$$
 
-    At $s = 0$ the mean is $x_0$ and the variance is 0. Source: R2 [DDPM eq. 6, 7].
+    `x_t`, `x0` (B, ...); `t`, `s` () or (B,). At $s = 0$ the mean is $x_0$ and the variance is 0.
+    Source: R2 [DDPM eq. 6, 7].
     """
     check_arrays(x_t=x_t, x0=x0)
-    alpha, beta = schedule.transition(t, s)
+    _, beta = schedule.transition(t, s)
     weight_x0 = schedule.signal[s] * beta / schedule.one_minus_alpha_bar[t]
-    weight_xt = np.sqrt(alpha) * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
+    weight_xt = schedule.signal_between(t, s) * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
     mean = like(weight_x0, x0) * x0 + like(weight_xt, x_t) * x_t
     return mean, like(posterior_variance(t, s, schedule), x_t)
 
@@ -94,15 +95,15 @@ def posterior_by_bayes(x_t: Array, x0: Array, t: Time, s: Time, schedule: Schedu
     $$q(x_s | x_t, x_0) = \frac{q(x_t | x_s)\, q(x_s | x_0)}{q(x_t | x_0)}$$
 
     As a function of $x_s$, the first factor is $\mathcal N(x_s; x_t / \sqrt{\alpha_{t|s}}, \beta_{t|s} / \alpha_{t|s})$
-    up to a constant, and the denominator is a constant. Raises where $\bar\alpha_t = 0$: there $x_t$ holds no information
-    about $x_s$. Source: R1 [DDPM eq. 6], [DDIM eq. 8].
+    up to a constant, and the denominator is a constant. Raises where $\bar\alpha_t = 0$: there $x_t$ contains no
+    information about $x_s$. Source: R1 [DDPM eq. 6], [DDIM eq. 8].
     """
     check_arrays(x_t=x_t, x0=x0)
     alpha, beta = schedule.transition(t, s)
     if not holds(alpha > 0):
         raise ValueError(f"t = {t!r} has alpha_bar 0, where x_t / sqrt(alpha) is undefined; allowed: t with alpha_bar > 0")
     prior_mean, prior_variance = q_marginal(x0, s, schedule)
-    return gaussian.product(x_t / like(np.sqrt(alpha), x_t), like(beta / alpha, x_t), prior_mean, prior_variance)
+    return gaussian.product(x_t / like(schedule.signal_between(t, s), x_t), like(beta / alpha, x_t), prior_mean, prior_variance)
 
 
 def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array]) -> list[Array]:
@@ -110,8 +111,8 @@ def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array
 
     $$q(x_{1:T} | x_0) = \prod_{t=1}^T q(x_t | x_{t-1})$$
 
-    `grid` decreases strictly to 0. `noise[i]` ~ N(0, I), of `x0`'s shape, is the noise of the step to `grid[i]`.
-    Source: F4 [DDPM eq. 2].
+    `grid` decreases strictly to 0. `noise[i]` is standard normal, has `x0`'s shape, and is the noise of the step to
+    `grid[i]`. Source: F4 [DDPM eq. 2].
     """
     check_arrays(x0=x0)
     grid = check_chain(noise, grid, schedule.T, "noise")
@@ -138,7 +139,7 @@ def trajectory_log_density_reversed(states: Sequence[Array], grid: Array, schedu
 
     $$\log q(x_{1:T} | x_0) = \log q(x_T | x_0) + \sum_{t=2}^T \log q(x_{t-1} | x_t, x_0)$$
 
-    The factors are the posteriors. Source: F4 [DDIM eq. 6].
+    The factors of the sum are the densities of `posterior`. Source: F4 [DDIM eq. 6].
     """
     grid, x0 = check_chain(states, grid, schedule.T), states[-1]
     pairs = zip(grid[:-2], grid[1:-1], states[:-2], states[1:-1], strict=True)
@@ -153,5 +154,7 @@ def prior_kl(x0: Array, schedule: Schedule) -> Array:
 
     Source: F6, E5 [DDPM eq. 5].
     """
-    mean, variance = q_marginal(x0, schedule.T, schedule)
-    return gaussian.kl_diagonal(mean, variance, np.zeros_like(mean), np.ones_like(variance)[()])
+    mean, _ = q_marginal(x0, schedule.T, schedule)
+    spread = gaussian._excess(schedule.one_minus_alpha_bar[-1], -schedule.alpha_bar[-1])  # the variance differs from 1 by alpha_bar
+    squares = sum_event(mean**2)
+    return (like(event_size(x0) * spread, squares) + squares) / 2

@@ -28,6 +28,7 @@ from ..arrays import (
 
 LOG_2PI = float(np.log(2 * np.pi))
 SMALLEST = {"f4": 1e-36, "f8": 1e-300}  # variance by dtype: below, a square divided by it may overflow
+GAUSS = (0.2386191860831969, 0.467913934572691), (0.6612093864662645, 0.3607615730481386), (0.9324695142031521, 0.1713244923791704)
 
 
 def log_density(x: Array, mean: Array, variance: Array) -> Array:
@@ -66,7 +67,7 @@ def log_density_full(x: Array, mean: Array, covariance: Array) -> Array:
 
 
 def entropy(x: Array, variance: Array) -> Array:
-    r"""Entropy of a Gaussian with independent coordinates; (B,) nats. Of `x` (B, ...) only the shape is used.
+    r"""Entropy of a Gaussian with independent coordinates; (B,) nats. `x` (B, ...) is used for its shape only.
 
     $$H = \tfrac12 \sum_i \log 2\pi e \sigma_i^2$$
 
@@ -94,7 +95,7 @@ def kl_isotropic(mean1: Array, variance1: Array, mean2: Array, variance2: Array)
 
 
 def kl_diagonal(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> Array:
-    r"""KL divergence between Gaussians with independent coordinates; (B,) nats. All four broadcast to `mean1` (B, ...).
+    r"""KL divergence between Gaussians with independent coordinates; (B,) nats. The other arguments broadcast to `mean1` (B, ...).
 
     $$D = \tfrac12 \sum_i \Bigl(\frac{\sigma_{1i}^2}{\sigma_{2i}^2} - 1 - \log\frac{\sigma_{1i}^2}{\sigma_{2i}^2}
       + \frac{(\mu_{1i} - \mu_{2i})^2}{\sigma_{2i}^2}\Bigr)$$
@@ -142,7 +143,7 @@ def quotient(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> 
 
     $$\frac{\mathcal N(x; \mu_1, v_1)}{\mathcal N(x; \mu_2, v_2)} \propto \mathcal N\Bigl(x; \frac{v_2 \mu_1 - v_1 \mu_2}{v_2 - v_1}, \frac{v_1 v_2}{v_2 - v_1}\Bigr)$$
 
-    Raises unless variance2 > variance1. It is the inverse of `product`. Source: R1 [PRML eq. 2.116].
+    Raises unless $v_2 > v_1$. It is the inverse of `product`. Source: R1 [PRML eq. 2.116].
     """
     mean1, variance1, mean2, variance2 = together(mean1=mean1, variance1=variance1, mean2=mean2, variance2=variance2)
     check_number("variance1", variance1, 0)
@@ -157,8 +158,7 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
 
     $$\log \prod_i \Bigl[\Phi\Bigl(\frac{x_i + h - \mu_i}{\sigma}\Bigr) - \Phi\Bigl(\frac{x_i - h - \mu_i}{\sigma}\Bigr)\Bigr], \quad h = \frac1{levels - 1}$$
 
-    The first and the last bin extend to infinity, so that the probabilities of all levels sum to 1. Bins to the right of
-    the mean are mirrored to its left, where the normal CDF keeps its relative precision. Source: E7 [DDPM eq. 13].
+    The first and the last bin extend to infinity, so that the probabilities of all levels sum to 1. Source: E7 [DDPM eq. 13].
     """
     mean, std = _in_precision("x", x, mean=mean, std=std)
     check_real(x=x, mean=mean, std=std)
@@ -169,18 +169,32 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
     offset = x.astype(np.float64) - mean
     upper = np.where(x > 1 - half, np.inf, (offset + half) / std)
     lower = np.where(x < -1 + half, -np.inf, (offset - half) / std)
-    right = upper + lower > 0
-    upper, lower = np.where(right, -lower, upper), np.where(right, -upper, lower)
-    log_upper, log_lower = log_ndtr(upper), log_ndtr(lower)
-    return sum_event(log_upper + np.log(-np.expm1(log_lower - log_upper))).astype(x.dtype)
+    return sum_event(_log_bin(lower, upper, half / std)).astype(x.dtype)
+
+
+def _log_bin(lower: Array, upper: Array, half: Array) -> Array:
+    r"""Log-probability $\log(\Phi(upper) - \Phi(lower))$ of a bin of a standard normal; `half` is half its width, if it is finite.
+
+    A bin to the right of the mean is mirrored to its left, where the normal CDF keeps its relative precision. In a narrow bin
+    the CDFs cancel: it is integrated by Gauss's rule with 2 x 3 nodes, and $\varphi(m + s) = \varphi(m) e^{-(m + s/2) s}$ around its middle.
+    """
+    middle = (upper + lower) / 2
+    narrow, right = half < 0.25 / np.maximum(abs(middle), 1), middle > 0
+    upper, lower = np.where(right, -lower, upper), np.where(narrow, -np.inf, np.where(right, -upper, lower))
+    log_upper = log_ndtr(upper)
+    gap = log_ndtr(lower) - np.maximum(log_upper, float(np.finfo(np.float64).min))
+    wide = log_upper + np.where(gap < -0.7, np.log1p(-np.exp(gap)), np.log(-np.expm1(gap)))
+    m, h = np.where(narrow, middle, 0), np.where(narrow, half, 0.1)
+    mass = h * sum(weight * np.exp(-(m + s / 2) * s) for node, weight in GAUSS for s in (h * node, -h * node))
+    return np.where(narrow, np.log(mass) - (m**2 + LOG_2PI) / 2, wide)
 
 
 def _excess(ratio: Array, delta: Array) -> Array:
     r"""Excess $r - 1 - \log r = e^d - 1 - d$ with $d = \log r$, from $r$ and $\delta = r - 1$.
 
-    It is never negative, and 0 only at $r = 1$. $d$ is computed from whichever of $r$ and $\delta$ is accurate. For small
-    $d$ the difference cancels. For $|d| < 0.1$ the Taylor series $d^2/2! + d^3/3! + \ldots$ is therefore summed up to
-    $d^{12}/12!$.
+    The excess is never negative, and it is 0 only at $r = 1$. The number $d$ is computed from whichever of $r$ and
+    $\delta$ is more accurate. For small $d$ the difference $e^d - 1 - d$ loses digits. For $|d| < 0.1$ the Taylor
+    series $d^2/2! + d^3/3! + \ldots$ is therefore summed up to $d^{12}/12!$.
     """
     near = abs(delta) < 0.5
     d = np.where(near, np.log1p(np.where(near, delta, 0)), np.log(ratio))

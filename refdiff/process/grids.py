@@ -1,4 +1,4 @@
-"""Time grids of samplers: which of the times 0..T a sampler visits."""
+"""Time grids of samplers: the times among 0..T that a sampler visits."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def grid(kind: str, T: int, S: int) -> Array:
 
     | kind | times before the final 0, for $i = S, \ldots, 1$ |
     |---|---|
-    | linspace | $T$ to 1 in equal steps, halves rounded up |
+    | linspace | $T$ to 1 in equal steps, rounded to integers, halves up |
     | leading | $1 + (i - 1) \lfloor T / S \rfloor$, which starts below $T$ unless $S = T$ |
-    | trailing | $i\, T / S$, halves rounded up |
-    | quadratic | $\max(i, T (i / S)^2)$, halves rounded up |
+    | trailing | $i\, T / S$, rounded to an integer, halves up |
+    | quadratic | $\max(i, T (i / S)^2)$, rounded to an integer, halves up |
 
-    The arithmetic is in integers, and $S$ may be any number in 1..T.
+    The arithmetic is in integers without rounding or overflow, and $S$ may be any number in 1..T.
 
     Source: S2 [Lin et al. table 2], [DDIM app. D.2].
     """
@@ -37,7 +37,8 @@ def grid(kind: str, T: int, S: int) -> Array:
     elif kind == "trailing":
         times = _rounded(i * T, S)
     else:
-        times = np.maximum(i, _rounded(i * i * T, S * S))
+        squares = i.astype(object) ** 2  # Python's integers: i^2 T may exceed 2^63, all other products stay below 10^15
+        times = np.maximum(i, _rounded(squares * T, S * S).astype(np.int64))
     return np.append(times, 0)
 
 
@@ -47,7 +48,7 @@ def check_grid(times: Any, T: int) -> Array:
     Raises unless the times are integers, decrease strictly from at most T, and end in 0.
     """
     times = check_integer("grid", as_array(times, "grid"), 0, check_steps(T))
-    if times.ndim != 1 or len(times) < 2 or times[-1] != 0 or not np.all(np.diff(times) < 0):
+    if times.ndim != 1 or len(times) < 2 or times[-1] != 0 or not np.all(times[1:] < times[:-1]):
         raise ValueError(f"grid = {times!r}; allowed: strictly decreasing integers from at most T = {T}, the last of them 0")
     return times
 
@@ -59,9 +60,10 @@ def check_times(times: Any) -> None:
 
 
 def check_chain(entries: Any, times: Any, T: int = MAX_T, name: str = "states") -> Array:
-    """Check the time grid of a chain of states, or of its noise, and return it as `check_grid` does.
+    """Check a time grid as `check_grid` does and the number of entries of a chain, and return the grid.
 
-    Raises unless there is one state for each time, or one noise for each step.
+    `entries` are the states of the chain or, with `name="noise"`, its noises. Raises unless there is one state for each
+    time, or one noise for each step.
     """
     times = check_grid(times, T)
     wanted, each = len(times) - (name == "noise"), "step" if name == "noise" else "time"

@@ -1,7 +1,7 @@
 r"""Prediction kinds of the network ($x_0$, $\epsilon$, $v$, score, velocity) and the conversions between them.
 
 Every prediction is linear in data and noise, $f = a\, x_0 + b\, \epsilon$. So is the noisy state,
-$x_t = signal\, x_0 + \sigma\, \epsilon$. Together they are a 2x2 linear system. Its solution is:
+$x_t = signal\, x_0 + \sigma\, \epsilon$. These are two linear equations for $x_0$ and $\epsilon$, with the solution:
 
 $$x_0 = \frac{b\, x_t - \sigma f}{D}, \qquad \epsilon = \frac{signal\, f - a\, x_t}{D}, \qquad D = signal\, b - \sigma\, a$$
 """
@@ -26,8 +26,8 @@ def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
     | score | 0 | $-1 / \sigma$ |
     | velocity | $signal'$ | $\sigma'$ |
 
-    A prime is a time derivative. For a `Schedule`, $(signal', \sigma')$ is $(1, -1)$, as on its straight flow path (M5).
-    Raises for the score where $\sigma = 0$.
+    A prime is a time derivative. For a `Schedule`, $(signal', \sigma')$ is replaced by $(1, -1)$, the velocity of
+    $x_t / (signal + \sigma)$ on the straight path of a flow (M5). Raises for the score where $\sigma = 0$.
     Source: R6 [Salimans & Ho app. D], [JiT].
     """
     check_choice("kind", kind, KINDS)
@@ -51,7 +51,7 @@ def target(kind: str, x0: Array, noise: Array, t: Time, path: GaussianPath) -> A
 def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
     r"""Convert a prediction to the data that it implies, $x_0 = (b\, x_t - \sigma f) / D$.
 
-    Raises where the prediction does not determine $x_0$: an $\epsilon$-prediction where $signal = 0$.
+    Raises where the prediction does not determine $x_0$, such as an $\epsilon$-prediction where $signal = 0$.
     Source: R6 [DDPM eq. 15].
     """
     check_arrays(x_t=x_t, prediction=prediction)
@@ -65,7 +65,7 @@ def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str 
 def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps") -> Array:
     r"""Convert a prediction to the noise that it implies, $\epsilon = (signal\, f - a\, x_t) / D$.
 
-    Raises where the prediction does not determine $\epsilon$: an $x_0$-prediction where $\sigma = 0$.
+    Raises where the prediction does not determine $\epsilon$, such as an $x_0$-prediction where $\sigma = 0$.
     Source: R6 [VDM eq. 29].
     """
     check_arrays(x_t=x_t, prediction=prediction)
@@ -98,12 +98,13 @@ def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: 
 
 
 def clip_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps", limit: float = 1.0) -> Array:
-    r"""Clip the data that a prediction implies to -limit..limit, and return the matching prediction of the same kind.
+    r"""Clip the data that a prediction implies to [-limit, limit], and return the corresponding prediction of the same kind.
 
     $$x_0' = \min(\max(x_0, -limit), limit), \qquad \epsilon' = (x_t - signal\, x_0') / \sigma$$
 
-    A sampler that clips $x_0$ but keeps the old $\epsilon$ combines two predictions that are inconsistent with $x_t$.
-    The paper scales images to [-1, 1] and does not mention clipping, but its code clips. Source: R6 [DDPM sec. 3.3].
+    A sampler that clips $x_0$ but keeps the old $\epsilon$ combines an $x_0$ and an $\epsilon$ that do not add up to
+    $x_t$. The DDPM paper scales images to [-1, 1] and does not mention clipping, but the paper's code clips.
+    Source: R6 [DDPM sec. 3.3].
     """
     x0 = to_x0(prediction, x_t, t, path, kind)
     limit = cast("limit", check_scalar("limit", limit, 0, open_low=True), x0)
@@ -128,7 +129,8 @@ def tweedie_covariance(hessian: Array, t: Time, path: GaussianPath) -> Array:
 
     $$\mathrm{Cov}[x_0 | x_t] = \frac{\sigma^2}{signal^2} (I + \sigma^2 \nabla^2 \log p_t(x_t))$$
 
-    `hessian` is the Hessian of the log of $x_t$'s marginal density. Raises where $signal = 0$. Source: C2 [Efron 2011].
+    `hessian` is $\nabla^2 \log p_t(x_t)$, the Hessian of the log of $x_t$'s marginal density. Raises where
+    $signal = 0$. Source: C2 [Efron 2011].
     """
     check_arrays(hessian=hessian)
     check_shape("hessian", hessian, "B", "d", "d")

@@ -20,14 +20,14 @@ def mean_from_eps(eps: Array, x_t: Array, t: Time, s: Time, schedule: Schedule) 
 
     $$\mu_\theta = \frac1{\sqrt{\alpha_{t|s}}} \Bigl(x_t - \frac{\beta_{t|s}}{\sqrt{1 - \bar\alpha_t}} \epsilon_\theta\Bigr)$$
 
-    With the noise that a network predicts, it is the mean of the model's reverse step. Raises where $\bar\alpha_t = 0$.
-    Source: R3 [DDPM eq. 11].
+    With a network's predicted noise $\epsilon_\theta$ in place of $\epsilon$, the result is the mean $\mu_\theta$ of
+    the model's reverse step. Raises where $\bar\alpha_t = 0$. Source: R3 [DDPM eq. 11].
     """
     check_arrays(x_t=x_t, eps=eps)
-    alpha, beta = schedule.transition(t, s)
-    if not holds(alpha > 0):
+    (_, beta), root = schedule.transition(t, s), schedule.signal_between(t, s)
+    if not holds(root > 0):
         raise ValueError(f"eps-prediction at t = {t!r}, where alpha_bar is 0, does not determine the mean; allowed there: v or x0")
-    return (x_t - like(beta / schedule.sigma[t], x_t) * eps) / like(np.sqrt(alpha), x_t)
+    return (x_t - like(beta / schedule.sigma[t], x_t) * eps) / like(root, x_t)
 
 
 def kernel(
@@ -45,7 +45,7 @@ def kernel(
     $$p_\theta(x_s | x_t) = \mathcal N(\tilde\mu(x_t, x_0^\theta), \Sigma_\theta)$$
 
     Here $\tilde\mu$ is the posterior mean, and $x_0^\theta$ is the data estimate that the prediction implies.
-    `variance` is one of those listed in `model_variance`. Source: R4 [DDPM eq. 1, sec. 3.2].
+    `variance` is one of the names listed in `model_variance`. Source: R4 [DDPM eq. 1, sec. 3.2].
     """
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
     mean, _ = posterior(x_t, x0, t, s, schedule)
@@ -57,12 +57,12 @@ def model_variance(x_t: Array, t: Time, s: Time, schedule: Schedule, variance: s
 
     | variance | $\Sigma_\theta$ | correct if |
     |---|---|---|
-    | posterior | $\tilde\beta$ | the data is one point |
-    | beta | $\beta$ | the data is N(0, I) |
+    | posterior | $\tilde\beta$ | the data is a single point |
+    | beta | $\beta$ | the data is $\mathcal N(0, I)$ |
     | learned | $\exp(m \log\beta + (1 - m) \log\tilde\beta)$ | $m$, the argument `mix`, is well chosen |
 
-    `mix` has values in [0, 1] and `x_t`'s shape. At $s = 0$, $\tilde\beta$ is 0, and `learned` raises there.
-    Source: R4 [DDPM sec. 3.2], [Improved DDPM eq. 15].
+    `mix` has values in [0, 1] and `x_t`'s shape. At $s = 0$, $\tilde\beta$ is 0, and `variance="learned"` raises an
+    error. Source: R4 [DDPM sec. 3.2], [Improved DDPM eq. 15].
     """
     check_choice("variance", variance, VARIANCES)
     _, beta = schedule.transition(t, s)
@@ -83,8 +83,8 @@ def trajectory_log_density(states: Sequence[Array], grid: Array, reverse: Revers
 
     $$\log p_\theta(x_{0:T}) = \log \mathcal N(x_T; 0, I) + \sum_t \log p_\theta(x_{t-1} | x_t)$$
 
-    `reverse(x_t, t, s)` returns mean and variance. Raises where a variance is 0, as $\tilde\beta$ is at $s = 0$.
-    Source: R5 [DDPM eq. 1].
+    `reverse(x_t, t, s)` returns the mean and the variance of the model's reverse step. Raises where a variance is 0, as
+    $\tilde\beta$ is at $s = 0$. Source: R5 [DDPM eq. 1].
     """
     grid = check_chain(states, grid)
     start = gaussian.log_density(states[0], np.zeros_like(states[0]), np.ones_like(states[0]))

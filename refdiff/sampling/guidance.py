@@ -1,4 +1,4 @@
-r"""Classifier guidance and classifier-free guidance. $\gamma = 0$ ignores the label, $\gamma = 1$ is conditional."""
+r"""Classifier guidance and classifier-free guidance: with $\gamma = 0$ the label is ignored, $\gamma = 1$ is the conditional model."""
 
 from __future__ import annotations
 
@@ -54,14 +54,16 @@ def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Arra
 
     $$\nabla_x \log \mathrm{softmax}(z)_y = \Bigl(\frac{\partial z}{\partial x}\Bigr)^T (e_y - \mathrm{softmax}(z))$$
 
-    The backward pass is `vjp(dlogits)` -> (dp, dx). `y` (B,) holds integer labels. Source: G2 [Dhariwal & Nichol sec. 4].
+    The backward pass is `vjp(dlogits)` -> (`dp`, `dx`). `y` (B,) holds integer labels.
+    Source: G2 [Dhariwal & Nichol sec. 4].
     """
     check_arrays(logits=logits)
     check_shape("logits", logits, "B", "K")
     y = np.asarray(check_labels("y", y, logits.shape[1], logits), like=logits)
     weights = np.exp(logits - logits.real.max(axis=1, keepdims=True))
     one_hot = (np.arange(logits.shape[1], like=logits) == y[:, None]).astype(logits.dtype)
-    _, dx = vjp(one_hot - weights / weights.sum(axis=1, keepdims=True))
+    others = (1 - one_hot) * weights / weights.sum(axis=1, keepdims=True)
+    _, dx = vjp(one_hot * others.sum(axis=1, keepdims=True) - others)  # 1 - softmax(z)_y is the sum of the others
     return dx
 
 
@@ -70,8 +72,9 @@ def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> 
 
     $$guided = (1 - \gamma)\, unconditional + \gamma\, conditional$$
 
-    It applies to scores and to every prediction that is affine in the score: eps, x0, v, velocity. `gamma` () or (B,);
-    0 and 1 return the arguments bit for bit. Source: G3 [Ho & Salimans eq. 6].
+    It applies to scores and to every prediction that is affine in the score: $\epsilon$, $x_0$, $v$ and velocity.
+    `gamma` () or (B,); 0 and 1 return the unconditional and the conditional prediction bit for bit.
+    Source: G3 [Ho & Salimans eq. 6].
     """
     check_arrays(unconditional=unconditional, conditional=conditional)
     scale = like(check_number("gamma", gamma), unconditional, "gamma")
@@ -81,8 +84,9 @@ def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> 
 def scale_from_w(w: float) -> float:
     r"""Guidance scale $\gamma = 1 + w$ from the weight $w$ of $(1 + w)\, conditional - w\, unconditional$.
 
-    Ho & Salimans use $w$: the plain conditional model has $w = 0$. Imagen, GLIDE and diffusers use $\gamma$: there the plain
-    conditional model has $\gamma = 1$. Source: G3 [Ho & Salimans eq. 6], [GLIDE sec. 2.3].
+    Ho & Salimans use $w$; the conditional model without guidance has $w = 0$. Imagen, GLIDE and the diffusers library
+    use $\gamma$; the conditional model without guidance has $\gamma = 1$.
+    Source: G3 [Ho & Salimans eq. 6], [GLIDE sec. 2.3].
     """
     return 1 + check_number("w", w)
 
@@ -105,7 +109,7 @@ def drop_labels(y: Array, uniform: Array, probability: float, no_label: int) -> 
 
 
 def guided(model: Model, y: Array, gamma: Number, no_label: int) -> Model:
-    """Guided model(x, t) from a conditional model(x, t, y): both predictions from one call on a doubled batch.
+    """Guided `model(x, t)` from a conditional `model(x, t, y)`: one call on a batch of twice the size gives both predictions.
 
     Source: G3 [Ho & Salimans alg. 2].
     """

@@ -23,6 +23,7 @@ from ..arrays import (
     holds,
     like,
     per_example,
+    read_only,
 )
 from ..process import predict
 from ..process.gaussian import LOG_2PI
@@ -35,11 +36,13 @@ class Mixture:
     $$p(x_0) = \sum_k w_k \mathcal N(x_0; m_k, C_k) \;\Rightarrow\; p_t(x) = \sum_k w_k \mathcal N(x; signal\, m_k, S_k),
       \quad S_k = signal^2 C_k + \sigma^2 I$$
 
-    `means` (K, d); `log_weights` (K,), normalized; `spreads` (K, d), the eigenvalues of the covariances; `axes`
-    (K, d, d), their eigenvectors as columns, or None for the identity; `labels` (K,) in 0..classes-1. Build one with
-    `oracles.mixture`, `gaussian`, `point_mass` or `data_set`. Methods take `x` (B, ...) with d numbers per example, and `signal`
-    and `sigma`, each () or (B,), as `path.signal_sigma(t)` returns them. `y` (B,) conditions on a class. None, or the
-    label `classes`, means no conditioning. Source: G4, C1.
+    The components have `means` (K, d), normalized `log_weights` (K,) and `labels` (K,) in 0..classes-1. `spreads`
+    (K, d) holds the eigenvalues of the covariances, and the columns of `axes` (K, d, d) are their eigenvectors;
+    `axes = None` stands for the identity. Build a mixture with `oracles.mixture`, `oracles.gaussian`,
+    `oracles.point_mass` or `oracles.data_set`. Methods take `x` (B, ...) with d numbers per example, and `signal` and
+    `sigma`, each () or (B,), as `path.signal_sigma(t)` returns them. `y` (B,) holds the labels to condition on. None,
+    or the number `classes` as a label, means no conditioning. The fields are read-only.
+    Source: G4, C1.
     """
 
     means: Array
@@ -48,25 +51,35 @@ class Mixture:
     axes: Array | None
     labels: Array
 
+    def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, name, read_only(value.view()))
+
     @property
     def classes(self) -> int:
-        """Number of classes. It is also the label that stands for "no label"."""
+        """Number of classes, which is also the number that stands for "no label"."""
         return int(device_get(self.labels.max())) + 1
 
     def log_density(self, x: Array, signal: Array, sigma: Array, y: Array | None = None) -> Array:
         r"""Log-density $\log p_t(x)$ of the noisy data, or $\log p_t(x | y)$; (B,) nats.
 
-        Raises where $x_t$ has no density: $\sigma = 0$ and a component with zero variance. Source: G4.
+        Raises where $x_t$ has no density: at $\sigma = 0$, if a component has zero variance in some direction.
+        Source: G4.
         """
         joint = self._log_joint(*self._whiten(x, signal, sigma)[::2])
         chosen = self._chosen(len(x), y)
         return _log_sum_exp(joint + chosen) - _log_sum_exp(self.log_weights + chosen)
 
     def log_class(self, x: Array, signal: Array, sigma: Array) -> Array:
-        r"""Log-probability $\log p(y | x_t)$ of every class; (B, classes). Source: G4 [Dhariwal & Nichol sec. 4]."""
-        joint = self._log_joint(*self._whiten(x, signal, sigma)[::2])
-        members = np.where(self.labels == np.arange(self.classes, like=self.labels)[:, None], 0.0, -np.inf)
-        return _log_sum_exp(joint[:, None] + members) - _log_sum_exp(joint)[:, None]
+        r"""Log-probability $\log p(y | x_t) = -\log(1 + e^d)$ of every class, with $d$ the log-odds against it; (B, classes).
+
+        Source: G4 [Dhariwal & Nichol sec. 4].
+        """
+        joint = self._log_joint(*self._whiten(x, signal, sigma)[::2])[:, None]
+        members = self.labels == np.arange(self.classes, like=self.labels)[:, None]
+        d = _log_sum_exp(joint + np.where(members, -np.inf, 0.0)) - _log_sum_exp(joint + np.where(members, 0.0, -np.inf))
+        return -(np.where(d.real > 0, d, 0) + np.log1p(np.exp(np.where(d.real > 0, -d, d))))
 
     def class_gradient(self, x: Array, signal: Array, sigma: Array, y: Array | None) -> Array:
         r"""Classifier gradient $\nabla_x \log p(y | x_t) = \nabla_x \log p_t(x | y) - \nabla_x \log p_t(x)$.
@@ -100,7 +113,7 @@ class Mixture:
         return self.eps(x, signal, sigma, y) * like(signal, x) - self.x0(x, signal, sigma, y) * like(sigma, x)
 
     def model(self, path: GaussianPath, kind: str = "eps") -> Model:
-        """Exact model for a path: model(x, t, y=None) -> the expected prediction of this kind. Source: G4."""
+        """Exact model for a path: a function `model(x, t, y=None)` that returns the expected prediction of this kind. Source: G4."""
 
         check_choice("kind", kind, predict.KINDS)
 
@@ -118,8 +131,8 @@ class Mixture:
     def sample(self, choice: Array, noise: Array) -> Array:
         """Sample data points (B, d) from the mixture.
 
-        `choice` (B,), uniform in [0, 1], selects the components. `noise` (B, d) ~ N(0, I) is scaled by their covariances.
-        Source: G4.
+        `choice` (B,), uniform in [0, 1], selects a component for each point. `noise` (B, d) is standard normal and is
+        scaled to the covariance of the component. Source: G4.
         """
         check_arrays(noise=noise)
         check_shape("noise", noise, "B", self.means.shape[1])
@@ -170,7 +183,7 @@ class Mixture:
 
 
 def shaped(result: Array, x: Array) -> Array:
-    """Reshape a result to `x`'s shape and cast it to its precision; complex if `x` was varied by a complex step."""
+    """Reshape a result to `x`'s shape and cast it to `x`'s precision; a complex result (of a complex step) stays complex."""
     result = cast("x", result.reshape(x.shape), x)
     return result.astype(np.result_type(x.dtype, np.complex64) if result.dtype.kind == "c" else x.dtype)
 

@@ -1,4 +1,4 @@
-"""ODE solvers for dx/dt = f(x, t), forward or backward in time: steps of order 1, 2 and 4, and an adaptive solver."""
+"""ODE solvers for $dx/dt = f(x, t)$, forward or backward in time: steps of order 1, 2 and 4, and an adaptive solver."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..process import predict
 from ..process.tables import Schedule
 
 METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
+
 
 def euler_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
     r"""Euler step of the ODE $dx/dt = f(x, t)$, forward or backward in time; order 1.
@@ -26,8 +27,8 @@ def heun_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array
 
     $$x_s = x_t + \tfrac h2 (k_1 + k_2), \qquad k_1 = f(x_t, t), \quad k_2 = f(x_t + h k_1, s)$$
 
-    The slope is the mean of the slopes at both ends, where an Euler step gives the state at the far end. $f$ is evaluated
-    at $s$ as well, so it has to exist there. Source: M1 [EDM alg. 1].
+    The step uses the mean of the slopes at both ends. An Euler step gives the state at $s$ for the second slope. $f$ is
+    evaluated at $s$ as well, so $f$ must be defined there. Source: M1 [EDM alg. 1].
     """
     h = _h(x, t, s)
     k1 = _slope(f, x, t)
@@ -40,8 +41,8 @@ def rk4_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
 
     $$x_s = x_t + \tfrac h6 (k_1 + 2 k_2 + 2 k_3 + k_4)$$
 
-    The slopes are taken at the start, twice at the middle, and at the end. $f$ is therefore evaluated at $s$ as well.
-    Source: M1 [Hairer et al. sec. II.1].
+    The slope $k_1$ is taken at the start, $k_2$ and $k_3$ in the middle, and $k_4$ at the end. So $f$ is evaluated at
+    $s$ as well. Source: M1 [Hairer et al. sec. II.1].
     """
     h, middle = _h(x, t, s), (check_number("t", t) + check_number("s", s)) / 2
     k1 = _slope(f, x, t)
@@ -52,9 +53,9 @@ def rk4_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
 
 
 def solve_adaptive(f: Model, x: Array, t: float, s: float, rtol: float = 1e-6, atol: float = 1e-9, method: str = "DOP853") -> Array:
-    """Solve the ODE $dx/dt = f(x, t)$ from $t$ to $s$ with SciPy's adaptive step size, all examples as one system.
+    """Solve the ODE $dx/dt = f(x, t)$ from $t$ to $s$ with SciPy's adaptive step size.
 
-    Source: M1 [SciPy solve_ivp].
+    All examples are solved together as one system. Source: M1 [SciPy solve_ivp].
     """
     check_arrays(x=x)
     t, s = check_scalar("t", t), check_scalar("s", s)
@@ -75,9 +76,9 @@ def solve_adaptive(f: Model, x: Array, t: float, s: float, rtol: float = 1e-6, a
 def velocity_field(model: Model, path: GaussianPath, kind: str) -> Model:
     r"""Velocity field of a flow: a model of any prediction kind as the right-hand side of the path's ODE.
 
-    Raises for a `Schedule`. There the velocity is that of $x_t / (signal + \sigma)$ in the time $\tau$ of
-    `flow.flow_time`, not $dx_t / dt$. Convert the state by `flow.to_flow` and integrate in $\tau$, or use `ddim_step`.
-    Source: R6, M1.
+    Raises for a `Schedule`. For a `Schedule`, the predicted velocity is that of $x_t / (signal + \sigma)$ in the time
+    $\tau$ of `flow.flow_time`, not $dx_t / dt$. Convert the state by `flow.to_flow` and integrate in $\tau$, or use
+    `ddim_step`. Source: R6, M1.
     """
     check_choice("kind", kind, predict.KINDS)
     if isinstance(path, Schedule):

@@ -19,7 +19,7 @@ from .mixture import shaped
 def mixture(means: Any, covariances: Any, weights: Any = None, labels: Any = None) -> Mixture:
     """Gaussian mixture from means (K, d), covariances (K, d, d), weights (K,) and labels (K,).
 
-    By default the weights are equal, and all components are of one class. Source: G4.
+    By default the weights are equal, and all components have the label 0. Source: G4.
     """
     means, covariances = np.atleast_2d(as_float64("means", means)), as_float64("covariances", covariances)
     check_number("covariances", covariances)
@@ -62,7 +62,8 @@ def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -
 
     $$x_s = signal_s m + S_s^{1/2} S_t^{-1/2} (x_t - signal_t m)$$
 
-    It holds for any covariance. Source: C1, M1 [Song et al. eq. 13].
+    It holds for any covariance $C$; $S_t = signal_t^2 C + \sigma_t^2 I$ is the covariance of $x_t$.
+    Source: C1, M1 [Song et al. eq. 13].
     """
     if len(oracle.means) != 1:
         raise ValueError(f"oracle has {len(oracle.means)} components; allowed: 1")
@@ -74,21 +75,21 @@ def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -
 
 
 def exact_reverse(mean: Array, variance: Array, schedule: Schedule) -> Reverse:
-    r"""Exact reverse step of data N(mean, variance) with independent coordinates, as a function (x_t, t, s).
+    r"""Exact reverse step for Gaussian data $\mathcal N(m, v)$ with independent coordinates, as a function of (`x_t`, `t`, `s`).
 
     $$p(x_s | x_t) = \mathcal N\Bigl(signal_s m + \frac{\sqrt{\alpha_{t|s}} S_s}{S_t} (x_t - signal_t m),\; \frac{S_s \beta_{t|s}}{S_t}\Bigr)$$
 
-    Source: R5, E5 [PRML eq. 2.116].
+    $m$ is `mean`, $v$ is `variance`, and $S_t = signal_t^2 v + \sigma_t^2$. Source: R5, E5 [PRML eq. 2.116].
     """
     mean, variance = check_number("mean", mean), check_number("variance", variance, 0)
 
     def reverse(x_t: Array, t: Time, s: Time) -> tuple[Array, Array]:
         check_broadcast("x_t", x_t, mean=mean, variance=variance)
         m, v = cast("mean", mean, x_t), cast("variance", variance, x_t)
-        alpha, beta = schedule.transition(t, s)
+        _, beta = schedule.transition(t, s)
         (signal_t, sigma_t), (signal_s, sigma_s) = schedule.signal_sigma(t), schedule.signal_sigma(s)
         width_t, width_s = (like(a**2, x_t) * v + like(b**2, x_t) for a, b in ((signal_t, sigma_t), (signal_s, sigma_s)))
-        gain = like(np.sqrt(alpha), x_t) * width_s / width_t
+        gain = like(schedule.signal_between(t, s), x_t) * width_s / width_t
         return like(signal_s, x_t) * m + gain * (x_t - like(signal_t, x_t) * m), width_s / width_t * like(beta, x_t)
 
     return reverse

@@ -9,7 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Model, Number, Time, all_true, as_array, check_arrays, check_choice, check_number, check_scalar, event_size, like
+from ..arrays import (
+    Array,
+    Model,
+    Number,
+    Time,
+    all_true,
+    as_array,
+    check_arrays,
+    check_choice,
+    check_number,
+    check_scalar,
+    event_size,
+    like,
+)
 from ..process import predict, reverse
 from ..process.forward import posterior, posterior_variance, q_sample
 from ..process.schedules import Schedule, check_times
@@ -39,7 +52,7 @@ def sample(model: Model, step: Step, grid: Array, x: Array, noise: Sequence[Arra
     """Sample along a time grid, starting from `x` at `grid[0]`: yield every state, `x` first.
 
     `step(model, x_t, t, s, noise)` is `euler_step`, `heun_step`, `rk4_step`, or a diffusion step made by `stepper`.
-    `noise[i]` is passed to the step from `grid[i]`. Progress bars, animations and recorders can wrap this generator.
+    `noise[i]` is passed to the step from `grid[i]`. A progress bar or an animation can wrap this generator.
     Source: S1, S2, M1 [DDPM alg. 2].
     """
     check_arrays(x=x)
@@ -60,7 +73,10 @@ def last(states: Iterator[Array]) -> Array:
 
 
 def stepper(formula: Callable[..., Array], schedule: Schedule, **options: Any) -> Step:
-    """Diffusion step for `sample`: call the model once at (x_t, t), then apply the formula with these options."""
+    """Diffusion step for `sample`: call the model once at (`x_t`, `t`), then apply `formula` with these options.
+
+    `formula` is `ddpm_step`, `ddim_step` or `ddim_inversion_step`.
+    """
 
     def step(model: Model, x_t: Array, t: Time, s: Time, noise: Array | None) -> Array:
         return formula(model(x_t, t), x_t, t, s, schedule, noise, **options)
@@ -79,7 +95,7 @@ def ddpm_step(
     variance: str = "posterior",
     mix: Array | None = None,
 ) -> Array:
-    r"""Ancestral sampling step of DDPM: a sample from the model's reverse step; on the last step, its mean.
+    r"""Ancestral sampling step of DDPM: a sample from the model's reverse step; for $s = 0$, the mean of that step.
 
     $$x_s = \mu_\theta(x_t, t) + \sqrt{\Sigma_\theta}\, z, \qquad z = 0 \text{ for } s = 0$$
 
@@ -106,13 +122,14 @@ def ddim_step(
     eta: float = 0.0,
     kind: str = "eps",
 ) -> Array:
-    r"""DDIM step with noise level $\eta$: 0 is deterministic, 1 is DDPM with variance $\tilde\beta_{t|s}$.
+    r"""DDIM step with the noise parameter $\eta$: 0 is deterministic, 1 is DDPM with variance $\tilde\beta_{t|s}$.
 
     $$x_s = \sqrt{\bar\alpha_s}\, x_0^\theta + \sqrt{1 - \bar\alpha_s - \sigma_\eta^2}\, \epsilon_\theta + \sigma_\eta z, \qquad \sigma_\eta^2 = \eta^2 \tilde\beta_{t|s}$$
 
-    The term under the root is computed as
-    $(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))$, in which nothing cancels.
-    Raises for $\eta$ outside [0, 1]. `noise` may be None for $\eta = 0$ or $s = 0$. Source: S2 [DDIM eq. 12, 16].
+    The term under the square root of $\epsilon_\theta$'s coefficient is computed as
+    $(1 - \bar\alpha_s)(1 - \eta^2 + \eta^2 \alpha_{t|s} (1 - \bar\alpha_s) / (1 - \bar\alpha_t))$, without
+    cancellation. Raises for $\eta$ outside [0, 1]. `noise` may be None for $\eta = 0$ or $s = 0$.
+    Source: S2 [DDIM eq. 12, 16].
     """
     eta = check_scalar("eta", eta, 0, 1)
     alpha, _ = schedule.transition(t, s)
@@ -129,11 +146,12 @@ def ddim_step(
 def ddim_inversion_step(
     prediction: Array, x_s: Array, s: Time, t: Time, schedule: Schedule, noise: None = None, kind: str = "eps"
 ) -> Array:
-    r"""DDIM inversion: the deterministic step towards noise, from $s$ to $t > s$, with the prediction at $(x_s, s)$.
+    r"""DDIM inversion: a deterministic step towards noise, from $s$ to $t > s$, with the prediction at $(x_s, s)$.
 
     $$x_t = \sqrt{\bar\alpha_t}\, x_0^\theta(x_s) + \sqrt{1 - \bar\alpha_t}\, \epsilon_\theta(x_s)$$
 
-    Use it with `stepper` and a reversed grid. From $s = 0$ it needs a prediction of another kind than $x_0$. Source: S2 [DDIM sec. 4.3].
+    Use it with `stepper` and a reversed grid. At $s = 0$ the kind cannot be $x_0$, which does not determine $\epsilon$
+    there, nor the score, which does not exist there. Source: S2 [DDIM sec. 4.3].
     """
     check_arrays(x_s=x_s, prediction=prediction)
     t, s = schedule.pair(t, s)
@@ -147,8 +165,8 @@ def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: Number, t: Time
 
     $$x_t = (1 - w)\, x_t^a + w\, x_t^b = \sqrt{\bar\alpha_t} ((1 - w) x_0^a + w\, x_0^b) + \sqrt{1 - \bar\alpha_t}\, \epsilon$$
 
-    `weight` is $w$, in [0, 1]. With one noise for both, the noise keeps its variance. Separate noises would reduce it.
-    Source: S2 [DDPM sec. 4.4].
+    `weight` is $w$, in [0, 1]. Both states have the same noise, so the interpolated noise has the same variance. With
+    two independent noises the variance would be smaller. Source: S2 [DDPM sec. 4.4].
     """
     check_arrays(x0_a=x0_a, x0_b=x0_b, noise=noise)
     share = like(check_number("weight", weight, 0, 1), x0_a, "weight")
@@ -160,7 +178,8 @@ def slerp(a: Array, b: Array, weight: float) -> Array:
 
     $$\frac{\sin((1 - w)\theta)}{\sin\theta} a + \frac{\sin(w\theta)}{\sin\theta} b, \qquad \cos\theta = \frac{a \cdot b}{\|a\| \|b\|}$$
 
-    `weight` is $w$. `a`, `b` (B, ...), neither zero nor opposite; parallel ones are interpolated linearly. Source: S2 [DDIM eq. 67].
+    `weight` is $w$. `a` and `b` (B, ...) must not be zero or opposite. Parallel `a` and `b` are interpolated linearly.
+    Source: S2 [DDIM eq. 67].
     """
     weight = check_scalar("weight", weight, 0, 1)
     check_arrays(a=a, b=b)

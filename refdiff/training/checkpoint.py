@@ -1,32 +1,30 @@
-"""Checkpoints: one `.npz` file per state, replaced atomically, with a checksum that is verified before anything is read.
+"""Checkpoints: one `.npz` file per state, replaced as a whole, with a checksum that is verified before anything is read.
 
-A file is a plain NumPy archive with one array per path of the tree, a JSON text named `manifest`, and, as the archive's comment,
-the SHA-256 of everything before it.
+`archive` states the format. Any NumPy program can read the arrays.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
 import os
-import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import __version__, tree
-from ..arrays import Array, check_integer, device_get
+from .. import files, tree
+from ..arrays import check_integer
 from ..tree import Tree
+from . import archive
+from .archive import FORMAT, MANIFEST
 from .loop import Config, State
 
-FORMAT = 2  # 1, of refdiff 0.1: other names of parameters, and "average" for "ema"
-MANIFEST = "manifest"
-_SEAL = b"refdiff sha256 "  # 64 hexadecimal digits follow, the last of the file
-_RESERVED = {"format", "refdiff", "arrays"}
+__all__ = ["FORMAT", "MANIFEST", "CheckpointError", "checkpointed", "load", "load_state", "save", "save_state"]
+
+_PARTS = ("params", "ema", "moments/m", "moments/v")  # of a state; all have the same structure
 
 
 class CheckpointError(ValueError):
@@ -36,53 +34,51 @@ class CheckpointError(ValueError):
 def save(path: str | Path, params: Tree, **manifest: Any) -> None:
     """Write a nested dict of arrays, and further entries of the manifest, which are plain JSON values; returns when both are on the disk.
 
-    A reader of `path` sees the old file or the new one, even after a power failure. One writer per path: the temporary file beside
-    it, `.{name}.tmp`, has a fixed name so that killed runs leave at most one. Raises for trees and values that would come back changed.
+    A reader of `path` sees the old file or the new one, even after a power failure; of several writers, the last to end wins. A killed
+    writer leaves a temporary folder, `.NAME.*.tmp`, which can be deleted. The mode of the file is kept, and so are the byte order
+    and the layout of arrays. Raises for trees and values that would come back changed, such as masked arrays.
     """
-    params = tree.map(device_get, params)
-    _check_tree(params)
-    arrays = {name: np.asarray(leaf) for name, leaf in tree.flatten(params).items()} if params else {}
-    for name in _RESERVED & manifest.keys():
-        raise ValueError(f"manifest has {name!r}; allowed: names other than {', '.join(sorted(_RESERVED))}")
-    manifest |= {"format": FORMAT, "refdiff": __version__, "arrays": {name: _describe(array) for name, array in arrays.items()}}
-    _replace(os.path.realpath(path), _sealed_archive({MANIFEST: _encode(manifest)} | arrays))
+    files.replace(path, archive.pack(params, manifest))
 
 
 def load(path: str | Path) -> tuple[Tree, dict[str, Any]]:
-    """The tree and the manifest of `save`. Raises CheckpointError unless every byte of the file is as it was written."""
-    data = Path(path).read_bytes()
-    try:
-        _check_seal(data)
-        return _unpack(data)
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    """The tree and the manifest of `save`. Raises CheckpointError unless every byte of the file is as `save` could have written it."""
+    with Path(path).open("rb") as file, _refusing(path):
+        if file.peek(2)[:2] != b"PK":
+            raise ValueError(f"{os.fstat(file.fileno()).st_size} bytes that are no checkpoint of refdiff")
+        return archive.unpack(file.read())
 
 
 def save_state(path: str | Path, state: State, config: Config, extra: dict[str, Any] | None = None) -> None:
-    """Write a state of training. The random generator has no state: seed and step determine its numbers."""
+    """Write a state of training. The random generator has no state: seed and step determine its numbers.
+
+    Raises unless the step is in 0..config.steps and EMA and moments have the structure of the parameters.
+    """
+    extra = {} if extra is None else extra
+    _check_state(state, config, extra)
     arrays = {"params": state.params, "ema": state.ema, "moments": state.moments}
-    position = {"generator": "Philox-4x32-10", "seed": config.seed, "step": state.step}
-    save(path, arrays, config=asdict(config), step=state.step, rng=position, extra=extra or {})
+    save(path, arrays, config=_settings(config), step=int(state.step), rng=_position(state, config), extra=extra)
 
 
 def load_state(path: str | Path, config: Config | None = None) -> tuple[State, Config, dict[str, Any]]:
     """State, configuration and extra of `save_state`, from which `training.train` resumes bit for bit.
 
-    Given a configuration, raises CheckpointError unless the file was written by a run of the very same.
+    Raises CheckpointError unless the file holds a state that `save_state` could have written and, given a configuration, unless it was
+    written by a run of the very same.
     """
     arrays, manifest = load(path)
-    if "config" not in manifest or arrays.keys() != {"params", "ema", "moments"}:
-        raise CheckpointError(f"{path}: holds {', '.join(arrays)}; allowed: a state of training, as `save_state` writes it")
-    unknown = manifest["config"].keys() - {field.name for field in fields(Config)}
-    if unknown:
-        raise CheckpointError(f"{path}: refdiff {manifest['refdiff']} wrote a configuration with unknown {', '.join(sorted(unknown))}")
-    found = Config(**manifest["config"])
-    if config is not None and config != found:
-        differing = [name for name, value in asdict(config).items() if value != getattr(found, name)]
-        raise CheckpointError(
-            f"{path}: " + ", ".join(f"{name} = {getattr(found, name)!r}, asked for {getattr(config, name)!r}" for name in differing)
-        )
-    return State(manifest["step"], **arrays), found, manifest["extra"]
+    with _refusing(path):
+        if arrays.keys() != {"params", "ema", "moments"} or not manifest.keys() >= {"config", "step", "rng", "extra"}:
+            raise ValueError(f"holds {', '.join(arrays)}; allowed: a state of training, as `save_state` writes it")
+        found = _config(manifest["config"], manifest.get("refdiff"))
+        state, extra = State(manifest["step"], **arrays), manifest["extra"]
+        _check_state(state, found, extra)
+        if manifest["rng"] != _position(state, found):
+            raise ValueError(f"rng = {manifest['rng']!r}; allowed: {_position(state, found)}, as config and step say")
+        if config is not None and config != found:
+            differing = [name for name, value in asdict(config).items() if value != getattr(found, name)]
+            raise ValueError(", ".join(f"{name} = {getattr(found, name)!r}, asked for {getattr(config, name)!r}" for name in differing))
+    return state, found, extra
 
 
 def checkpointed(
@@ -106,88 +102,50 @@ def checkpointed(
         save_state(path, state, config, extra)
 
 
-def _check_tree(node: Tree, path: str = "") -> None:
-    """Raise unless the node comes back the same from flattening, writing and unflattening."""
-    if not isinstance(node, dict):
-        if not path or path == MANIFEST or not isinstance(node, np.ndarray | np.generic) or node.dtype.kind not in "biufc":
-            raise TypeError(
-                f"params{path and f' at {path}'} = {node!r}; allowed: a dict of arrays of numbers, none of them named {MANIFEST!r}"
-            )
-        return
-    if path and not node:
-        raise ValueError(f"params at {path} is an empty dict; allowed: dicts that hold arrays")
-    for key, child in node.items():
-        if not isinstance(key, str) or not key or not key.isprintable() or "/" in key or "\\" in key:
-            raise ValueError(f"params has key {key!r}; allowed: printable strings without slashes")
-        _check_tree(child, f"{path}/{key}" if path else key)
-
-
-def _describe(array: Array) -> dict[str, Any]:
-    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": digest}
-
-
-def _encode(manifest: dict[str, Any]) -> Array:
+@contextmanager
+def _refusing(path: str | Path) -> Iterator[None]:
+    """Context that turns every error of its contents into a CheckpointError that names the file."""
     try:
-        text = json.dumps(manifest, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"manifest = {manifest!r}; allowed: plain JSON values ({error})") from error
-    if json.loads(text) != manifest:
-        raise ValueError(f"manifest = {manifest!r}; allowed: values that JSON gives back unchanged (no tuples, no numbers as keys)")
-    return np.frombuffer(text.encode(), np.uint8)
+        yield
+    except (OSError, MemoryError):  # of the disk and of the machine; the checks below take no more memory than the file has bytes
+        raise
+    except Exception as error:  # anything that zipfile, NumPy's reader and json may raise for bytes that `save` never writes
+        raise CheckpointError(f"{path}: {str(error) or repr(error)}") from error
 
 
-def _sealed_archive(arrays: dict[str, Array]) -> bytes:
-    buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
-        archive.comment = _SEAL + bytes(64)
-    body = buffer.getvalue()[:-64]
-    return body + hashlib.sha256(body).hexdigest().encode()
+def _check_state(state: State, config: Config, extra: Any) -> None:
+    """Raise unless the state is one of this run, with EMA and moments like its parameters, and the extra is a dict."""
+    if isinstance(state.step, bool) or not isinstance(state.step, int | np.integer) or not 0 <= state.step <= config.steps:
+        raise ValueError(f"step = {state.step!r}; allowed: an integer, 0..{config.steps}")
+    if not isinstance(extra, dict):
+        raise TypeError(f"extra = {extra!r}; allowed: a dict of plain JSON values")
+    leaves = tree.flatten({"params": state.params, "ema": state.ema, "moments": state.moments})
+    shapes = {path: getattr(leaf, "shape", None) for path, leaf in leaves.items()}
+    expected = {path: np.shape(leaf) for part in _PARTS for path, leaf in tree.flatten(state.params, part).items()}
+    differing = sorted(path for path in shapes | expected if shapes.get(path, "missing") != expected.get(path, "missing"))
+    for path in differing[:1]:
+        raise ValueError(f"{path} has shape {shapes.get(path, 'missing')}; allowed: {expected.get(path, 'missing')}, as in params")
+    for path, leaf in leaves.items():
+        if leaf.dtype.kind != "f":
+            raise TypeError(f"{path} has dtype {leaf.dtype}; allowed: a floating-point dtype")
 
 
-def _check_seal(data: bytes) -> None:
-    body, digest = data[:-64], data[-64:]
-    if not data.startswith(b"PK"):
-        raise ValueError(f"{len(data)} bytes that are no checkpoint of refdiff")
-    if not body.endswith(_SEAL) or hashlib.sha256(body).hexdigest().encode() != digest:
-        raise ValueError(f"{len(data)} bytes that are damaged, cut short, or not written by refdiff: their end is not their sha256")
+def _settings(config: Config) -> dict[str, Any]:
+    """The configuration as plain JSON values; JSON has no infinity, which is `clip` for no limit."""
+    settings = {name: value.item() if isinstance(value, np.generic) else value for name, value in asdict(config).items()}
+    return settings | {"clip": "inf"} if config.clip == math.inf else settings
 
 
-def _unpack(data: bytes) -> tuple[Tree, dict[str, Any]]:
-    with zipfile.ZipFile(BytesIO(data)) as archive:
-        manifest = json.loads(_read(archive, MANIFEST).tobytes())
-        if manifest["format"] != FORMAT:
-            raise ValueError(f"format = {manifest['format']!r} of refdiff {manifest.get('refdiff')}; allowed: {FORMAT}")
-        arrays = {name: _read(archive, name) for name in manifest["arrays"]}
-    for name, array in arrays.items():
-        if _describe(array) != manifest["arrays"][name]:
-            raise ValueError(f"array {name} is not the one that the manifest describes")
-    return tree.unflatten(arrays), manifest
+def _config(settings: Any, version: Any) -> Config:
+    """The configuration of `_settings`; `Config` checks the values."""
+    if not isinstance(settings, dict):
+        raise TypeError(f"config = {settings!r}; allowed: a dict")
+    names = {field.name for field in fields(Config)}
+    for what, which in ("unknown", settings.keys() - names), ("missing", names - settings.keys()):
+        if which:
+            raise ValueError(f"refdiff {version} wrote a configuration with {what} {', '.join(sorted(which))}")
+    return Config(**settings | {"clip": math.inf} if settings["clip"] == "inf" else settings)
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> Array:
-    with archive.open(f"{name}.npy") as member:
-        return np.lib.format.read_array(member, allow_pickle=False)
-
-
-def _replace(path: str, data: bytes) -> None:
-    """Write beside the file, push to the disk, then rename: a name leads to all of the old data or all of the new."""
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    if os.name == "posix":  # elsewhere a folder cannot be opened, nor need it be
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _position(state: State, config: Config) -> dict[str, Any]:
+    return {"generator": "Philox-4x32-10", "seed": int(config.seed), "step": int(state.step)}

@@ -18,7 +18,7 @@ from .parallel import Reduce
 
 
 def as_network(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = layers) -> tuple[Array, Vjp]:
-    """The classifier with the signature of a network for `training.train`; the labels y, its target, are not an input."""
+    """The classifier with the signature of a network for `training.train`; the labels y are its target, so it ignores them as an input."""
     return classifier(p, x, t, L)
 
 
@@ -42,7 +42,7 @@ def value_and_grad(
 
 
 def with_cross_entropy(L: ModuleType) -> Any:
-    """Op set whose loss is the cross-entropy: `training.train(..., net=as_network, L=with_cross_entropy(L))` trains a classifier."""
+    """The layers L with the cross-entropy as loss: `training.train(..., net=as_network, L=with_cross_entropy(L))` trains a classifier."""
     return SimpleNamespace(**vars(L) | {"value_and_grad": value_and_grad})
 
 
@@ -50,17 +50,17 @@ class CleanPath:
     """Path without noise, for a classifier of clean data: every time is 0."""
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]:
-        """(1, 0): x_t = x0."""
+        """Signal 1 and noise 0: every state is the data."""
         return np.ones(np.shape(t)), np.zeros(np.shape(t))
 
     def rates(self, t: Time) -> tuple[Array, Array]:
-        """(0, 0): nothing changes."""
+        """Rates 0 and 0: signal and noise do not change."""
         return np.zeros(np.shape(t)), np.zeros(np.shape(t))
 
     def draw_time(self, uniform: Array) -> Array:
-        """0, whatever the uniform numbers."""
+        """Times 0, one for each uniform number."""
         return np.zeros(np.shape(uniform))
 
     def clock(self, t: Time) -> Array:
-        """0, as networks see clean data."""
+        """Network times 0, those of clean data."""
         return np.zeros(np.shape(t))

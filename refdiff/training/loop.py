@@ -1,4 +1,4 @@
-"""One training loop for every model, objective and backend. A step depends on the state and the step number only."""
+"""One training loop for every model, objective and backend. The result of a step depends only on the state and the step number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import Array, GaussianPath, Model, device_get, event_size, like, sum_event
+from ..arrays import Array, GaussianPath, Model, check_choice, check_integer, check_number, device_get, event_size, like, sum_event
 from ..networks import layers
 from ..networks.layers import Params
 from ..networks.mlp import mlp
@@ -29,7 +29,8 @@ class Config:
     """Configuration of a run: `kind` is the prediction target, one of `predict.KINDS`, "velocity" for flows.
 
     `rate` is the peak learning rate after `warmup` steps, `decay` the weight decay, `clip` the largest gradient norm, `ema` the decay
-    of the EMA. `classes` is the number of labels, and so the "no label" entry; None: one more than the largest label in the data.
+    of the EMA. `label_dropout` is the probability that a label is replaced by "no label". `classes` is the number of labels, which is also
+    the index of "no label"; None means the largest label in the data plus 1.
     """
 
     kind: str = "eps"
@@ -44,10 +45,23 @@ class Config:
     classes: int | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Raise unless every field is a number of its kind, and in its range."""
+        check_choice("kind", self.kind, predict.KINDS)
+        for name, value in vars(self).items():
+            if np.ndim(value) or isinstance(value, complex):
+                raise TypeError(f"{name} = {value!r}; allowed: one real number")
+        for name, low in (("steps", 0), ("batch", 1), ("warmup", 0), ("seed", 0), *[("classes", 1)] * (self.classes is not None)):
+            check_integer(name, getattr(self, name), low, 2**64 - 1)
+        for name, high in (("rate", math.inf), ("decay", math.inf), ("label_dropout", 1.0), ("ema", math.nextafter(1.0, 0.0))):
+            check_number(name, getattr(self, name), 0, high)
+        if self.clip != math.inf:
+            check_number("clip", self.clip, 0, open_low=True)
+
 
 @dataclass
 class State:
-    """State of training after `step` steps: the parameters, their EMA (started at zero), Adam's moments."""
+    """Training state after `step` steps: the parameters, their EMA (which starts at zero) and Adam's moments."""
 
     step: int
     params: Tree
@@ -55,12 +69,12 @@ class State:
     moments: Tree
 
     def averaged(self, config: Config) -> Tree:
-        """The EMA parameters, debiased: the parameters to sample with."""
+        """The EMA parameters without the bias of their start at zero: use these for sampling."""
         return optim.ema_debiased(self.ema, self.step, config.ema) if self.step else self.params
 
 
 class Batch(NamedTuple):
-    """A training batch: inputs x (B, ...), network time clock (B,) in 0..1000, labels y (B,) or None, targets (B, ...)."""
+    """A training batch: inputs x (B, ...), their times as the network receives them, clock (B,), labels y (B,) or None, targets (B, ...)."""
 
     x: Array
     clock: Array
@@ -74,12 +88,12 @@ def start(params: Params) -> State:
 
 
 def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Batch:
-    r"""The batch of a training step: data drawn with replacement and noised to random times, labels dropped at random.
+    r"""Batch of a training step: data drawn with replacement, noised to random times; some labels replaced by "no label" at random.
 
     $$x_0 \sim data, \quad t \sim U, \quad \epsilon \sim \mathcal N(0, I), \quad x_t = signal_t x_0 + \sigma_t \epsilon$$
 
-    The target is what `config.kind` predicts. Diffusions draw t from 1..T, flows from (0, 1). For steps (K,), the K batches, one
-    after another. Source: T1, M4 [DDPM alg. 1].
+    The target is the quantity that `config.kind` names. Diffusions draw $t$ from $1..T$, flows from $(0, 1)$. For an array of K steps,
+    the K batches are concatenated. Source: T1, M4 [DDPM alg. 1].
     """
     if len(data) == 0 or (labels is not None and len(labels) != len(data)):
         raise ValueError(
@@ -101,9 +115,9 @@ def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPat
 
 
 def batches(first: int, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Iterator[Batch]:
-    """The batches of steps first..config.steps, bit for bit those of `draw`, drawn a block of steps at a time.
+    """Batches of the steps from `first` to `config.steps`, equal to those of `draw` bit for bit; several steps are drawn at once, as a block.
 
-    Blocks start at multiples of their length, wherever a run starts.
+    The blocks are the same for every `first`.
     """
     block = max(1, 2**13 // (config.batch * event_size(data)))
     for low in range((first - 1) // block * block + 1, config.steps + 1, block):
@@ -114,12 +128,12 @@ def batches(first: int, data: Array, labels: Array | None, path: GaussianPath, c
 def value_and_grad(
     net: Network, params: Params, batch: Batch, L: ModuleType = layers, workers: int | None = 1, all_reduce: Reduce = parallel.total
 ) -> tuple[float, Params]:
-    r"""Summed loss of a batch and its gradient in the parameters, a slice of the batch on each of `workers` threads.
+    r"""Loss of a batch, summed over its examples, and its gradient with respect to the parameters; each of `workers` threads takes a slice.
 
     $$L = \sum_B \|f_\theta(x_t, t) - target\|^2, \qquad df_\theta = 2 (f_\theta - target)$$
 
-    The result does not depend on the number of workers, up to the order of the sum, which `all_reduce` takes. None leaves the number
-    to `parallel.default_workers`. Source: T1 [DDPM alg. 1].
+    `all_reduce` adds the results of the slices. The number of workers changes only the order of this sum. For workers = None,
+    `parallel.default_workers` chooses the number. Source: T1 [DDPM alg. 1].
     """
 
     def of_slice(part: Batch) -> tuple[float, Params]:
@@ -140,7 +154,7 @@ def step(
     workers: int | None = 1,
     all_reduce: Reduce = parallel.total,
 ) -> tuple[State, float]:
-    """One training step: `value_and_grad`, then `update`; returns the new state and the batch's summed loss. Source: T1 [DDPM alg. 1]."""
+    """One training step: `value_and_grad`, then `update`; returns the new state and the summed loss of the batch. Source: T1 [DDPM alg. 1]."""
     gradient, advance = getattr(L, "value_and_grad", value_and_grad), getattr(L, "update", update)
     with parallel.blas_threads(workers):
         loss, grads = gradient(net, state.params, batch, L, workers, all_reduce)
@@ -155,12 +169,12 @@ def check_loss(loss: float, step: int, config: Config) -> None:
 
 
 def rate(step: int, config: Config) -> float:
-    """Learning rate of a step; a run shorter than its warm-up only warms up."""
+    """Learning rate of a step; in a run that is too short for `config.warmup`, the warm-up takes all steps but the last."""
     return optim.learning_rate(step, config.rate, min(config.warmup, config.steps - 1), config.steps)
 
 
 def update(state: State, grads: Params, config: Config) -> State:
-    """Update of the state by the gradient of the batch's summed loss: mean, clipping, Adam, EMA. Source: T1."""
+    """Update of the state from the gradient of the summed loss: division by the batch size, clipping, Adam, EMA. Source: T1."""
     step = state.step + 1
     grads, _ = optim.clip(tree.map(lambda g: g / config.batch, grads), config.clip)
     params, moments = optim.adam(state.params, grads, state.moments, step, rate(step, config), decay=config.decay)
@@ -178,11 +192,11 @@ def train(
     workers: int | None = 1,
     all_reduce: Reduce = parallel.total,
 ) -> Iterator[tuple[State, float]]:
-    """Train from a state to `config.steps`, yielding the state and the batch's mean loss after every step.
+    """Train from a state to `config.steps`; yields the state and the mean loss of the batch after every step.
 
-    A step depends on the state and its own number only, so a run resumed from a saved state equals the uninterrupted one bit
-    for bit. Progress bars and checkpoints wrap this generator. With L = fast, the arrays of a yielded state are those the next
-    step changes: use or save them before going on, or copy them; the state passed in stays as it is. Source: T1 [DDPM alg. 1].
+    A step depends only on the state and the step number, so a run resumed from a saved state equals the uninterrupted run bit
+    for bit. Progress bars and checkpoints wrap this generator. With L = fast, the next step overwrites the arrays of the yielded
+    state: use, save or copy them before that. The state passed in is never changed. Source: T1 [DDPM alg. 1].
     """
     advance = getattr(L, "step", step)
     state = L.adopt(state) if hasattr(L, "adopt") else state
@@ -192,5 +206,5 @@ def train(
 
 
 def as_model(params: Params, path: GaussianPath, net: Network = mlp, L: ModuleType = layers) -> Model:
-    """The network as a model(x, t, y=None) in the time of its path, for samplers."""
+    """The network as a model(x, t, y=None) for samplers, where t is a time of the path."""
     return lambda x, t, y=None: net(params, x, path.clock(t), y, L)[0]

@@ -1,4 +1,4 @@
-"""Optimizers as functions of arrays: inputs are left unchanged, results are new arrays."""
+"""Adam, the EMA of parameters, gradient clipping and the learning rate, as pure functions: inputs stay unchanged, results are new arrays."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ def adam(
     $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
       \theta \leftarrow \theta - rate \Bigl(\frac{m / (1 - \beta_1^k)}{\sqrt{v / (1 - \beta_2^k)} + \epsilon} + decay\, \theta\Bigr)$$
 
-    The divisors correct the bias of the zero start. The weight decay acts on the parameters, not through the gradient, and is
-    multiplied by the rate: the paper's lambda is decay times the peak rate. Source: T1 [Adam alg. 1], [AdamW alg. 2].
+    Here $g$ is the gradient and $k$ the step. The divisors correct the bias of the moments $m$ and $v$, which start at zero. The weight
+    decay acts on the parameters directly and not through the gradient. It is multiplied by the rate, so the paper's $\lambda$ is decay
+    times the peak rate. Source: T1 [Adam alg. 1], [AdamW alg. 2].
     """
     check_number("step", step, 1)
     check_number("1 - beta1", 1 - beta1, 0, 1, open_low=True)
@@ -41,7 +42,7 @@ def adam(
     rate, beta1, beta2, eps, decay = (float(value) for value in (rate, beta1, beta2, eps, decay))  # np.float64 would widen float32
     m = tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state["m"], grads)
     v = tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, state["v"], grads)
-    debias1, debias2 = 1 - beta1**step, 1 - beta2**step
+    debias1, debias2 = debias(beta1, step), debias(beta2, step)
 
     def update(theta: Array, m: Array, v: Array) -> Array:
         return theta - rate * (m / debias1 / (np.sqrt(v / debias2) + eps) + decay * theta)
@@ -52,7 +53,7 @@ def adam(
 def ema(average: Tree, params: Tree, decay: float = 0.999) -> Tree:
     r"""One step of the exponential moving average (EMA) of parameters, $a \leftarrow decay\, a + (1 - decay)\, \theta$, started at zero.
 
-    Use it through `ema_debiased`. Source: T1 [Adam sec. 7.2].
+    `ema_debiased` corrects the bias of the start at zero. Source: T1 [Adam sec. 7.2].
     """
     check_number("decay", decay, 0, 1)
     decay = float(decay)
@@ -60,13 +61,19 @@ def ema(average: Tree, params: Tree, decay: float = 0.999) -> Tree:
 
 
 def ema_debiased(average: Tree, step: int, decay: float = 0.999) -> Tree:
-    r"""EMA with the bias of its zero start divided out, $a / (1 - decay^{step})$: after one step the parameters themselves.
+    r"""EMA without the bias of its start at zero, $a / (1 - decay^{step})$; after one step it equals the parameters.
 
     Source: T1 [Adam sec. 7.2].
     """
     check_number("step", step, 1)
     check_number("1 - decay", 1 - decay, 0, 1, open_low=True)
-    return tree.map(lambda a: a / (1 - float(decay) ** step), average)
+    return tree.map(lambda a: a / debias(float(decay), step), average)
+
+
+def debias(beta: float, step: int) -> float:
+    r"""Divisor $1 - \beta^k$ of an average that starts at zero, without the cancellation of the subtraction. Source: T1 [Adam alg. 1]."""
+    log = math.log(beta) if beta else -math.inf
+    return (1 - beta) * (math.expm1(step * log) / math.expm1(log))
 
 
 def global_norm(grads: Tree) -> float:
@@ -75,7 +82,9 @@ def global_norm(grads: Tree) -> float:
 
 
 def clip(grads: Tree, limit: float) -> tuple[Tree, float]:
-    r"""Clip gradients to a global norm of at most limit, and the norm before clipping: $g \min(1, limit / \|g\|)$; inf leaves all as it is.
+    r"""Clip gradients to a global norm of at most limit, $g \min(1, limit / \|g\|)$; limit = inf leaves them unchanged.
+
+    Returns the clipped gradients and the norm before clipping.
 
     Source: T1 [Pascanu et al. alg. 1].
     """
@@ -87,16 +96,16 @@ def clip(grads: Tree, limit: float) -> tuple[Tree, float]:
 
 
 def learning_rate(step: int, peak: float, warmup: int, total: int, floor: float = 0.0) -> float:
-    r"""Learning rate: linear warm-up over `warmup` steps, then cosine decay to `floor` at `total`; step counts from 1.
+    r"""Learning rate: linear warm-up over `warmup` steps, then cosine decay to `floor` at step `total`.
 
     $$peak \frac{k}{warmup}, \qquad floor + \frac{peak - floor}2 \Bigl(1 + \cos \pi \frac{k - warmup}{total - warmup}\Bigr)$$
 
-    After total it stays at floor. Source: T1 [SGDR eq. 5].
+    Here $k$ is the step, counted from 1. After step `total` the rate stays at `floor`. Source: T1 [SGDR eq. 5].
     """
     check_number("step", step, 1)
     if not 0 <= warmup < total:
         raise ValueError(f"warmup = {warmup}; allowed: 0..total - 1 = {total - 1}")
     if step <= warmup:
         return peak * step / warmup
-    progress = min(1.0, (step - warmup) / (total - warmup))
-    return floor + (peak - floor) * (1 + math.cos(math.pi * progress)) / 2
+    left = max(0.0, (total - step) / (total - warmup))
+    return floor + (peak - floor) * math.sin(math.pi / 2 * left) ** 2  # (1 + cos) / 2 would cancel near the end

@@ -23,7 +23,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from .. import tree
-from ..arrays import check_integer
+from ..arrays import check_integer, read_only
 from ..tree import Tree
 
 Task = Callable[[], Any]
@@ -118,7 +118,7 @@ def blas_threads(workers: int | None) -> AbstractContextManager[None]:
 
 
 _NAME = "refdiff worker"
-_IDLE = np.ones(2**13)  # computing their sines takes some ten microseconds, in which other threads have the interpreter
+_IDLE = read_only(np.ones(2**13))  # computing their sines takes some ten microseconds, in which other threads have the interpreter
 _SINES = np.empty_like(_IDLE)  # shared by all threads, which write the same numbers
 _lock = threading.Lock()
 _holders: list[None] = []

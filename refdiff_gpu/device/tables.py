@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.arrays import Array, on_device
+from refdiff.arrays import Array, on_device, read_only
 from refdiff.process.tables import Schedule
 
 from .arrays import asarray
@@ -35,17 +35,18 @@ def with_device_copy(schedule: Schedule) -> Schedule:
     if isinstance(schedule.log_alpha_bar, Table):
         return schedule
     if "_with_device_copy" not in schedule.__dict__:
-        copied = Schedule(_table(schedule.log_alpha_bar), _table(schedule.remainder))
+        copied = Schedule(_table(schedule.log_alpha_bar), _table(schedule.remainder), schedule.log_alpha)
         copied.__dict__.update({name: _table(getattr(schedule, name)) for name in DERIVED})
+        copied.__dict__["_words"] = tuple(map(_table, schedule._words))
         schedule.__dict__["_with_device_copy"] = copied
     return schedule.__dict__["_with_device_copy"]
 
 
 def copy_tables(schedule: Schedule) -> None:
     """Copy all tables to the device now, not when they are first needed."""
-    for name in ("log_alpha_bar", "remainder", *DERIVED):
-        getattr(schedule, name).device_copy()
+    for table in (schedule.log_alpha_bar, schedule.remainder, *schedule._words, *(getattr(schedule, name) for name in DERIVED)):
+        table.device_copy()
 
 
-def _table(values: Array) -> Table:
-    return np.array(values).view(Table)
+def _table(values: Array) -> Array:
+    return read_only(np.array(values).view(Table))

@@ -12,15 +12,18 @@ from typing import Any
 
 from .kernel import Kernel, Shape
 
-_GATE = "T gate = (T(1) + tanh(x / T(2))) / T(2);"
-_SILU_BACK = "dy * gate * (T(1) + x * (T(1) - gate))"
+# The logistic function, `arrays.sigmoid`, of x and of -x.
+_SIGMOID = "T {name}_power = exp({x} < T(80) ? {x} : T(80)); T {name} = {name}_power / (T(1) + {name}_power);"
+_GATE = _SIGMOID.format(name="gate", x="x")
+_GATES = f"{_GATE} {_SIGMOID.format(name='rest', x='-x')}"
+_SILU_BACK = "dy * gate * (T(1) + x * rest)"
 
 _SILU = {
     "silu": Kernel("T x", "T y", f"{_GATE} y = x * gate;"),
-    "silu_back": Kernel("T x, T dy", "T dx", f"{_GATE} dx = {_SILU_BACK};"),
+    "silu_back": Kernel("T x, T dy", "T dx", f"{_GATES} dx = {_SILU_BACK};"),
     "bias": Kernel("T z, T b", "T y", "y = z + b;"),
     "bias_silu": Kernel("T z, T b", "T y", f"T x = z + b; {_GATE} y = x * gate;"),
-    "bias_silu_back": Kernel("T z, T b, T dy", "T dz", f"T x = z + b; {_GATE} dz = {_SILU_BACK};"),
+    "bias_silu_back": Kernel("T z, T b, T dy", "T dz", f"T x = z + b; {_GATES} dz = {_SILU_BACK};"),
     "sum": Kernel("T x", "T y", "T term = x;", post_map="y = a"),
 }
 
@@ -39,7 +42,7 @@ def _norms() -> dict[str, Kernel]:
     for name, scale in ("norm", "scale"), ("film", "(T(1) + scale)"):
         inputs, x_hat = "T h, T mean, T s, T scale, T shift", "T x_hat = (h - mean) / s;"
         x = f"{x_hat} T x = {scale} * x_hat + shift;"
-        plain, fused = f"{x_hat} T dx = dy;", f"{x} {_GATE} T dx = {_SILU_BACK};"
+        plain, fused = f"{x_hat} T dx = dy;", f"{x} {_GATES} T dx = {_SILU_BACK};"
         kernels[name] = Kernel(inputs, "T y", f"{x} y = x;")
         kernels[f"{name}_silu"] = Kernel(inputs, "T y", f"{x} {_GATE} y = x * gate;")
         kernels[f"{name}_dscale"] = Kernel("T h, T mean, T s, T dy", "T dscale", f"{plain} T term = x_hat * dx;", post_map="dscale = a")

@@ -49,8 +49,9 @@ def q_sample(x0: Array, t: Time, schedule: Schedule, noise: Array) -> Array:
 @wraps(reference.q_step_sample)
 def q_step_sample(x_s: Array, t: Time, s: Time, schedule: Schedule, noise: Array) -> Array:
     check_arrays(x_s=x_s, noise=noise)
-    alpha, beta = with_device_copy(schedule).transition(t, s)
-    return launch("q_sample", x_s, noise, like(np.sqrt(alpha), x_s), like(np.sqrt(beta), x_s))
+    schedule = with_device_copy(schedule)
+    _, beta = schedule.transition(t, s)
+    return launch("q_sample", x_s, noise, like(schedule.signal_between(t, s), x_s), like(np.sqrt(beta), x_s))
 
 
 @wraps(reference.trajectory)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from refdiff import rng
-from refdiff.arrays import Array
+from refdiff.arrays import Array, read_only
 from refdiff.objectives.flow import optimal_transport, straight, trigonometric
 from refdiff.process import schedules
 from refdiff.process.predict import KINDS
 
-GRID = schedules.grid("linspace", 100, 4)
+GRID = read_only(schedules.grid("linspace", 100, 4))
 
 
 def arguments(dtype: Any = np.float64) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def build(kernels: dict[str, Kernel]) -> ctypes.CDLL:
     """A shared library of all kernels in both precisions; raises RuntimeError with the compiler's output."""
     with tempfile.TemporaryDirectory() as folder:
         text, library = Path(folder, "kernels.cpp"), Path(folder, "kernels.so")
-        text.write_text(source.host_source(kernels))
+        text.write_text(source.host_source(kernels), encoding="utf-8")
         done = subprocess.run([str(compiler()), *FLAGS, str(text), "-o", str(library)], capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"g++ refuses a body:\n{done.stderr}")

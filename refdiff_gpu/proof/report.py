@@ -196,6 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--out", type=Path, metavar="FILE", help="write the report to FILE, not to the terminal")
     options.add_argument("--size", type=int, default=64, metavar="B", help="number of images in the timings (default 64)")
     chosen = options.parse_args(argv)
+    if chosen.out and (chosen.out.is_dir() or not chosen.out.absolute().parent.is_dir()):
+        options.error(f"argument --out: {str(chosen.out)!r}; allowed: a file in a folder that exists")
     reason = missing()
     if reason:
         print(f"refdiff_gpu.proof.report: {reason}", file=sys.stderr)
@@ -203,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     checks = [attempt(name) for name in CHECKS]
     report = page(checks, list(timings(chosen.size)))
     if chosen.out:
-        chosen.out.write_text(report)
+        chosen.out.write_text(report, encoding="utf-8")
     print(report if not chosen.out else f"{sum(c.passed for c in checks)} of {len(checks)} checks passed: {chosen.out}")
     return int(not all(check.passed for check in checks))
 

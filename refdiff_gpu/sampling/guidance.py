@@ -10,7 +10,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refdiff.arrays import Array, GaussianPath, Model, Number, Time, as_array, check_arrays, check_count, check_integer, check_number, like, per_example
+from refdiff.arrays import (
+    Array,
+    GaussianPath,
+    Model,
+    Number,
+    Time,
+    as_array,
+    check_arrays,
+    check_count,
+    check_integer,
+    check_number,
+    like,
+    per_example,
+)
 from refdiff.sampling import guidance as reference
 from refdiff.sampling.guidance import classifier_gradient, drop_labels, scale_from_w, w_from_scale
 

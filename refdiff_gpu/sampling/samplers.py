@@ -93,9 +93,9 @@ def ddpm_step(
 
 def _posterior_weights(x_t: Array, t: Time, s: Time, schedule: Schedule) -> tuple[Any, Any]:
     """The coefficients of x0 and x_t in the mean of `forward.posterior`."""
-    alpha, beta = schedule.transition(t, s)
+    _, beta = schedule.transition(t, s)
     weight_x0 = schedule.signal[s] * beta / schedule.one_minus_alpha_bar[t]
-    weight_xt = np.sqrt(alpha) * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
+    weight_xt = schedule.signal_between(t, s) * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
     return like(weight_x0, x_t), like(weight_xt, x_t)
 
 

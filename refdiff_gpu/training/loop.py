@@ -19,6 +19,7 @@ from refdiff.sampling import guidance
 from refdiff.training import loop as reference
 from refdiff.training import parallel
 from refdiff.training.loop import Batch, Config, Network, State, check_loss, rate, start
+from refdiff.training.optim import debias
 from refdiff.training.parallel import Reduce
 
 from .. import rng
@@ -130,7 +131,7 @@ def update(state: State, grads: Params, config: Config) -> FlatState:
     factor = launch("clip_factor", launch("squared_norm", g, batch=config.batch, axis=None), limit=float(config.clip)).astype(g.dtype)
     beta1, beta2, ema_decay = 0.9, 0.999, float(config.ema)
     numbers = {"beta1": beta1, "one_minus_beta1": 1 - beta1, "beta2": beta2, "one_minus_beta2": 1 - beta2}
-    numbers |= {"bias_correction1": 1 - beta1**step, "bias_correction2": 1 - beta2**step, "eps": 1e-8, "rate": rate(step, config)}
+    numbers |= {"bias_correction1": debias(beta1, step), "bias_correction2": debias(beta2, step), "eps": 1e-8, "rate": rate(step, config)}
     numbers |= {"batch": config.batch, "factor": factor, "weight_decay": float(config.decay)}
     numbers |= {"ema_decay": ema_decay, "one_minus_ema_decay": 1 - ema_decay}
     launch("adam", *flat.buffers, g, **numbers, out=tuple(flat.buffers))

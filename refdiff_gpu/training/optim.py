@@ -10,13 +10,13 @@ from functools import wraps
 from refdiff import tree
 from refdiff.arrays import Array, check_number
 from refdiff.training import optim as reference
-from refdiff.training.optim import clip, ema_debiased, global_norm, init, learning_rate
+from refdiff.training.optim import clip, debias, ema_debiased, global_norm, init, learning_rate
 from refdiff.tree import Tree
 
 from ..device.arrays import same_float_dtype
 from ..device.launch import launch
 
-__all__ = ["adam", "clip", "ema", "ema_debiased", "global_norm", "init", "learning_rate"]
+__all__ = ["adam", "clip", "debias", "ema", "ema_debiased", "global_norm", "init", "learning_rate"]
 
 
 @wraps(reference.adam)
@@ -38,7 +38,8 @@ def adam(
     check_number("1 - beta2", 1 - beta2, 0, 1, open_low=True)
     rate, beta1, beta2, eps, decay = (float(value) for value in (rate, beta1, beta2, eps, decay))
     numbers = {"beta1": beta1, "one_minus_beta1": 1 - beta1, "beta2": beta2, "one_minus_beta2": 1 - beta2}
-    numbers |= {"bias_correction1": 1 - beta1**step, "bias_correction2": 1 - beta2**step, "eps": eps, "rate": rate, "weight_decay": decay}
+    numbers |= {"bias_correction1": debias(beta1, step), "bias_correction2": debias(beta2, step)}
+    numbers |= {"eps": eps, "rate": rate, "weight_decay": decay}
     numbers |= {"batch": 1, "factor": 1.0, "ema_decay": 0.0, "one_minus_ema_decay": 1.0}  # no mean over a batch, no clipping, no EMA
 
     def update(theta: Array, g: Array, m: Array, v: Array) -> tuple[Array, Array, Array]:

@@ -1,7 +1,7 @@
 """Times a training step of the 2-D MLP (forward, loss, backward, Adam; float32) against PyTorch's, side by side, in turns.
 
-Both start from the same parameters, the same rows [x, time features] and the same targets. Before any clock runs, both gradients are held
-against the text's in float64; if one is off, the exit status is 1. Our step also clips the gradient and averages the parameters, which
+Both start from the same parameters, the same rows [x, time features] and the same targets. Before any clock runs, both gradients are compared
+with the reference in float64; if one is off, the exit status is 1. Our step also clips the gradient and averages the parameters, which
 PyTorch's does not. Each side gets the number of threads that suits it: PyTorch runs with 1, 2 and its own default, and the best counts.
 """
 
@@ -40,22 +40,22 @@ def problem(rows: int, width: int) -> tuple[tree.Tree, training.Batch]:
 
 
 def features(batch: training.Batch) -> np.ndarray:
-    """The time features, which both sides are given."""
+    """The time features, given to both implementations."""
     return layers.time_features(batch.clock, 32, np.float32)
 
 
 def given(L: Any, table: np.ndarray) -> SimpleNamespace:
-    """An op set whose time features are known already."""
+    """Layers with precomputed time features."""
     return SimpleNamespace(linear=L.linear, silu=L.silu, time_features=lambda t, count, dtype: table.astype(dtype, copy=False))
 
 
 def our_gradient(p: tree.Tree, batch: training.Batch, workers: int | None = 1) -> tree.Tree:
-    """Of the summed loss, by what is timed."""
+    """Gradient of the summed loss by the timed code."""
     return fast.value_and_grad(mlp.mlp, fast.adopt(training.start(p)).params, batch, given(fast, features(batch)), workers)[1]
 
 
 def our_step(net: training.Network, p: tree.Tree, batch: training.Batch, L: Any, workers: int | None, bare: bool = False) -> Step:
-    """One whole step, on and on; bare: without the limit on the gradient and the running average."""
+    """A function that makes one training step per call; bare: without gradient clipping and EMA."""
     rest = {"clip": np.inf, "ema": 0.0} if bare else {}
     state, config = fast.adopt(training.start(p)), training.Config(batch=len(batch.x), steps=10**6, **rest)
 
@@ -85,14 +85,14 @@ def rows_of(batch: training.Batch) -> Any:
 
 
 def torch_gradient(p: tree.Tree, batch: training.Batch) -> tree.Tree:
-    """Of the summed loss, by autograd, nested like p."""
+    """Gradient of the summed loss by autograd, nested like p."""
     net = torch_network(p)
     ((net(rows_of(batch)) - torch.from_numpy(batch.target)) ** 2).sum().backward()
     return {f"layer{i}": {"w": net[2 * i].weight.grad.numpy().T, "b": net[2 * i].bias.grad.numpy()} for i in range(len(p))}
 
 
 def torch_step(p: tree.Tree, batch: training.Batch, threads: int, bare: bool = False, **kind: bool) -> Step:
-    """One whole step in PyTorch, as its tutorials write it."""
+    """A function that makes one training step per call in PyTorch, as its tutorials write it."""
     net, x, target = torch_network(p), torch.from_numpy(np.concatenate([batch.x, features(batch)], axis=1)), torch.from_numpy(batch.target)
     optimizer, parameters = torch.optim.Adam(net.parameters(), lr=2e-3, **kind), list(net.parameters())
     average = [torch.zeros_like(parameter) for parameter in parameters]
@@ -124,7 +124,7 @@ def disagreement(grads: tree.Tree, exact: tree.Tree) -> float:
 
 
 def check(p: tree.Tree, batch: training.Batch, workers: int | None) -> bool:
-    """Print how far both gradients are from the text's in float64; whether they are within float32 accuracy."""
+    """Print the errors of both gradients against the reference in float64; return whether they are within float32 accuracy."""
     wide = batch._replace(x=batch.x.astype(np.float64), target=batch.target.astype(np.float64))
     wide_p = tree.map(lambda leaf: leaf.astype(np.float64), p)
     exact = training.value_and_grad(mlp.mlp, wide_p, wide, given(layers, features(batch)))[1]
@@ -143,7 +143,7 @@ FLAGS: dict[str, dict[str, bool]] = {ADAM: {"bare": True}, WHOLE: {}, FUSED: {"b
 
 
 def contenders(p: tree.Tree, batch: training.Batch, workers: int | None) -> dict[tuple[str, str], Step]:
-    """Every step to be timed, by what follows the gradient and by whose it is."""
+    """All steps to be timed, by kind and by implementation."""
     chosen = parallel.count(workers, batch.x.size * tree.size(p))
     L, ours = given(fast, features(batch)), f"refdiff, {_threads(chosen)}"
     steps = {(kind, ours): our_step(mlp.mlp, p, batch, L, workers, kind == ADAM) for kind in (ADAM, WHOLE)}
@@ -159,7 +159,9 @@ def _threads(number: int) -> str:
 
 
 def race(steps: dict[Any, Step], turn: int, repeats: int) -> dict[Any, np.ndarray]:
-    """Median milliseconds of a step (repeats,) in every turn, a few unmeasured before each and a pause to let the others' threads sleep."""
+    """Median milliseconds of a step (repeats,) in every turn, after a few unmeasured steps and a pause for the other
+    implementation's threads.
+    """
     times: dict[Any, list[float]] = {key: [] for key in steps}
     for _ in range(repeats):
         for key, step in steps.items():
@@ -177,7 +179,7 @@ def _milliseconds(step: Step) -> float:
 
 
 def ratio(ours: np.ndarray, rivals: list[np.ndarray]) -> float:
-    """Median over the turns of our time over that of the rival with the least median: of neighbours in time, so that a busy spell hits both."""
+    """Median over the turns of the ratio of our time to the best rival's; of adjacent measurements, so that load affects both."""
     return float(np.median(ours / min(rivals, key=np.median)))
 
 

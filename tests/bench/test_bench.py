@@ -1,4 +1,4 @@
-"""The two benchmarks of a training step: they run without PyTorch, and a wrong gradient makes them fail."""
+"""Benchmarks of a training step run without PyTorch, and fail for a wrong gradient."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ BENCH = Path(__file__).parent
     ],
 )
 def test_runs_without_pytorch(script, options, agree):
-    """Losses and gradients agree with the text's at every size, and our times are printed, but no ratio."""
+    """Losses and gradients agree with the reference at every size, and our times are printed, without a ratio."""
     words = ["x", "--repeats", "1", *options]
     code = (
         f"import runpy, sys; sys.modules['torch'] = None; sys.argv = {words}; runpy.run_path({str(BENCH / script)!r}, run_name='__main__')"

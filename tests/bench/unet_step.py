@@ -1,7 +1,7 @@
 """Times a training step of the U-Net for 28 x 28 digits (forward, loss, backward, Adam; float32) against PyTorch's, side by side, in turns.
 
 Base 32, multipliers (1, 2, 2), 11 labels, 1.14 million parameters, batches of 64. Both start from the same parameters and see the
-same batch. Before any clock runs, both losses and all gradients are held against the text's in float64; if one is off, the exit
+same batch. Before any clock runs, both losses and all gradients are compared with the reference in float64; if one is off, the exit
 status is 1. Our step also clips the gradient and averages the parameters. PyTorch runs on all cores, with the channels first and last.
 Then one step of a sampler with classifier-free guidance, the network at 64 digits with their labels and without; and the memory that
 three steps take at most, each side in a process of its own.
@@ -114,7 +114,7 @@ class Torch:
         return loss.item(), grads
 
     def step(self) -> Step:
-        """One whole step, on and on."""
+        """A function that makes one training step per call."""
         optimizer = torch.optim.Adam(tree.flatten(self.p).values(), lr=1e-3)
 
         def step() -> None:
@@ -125,25 +125,25 @@ class Torch:
         return step
 
     def evaluation(self) -> Step:
-        """The network, and nothing kept for a gradient."""
+        """The network without what a gradient needs."""
         return torch.inference_mode()(self.forward)
 
 
 def our_evaluation(p: tree.Tree, batch: training.Batch) -> Step:
-    """The network by the slices and processes of the digits' sampler."""
+    """The network by slices and worker processes, as in the digits' sampler."""
     model = on_all_cores(lambda x, t, y: unet.unet(p, x, t, y, fast)[0])
     return lambda: model(batch.x, batch.clock, batch.y)
 
 
 def peak(name: str, base: int, rows: int) -> float:
-    """MiB that three steps take at most, in a process of their own, which knows of PyTorch only if it is its turn."""
+    """Peak memory of three steps in MiB, in a process of their own, which imports PyTorch only for PyTorch's steps."""
     code = f"import runpy, sys; sys.modules |= {{'torch': None}} if {name == 'refdiff'} else {{}}; runpy.run_path({__file__!r}, run_name='__main__')"
     command = [sys.executable, "-c", code, "--base", str(base), "--rows", str(rows), "--alone", name]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def alone(step: Step) -> None:
-    """Three steps, and the memory they took: the largest of this process, and what its workers hold for themselves."""
+    """Run three steps and return their memory: the peak of this process, and the private memory of its workers."""
     for _ in range(3):
         step()
     kilobytes = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
@@ -153,17 +153,17 @@ def alone(step: Step) -> None:
 
 
 def check(p: tree.Tree, batch: training.Batch, workers: int | None) -> bool:
-    """Print how far losses and gradients are from the text's in float64; whether they are within float32 accuracy.
+    """Print the errors of losses and gradients against the reference in float64; return whether they are within float32 accuracy.
 
-    A gradient's error is relative to the largest number of its layer: that of the attention's key bias, which moves nothing, is 0.
+    Errors are relative to the largest number of the layer: the attention's key bias has gradient 0, as it has no effect.
     """
     wide = batch._replace(x=batch.x.astype(np.float64), target=batch.target.astype(np.float64))
     exact = training.value_and_grad(unet.unet, tree.map(lambda leaf: leaf.astype(np.float64), p), wide, layers, workers)
-    answers = {"refdiff": fast.value_and_grad(unet.unet, fast.adopt(training.start(p)).params, batch, fast, workers)}
+    results = {"refdiff": fast.value_and_grad(unet.unet, fast.adopt(training.start(p)).params, batch, fast, workers)}
     if torch is not None:
-        answers["PyTorch"] = Torch(p, batch, False).value_and_grad()
+        results["PyTorch"] = Torch(p, batch, False).value_and_grad()
     good = True
-    for name, (loss, grads) in answers.items():
+    for name, (loss, grads) in results.items():
         errors = [disagreement(grads[layer], exact[1][layer]) for layer in p]
         good &= abs(loss / exact[0] - 1) <= UNET_FLOAT32 and max(errors) <= UNET_FLOAT32
         print(f"  {name}: loss off by {abs(loss / exact[0] - 1):.1e}, gradients by {max(errors):.1e}, relative; allowed {UNET_FLOAT32:.1e}")
@@ -178,7 +178,7 @@ def disagreement(grads: tree.Tree, exact: tree.Tree) -> float:
 
 
 def evaluations(rows: int, base: int) -> dict[str, Step]:
-    """The network at twice as many images, by either side."""
+    """The network at twice as many images, by both implementations."""
     p, batch = problem(2 * rows, base)
     steps = {"refdiff": our_evaluation(p, batch)}
     if torch is not None:

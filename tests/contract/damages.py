@@ -83,7 +83,9 @@ def of_arrays(x):
 
 def of_float_arrays(x):
     for number in (np.nan, np.inf, -np.inf):
-        yield Damage("NaN" if np.isnan(number) else "infinity", np.where(np.arange(x.size).reshape(x.shape) == 1, x.dtype.type(number), x), REFUSED)
+        yield Damage(
+            "NaN" if np.isnan(number) else "infinity", np.where(np.arange(x.size).reshape(x.shape) == 1, x.dtype.type(number), x), REFUSED
+        )
     yield Damage("NaN", x * x.dtype.type(np.nan), REFUSED)
     yield Damage("sign", -x, SANE)
     yield Damage("zero", x * 0, SANE)
@@ -202,7 +204,17 @@ def of_flags(value):
 
 
 def of_words(value):
-    for each in ("no such word", value.upper() + " ", value.encode(), 1, True, np.nan, [value], np.array([value]), np.array([value, value])):
+    for each in (
+        "no such word",
+        value.upper() + " ",
+        value.encode(),
+        1,
+        True,
+        np.nan,
+        [value],
+        np.array([value]),
+        np.array([value, value]),
+    ):
         yield Damage("strings", each, REFUSED)
     yield Damage("strings", np.str_(value), SAME, value)
 

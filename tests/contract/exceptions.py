@@ -36,7 +36,10 @@ NOT_CHECKED = {  # categories of damage that a function lets pass or meets with 
     "layers": (VALUES, "a layer"),
     "norm": (VALUES, "a layer"),
     "normalize": (VALUES, "a layer"),
-    "p": (VALUES + SHAPES, "the parameters of a network, which its init has made: types and names are checked, samplers check what follows"),
+    "p": (
+        VALUES + SHAPES,
+        "the parameters of a network, which its init has made: types and names are checked, samplers check what follows",
+    ),
 }
 ALIASES = {  # other words by which an error may name a parameter: entries of a table, or what is computed from it
     "alpha_bars": "(log_)?alpha_bar(_[0-9]+)?|table",

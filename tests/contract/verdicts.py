@@ -109,7 +109,9 @@ def of_same(result, plain, damage, alone):
         a, b = np.asarray(actual), np.asarray(expected)
         if a.shape != b.shape:
             return "silent broadcast" if a.size > b.size else "wrong number"
-        if a.dtype.kind not in "biufc" or not np.allclose(a.astype(complex), b.astype(complex), 3e-2 if coarse else 2e-6, 1e-3 if coarse else 1e-12, True):
+        if a.dtype.kind not in "biufc" or not np.allclose(
+            a.astype(complex), b.astype(complex), 3e-2 if coarse else 2e-6, 1e-3 if coarse else 1e-12, True
+        ):
             return "wrong number"
     loose = damage.category in ("floats", "complex") or alone  # without another array the damaged one sets the precision
     return "widened dtype" if not loose and widest(result) > widest(plain) else RIGHT

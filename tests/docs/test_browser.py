@@ -1,4 +1,4 @@
-"""The book in a real browser: no errors, every formula and picture shown, nothing wider than a phone. `pytest -m long tests/test_docs_browser.py`."""
+"""The book in a real browser: no errors, every formula and picture shown, nothing wider than a phone. `pytest -m long tests/docs/test_browser.py`."""
 
 import functools
 import http.server
@@ -44,7 +44,7 @@ async function look(page, width, theme) {
   const box = inside.getElementById("search");
   box.value = "posterior";
   box.oninput();
-  result.hits = inside.querySelectorAll("#results a").length;
+  result.hits = inside.querySelectorAll("#search-results a").length;
   frame.remove();
   return result;
 }

@@ -1,39 +1,41 @@
-"""The book: it builds whole and without a network, shows every equation, and fails if anything it names is missing."""
+"""The book: it builds without a network, shows every equation, and fails if a page names anything that does not exist."""
 
+import json
 import re
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from docs.build import __main__ as build_command
-from docs.build import check, directives, formulas, markup, quotes
+from docs.build import check, directives, equations, formulas, inventory, markup
 from docs.build import site as build
 from docs.build.chapters import PAGES
+from docs.build.inventory import ROOT
 from docs.pictures import __main__ as pictures_command
 from docs.pictures import draw as pictures
+from docs.pictures import house
 from refdiff.equations import EQUATIONS
 
-DOCS = Path(build.__file__).parents[1]
+DOCS = ROOT / "docs"
 TEXTS = {page: (DOCS / f"{page}.md").read_text() for page in PAGES}
-PLACES = build.placed(TEXTS)
+FUNCTION_PAGES = build.function_pages(TEXTS)
 
 
 def offline(*args, **kwargs):
-    raise AssertionError("the build asked for a network")
+    raise AssertionError("the build opened a socket")
 
 
 @pytest.mark.long
 def test_the_site_is_whole(tmp_path, monkeypatch):
-    """Every page, link, anchor, picture and formula is there, with no network; and what is taken away afterwards is missed."""
+    """Every page, link, anchor, picture and formula is there, with no network; and the check finds what is removed afterwards."""
     monkeypatch.setattr(socket, "socket", offline)
     assert f"Of {len(EQUATIONS)} equations {len(EQUATIONS)} are on a page" in build.build(tmp_path)
     html = {page: (tmp_path / f"{page}.html").read_text() for page in PAGES}
     assert all("<h1" in text and text.count("<h1") == 1 for text in html.values())
     assert all(f'href="{page}.html' in html["index"] for page in PAGES)
-    assert all(f'id="{headline}"' in html[PLACES[headline].rstrip("/")] for _, headline in EQUATIONS.values())
+    assert all(f'id="{headline}"' in html[FUNCTION_PAGES[headline].rstrip("/")] for _, headline in EQUATIONS.values())
     assert not re.search(
         r"(?:src|href)=\"(?:https?:)?//(?!arxiv|github)|@import|url\(", "".join(html.values()) + (tmp_path / "style.css").read_text()
     )
@@ -58,7 +60,7 @@ def test_the_site_is_whole(tmp_path, monkeypatch):
         ("::: function nowhere.at_all", "refdiff has no module nowhere"),
         ("::: function forward", "there is no forward: it names a module"),
         ("::: picture sunset A caption.", "there is no picture sunset; there are schedules, "),
-        ("::: poem", "::: poem is not known; there are function, rest, picture, gallery, map"),
+        ("::: poem", "::: poem is not known; there are function, rest, picture, gallery, printed"),
         ("![a cat](cat.png)", "there is no picture docs/cat.png"),
         ("See `tests/test_forward.py::test_nothing`.", "there is no test tests/test_forward.py::test_nothing"),
         ("See `refdiff/nothing.py`.", "there is no file refdiff/nothing.py"),
@@ -74,9 +76,9 @@ def test_the_site_is_whole(tmp_path, monkeypatch):
         ("```klingon\nQapla\n```", "'klingon', which is not known"),
     ],
 )
-def test_what_is_missing_is_named(text, message):
-    """A page that asks for something that is not there says what, in one line."""
-    _, wrong = build.rendered(markup.Markup(PLACES), "page", text)
+def test_unknown_names_are_refused(text, message):
+    """A page that names something that does not exist is refused with one line that names it."""
+    _, wrong = build.render(markup.Markup(FUNCTION_PAGES), "page", text)
     assert len(wrong) == 1 and message in wrong[0], wrong
 
 
@@ -84,14 +86,14 @@ def test_missing_things_fail_the_build(tmp_path, monkeypatch, capsys):
     """The command names the page, returns 1, and writes nothing; a page in the list has to exist."""
     monkeypatch.setattr(sys, "argv", ["docs.build", "--out", str(tmp_path / "site")])
     monkeypatch.setitem(pictures.PICTURES, "unused", lambda: None)
-    monkeypatch.setitem(build.DIRECTIVES, "map", lambda *_: (_ for _ in ()).throw(quotes.BookError("lost")))
+    monkeypatch.setitem(build.DIRECTIVES, "measured", lambda *_: (_ for _ in ()).throw(inventory.BookError("lost")))
     assert build_command.main() == 1 and not (tmp_path / "site").exists()
     error = capsys.readouterr().err
-    assert "docs/map.md: ::: map: lost" in error and "docs/pictures/draw.py: no page shows unused" in error
+    assert "docs/numerics.md: ::: measured: lost" in error and "docs/pictures/draw.py: no page shows unused" in error
 
 
 def test_a_picture_by_its_name(tmp_path, monkeypatch, capsys):
-    """The gallery's command writes the picture, light, where it is told to; a name that is not there is refused with those that are."""
+    """The gallery's command writes the picture as a PNG; an unknown name is refused, and the error lists the names."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["docs.pictures", "unet"])
     pictures_command.main()
@@ -101,40 +103,87 @@ def test_a_picture_by_its_name(tmp_path, monkeypatch, capsys):
     assert "forward" in capsys.readouterr().err
 
 
-def test_equations_and_functions_without_a_page_are_named():
-    """The map refuses an equation that no page shows, and a module's page a public function that it leaves out."""
-    places = {name: page for name, page in PLACES.items() if name != "forward.posterior"}
-    with pytest.raises(quotes.BookError, match=r"equation R2 has no page that shows forward\.posterior"):
-        directives.map_(markup.Markup(places), "map")
-    _, wrong = build.rendered(markup.Markup(places), "forward", TEXTS["forward"].replace("::: function forward.posterior\n", ""))
+def test_the_picture_of_the_packages(monkeypatch):
+    """Every arrow leads down, every import follows from the arrows, and a package without a box is an error."""
+    found = house.arrows()
+    assert {("training", "networks"), ("process", "base"), ("gpu.device", "gpu.emulator")} <= set(found) <= house.imports()
+    assert all(house.BOXES[a].bottom >= house.BOXES[b].top for a, b in found)
+    across = {(a, b) for a, b in house.imports() if a.startswith("gpu.") and not b.startswith("gpu.")}  # one arrow for all of them
+    assert ("gpu.mirror", "demo") in across
+    assert all(house.reaches(a, b, {*found, ("gpu.mirror", "demo")}) for a, b in house.imports() - across)
+    monkeypatch.delitem(house.BOXES, "fast")
+    with pytest.raises(ValueError, match=r"no box for refdiff\.fast; there are cli, conformance, "):
+        house.imports()
+
+
+def test_functions_without_a_page_are_named():
+    """A public function that its module's page leaves out is a problem of that page."""
+    pages = {name: page for name, page in FUNCTION_PAGES.items() if name != "forward.posterior"}
+    _, wrong = build.render(markup.Markup(pages), "forward", TEXTS["forward"].replace("::: function forward.posterior\n", ""))
     assert wrong == ["forward.posterior is shown nowhere; ::: rest would show it"]
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda listed: listed.pop("R2"), "its ids are not those of refdiff/equations.py"),
+        (lambda listed: listed["R2"].append("tests/test_lost.py::test_x"), "it lists tests/test_lost.py::test_x, which does not exist"),
+    ],
+)
+def test_a_stale_list_of_tests_is_named(change, message, tmp_path, monkeypatch, capsys):
+    """The build says how to update refdiff/tested.json, instead of a KeyError."""
+    listed = json.loads(inventory.TESTED.read_text())
+    change(listed)
+    (tmp_path / "tested.json").write_text(json.dumps(listed))
+    monkeypatch.setattr(inventory, "TESTED", tmp_path / "tested.json")
+    monkeypatch.setattr(sys, "argv", ["docs.build", "--out", str(tmp_path / "site")])
+    inventory.tests_by_equation.cache_clear()
+    assert build_command.main() == 1
+    assert capsys.readouterr().err == f"refdiff/tested.json is out of date: {message}. Run `python -m tests.test_equations`.\n"
+
+
+def test_stale_tables_and_untested_equations_are_named(tmp_path, monkeypatch):
+    """The build refuses a map that is out of date, and an equation without tests or vectors."""
+    page = ROOT / "docs" / "map.md"
+    monkeypatch.setitem(equations.GENERATED, page, lambda: "| R2 |\n")
+    with pytest.raises(inventory.BookError, match=r"the equations in docs/map\.md are out of date"):
+        equations.check()
+    monkeypatch.setitem(equations.EQUATIONS, "R2", ("posterior of an earlier state", "attic.posterior"))
+    with pytest.raises(inventory.BookError, match=r"equation R2 has no page: .* lists no page for the module attic"):
+        equations.page("R2")
+    monkeypatch.setattr(equations, "vectors", lambda id: {})
+    with pytest.raises(inventory.BookError, match="equation F1 has no vectors"):
+        equations.check()
+
+
 def test_unknown_tags_fail(monkeypatch):
-    """A function whose source is not in the list of works cannot be shown."""
-    monkeypatch.setattr(directives, "work", lambda tag: None)
-    with pytest.raises(quotes.BookError, match=r"the tag \[DDPM eq\. 6, 7\] is not in references\.md"):
-        directives.function(markup.Markup(PLACES), "forward", "forward.posterior")
+    """A function whose source is not in references.md cannot be shown."""
+    monkeypatch.setattr(directives, "reference", lambda tag: None)
+    with pytest.raises(inventory.BookError, match=r"the tag \[DDPM eq\. 6, 7\] is not in references\.md"):
+        directives.function(markup.Markup(FUNCTION_PAGES), "forward", "forward.posterior")
 
 
-def test_a_function_is_quoted_as_it_stands():
+def test_the_definition_of_a_function():
     """Equation, code without docstring, sources, line and tests of one function."""
-    quoted = quotes.quote("forward.posterior_variance")
-    assert quoted.ids == ["R2"] and quoted.tags == ["DDPM eq. 7"] and "$$" in quoted.doc and "Source" not in quoted.doc
-    assert quoted.code.splitlines()[0].startswith("def posterior_variance(") and '"""' not in quoted.code
-    assert (DOCS.parent / quoted.path).read_text().splitlines()[quoted.line - 1].startswith("def posterior_variance(")
-    assert all("posterior_variance" in test.text for test in quotes.proofs(quoted))
-    assert "log_alpha_bar: Array" in quotes.quote("tables.Schedule").code and "def " not in quotes.quote("tables.Schedule").code
-    assert quotes.quote("flow.straight").doc.startswith("Rectified flow") and quotes.quote("flow.straight").tags
+    found = inventory.definition("forward.posterior_variance")
+    assert found.ids == ["R2"] and found.tags == ["DDPM eq. 7"] and "$$" in found.doc and "Source" not in found.doc
+    assert found.code.splitlines()[0].startswith("def posterior_variance(") and '"""' not in found.code
+    assert (ROOT / found.path).read_text().splitlines()[found.line - 1].startswith("def posterior_variance(")
+    assert all("posterior_variance" in test.code for test in inventory.tests_of(found))
+    assert (
+        "log_alpha_bar: Array" in inventory.definition("tables.Schedule").code
+        and "def " not in inventory.definition("tables.Schedule").code
+    )
+    assert inventory.definition("flow.straight").doc.startswith("Rectified flow") and inventory.definition("flow.straight").tags
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if PAGES[page]])
 def test_every_function_of_a_page_has_a_test(page):
     """No function that states an equation is without a test."""
     for module in PAGES[page]:
-        for name in quotes.public(module):
-            quoted = quotes.quote(name)
-            assert quotes.proofs(quoted) or not quoted.ids, name
+        for name in inventory.public(module):
+            found = inventory.definition(name)
+            assert inventory.tests_of(found) or not found.ids, name
 
 
 @pytest.mark.parametrize(
@@ -148,6 +197,7 @@ def test_every_function_of_a_page_has_a_test(page):
         (r"a'b", "<msup><mi>a</mi><mo>′</mo></msup><mi>b</mi>"),
         (r"\mathcal N(0, I)", "<mi>𝒩</mi>"),
         (r"a < b", "<mo>&lt;</mo>"),
+        (r"\varepsilon", "<mi>ε</mi>"),
         (r"\text{for } x", "<mtext>for\xa0</mtext>"),
         (r"\begin{aligned} a &= b \\ c &= d \end{aligned}", '<mtable class="aligned"'),
         (r"\Bigl( x \Bigr)", 'minsize="1.8em"'),
@@ -159,13 +209,13 @@ def test_every_function_of_a_page_has_a_test(page):
     ],
 )
 def test_formulas(latex, part):
-    """Pieces of LaTeX and the MathML they become."""
+    """Pieces of LaTeX and their MathML."""
     assert part in formulas.mathml(latex)
 
 
 @pytest.mark.parametrize("latex", [r"\frac{1}{", "x^2^3", "a}", r"\begin{array}x\end{array}", "_", r"\left( x", r"\text", "é"])
-def test_formulas_that_are_not_whole(latex):
-    """What is not known or not closed is an error that shows the formula."""
+def test_incomplete_formulas(latex):
+    """An unknown command or an unclosed group is an error that shows the formula."""
     if latex == "é":
         assert "é" in formulas.mathml(latex)
         return
@@ -174,16 +224,16 @@ def test_formulas_that_are_not_whole(latex):
 
 
 def test_a_name_of_two_modules_has_its_own_tests():
-    """`load` of one module is not proved by the tests of the other's on the same page."""
+    """`load` of one module is not tested by the tests of the other's on the same page."""
     for module, file in ("data", "toy2d"), ("mnist", "mnist"):
-        found = quotes.proofs(quotes.quote(f"{module}.load"))
+        found = inventory.tests_of(inventory.definition(f"{module}.load"))
         assert found and all(test.name.startswith(f"tests/data/test_{file}") for test in found)
 
 
 def test_formulas_are_cut_at_wide_spaces():
-    """At the top only: not inside braces, brackets or a table."""
-    assert markup.parted(r"a, \quad b(c \quad d), \qquad \text{e \quad f}") == ["a, ", r" b(c \quad d), ", r" \text{e \quad f}"]
-    assert len(markup.parted(r"\begin{aligned} a \quad b \end{aligned}")) == 1
+    """Only at the top level: not inside braces, brackets or a table."""
+    assert markup.split_at_quads(r"a, \quad b(c \quad d), \qquad \text{e \quad f}") == ["a, ", r" b(c \quad d), ", r" \text{e \quad f}"]
+    assert len(markup.split_at_quads(r"\begin{aligned} a \quad b \end{aligned}")) == 1
 
 
 def blocks(text, language):
@@ -192,7 +242,7 @@ def blocks(text, language):
 
 PYTHON = {
     **{page: blocks(text, "python") for page, text in TEXTS.items()},
-    "README": blocks((DOCS.parent / "README.md").read_text(), "python"),
+    "README": blocks((ROOT / "README.md").read_text(), "python"),
 }
 DEVICE = """
 import os
@@ -213,6 +263,6 @@ def test_python_runs(page, capsys):
 
 
 def test_python_of_the_device_runs():
-    """The code of the page on GPUs, with what it says is at hand, on an emulated device."""
-    done = subprocess.run([sys.executable, "-c", DEVICE + "".join(PYTHON["gpu"])], cwd=DOCS.parent, capture_output=True, text=True)
+    """The code of the page on GPUs, after the variables that it assumes, on an emulated device."""
+    done = subprocess.run([sys.executable, "-c", DEVICE + "".join(PYTHON["gpu"])], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

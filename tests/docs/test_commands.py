@@ -59,7 +59,7 @@ def test_commands_exist(page, command, monkeypatch):
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert {extra for word in rest for extra in re.findall(r"\[(.*)\]", word)} <= set(extras)
     else:
-        assert program in ("pytest", "mutmut", "ruff", "mypy") or (ROOT / words[0]).is_file(), command
+        assert program in ("pytest", "mutmut", "ruff", "mypy", "lint-imports") or (ROOT / words[0]).is_file(), command
 
 
 @cache
@@ -72,10 +72,10 @@ def script(path):
 
 ELSEWHERE = {  # commands that are not run here, and why
     r"python3 -m venv \S+|\S*pip install .*": "sets an environment up; .ci/run types the README's two commands in fresh ones",
-    r"(\S*/)?pytest( -m long)?|ruff .*|mypy|\S*python -m docs\.build": ".ci/run runs it",
+    r"(\S*/)?pytest( -m long)?|ruff .*|mypy|lint-imports|\S*python -m docs\.build": ".ci/run runs it",
     r"\.ci/run": "it runs this",
     r".* mutmut run": "takes half an hour; docs/mutation.md says what it found",
-    r"\.\./departures/.*": "needs other libraries; tests/test_departures.py runs all adapters where they are installed",
+    r"\.\./departures/.*": "needs other libraries; tests/conformance/test_departures.py runs all adapters where they are installed",
 }
 LESS = {  # words that leave a command less to do; of an option given twice the last counts
     r"\S*refdiff demo.*": "--quick --no-gif --steps 30",
@@ -85,7 +85,7 @@ LESS = {  # words that leave a command less to do; of an option given twice the 
     r"python toys/guidance\.py": "--points 60 --steps 5",
     r"python tests/bench/mlp_step\.py": "--steps 1 --repeats 1 --sizes 8x16",
     r"python -m refdiff\.conformance\.generate": "flow",
-    r"HYPOTHESIS_PROFILE=nightly pytest": "-n 0 tests/test_guidance.py -k two_conventions",
+    r"HYPOTHESIS_PROFILE=nightly pytest": "-n 0 tests/sampling/test_guidance.py -k two_conventions",
     r"pytest --refdiff-(impl|pipe) .*": "-n 0 user",  # else those of the project run beside the vectors
 }
 STATUS = {  # the template answers nothing, the page's own adapter has a mistake, and without a card the GPU's demo says what to install
@@ -105,7 +105,11 @@ def matching(table, command):
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A copy of the project with digits to train on, a program that answers, and this environment as .venv."""
-    skipped = shutil.ignore_patterns(".*", "site", "build", "dist", "*.egg-info", "__pycache__")
+    built, hidden = shutil.ignore_patterns("site", "build", "dist"), shutil.ignore_patterns(".*", "*.egg-info", "__pycache__")
+
+    def skipped(folder, names):  # docs/build is the builder of the book
+        return hidden(folder, names) | (built(folder, names) if Path(folder) == ROOT else set())
+
     folder = Path(shutil.copytree(ROOT, tmp_path / "refdiff", ignore=skipped))
     for name in "digits", "user":
         (folder / name).mkdir()

@@ -1,4 +1,4 @@
-"""The page on notation: every formula between two literatures, against refdiff's own conversions."""
+"""The page on notation: formulas of other papers against refdiff's conversions."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from docs.build.quotes import ROOT
+from docs.build.inventory import ROOT
 from refdiff import elbo, flow, forward, ode, oracles, predict, rng, samplers, schedules
 from refdiff.conformance.dialects.table import DIALECTS
 from refdiff.objectives.flow import Path, straight
@@ -54,7 +54,7 @@ def test_vdm():
 
 
 def test_flow_time():
-    """M5: tau from either, and the states."""
+    """M5: flow time from either notation, and the states."""
     same(TAU, flow.flow_time(LINEAR.log_snr[1:]))
     same(1 / (1 + RATIO), TAU)
     same((1 - TAU) / TAU, RATIO, 1 / TAU)
@@ -66,7 +66,7 @@ def test_flow_time():
 
 
 def vp(t):
-    """The integral of beta, and beta, of the score SDE's variance-preserving process."""
+    """The integral of beta, and beta, of the variance-preserving SDE."""
     return 0.1 * t + 19.9 * t**2 / 2, 0.1 + 19.9 * t
 
 
@@ -93,13 +93,13 @@ def test_the_vp_ode():
 
 
 def test_the_ve_process_is_edms():
-    """q_sample's two coefficients with signal 1: noises of increments sigma(t)^2 add up from sigma(0)^2."""
+    """The variance-exploding process is EDM's: noises of increments of sigma(t)^2 add up from sigma(0)^2."""
     levels = 0.01 * 5000 ** np.linspace(0, 1, 50)
     same(np.sqrt(np.cumsum(np.diff(levels**2))), np.sqrt(levels[1:] ** 2 - levels[0] ** 2))
 
 
-def test_answers():
-    """R6: each network's answer from another's, as rows of one linear system."""
+def test_conversions_between_networks():
+    """R6: conversions between predictions as rows of one linear system."""
     score, v = (predict.target(kind, X0, EPS, ALL, LINEAR) for kind in ("score", "v"))
     velocity = predict.target("velocity", X0, EPS, TAU, straight)
     ratio, tau, signal, sigma = map(column, (RATIO, TAU, SIGNAL, SIGMA))
@@ -113,7 +113,7 @@ def test_answers():
     same(predict.to_x0(v, X_T, ALL, LINEAR, "v"), X0, X_T)
 
 
-def test_edms_inner_network_answers_minus_v():
+def test_edms_inner_network_predicts_minus_v():
     """With data of variance 1, F = (D - c_skip x) / c_out = -v, and lambda is 1 / c_out^2."""
     ratio = column(RATIO)
     c_skip, c_out, c_in = 1 / (ratio**2 + 1), ratio / np.sqrt(ratio**2 + 1), 1 / np.sqrt(ratio**2 + 1)
@@ -127,7 +127,7 @@ def test_edms_inner_network_answers_minus_v():
 
 SNR = LINEAR.snr[1:]
 ERROR = rng.normal(2, T, (3,))
-WEIGHTS = {  # what each loss is, for a network that takes x0 for x0 + error, and the weight of the page
+WEIGHTS = {  # each loss, for a network whose x0 is off by ERROR, and the weight of the page
     "DDPM, noise": (lambda wrong: ("eps", wrong("eps", LINEAR)), SNR),
     "score SDE": (lambda wrong: ("score", SIGMA**2 * wrong("score", LINEAR)), SNR),
     "v": (lambda wrong: ("v", wrong("v", LINEAR)), SNR + 1),
@@ -140,7 +140,7 @@ def test_loss_weights(name):
     """E8, M3: each loss over the squared error of x0 is the weight of the page."""
 
     def wrong(kind, path):
-        """The squared error of a kind's answer, where x0 is missed by ERROR and the noise follows from x_t."""
+        """The squared error of a prediction whose x0 is off by ERROR and whose noise follows from x_t."""
         t, x = (ALL, X_T) if path is LINEAR else (TAU, X_TAU)
         signal, sigma = map(column, path.signal_sigma(t))
         right, missed = (predict.target(kind, x0, (x - signal * x0) / sigma, t, path) for x0 in (X0, X0 + ERROR))
@@ -148,25 +148,27 @@ def test_loss_weights(name):
 
     loss = WEIGHTS[name][0](wrong)[1]
     weight = loss / (ERROR**2).sum(axis=1)
-    np.testing.assert_allclose(weight, WEIGHTS[name][1], rtol=1e-9)  # the missed answers are differences, of which up to six digits cancel
+    np.testing.assert_allclose(
+        weight, WEIGHTS[name][1], rtol=1e-9
+    )  # the perturbed predictions are differences, of which up to six digits cancel
 
 
 @pytest.mark.parametrize("width", [0.5, 1.0])
 def test_edms_coefficients(width):
-    """c_in x, and what F answers for D = y, (y - c_skip x) / c_out, have variance 1 where the data has variance width^2."""
+    """c_in x and F's output for D = y, (y - c_skip x) / c_out, have variance 1 where the data has variance width^2."""
     c_skip, c_out, c_in = width**2 / (RATIO**2 + width**2), RATIO * width / np.sqrt(RATIO**2 + width**2), 1 / np.sqrt(RATIO**2 + width**2)
     same(c_in**2 * (width**2 + RATIO**2), 1.0)
     same(((1 - c_skip) ** 2 * width**2 + c_skip**2 * RATIO**2) / c_out**2, 1.0)
 
 
 def test_edms_weight():
-    """lambda(sigma) = SNR + 1 / sigma_d^2, whose error is that of D itself."""
+    """lambda(sigma) = SNR + 1 / sigma_d^2 weights the error of D."""
     for width in (0.5, 1.0):
         same((RATIO**2 + width**2) / (RATIO * width) ** 2, SNR + 1 / width**2, abs(GAMMA) * SNR)
 
 
 def test_vdms_weight():
-    """E6: half of expm1(gamma_t - gamma_s) on the noise is half the lost SNR on the data."""
+    """E6: the weight expm1(gamma_t - gamma_s) / 2 of the noise is the weight (SNR(s) - SNR(t)) / 2 of the data."""
     t, s = ALL[1:], ALL[:-1]
     gained = np.expm1(GAMMA[1:] - GAMMA[:-1]) / 2
     np.testing.assert_allclose(gained, elbo.weight_eps(t, s, LINEAR), rtol=LOG_SNR * 1e3)  # a difference of gammas, down to 1e-2
@@ -196,7 +198,9 @@ def edms_levels(count):
 
 
 def test_edms_grid_and_sampler():
-    """M1: EDM's levels have equal steps of sigma^(1/7); along them [EDM alg. 1], Heun and at last Euler, leads to the data, at order 2."""
+    """M1: EDM's levels have equal steps of sigma^(1/7); [EDM alg. 1] on them, Heun with a final Euler step, samples the
+    data with order 2.
+    """
     same(edms_levels(18)[:-1] ** (1 / 7), np.linspace(80 ** (1 / 7), 0.002 ** (1 / 7), 18))
     assert "rho = 7, sigma from 80 to 0.002, then 0" in DIALECTS["edm"].note
     mean, width, start = np.array([0.5, 0, -1]), 0.5, 80 * EPS[:5]
@@ -218,7 +222,7 @@ def test_edms_grid_and_sampler():
 
 
 def test_sd3_time():
-    """M2: SD3's z_t = (1 - t) x0 + t eps, with velocity eps - x0, is the path here with t = 1 - tau, walked the other way."""
+    """M2: SD3's z_t = (1 - t) x0 + t eps, with velocity eps - x0, is the straight path with t = 1 - tau, in reverse."""
     t = column(1 - TAU)
     same((1 - t) * X0 + t * EPS, X_TAU, X0)
     same(EPS - X0, -predict.target("velocity", X0, EPS, TAU, straight))
@@ -231,7 +235,7 @@ def test_flow_matching_keeps_a_width():
 
 
 def test_training_draws_uniform_times():
-    """T1: the last column of the row "drawn": equal parts of [0, 1) become 1..T, each as often, or stay as they are."""
+    """T1: training times: uniform numbers of [0, 1) become 1..T, each equally often, or stay as they are."""
     parts = (np.arange(3 * T) + 0.5) / (3 * T)
     assert np.all(np.bincount(LINEAR.draw_time(parts))[1:] == 3) and np.array_equal(straight.draw_time(parts), parts)
 
@@ -247,7 +251,7 @@ def test_vdms_ancestral_step_is_ddpms():
 
 
 def test_every_row_has_its_formula():
-    """The page still holds what is tested here."""
+    """The page contains the formulas that are tested here."""
     for formula in (
         r"1 / (1 + \tilde\sigma^2)",
         r"1 / (1 + e^{\gamma_t})",

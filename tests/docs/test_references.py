@@ -1,4 +1,4 @@
-"""Every source tag of the docstrings resolves in docs/references.md, every row there is cited, and every equation names its source."""
+"""Source tags: each resolves in docs/references.md, each row there is cited, and every equation names its source."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.build.quotes import work
+from docs.build.inventory import reference
 from refdiff.equations import MODULES
 
 ROOT = Path(__file__).parents[2]
@@ -20,13 +20,13 @@ KEYS = [row[0] for row in ROWS]
 
 
 def tags(text):
-    """The bracketed tags that follow each "Source:" of a docstring, whatever its line breaks."""
+    """The bracketed tags after each "Source:" of a docstring, across line breaks."""
     listed = re.findall(r"Source: (?:[A-Z]\d,? )*((?:\[[^\]]+\],? ?)+)", " ".join(text.split()))
     return [tag for group in listed for tag in re.findall(r"\[([^\]]+)\]", group)]
 
 
 def docstrings():
-    """(where, text) of every string that stands alone as a statement: docstrings, and the notes under module constants."""
+    """(place, text) of every string statement: docstrings, and the notes under module constants."""
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
@@ -45,10 +45,10 @@ def public(body, prefix):
 
 
 def test_every_tag_resolves():
-    """No docstring cites a work that the list does not hold, or a place in it that is not named as one."""
+    """Every cited work is in the list, and every cited place is named as one."""
     found = [(where, tag) for where, text in docstrings() for tag in tags(text)]
     assert len(found) > 100
-    assert [(where, tag) for where, tag in found if work(tag) is None] == []
+    assert [(where, tag) for where, tag in found if reference(tag) is None] == []
 
 
 def test_every_source_line_is_read():
@@ -56,13 +56,13 @@ def test_every_source_line_is_read():
     for where, text in docstrings():
         flat = " ".join(text.split())
         assert len(re.findall("Source:", text)) == len(re.findall(r"Source: (?:[A-Z]\d\b|\[)", flat)), where
-        cited = [tag for tag in re.findall(r"\[([^\]]+)\]", flat) if work(tag)]
-        assert cited == [tag for tag in tags(text) if work(tag)], where
+        cited = [tag for tag in re.findall(r"\[([^\]]+)\]", flat) if reference(tag)]
+        assert cited == [tag for tag in tags(text) if reference(tag)], where
 
 
 def test_every_row_is_cited():
-    """The list holds no work that no docstring cites."""
-    cited = {work(tag) for _, text in docstrings() for tag in tags(text)}
+    """Every listed work is cited by a docstring."""
+    cited = {reference(tag) for _, text in docstrings() for tag in tags(text)}
     assert [key for key in KEYS if key not in cited] == []
 
 
@@ -105,10 +105,10 @@ def test_every_equation_names_its_source(module):
     ],
 )
 def test_resolving_a_tag(tag, key):
-    """The longest key wins; an unknown work, a misspelt one or an unnamed place does not resolve."""
-    assert work(tag) == key
+    """The longest matching key is used; an unknown work, a misspelt one or an unnamed place does not resolve."""
+    assert reference(tag) == key
 
 
 def test_tags_are_read_across_lines():
-    """A line break inside a tag or between tags does not hide it, and ids do not count as tags."""
+    """Tags are found across line breaks, and ids do not count as tags."""
     assert tags("Text. Source: F5, E1 [Lin et al.\n    alg. 1],\n    [LDM]. More [not this]. Source: T1.") == ["Lin et al. alg. 1", "LDM"]

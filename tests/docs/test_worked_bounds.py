@@ -10,7 +10,7 @@ import pytest
 from refdiff import elbo, forward, gaussian, latent, oracles, reverse, schedules
 from refdiff.arrays import sum_event
 
-from ..slides import BETA, CHAIN, EXAMPLE, NOISE, STEPS, X0, X1, X2, X3, differ, same
+from ..lecture_example import BETA, CHAIN, EXAMPLE, NOISE, STEPS, X0, X1, X2, X3, differ, same
 from ..tolerances import QUADRATURE, relative
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(8)  # expectation over N(0, 1), exact for polynomials up to degree 15

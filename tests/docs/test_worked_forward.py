@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from refdiff import forward, gaussian, oracles, schedules
 from refdiff.arrays import sum_event
 
-from ..slides import ALPHA, ALPHA_BAR, BETA, EXAMPLE, NOISE, STEPS, WIDE, X0, X2, X3, differ, same, two_places
+from ..lecture_example import ALPHA, ALPHA_BAR, BETA, EXAMPLE, NOISE, STEPS, WIDE, X0, X2, X3, differ, same, two_places
 
 
 def test_steps_without_roots():

@@ -11,7 +11,7 @@ import pytest
 from refdiff import elbo, forward, guidance, layers, samplers, schedules
 from refdiff.arrays import event_size
 
-from ..slides import CHAIN, EXAMPLE, NOISE, WIDE, X0, differ, same, two_places
+from ..lecture_example import CHAIN, EXAMPLE, NOISE, WIDE, X0, differ, same, two_places
 
 
 @pytest.mark.parametrize("t, signal, sigma", [(1, "0.949", "0.316"), (2, "0.894", "0.447"), (3, "0.837", "0.548")])

@@ -9,7 +9,7 @@ import pytest
 
 from refdiff import forward, gaussian, oracles, predict, reverse, samplers, schedules, training
 
-from ..slides import ALPHA, ALPHA_BAR, BETA, EXAMPLE, NOISE, STEPS, TWO_POINTS, WIDE, X0, X1, X2, X3, differ, same, two_places
+from ..lecture_example import ALPHA, ALPHA_BAR, BETA, EXAMPLE, NOISE, STEPS, TWO_POINTS, WIDE, X0, X1, X2, X3, differ, same, two_places
 
 
 def test_posterior_without_roots():

@@ -8,7 +8,7 @@ import numpy as np
 
 from refdiff import flow, forward, gaussian, guidance, oracles, predict, samplers
 
-from ..slides import ALPHA_BAR, EXAMPLE, NOISE, TWO_POINTS, X0, differ, same, two_places
+from ..lecture_example import ALPHA_BAR, EXAMPLE, NOISE, TWO_POINTS, X0, differ, same, two_places
 
 # --- W6, scores and guidance ---
 

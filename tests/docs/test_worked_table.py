@@ -9,7 +9,7 @@ import pytest
 from refdiff import elbo, flow, forward, gaussian, guidance, oracles, predict, reverse, samplers, schedules
 from refdiff.arrays import sum_event
 
-from ..slides import ALPHA, ALPHA_BAR, BETA, CHAIN, EXAMPLE, NOISE, STEPS, TWO_POINTS, WIDE, X0, X1, X2, X3, differ, same
+from ..lecture_example import ALPHA, ALPHA_BAR, BETA, CHAIN, EXAMPLE, NOISE, STEPS, TWO_POINTS, WIDE, X0, X1, X2, X3, differ, same
 
 E = NOISE[2]  # the noise of step 3, and the network's prediction where a formula needs one
 SIGMA3 = np.sqrt((1 - ALPHA_BAR[2]) / (1 - ALPHA_BAR[3]) * BETA[3])  # deviation of the posterior at t = 3

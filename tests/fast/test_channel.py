@@ -1,4 +1,4 @@
-"""Messages between two processes: none is lost or doubled, short or long, whether the receiver polls or sleeps."""
+"""Messages between two processes: none is lost or duplicated, short or long, whether the receiver polls or sleeps."""
 
 import multiprocessing
 import time
@@ -21,7 +21,7 @@ def echo(theirs, naps):
 @pytest.mark.parametrize("capacity", [0, 200, 2**20])
 @pytest.mark.parametrize("naps", [(0.0, 0.0), (0.0, 0.02), (0.02, 0.0), (0.02, 0.02)])
 def test_every_message_arrives(monkeypatch, capacity, naps):
-    """T1: every message comes back, by memory or by pipe, fast or slow on either side; wake-ups are not taken for messages."""
+    """T1: every message is returned, by shared memory or by pipe, with delays on either side; wake-ups are not taken for messages."""
     monkeypatch.setattr(channel, "CAPACITY", capacity)
     monkeypatch.setattr(channel, "CHECK_ALIVE", 10.0)  # longer than the test lasts: a sleeping receiver must be woken
     ours, theirs = channel.pair()
@@ -39,8 +39,8 @@ def test_every_message_arrives(monkeypatch, capacity, naps):
 
 
 @pytest.mark.parametrize("capacity", [0, 200])
-def test_a_late_wake_up_is_no_message(monkeypatch, capacity):
-    """T1: a wake-up call that came when theirs message had been read already is neither a message nor kept, so that the next sleep is one."""
+def test_late_wake_up_is_not_a_message(monkeypatch, capacity):
+    """T1: a wake-up that arrives after its message was read is neither a message nor kept for the next sleep."""
     monkeypatch.setattr(channel, "CAPACITY", capacity)
     for late in False, True:
         ours, theirs = channel.pair()
@@ -56,8 +56,8 @@ def test_a_late_wake_up_is_no_message(monkeypatch, capacity):
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_the_other_end_is_gone(monkeypatch, closed):
-    """T1: a receiver whose other end is closed, or not alive, gets EOFError."""
+def test_closed_connection(monkeypatch, closed):
+    """T1: a receiver whose other end is closed or terminated raises EOFError."""
     monkeypatch.setattr(channel, "CHECK_ALIVE", 0.01)
     ours, theirs = channel.pair()
     if closed:
@@ -66,8 +66,8 @@ def test_the_other_end_is_gone(monkeypatch, closed):
         ours.receive(lambda: closed)
 
 
-def test_it_is_fast():
-    """T1: a short message and theirs answer take a small part of a millisecond between two polling ends; by pipe alone they take longer."""
+def test_short_messages_are_fast():
+    """T1: a round trip of a short message takes a small part of a millisecond between two polling ends, and longer by pipe alone."""
     ours, theirs = channel.pair()
     count = 300
     process = multiprocessing.get_context("fork").Process(target=echo, args=(theirs, [0.0] * count), daemon=True)

@@ -1,4 +1,4 @@
-"""The fast layers of images against the tests of the text's, and against the text at the sizes of a real network."""
+"""Fast image layers against the tests of the reference layers, and against the reference at the sizes of a real network."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refdiff import fast, layers, rng, training, tree, unet
-from refdiff.fast import buffers, convolution, norm, winograd, winograd_up
+from refdiff.fast import convolution, norm, winograd, winograd_up
 
 from ..networks import test_convolution, test_normalize
 from ..networks.test_layers import EPS, seeds
@@ -15,14 +15,14 @@ from ..tolerances import COMPLEX_STEP, WINOGRAD, relative
 
 
 def close(actual, expected, size):
-    """Equal up to the roundings of a tile, which are those of its largest sum."""
+    """Whether two arrays are equal up to the roundings of a tile, which are those of its largest sum."""
     size = np.max(np.abs(size), initial=0)
     return actual.shape == expected.shape and bool((np.abs(actual - expected) <= WINOGRAD * EPS * size).all())
 
 
 @pytest.fixture(scope="module", autouse=True, params=[0, convolution.FEW])
 def _layers_are_fast(request):
-    """The tests of the text that this module imports run on the fast set; with FEW = 0 every 3 x 3 convolution goes Winograd's way."""
+    """Run the imported tests of the reference layers on the fast layers; with FEW = 0 every 3 x 3 convolution uses Winograd's algorithm."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(test_convolution, "layers", fast)
         patch.setattr(test_normalize, "layers", fast)
@@ -35,10 +35,10 @@ def _layers_are_fast(request):
 
 test_conv_value, test_conv_derivative = test_convolution.test_conv_value, test_convolution.test_conv_derivative
 test_conv_is_a_correlation, test_conv_up = test_convolution.test_conv_is_a_correlation, test_convolution.test_conv_up
-test_conv_errors, test_conv_float32 = test_convolution.test_errors, test_convolution.test_float32_stays
+test_conv_errors, test_conv_float32 = test_convolution.test_errors, test_convolution.test_float32_is_preserved
 test_group_norm, test_adaptive_group_norm = test_normalize.test_group_norm, test_normalize.test_adaptive_group_norm
 test_normalization_then_silu = test_normalize.test_normalization_then_silu
-test_norm_errors, test_norm_float32 = test_normalize.test_errors, test_normalize.test_float32_stays
+test_norm_errors, test_norm_float32 = test_normalize.test_errors, test_normalize.test_float32_is_preserved
 
 
 def drawn(seed, shape, dtype):
@@ -49,9 +49,9 @@ def drawn(seed, shape, dtype):
 @example(0, 2, 7, 7, 8, 16)
 @example(1, 1, 4, 8, 5, 6)
 def test_convolutions_in_float32(seed, batch, height, width, fan_in, fan_out):
-    """N2: in float32 every way of convolving, conv3 among them, is within its rounding of the text's in float64, value and derivatives.
+    """N2: in float32 every algorithm of convolution, conv3 included, is within its rounding of the reference in float64, value and derivatives.
 
-    The text, given absolute values, tells the sizes of what is summed.
+    The reference, applied to absolute values, gives the sizes of the sums.
     """
     p = {"w": drawn(seed, (3, 3, fan_in, fan_out), np.float32), "b": drawn(seed + 1, (fan_out,), np.float32)}
     x, dy = drawn(seed + 2, (batch, height, width, fan_in), np.float32), drawn(seed + 3, (batch, height, width, fan_out), np.float32)
@@ -60,16 +60,16 @@ def test_convolutions_in_float32(seed, batch, height, width, fan_in, fan_out):
     y, vjp = fast.conv(p, x)
     size, size_vjp = layers.conv(tree.map(np.abs, wide), np.abs(x.astype(np.float64)))
     derivatives = vjp(dy), exact_vjp(dy.astype(np.float64)), size_vjp(np.abs(dy.astype(np.float64)))
-    answers = [{"y": y, "dp": dp, "dx": dx} for y, (dp, dx) in zip((y, exact, size), derivatives, strict=True)]
-    for ours, theirs, sizes in zip(*(tree.flatten(answer).values() for answer in answers), strict=True):
+    results = [{"y": y, "dp": dp, "dx": dx} for y, (dp, dx) in zip((y, exact, size), derivatives, strict=True)]
+    for ours, theirs, sizes in zip(*(tree.flatten(result).values() for result in results), strict=True):
         assert ours.dtype == np.float32 and ours.shape == theirs.shape
         assert np.max(np.abs(ours - theirs)) <= WINOGRAD * np.finfo(np.float32).eps * np.max(sizes)
 
 
 @pytest.mark.parametrize("fan_in, fan_out", [(1, 1), (3, 8), (8, 3)])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 7, 7), (5, 4, 9)])
-def test_convolution_of_the_larger_image(monkeypatch, shape, fan_in, fan_out):
-    """N2: without making the larger image the value and derivatives are the text's, all images at once or one by one."""
+def test_upsampling_convolution_equals_reference(monkeypatch, shape, fan_in, fan_out):
+    """N2: `conv_up` without an upsampled image equals the reference in value and derivatives, for all images at once or one by one."""
     p = {"w": drawn(0, (3, 3, fan_in, fan_out), np.float64), "b": drawn(1, (fan_out,), np.float64)}
     x, dy = drawn(2, (*shape, fan_in), np.float64), drawn(3, (shape[0], 2 * shape[1], 2 * shape[2], fan_out), np.float64)
     exact, exact_vjp = layers.conv_up(p, x)
@@ -83,8 +83,8 @@ def test_convolution_of_the_larger_image(monkeypatch, shape, fan_in, fan_out):
 
 
 @pytest.mark.parametrize("mode", ["adaptive", "add"])
-def test_unet_is_the_text(mode):
-    """N5: the network on the fast set gives the text's answer and derivatives, on one worker and on several."""
+def test_unet_equals_reference(mode):
+    """N5: the U-Net with fast layers has the reference's value and derivatives, on one worker and on several."""
     p = unet.init(0, base=8, multipliers=(1, 2), embedding=12, classes=2, mode=mode, dtype=np.float64)
     p = tree.map(lambda leaf: frozen(leaf + drawn(leaf.size, leaf.shape, np.float64) / 5), p)
     x, target = (frozen(rng.normal(seed, 5, (14, 14, 1))) for seed in (1, 2))
@@ -97,17 +97,19 @@ def test_unet_is_the_text(mode):
 
 
 @pytest.mark.parametrize("wide", [1, 12, 2**11])
-def test_pixels_side_by_side(monkeypatch, wide):
-    """N2, N3: however many pixels make a row, and one image at a time or all, the normalizations are the text's, values and derivatives."""
+def test_normalizations_for_any_row_of_pixels(monkeypatch, wide):
+    """N2, N3: with any number of pixels in a row, one image at a time or all, normalizations equal the reference, values
+    and derivatives.
+    """
     monkeypatch.setattr(norm, "WIDE", wide)
     norm._pixels_per_row.cache_clear()
     x, dy, emb = drawn(0, (3, 4, 3, 4), np.float64), drawn(1, (3, 4, 3, 4), np.float64), drawn(2, (3, 2), np.float64)
-    learned, told = (
+    learned, modulated = (
         {"scale": drawn(3, (4,), np.float64), "shift": drawn(4, (4,), np.float64)},
         {"w": drawn(5, (2, 8), np.float64), "b": emb[0, :1] + np.ones(8)},
     )
     for name in "group_norm", "group_norm_silu", "adaptive_group_norm", "adaptive_group_norm_silu":
-        arguments = (told, x, emb, 2) if "adaptive" in name else (learned, x, 2)
+        arguments = (modulated, x, emb, 2) if "adaptive" in name else (learned, x, 2)
         (y, vjp), (exact, exact_vjp) = (getattr(L, name)(*arguments) for L in (fast, layers))
         (dp, *rest), (exact_dp, *exact_rest) = vjp(dy), exact_vjp(dy)
         for ours, theirs in zip([y, *dp.values(), *rest], [exact, *exact_dp.values(), *exact_rest], strict=True):
@@ -115,25 +117,8 @@ def test_pixels_side_by_side(monkeypatch, wide):
     norm._pixels_per_row.cache_clear()
 
 
-def test_numpy_buffers_are_given_back():
-    """N2: NumPy's setting is afterwards what it was, errors or not."""
-    before = np.setbufsize(4096)
-    with pytest.raises(ZeroDivisionError), buffers.unbuffered():
-        assert np.getbufsize() == buffers.UFUNC_BUFFER
-        raise ZeroDivisionError
-    assert np.setbufsize(before) == 4096
-
-
-def test_workspaces_are_one_for_each_role():
-    """A role's memory is handed out again, larger if need be, apart from that of any other role."""
-    first = buffers.workspace("a", (3, 4), np.float32)
-    assert np.shares_memory(first, buffers.workspace("a", (2, 2), np.float32))
-    assert not np.shares_memory(first, buffers.workspace("b", (3, 4), np.float32))
-    assert buffers.workspace("a", (30, 40), np.float32).shape == (30, 40)
-
-
-def test_products_and_sums_of_the_matrix_library():
-    """N2: `winograd.multiply` is a stack of matrix products, in memory that its role keeps; `winograd.sum_rows` sums all but the last axis."""
+def test_products_and_sums_by_blas():
+    """N2: `winograd.multiply` is a batched matrix product in a reused workspace; `winograd.sum_rows` sums all axes but the last."""
     a, b = drawn(1, (3, 4, 5), np.float64), drawn(2, (3, 5, 2), np.float64)
     product = winograd.multiply("role", a, b)
     np.testing.assert_allclose(product, np.einsum("kij,kjl->kil", a, b), rtol=0, atol=1e-14)

@@ -1,4 +1,4 @@
-"""Matrix products in pieces: every number of the product, once, whatever the shapes and the order in memory."""
+"""Matrix products by blocks, exact for every shape and memory order."""
 
 from itertools import product as combinations
 
@@ -13,15 +13,15 @@ SIZES = (1, 31, 32, 63, 64, 65, 128, 129, 257)
 
 
 def integers(seed, rows, columns, transposed, dtype=np.float32):
-    """A matrix of small whole numbers, whose products are exact in any order; perhaps the transpose of one that lies in rows."""
+    """A matrix of small integers, whose products are exact in any order; transposed in memory if requested."""
     values = np.rint(3 * numbers(seed, (columns, rows) if transposed else (rows, columns))).astype(dtype)
     return values.T if transposed else values
 
 
 @pytest.mark.parametrize("small", [True, False])
 @pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True)])
-def test_product_in_pieces_is_the_product(monkeypatch, small, transposed):
-    """N2: pieces and rests make up the whole product, exactly, with small-matrix kernels and without."""
+def test_split_product_is_the_product(monkeypatch, small, transposed):
+    """N2: blocks and remainders make up the product exactly, with small-matrix kernels and without."""
     monkeypatch.setattr(matmul, "_has_small_kernels", lambda: small)
     for rows, inner, columns in combinations(SIZES, (1, 36, 300), SIZES):
         a, b = integers(0, rows, inner, transposed[0]), integers(1, inner, columns, transposed[1])
@@ -30,8 +30,10 @@ def test_product_in_pieces_is_the_product(monkeypatch, small, transposed):
         np.testing.assert_array_equal(out, a.astype(np.float64) @ b.astype(np.float64))
 
 
-def test_what_goes_in_pieces(monkeypatch):
-    """N2: float32 with the second factor in rows, of more multiplications than OpenBLAS calls small, in stacks of fewer; nothing else."""
+def test_which_products_are_split(monkeypatch):
+    """N2: products are split for float32 with a C-ordered second factor, more multiplications than OpenBLAS calls small,
+    in stacks of fewer.
+    """
     monkeypatch.setattr(matmul, "_has_small_kernels", lambda: True)
     for rows, inner, columns in (512, 256, 256), (36, 36, 4000), (5000, 64, 32), (256, 34, 256), (257, 256, 257):
         a, b, out = integers(0, rows, inner, False), integers(1, inner, columns, False), np.empty((rows, columns), np.float32)
@@ -47,7 +49,7 @@ def test_what_goes_in_pieces(monkeypatch):
 
 
 def test_empty():
-    """N2: products with no numbers, or nothing to add up."""
+    """N2: products of empty arrays."""
     for rows, inner, columns in (0, 3, 4), (3, 0, 4), (3, 4, 0):
         out = np.full((rows, columns), np.nan, np.float32)
         matmul.matmul(np.ones((rows, inner), np.float32), np.ones((inner, columns), np.float32), out)

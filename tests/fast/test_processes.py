@@ -1,4 +1,4 @@
-"""Workers that are processes: what they return and share, and how they end."""
+"""Worker processes: results, shared memory, errors, and termination."""
 
 import gc
 import multiprocessing
@@ -34,7 +34,7 @@ def squared(shared, message):
 @pytest.mark.parametrize("forks", [True, False])
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_results_in_order(monkeypatch, forks, count):
-    """T1: the result of every message, in order, call after call, by as many processes as messages, this one among them."""
+    """T1: results of all messages in order, call after call, by as many processes as messages, the parent included."""
     monkeypatch.setattr(processes, "FORKS", forks and processes.FORKS)
     ours = WorkerPool([squared] * count, 10)
     for offset in range(3):
@@ -45,7 +45,7 @@ def test_results_in_order(monkeypatch, forks, count):
 
 @forked
 @pytest.mark.parametrize("who", [0, 1, 2])
-def test_an_error_is_the_callers(who):
+def test_errors_reach_the_caller(who):
     """T1: an error of any worker is raised by the call, and the next call works."""
     ours = WorkerPool([squared] * 3, 10)
     with pytest.raises(KeyError, match="what"):
@@ -55,7 +55,7 @@ def test_an_error_is_the_callers(who):
 
 @forked
 def test_a_stopped_worker_is_named():
-    """T1: if a worker's process is killed, the call says so instead of waiting."""
+    """T1: if a worker process is killed, the call raises instead of waiting."""
     ours = WorkerPool([squared] * 2, 1)
     (_, _), (pid, _) = ours(1, [1, 2])
     os.kill(pid, signal.SIGKILL)
@@ -78,7 +78,7 @@ def gone(pid, seconds=10.0):
 
 @forked
 def test_workers_end_with_their_pool():
-    """T1: the processes end when nobody references the pool any more, though younger ones live on."""
+    """T1: worker processes end when their pool is no longer referenced, though younger ones still run."""
     ours = WorkerPool([squared] * 2, 1)
     (_, _), (pid, _) = ours(1, [1, 2])
     younger = WorkerPool([squared] * 2, 1)
@@ -89,7 +89,7 @@ def test_workers_end_with_their_pool():
 
 @forked
 def test_workers_end_with_their_parent():
-    """T1: the processes end when their parent is killed."""
+    """T1: worker processes end when their parent is killed."""
     work = "lambda shared, message: os.getpid()"
     code = f"import os, time; from refdiff.fast.processes import WorkerPool; t = WorkerPool([{work}] * 2, 1); print(t(1, [1, 2])[1], flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
@@ -99,8 +99,8 @@ def test_workers_end_with_their_parent():
 
 
 @forked
-def test_a_worker_has_threads_for_workers():
-    """T1: a process that may not have children of its own does the work on threads."""
+def test_threads_where_processes_are_not_allowed():
+    """T1: a process that may not have child processes uses threads."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     context.Process(target=lambda: theirs.send(WorkerPool([squared] * 2, 3)(3, [1, 2])), daemon=True).start()
@@ -118,24 +118,26 @@ def batch(rows, dtype):
 @pytest.mark.parametrize("workers", [1, 2, 3, None])
 @pytest.mark.parametrize("L", [layers, fast])
 def test_gradient_of_a_unet(workers, L):
-    """T1, N5: by processes, the loss and gradient of an adopted state are the text's, step after step; an earlier answer stays."""
+    """T1, N5: with worker processes, loss and gradient of an adopted state equal the reference, step after step; earlier
+    results are kept.
+    """
     p = normals(unet.init(0, base=4, multipliers=(1, 2), attention=(1,), embedding=8, classes=10), 3)
     net = lambda *args: unet.unet(*args, heads=2, groups=2)  # noqa: E731
     state, config, one = fast.adopt(training.start(p)), training.Config(batch=5, steps=20), batch(5, np.float64)
-    text = training.start(p)
+    reference = training.start(p)
     for _ in range(2):
         loss, grads = fast.value_and_grad(net, state.params, one, L, workers)
         kept = tree.pack(grads)[0]
-        text_loss, text_grads = training.value_and_grad(net, text.params, one)
-        assert abs(loss - text_loss) <= UNET * text_loss
-        assert np.linalg.norm(kept - tree.pack(text_grads)[0]) <= UNET * np.linalg.norm(kept)
-        state, text = fast.update(state, grads, config), training.update(text, text_grads, config)
+        reference_loss, reference_grads = training.value_and_grad(net, reference.params, one)
+        assert abs(loss - reference_loss) <= UNET * reference_loss
+        assert np.linalg.norm(kept - tree.pack(reference_grads)[0]) <= UNET * np.linalg.norm(kept)
+        state, reference = fast.update(state, grads, config), training.update(reference, reference_grads, config)
         again = fast.value_and_grad(net, state.params, one, L, workers)[1]
         assert not np.array_equal(tree.pack(again)[0], kept) and np.array_equal(tree.pack(grads)[0], kept)
 
 
 def test_slices_in_order():
-    """T1: the all-reduce is shared the slices' losses and gradients in the order of the batch."""
+    """T1: all_reduce receives the slices' losses and gradients in the order of the batch."""
     p, one = normals(unet.init(0, base=4, multipliers=(1,), embedding=8, classes=10), 3), batch(5, np.float64)
     seen = []
 
@@ -145,13 +147,15 @@ def test_slices_in_order():
 
     for gradient, params in ((fast.value_and_grad, fast.adopt(training.start(p)).params), (training.value_and_grad, p)):
         gradient(partial(unet.unet, groups=2), params, one, layers, 3, keep)
-    for (loss, grads), (text_loss, text_grads) in zip(*seen, strict=True):
-        assert abs(loss - text_loss) <= UNET * text_loss and np.linalg.norm(grads - text_grads) <= UNET * np.linalg.norm(grads)
+    for (loss, grads), (reference_loss, reference_grads) in zip(*seen, strict=True):
+        assert abs(loss - reference_loss) <= UNET * reference_loss and np.linalg.norm(grads - reference_grads) <= UNET * np.linalg.norm(
+            grads
+        )
     assert len({loss for loss, _ in seen[0]}) == 3
 
 
 def test_workers_of_the_last_network_only():
-    """T1: functions made anew for every step leave one pool, not a growing number of processes."""
+    """T1: a new function in every step leaves one pool, not a growing number of processes."""
     p = normals(unet.init(0, base=4, multipliers=(1, 2), embedding=8, classes=10), 3)
     adopted, one = fast.adopt(training.start(p)).params, batch(2, np.float64)
     for _ in range(4):
@@ -160,7 +164,7 @@ def test_workers_of_the_last_network_only():
 
 
 def test_shared_memory():
-    """T1: a packed tree in shared memory holds what it is shared, also nothing."""
+    """T1: a packed tree in shared memory has the values stored in it, also an empty one."""
     for leaf in (np.arange(6.0).reshape(2, 3), np.zeros((0, 3))):
         packed = buffers.like({"w": leaf}, leaf.dtype, shared=True)
         packed["w"][...] = leaf

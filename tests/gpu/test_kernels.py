@@ -133,7 +133,8 @@ def test_adam(seed, dtype, decay, clip, step):
     factor = dtype(clip / norm if norm > clip else 1.0) if abs(factor - min(1, clip / norm)) <= 1e-14 else None
     ours = [theta.copy(), average.copy(), m.copy(), v * v]
     numbers = {"beta1": 0.9, "one_minus_beta1": 1 - 0.9, "beta2": 0.999, "one_minus_beta2": 1 - 0.999}
-    numbers |= {"bias_correction1": 1 - 0.9**step, "bias_correction2": 1 - 0.999**step, "eps": 1e-8, "rate": training.rate(step, config)}
+    numbers |= {"bias_correction1": optim.debias(0.9, step), "bias_correction2": optim.debias(0.999, step)}
+    numbers |= {"eps": 1e-8, "rate": training.rate(step, config)}
     numbers |= {"weight_decay": decay, "ema_decay": config.ema, "one_minus_ema_decay": 1 - config.ema}
     gpu("adam", *ours, g, batch=3, factor=factor, out=ours, **numbers)
     for mine, its in zip(ours, (theirs.params, theirs.ema, theirs.moments["m"], theirs.moments["v"]), strict=True):

@@ -116,9 +116,9 @@ def test_ddim(case, gamma, noisy):
 def test_ddpm(case, gamma):
     """S1, R4, G3: the mean, and a sample with each of the variances."""
     schedule, t, s, x_t, p, q, noise = case
-    alpha, beta = schedule.transition(t, s)
+    _, beta = schedule.transition(t, s)
     weight_x0 = schedule.signal[s] * beta / schedule.one_minus_alpha_bar[t]
-    weight_xt = np.sqrt(alpha) * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
+    weight_xt = schedule.signal_between(t, s) * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
     weights = {"weight_x0": like(weight_x0, x_t), "weight_xt": like(weight_xt, x_t)}
     for guided, kind, variance in product(PREFIXES, ("x0", "v"), ("none", *reverse.VARIANCES)):
         inputs, prediction = predictions(guided, p, q, gamma)

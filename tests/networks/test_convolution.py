@@ -25,7 +25,7 @@ def case(seed, k, fan_out, shape):
 
 
 def by_loops(p, x, stride):
-    """The convolution number by number: every pixel and channel of y alone."""
+    """The convolution by loops: every output pixel and channel separately."""
     w, (batch, height, width, _) = p["w"], x.shape
     k, r = len(w), len(w) // 2
     y = np.zeros((batch, (height + stride - 1) // stride, (width + stride - 1) // stride, w.shape[3]))
@@ -40,12 +40,12 @@ def by_loops(p, x, stride):
 
 
 def close(actual, expected, size):
-    """Equal up to the roundings of a sum whose terms have that size."""
+    """Whether two arrays are equal up to the roundings of a sum whose terms have that size."""
     return actual.shape == expected.shape and bool((np.abs(actual - expected) <= IDENTITY * EPS * size).all())
 
 
 def edges(test):
-    """Sizes that must not be missed: no example, odd and even, a kernel larger than the image, one pixel."""
+    """Explicit examples: an empty batch, odd and even sizes, a kernel larger than the image, one pixel."""
     for seed, k, fan_out, stride, shape in (
         (0, 3, 2, 1, (0, 4, 3, 2)),
         (1, 3, 2, 2, (1, 5, 4, 3)),
@@ -60,7 +60,7 @@ def edges(test):
 @given(seeds, kernels, st.integers(1, 3), strides, shapes)
 @edges
 def test_conv_value(seed, k, fan_out, stride, shape):
-    """N2: the sum over neighbours by loops, zero beyond the edge, for all sizes; y is ceil(H / s) x ceil(W / s)."""
+    """N2: convolution by loops over neighbours, zero outside the image, for all sizes; y has size ceil(H / s) x ceil(W / s)."""
     p, x = case(seed, k, fan_out, shape)
     y, _ = layers.conv(p, x, stride)
     assert y.shape == (shape[0], int(np.ceil(shape[1] / stride)), int(np.ceil(shape[2] / stride)), fan_out)
@@ -69,7 +69,7 @@ def test_conv_value(seed, k, fan_out, stride, shape):
 
 @given(seeds, shapes.filter(lambda shape: shape[0] > 0))
 def test_conv_is_a_correlation(seed, shape):
-    """N2: with k = 3 it is scipy's correlation of every pair of channels; stride 2 takes every other pixel of stride 1."""
+    """N2: for k = 3 it is scipy's correlation of every pair of channels; stride 2 selects every other pixel of stride 1."""
     p, x = case(seed, 3, 2, shape)
     y, _ = layers.conv(p, x)
     for n, o in np.ndindex(shape[0], 2):
@@ -94,7 +94,7 @@ def test_conv_derivative(seed, k, fan_out, stride, shape):
 @example(0, (0, 3, 2, 1))
 @example(1, (2, 3, 5, 2))
 def test_up(seed, shape):
-    """N2: y_ij = x_[i/2][j/2] by loops, its derivative, and `pool` takes it back exactly."""
+    """N2: y_ij = x_[i/2][j/2] by loops, its derivative; `pool` inverts `up` exactly."""
     x = numbers(seed, shape)
     y, vjp = layers.up({}, x)
     assert y.shape == (shape[0], 2 * shape[1], 2 * shape[2], shape[3])
@@ -127,7 +127,7 @@ def test_pool(seed, halves):
 @example(0, 2, (0, 1, 2, 1))
 @example(1, 2, (2, 3, 2, 2))
 def test_conv_up(seed, fan_out, shape):
-    """N2: the convolution of the larger image, and its derivative in image and parameters."""
+    """N2: `conv_up` is the convolution of the upsampled image, with derivatives in image and parameters."""
     p, x = case(seed, 3, fan_out, shape)
     y, vjp = layers.conv_up(p, x)
     larger = layers.up({}, x)[0]
@@ -138,7 +138,7 @@ def test_conv_up(seed, fan_out, shape):
 
 
 def test_adjoint():
-    """N2: <dy, conv(x)> = <dx, x> for a convolution without shift, and the same of up and pool: vjp is the transposed map."""
+    """N2: <dy, conv(x)> = <dx, x> for a convolution without bias, and likewise for up and pool: vjp is the transposed map."""
     for stride in (1, 2):
         p, x = case(5, 3, 4, (2, 7, 6, 3))
         p = p | {"b": np.zeros(4)}
@@ -149,8 +149,8 @@ def test_adjoint():
             assert abs((dy * y).sum() - (dx * x[:, : dx.shape[1]]).sum()) <= IDENTITY * EPS * np.abs(dy).sum() * np.abs(y).max()
 
 
-def test_float32_stays():
-    """N2: float32 in, float32 out, in values and gradients."""
+def test_float32_is_preserved():
+    """N2: float32 input gives float32 values and gradients."""
     p, x = case(0, 3, 2, (2, 4, 4, 3))
     p, x = frozen(tree.map(lambda leaf: leaf.astype(np.float32), {"p": p, "x": x})).values()
     calls = [layers.conv(p, x), layers.conv(p, x, 2), layers.up({}, x), layers.pool({}, x), layers.conv_up(p, x)]
@@ -182,14 +182,14 @@ def p_of(*shape):
     ],
 )
 def test_errors(call, message):
-    """A wrong argument is named, with its value and what is allowed."""
+    """Errors name the argument, its value, and what is allowed."""
     with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
         call()
 
 
 @given(seeds, st.integers(0, 2), st.integers(0, 2), strides, st.integers(1, 4), st.integers(1, 4))
 def test_neighbours_at(seed, a, c, stride, height, width):
-    """N2: output pixel (i, j) sees pixel (stride i + a, stride j + c) of the image with its border; nothing is copied."""
+    """N2: output pixel (i, j) depends on pixel (stride i + a, stride j + c) of the padded image; `_neighbours` copies nothing."""
     image = np.array(numbers(seed, (2, stride * height + 2, stride * width + 2, 3)))
     seen = convolution.neighbours_at(image, a, c, height, width, stride)
     assert seen.shape == (2, height, width, 3) and np.shares_memory(seen, image)

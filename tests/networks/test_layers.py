@@ -20,15 +20,15 @@ seeds = st.integers(0, 10**6)
 
 
 def numbers(seed, shape, step=0, dtype=np.float64):
-    """Normal numbers in an array that refuses to be written."""
+    """Normal random numbers in a read-only array."""
     return frozen(rng.normal(seed, 1, shape, step, dtype=dtype)[0])
 
 
 def check_vjp(f, arguments, weights, dtree, bounded=False):
-    """dtree is the gradient of sum(weights * f(arguments)) in every number of the arguments, to the tolerance of the complex step.
+    """Assert that dtree is the gradient of sum(weights * f(arguments)) in every number of the arguments, by complex step.
 
-    Errors are relative to the largest number of the gradient; for a layer with bounded slope, which may vanish and take its digits
-    with it, to the largest weight.
+    Errors are relative to the largest number of the gradient; for a layer with bounded slope, which may vanish and lose its
+    digits, to the largest weight.
     """
     expected = tree.pack(tree_gradient(lambda shifted: (weights * f(shifted)).sum(), arguments))[0]
     scale = np.max(np.abs(weights if bounded else expected), initial=0)
@@ -41,7 +41,7 @@ def check_vjp(f, arguments, weights, dtree, bounded=False):
 @example(0, 1, 1, 1)
 @example(1, 3, 4, 2)
 def test_linear(seed, batch, fan_in, fan_out):
-    """N1, N2: y = x W + b number by number, and its derivative in x, W and b."""
+    """N1, N2: y = x W + b entry by entry, and its derivative in x, W and b."""
     arguments = {"p": {"w": numbers(seed, (fan_in, fan_out), 1), "b": numbers(seed, (fan_out,), 2)}, "x": numbers(seed, (batch, fan_in), 3)}
     p, x, dy = arguments["p"], arguments["x"], numbers(seed, (batch, fan_out), 4)
     y, vjp = layers.linear(p, x)
@@ -68,8 +68,8 @@ def test_silu(seed, shape, scale):
     check_vjp(lambda a: layers.silu({}, a)[0], x, dy, dx, bounded=True)
 
 
-def test_silu_far_out():
-    """N2: where the gate is closed or open to the last digit, the value is 0 or x and the slope 0 or 1; nothing overflows."""
+def test_silu_saturates():
+    """N2: far from 0, where the sigmoid is 0 or 1 to the last digit, SiLU is 0 or x with slope 0 or 1; nothing overflows."""
     x = np.array([-1e300, -1e4, -800.0, 0.0, 800.0, 1e4, 1e300])
     y, vjp = layers.silu({}, x)
     np.testing.assert_array_equal(y, np.maximum(x, 0))
@@ -79,7 +79,7 @@ def test_silu_far_out():
 @given(seeds, batches, st.integers(1, 4), widths)
 @example(3, 4, 3, 2)
 def test_embedding(seed, batch, entries, width):
-    """N1, G3: row y_i of the table, and the sum of the gradients of all examples that used a row."""
+    """N1, G3: the embedding of y_i is row y_i of the table; its gradient is summed over all examples that used the row."""
     labels = frozen(rng.integers(seed, batch, entries))
     arguments, dy = {"table": numbers(seed, (entries, width))}, numbers(seed, (batch, width), 1)
     y, vjp = layers.embedding(arguments, labels)
@@ -105,7 +105,7 @@ def test_time_features(times, half):
 
 
 def test_time_features_of_integers_are_the_same():
-    """N1: times may be integers, and those in float32 lose nothing on the way."""
+    """N1: times may be integers, and integers with float32 features lose no precision."""
     single = np.array([999.7, 0.1], np.float32)
     np.testing.assert_array_equal(layers.time_features(single, 6), layers.time_features(single.astype(np.float64), 6))
     np.testing.assert_array_equal(layers.time_features(np.array([1, 7]), 6), layers.time_features(np.array([1.0, 7.0]), 6))
@@ -127,14 +127,14 @@ def test_cross_entropy(seed, batch, classes, scale):
 
 
 def test_cross_entropy_by_hand():
-    """G2: equal logits cost log K; a logit far above costs nothing if right, and its distance if wrong."""
+    """G2: cross-entropy of equal logits is log K; of one dominant logit it is 0 if right, and the difference of the logits if wrong."""
     loss, vjp = layers.cross_entropy(np.array([[0.0, 0.0], [1e300, 0.0], [1e300, 0.0]]), np.array([1, 0, 1]))
     np.testing.assert_array_equal(loss, [np.log(2), 0, 1e300])
     np.testing.assert_array_equal(vjp(np.array([2.0, 1.0, 1.0])), [[1, -1], [0, 0], [1, -1]])
 
 
-def test_float32_stays():
-    """N2: every layer answers float32 with float32, forward and backward."""
+def test_float32_is_preserved():
+    """N2: every layer preserves float32, forward and backward."""
     p = tree.map(lambda leaf: leaf.astype(np.float32), {"w": numbers(0, (3, 2)), "b": numbers(0, (2,)), "table": numbers(0, (4, 2))})
     x, labels = numbers(1, (5, 3), dtype=np.float32), rng.integers(0, 5, 3)
     (y, linear_vjp), (gated, silu_vjp) = layers.linear(p, x), layers.silu({}, x)
@@ -162,6 +162,6 @@ def test_float32_stays():
     ],
 )
 def test_errors(call, error, message):
-    """A wrong argument is named, with its value and what is allowed."""
+    """Errors name the argument, its value, and what is allowed."""
     with pytest.raises(error, match="^" + re.escape(message)):
         call()

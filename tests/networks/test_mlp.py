@@ -1,4 +1,4 @@
-"""The network: its value by a straight rewriting, its derivative by complex step over inputs and all parameters, its start."""
+"""The MLP: its value by its formula, its derivative by complex step over inputs and all parameters, its initialization."""
 
 import re
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ seeds = st.integers(0, 10**6)
 
 
 def network(seed, dtype=np.float64, **sizes):
-    """Parameters of some network, none of them zero, in arrays that refuse to be written."""
+    """Random parameters of a network, none of them zero, in read-only arrays."""
     leaves = tree.flatten(mlp.init(seed, dtype=dtype, **sizes))
     randomized = {path: rng.normal(seed, 1, leaf.shape, i, rng.START, dtype)[0] for i, (path, leaf) in enumerate(leaves.items())}
     return frozen(tree.unflatten(randomized))
@@ -41,8 +41,8 @@ def cases(draw):
     return p, x, float(t[0]) if batch and draw(st.booleans()) else t, y
 
 
-def straight(p, x, t, y):
-    """The docstring's equations, one example at a time, with nothing shared; and the size of the terms of the last sum."""
+def mlp_by_formula(p, x, t, y):
+    """The MLP's equations, one example at a time, sharing no code with refdiff; and the size of the terms of the last sum."""
     rows, sizes, depth = [], [], sum(name != "label" for name in p) - 1
     half = (len(p["layer0"]["w"]) - x.shape[1]) // 2
     w, b = p[f"layer{depth}"]["w"], p[f"layer{depth}"]["b"]
@@ -75,7 +75,7 @@ def test_value(case):
     """N1: h0 = [x, features(t) + E_y], hidden layers of linear and SiLU, and a linear end; also example by example."""
     p, x, t, y = case
     out, _ = mlp.mlp(p, x, t, y)
-    expected, size = straight(p, x, t, y)
+    expected, size = mlp_by_formula(p, x, t, y)
     assert out.shape == expected.shape and (np.abs(out - expected) <= COMPLEX_STEP * size).all()
     for i in range(len(x)):
         alone, _ = mlp.mlp(p, x[i : i + 1], t if np.ndim(t) == 0 else t[i], None if y is None else y[i : i + 1])
@@ -88,7 +88,7 @@ def test_value(case):
 @example(fixed(3, 1, None))
 @example(fixed(4, 0, True))
 def test_derivative(case):
-    """N1: the vjp equals the complex step in x and in every parameter, with labels, without, and with none to know."""
+    """N1: the vjp equals the complex step in x and in every parameter, with labels, without labels, and without a label table."""
     p, x, t, y = case
     out, vjp = mlp.mlp(p, x, t, y)
     dout = frozen(rng.normal(5, len(x), out.shape[1:], 2))
@@ -100,7 +100,7 @@ def test_derivative(case):
 
 
 def test_no_label_is_the_last_entry():
-    """N1, G3: y = None is the entry after the classes, bit for bit, in value and gradient; other entries differ."""
+    """N1, G3: y = None is the table entry after the classes, bit for bit, in value and gradient; other entries differ."""
     p, (x, t) = network(0, classes=3, width=8), inputs(0, 5)
     (none, none_vjp), (last, last_vjp) = mlp.mlp(p, x, t), mlp.mlp(p, x, t, np.full(5, 3))
     np.testing.assert_array_equal(none, last)
@@ -109,7 +109,7 @@ def test_no_label_is_the_last_entry():
         assert np.abs(mlp.mlp(p, x, t, np.full(5, label))[0] - none).min() > 0
 
 
-def test_float32_stays():
+def test_float32_is_preserved():
     """N1: float32 parameters and points give float32, forward and backward, whatever the precision of t."""
     p, (x, t) = network(0, np.float32, classes=2, width=8), inputs(0, 5, dtype=np.float32)
     for time in t, t.astype(np.float32), 3, 0.5, np.float64(7):
@@ -119,7 +119,7 @@ def test_float32_stays():
 
 
 def test_defaults():
-    """N1: 2 columns in, as many out, three hidden layers of 128, 32 time features, no label table, float32."""
+    """N1: defaults: 2 inputs and outputs, three hidden layers of 128, 32 time features, no label table, float32."""
     shapes = tree.map(np.shape, mlp.init(0))
     assert shapes == {
         "layer0": {"w": (34, 128), "b": (128,)},
@@ -133,7 +133,7 @@ def test_defaults():
 
 
 def test_start():
-    """N1: weights N(0, 1 / fan-in), labels N(0, 1), biases 0, last layer 0, so the network answers 0; numbers nowhere repeat."""
+    """N1: initial weights N(0, 1 / fan-in), labels N(0, 1), biases 0, last layer 0, so the network outputs 0; no random number repeats."""
     p = mlp.init(3, width=64, features=64, classes=199, dtype=np.float64)
     hidden = [p[f"layer{i}"]["w"] * np.sqrt(len(p[f"layer{i}"]["w"])) for i in range(3)] + [p["label"]["table"]]
     for w in hidden:
@@ -149,8 +149,8 @@ def test_start():
     np.testing.assert_array_equal(mlp.init(3, width=64, features=64)["layer1"]["w"], p["layer1"]["w"].astype(np.float32))
 
 
-def test_op_set_is_an_argument():
-    """N1: the network uses the layers it is given, all of them, and no others."""
+def test_layers_are_an_argument():
+    """N1: the network uses the layers of its argument L, all of them, and no others."""
     used = []
 
     def recorded(name):
@@ -183,13 +183,15 @@ X = np.ones((3, 2))
     ],
 )
 def test_errors(call, message):
-    """A wrong argument is named, with its value and what is allowed."""
+    """Errors name the argument, its value, and what is allowed."""
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         call()
 
 
 def test_embed_conditions():
-    """N1: what a network is time: features of one time for all or of each, the label's row, or the last row; and the row's derivative."""
+    """N1: conditioning: features of one time for all or for each example, plus the label's row or the last row; and the
+    row's derivative.
+    """
     p = network(3, classes=2)
     table, t = p["label"]["table"], np.array([0.0, 20.0, 999.5])
     time, row, vjp = mlp.embed_conditions(p, 3, 6, t, np.array([1, 0, 1]), np.float64, layers)

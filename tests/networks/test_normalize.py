@@ -1,4 +1,4 @@
-"""Normalization and what follows it: moments, invariance and formulas, derivatives by complex step, errors."""
+"""Normalization layers: moments, invariance and formulas, derivatives by complex step, errors."""
 
 import re
 
@@ -13,15 +13,15 @@ from ..strategies import frozen
 from ..tolerances import COMPLEX_STEP, IDENTITY, relative
 from .test_layers import EPS, check_vjp, numbers, seeds
 
-NORM_EPS = 1e-5  # what the text adds to the variance
-places = st.sampled_from([(), (1,), (4,), (2, 3), (1, 1), (2, 1, 2)])
+NORM_EPS = 1e-5  # the eps of the layer, added to the variance
+inner_shapes = st.sampled_from([(), (1,), (4,), (2, 3), (1, 1), (2, 1, 2)])
 
 
 @st.composite
 def cases(draw):
     """(x, groups, seed): any number of dimensions, from no example up, 1 to C groups of 1 to 3 channels."""
     seed, groups = draw(seeds), draw(st.integers(1, 3))
-    shape = (draw(st.integers(0, 3)), *draw(places), groups * draw(st.integers(1, 3)))
+    shape = (draw(st.integers(0, 3)), *draw(inner_shapes), groups * draw(st.integers(1, 3)))
     return frozen(draw(st.sampled_from([0.1, 1.0, 30.0])) * numbers(seed, shape)), groups, seed
 
 
@@ -40,7 +40,7 @@ def by_loops(x, groups):
 
 
 def size(x):
-    """What roundings of a normalized number are relative to: the largest x in standard deviations at their least, and 1."""
+    """Scale of the roundings of a normalized number: the largest x in standard deviations at their least, and 1."""
     return 1 + np.max(np.abs(x), initial=0) / NORM_EPS**0.5
 
 
@@ -48,7 +48,7 @@ examples = [fixed((0, 2, 2, 4), 2), fixed((2, 3, 2, 4), 1), fixed((2, 3, 2, 4), 
 
 
 def many(test):
-    """Drawn cases, and those that must not be missed."""
+    """Drawn cases and explicit examples."""
     for case in examples:
         test = example(case)(test)
     return given(cases())(test)
@@ -56,7 +56,7 @@ def many(test):
 
 @many
 def test_normalize_value(case):
-    """N2: group by group; mean 0 and variance var / (var + eps); from groups = 1 to groups = C, and for no example."""
+    """N2: normalize by loops over groups; mean 0 and variance var / (var + eps); from groups = 1 to groups = C, and for an empty batch."""
     x, groups, _ = case
     y, _ = layers.normalize({}, x, groups)
     assert y.shape == x.shape and np.max(np.abs(y - by_loops(x, groups)), initial=0) <= IDENTITY * EPS * size(x)
@@ -69,7 +69,9 @@ def test_normalize_value(case):
 
 @given(seeds, st.integers(1, 2), st.floats(0.5, 20), st.floats(-10, 10))
 def test_normalize_is_invariant(seed, groups, a, b):
-    """N2: x and a x + b give the same, exactly when eps grows by a^2, else up to half of eps / variance; -a turns the sign."""
+    """N2: x and a x + b have the same normalization, exactly when eps grows by a^2, else up to half of eps / variance;
+    -a changes the sign.
+    """
     x = numbers(seed, (2, 3, 3, 4))
     y = layers.normalize({}, x, groups)[0]
     for sign in (1, -1):
@@ -81,7 +83,7 @@ def test_normalize_is_invariant(seed, groups, a, b):
 
 
 def test_normalize_by_hand():
-    """N2: two numbers 1 apart become -1 and 1, times 1 / sqrt(1 + 4 eps); groups are neighbouring channels; constants become 0."""
+    """N2: two numbers 1 apart become -1 and 1, times 1 / sqrt(1 + 4 eps); groups are adjacent channels; constants become 0."""
     x = np.array([[[1.0, 2.0, 7.0, 7.0]]])
     np.testing.assert_allclose(layers.normalize({}, x, 2, eps=0.75)[0], [[[-0.5, 0.5, 0, 0]]], rtol=IDENTITY * EPS)
     np.testing.assert_array_equal(layers.normalize({}, x, 4)[0], np.zeros((1, 1, 4)))
@@ -89,7 +91,7 @@ def test_normalize_by_hand():
 
 @many
 def test_normalize_derivative(case):
-    """N2: dx by complex step. Where a group is far from zero only, all slopes vanish: errors count relative to dy / s."""
+    """N2: derivative in x by complex step. Where all slopes vanish, errors count relative to dy / s."""
     x, groups, seed = case
     dy = numbers(seed, x.shape, 1)
     dp, dx = layers.normalize({}, x, groups)[1](dy)
@@ -100,11 +102,11 @@ def test_normalize_derivative(case):
         check_vjp(lambda a: layers.normalize({}, a, groups)[0], x, dy, dx)
 
 
-@given(seeds, st.integers(0, 3), places, st.integers(1, 3))
+@given(seeds, st.integers(0, 3), inner_shapes, st.integers(1, 3))
 @example(0, 0, (2, 2), 2)
 @example(1, 2, (2, 3), 3)
 def test_film(seed, batch, middle, channels):
-    """N3: y = (1 + scale) x + shift number by number, and its derivative in x, scale and shift."""
+    """N3: y = (1 + scale) x + shift entry by entry, and its derivative in x, scale and shift."""
     shape = (batch, *middle, channels)
     a = {"x": numbers(seed, shape), "scale": numbers(seed, (batch, channels), 1), "shift": numbers(seed, (batch, channels), 2)}
     y, vjp = layers.film({}, **a)
@@ -160,13 +162,13 @@ def test_adaptive_group_norm(case, width):
 @example(examples[1], 2)
 @example(examples[2], 1)
 def test_normalization_then_silu(case, width):
-    """N2, N3: silu of either normalization, z / (1 + e^-z), and its derivative in all arguments."""
+    """N2, N3: silu of group normalization and of adaptive group normalization, and its derivative in all arguments."""
     x, groups, seed = case
     channels = x.shape[-1]
     learned = {"scale": numbers(seed, (channels,), 1), "shift": numbers(seed, (channels,), 2)}
-    told = {"w": numbers(seed, (width, 2 * channels), 1), "b": numbers(seed, (2 * channels,), 2)}
+    modulated = {"w": numbers(seed, (width, 2 * channels), 1), "b": numbers(seed, (2 * channels,), 2)}
     emb, dy, s = numbers(seed, (len(x), width), 3), numbers(seed, x.shape, 4), np.sqrt(NORM_EPS)
-    for name, arguments in ("group_norm", {"p": learned, "x": x}), ("adaptive_group_norm", {"p": told, "x": x, "emb": emb}):
+    for name, arguments in ("group_norm", {"p": learned, "x": x}), ("adaptive_group_norm", {"p": modulated, "x": x, "emb": emb}):
         layer, z = getattr(layers, name + "_silu"), getattr(layers, name)(**arguments, groups=groups)[0]
         y, vjp = layer(**arguments, groups=groups)
         assert y.shape == x.shape and relative(y, z / (1 + np.exp(-z))) <= COMPLEX_STEP
@@ -174,14 +176,14 @@ def test_normalization_then_silu(case, width):
         check_vjp(lambda a, layer=layer: s * layer(**a, groups=groups)[0], arguments, dy, derivatives, bounded=True)
 
 
-def test_float32_stays():
-    """N2, N3: float32 in, float32 out, in values and gradients."""
-    one = {"x": (2, 3, 3, 4), "scale": (4,), "shift": (4,), "w": (3, 8), "b": (8,), "emb": (2, 3), "told": (2, 4)}
+def test_float32_is_preserved():
+    """N2, N3: float32 input gives float32 values and gradients."""
+    one = {"x": (2, 3, 3, 4), "scale": (4,), "shift": (4,), "w": (3, 8), "b": (8,), "emb": (2, 3), "modulated": (2, 4)}
     n = {name: numbers(0, shape, i, np.float32) for i, (name, shape) in enumerate(one.items())}
-    x, learned, told = n["x"], {"scale": n["scale"], "shift": n["shift"]}, {"w": n["w"], "b": n["b"]}
-    calls = [layers.normalize({}, x, 2), layers.film({}, x, n["told"], n["told"]), layers.group_norm(learned, x, 2)]
-    calls += [layers.adaptive_group_norm(told, x, n["emb"], 2), layers.group_norm_silu(learned, x, 2)]
-    for y, vjp in [*calls, layers.adaptive_group_norm_silu(told, x, n["emb"], 2)]:
+    x, learned, modulated = n["x"], {"scale": n["scale"], "shift": n["shift"]}, {"w": n["w"], "b": n["b"]}
+    calls = [layers.normalize({}, x, 2), layers.film({}, x, n["modulated"], n["modulated"]), layers.group_norm(learned, x, 2)]
+    calls += [layers.adaptive_group_norm(modulated, x, n["emb"], 2), layers.group_norm_silu(learned, x, 2)]
+    for y, vjp in [*calls, layers.adaptive_group_norm_silu(modulated, x, n["emb"], 2)]:
         dp, *derivatives = vjp(y)
         leaves = [y, *tree.flatten(dp).values(), *derivatives]
         assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float32)}
@@ -203,6 +205,6 @@ X, TOLD = np.ones((2, 3, 4)), np.ones((2, 4))
     ],
 )
 def test_errors(call, message):
-    """A wrong argument is named, with its value and what is allowed."""
+    """Errors name the argument, its value, and what is allowed."""
     with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
         call()

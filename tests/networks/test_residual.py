@@ -1,4 +1,4 @@
-"""The pieces of the U-Net, each by its formula, with its derivative by complex step over inputs and all parameters."""
+"""Blocks of the U-Net: values by their formulas, derivatives by complex step over inputs and all parameters."""
 
 import re
 
@@ -18,7 +18,7 @@ GROUPS, HEADS = 2, 2
 
 
 def drawn(seed, shapes, dtype=np.float64):
-    """A tree of normal numbers, all different, in arrays of these shapes that refuse to be written."""
+    """A tree of normal random numbers in read-only arrays of these shapes."""
     template = tree.unflatten({path: np.empty(shape) for path, shape in shapes.items()})
     return frozen(tree.views(numbers(seed, (tree.size(template),), 77, dtype), template))
 
@@ -51,8 +51,8 @@ def value(layer, *arguments):
     return layer(*arguments)[0]
 
 
-def straight_block(p, x, emb):
-    """The block as its docstring says it, from values of layers alone."""
+def block_by_formula(p, x, emb):
+    """The residual block by its formula, from values of layers."""
     h = value(layers.conv, p["conv1"], value(layers.silu, {}, value(layers.group_norm, p["norm1"], x, GROUPS)))
     modulation = (emb @ p["conditioning"]["w"] + p["conditioning"]["b"])[:, None, None]
     if "norm2" in p:
@@ -64,13 +64,13 @@ def straight_block(p, x, emb):
     return h + (np.tensordot(x, p["shortcut"]["w"][0, 0], 1) + p["shortcut"]["b"] if "shortcut" in p else x)
 
 
-def straight_attend(p, x):
-    """Attention among the pixels, row after row, added to x."""
-    places = value(layers.group_norm, p["norm"], x, GROUPS).reshape(len(x), x.shape[1] * x.shape[2], x.shape[3])
-    return x + value(layers.self_attention, p["attention"], places, HEADS).reshape(x.shape)
+def attention_by_formula(p, x):
+    """Attention among the pixels, row by row, added to x."""
+    pixels = value(layers.group_norm, p["norm"], x, GROUPS).reshape(len(x), x.shape[1] * x.shape[2], x.shape[3])
+    return x + value(layers.self_attention, p["attention"], pixels, HEADS).reshape(x.shape)
 
 
-def straight_embed(p, batch, t, y):
+def embedding_by_formula(p, batch, t, y):
     """silu(two layers of the time's features + the label's row), one example at a time."""
     rows, half = [], len(p["time1"]["w"]) // 2
     for i in range(batch):
@@ -89,18 +89,20 @@ def straight_embed(p, batch, t, y):
 @example(3, 2, (2, 3), 2, 2, "add")
 @example(4, 2, (2, 3), 4, 2, "add")
 def test_block_value(seed, batch, size, fan_in, fan_out, mode):
-    """N3: normalize, silu, convolve, twice, told in between, plus x or a 1 x 1 convolution of it."""
+    """N3: normalize, silu, convolve, twice, conditioned in between, plus x or a 1 x 1 convolution of x."""
     for short in {False, fan_in == fan_out}:
         p, x, emb = block_case(seed, batch, size, fan_in, fan_out, mode, short)
         y, _ = residual.block(p, x, emb, layers, GROUPS)
-        assert y.shape == (batch, *size, fan_out) and relative(y, straight_block(p, x, emb)) <= COMPLEX_STEP
+        assert y.shape == (batch, *size, fan_out) and relative(y, block_by_formula(p, x, emb)) <= COMPLEX_STEP
 
 
 @pytest.mark.parametrize("mode", ["adaptive", "add"])
 @pytest.mark.parametrize("fan_in, fan_out, short", [(2, 2, False), (2, 2, True), (2, 4, True), (4, 2, True)])
 @pytest.mark.parametrize("batch, size", [(0, (2, 2)), (1, (2, 3)), (2, (3, 1))])
 def test_block_derivative(mode, fan_in, fan_out, short, batch, size):
-    """N3: all parameters, x and the embedding by complex step, in both ways of telling, with and without a convolution of x."""
+    """N3: derivatives in all parameters, x and the embedding by complex step, for both kinds of conditioning, with and
+    without a shortcut.
+    """
     p, x, emb = block_case(fan_in + 10 * fan_out, batch, size, fan_in, fan_out, mode, short)
     y, vjp = residual.block(p, x, emb, layers, GROUPS)
     dy = numbers(0, y.shape, 3)
@@ -113,13 +115,13 @@ def test_block_derivative(mode, fan_in, fan_out, short, batch, size):
 @example(0, 0, (2, 2), 2)
 @example(1, 2, (2, 3), 4)
 def test_attend(seed, batch, size, width):
-    """N4: x plus the attention among its pixels, normalized before; all parameters and x by complex step."""
+    """N4: x plus the attention among its normalized pixels; derivatives in all parameters and x by complex step."""
     shapes = norm("norm", width)
     for name in "q", "k", "v", "out":
         shapes |= linear(f"attention/{name}", width, width)
     p, x = drawn(seed, shapes), numbers(seed, (batch, *size, width), 1)
     y, vjp = residual.attend(p, x, layers, HEADS, GROUPS)
-    assert relative(y, straight_attend(p, x)) <= COMPLEX_STEP
+    assert relative(y, attention_by_formula(p, x)) <= COMPLEX_STEP
     dy = numbers(seed, y.shape, 2)
     dp, dx = vjp(dy)
     check_vjp(lambda a: residual.attend(a["p"], a["x"], layers, HEADS, GROUPS)[0], {"p": p, "x": x}, dy, {"p": dp, "x": dx})
@@ -136,12 +138,14 @@ def embed_parameters(seed, features, width, entries):
 @example(2, 3, 6, 2, 3, False, False)
 @example(3, 2, 6, 2, 0, False, True)
 def test_embed(seed, batch, features, width, entries, labelled, one_time):
-    """N5, N1: silu(e + E_y) by formula, for one time or many, labels, none or no table; all parameters by complex step."""
+    """N5, N1: silu(e + E_y) by its formula, for one time or many, with labels, without labels or without a table;
+    parameters by complex step.
+    """
     p = embed_parameters(seed, features, width, entries)
     t = 123.25 if one_time else frozen(np.abs(100 * numbers(seed, (batch,), 1)))
     y = frozen(np.arange(batch) % entries) if entries and labelled else None
     emb, vjp = residual.embed(p, batch, t, y, np.float64, layers)
-    assert emb.shape == (batch, width) and np.max(np.abs(emb - straight_embed(p, batch, t, y)), initial=0) <= 10 * COMPLEX_STEP
+    assert emb.shape == (batch, width) and np.max(np.abs(emb - embedding_by_formula(p, batch, t, y)), initial=0) <= 10 * COMPLEX_STEP
     demb = numbers(seed, emb.shape, 2)
     check_vjp(lambda p: residual.embed(p, batch, t, y, np.float64, layers)[0], p, demb, vjp(demb))
 
@@ -155,8 +159,8 @@ def test_no_label_is_the_last_entry():
     assert np.abs(residual.embed(p, 2, 7.0, np.array([0, 1]), np.float64, layers)[0] - none).min() > 0
 
 
-def test_float32_stays():
-    """N3, N4, N5: float32 in, float32 out, in values and gradients."""
+def test_float32_is_preserved():
+    """N3, N4, N5: float32 input gives float32 values and gradients."""
     for mode in "adaptive", "add":
         y, vjp = residual.block(*block_case(0, 2, (2, 3), 2, 4, mode, True, dtype=np.float32), layers, GROUPS)
         dp, dx, demb = vjp(y)
@@ -178,6 +182,6 @@ def test_float32_stays():
     ],
 )
 def test_errors(entries, t, y, message):
-    """A wrong time or label is named, with its value and what is allowed."""
+    """Errors of times and labels give their value and what is allowed."""
     with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
         residual.embed(embed_parameters(0, 4, 2, entries), 3, t, y, np.float64, layers)

@@ -1,4 +1,4 @@
-"""The network for images: values by a straight rewriting, derivatives by complex step, float32, its layers, errors."""
+"""The U-Net: values by recursion, derivatives by complex step, float32, its layers, errors."""
 
 import re
 from functools import cache
@@ -14,20 +14,20 @@ from refdiff import layers, rng, tree, unet, unet_init
 from ..strategies import frozen, tree_gradient
 from ..tolerances import UNET, relative
 from .test_layers import numbers
-from .test_residual import GROUPS, HEADS, modes, straight_attend, straight_block, straight_embed, value
+from .test_residual import GROUPS, HEADS, attention_by_formula, block_by_formula, embedding_by_formula, modes, value
 
-seeds = st.integers(0, 3)  # few, as networks are kept: shapes matter more
+seeds = st.integers(0, 3)  # few examples: each builds a network, and shapes matter more
 
 
 @cache
 def network(seed, dtype=np.float64, **choice):
-    """Parameters of a small network, none of them zero, in arrays that refuse to be written."""
+    """Random parameters of a small network, none of them zero, in read-only arrays."""
     p = unet.init(seed, **{"base": 4, "embedding": 3, "dtype": dtype} | choice)
     return frozen(tree.map(lambda leaf, noise: leaf + np.asarray(0.3, dtype) * noise, p, normals(p, seed, dtype)))
 
 
 def normals(like, seed, dtype=np.float64):
-    """A tree of that shape, of normal numbers."""
+    """A tree of normal random numbers, shaped like another."""
     return tree.views(numbers(seed, (tree.size(like),), 99, dtype), like)
 
 
@@ -36,7 +36,7 @@ def apply(p, x, t, y, L=layers):
 
 
 def case(seed, batch=2, size=(1, 1), times="each", labels="given", dtype=np.float64, **choice):
-    """(p, x, t, y); size in units of the smallest image that the levels allow."""
+    """(p, x, t, y); size is in units of the smallest image that the levels allow."""
     p, unit = network(seed, dtype, **choice), 2 ** (len(choice.get("multipliers", (1, 2, 2))) - 1)
     x = numbers(seed, (batch, unit * size[0], unit * size[1], choice.get("channels", 1)), 1, dtype)
     y = frozen(np.arange(batch) % (choice["classes"] + 1)) if choice.get("classes") and labels == "given" else None
@@ -45,13 +45,15 @@ def case(seed, batch=2, size=(1, 1), times="each", labels="given", dtype=np.floa
 
 @st.composite
 def cases(draw):
-    """Networks of 1 to 3 levels, of either mode, with attention anywhere, with labels, none or no table; batches from 0 up."""
+    """Networks of 1 to 3 levels, with either kind of conditioning, attention at any level, with labels, without labels
+    or without a table; batches from 0 up.
+    """
     multipliers = draw(st.sampled_from([(1,), (1, 2), (2, 1), (1, 2, 2)]))
     attention = tuple(sorted(draw(st.sets(st.integers(0, len(multipliers) - 1)))))
     shape = {"batch": draw(st.integers(0, 2)), "size": draw(st.sampled_from([(1, 2), (2, 2), (3, 1)]))}
-    told = {"times": draw(st.sampled_from(["one", "each"])), "labels": draw(st.sampled_from(["given", "none"]))}
+    conditioning = {"times": draw(st.sampled_from(["one", "each"])), "labels": draw(st.sampled_from(["given", "none"]))}
     choice = {"blocks": draw(st.integers(1, 2)), "channels": draw(st.sampled_from([1, 3])), "classes": draw(st.sampled_from([0, 2]))}
-    return case(draw(seeds), **shape, **told, **choice, multipliers=multipliers, attention=attention, mode=draw(modes))
+    return case(draw(seeds), **shape, **conditioning, **choice, multipliers=multipliers, attention=attention, mode=draw(modes))
 
 
 CASES = [
@@ -63,15 +65,15 @@ CASES = [
 ]
 
 
-def straight(p, x, t, y):
-    """The network as a recursion: a level encodes, calls the level below, and decodes with the skip connections it kept."""
-    emb, levels = straight_embed(p, len(x), t, y), sum(name.startswith("downsample") for name in p) + 1
+def unet_by_recursion(p, x, t, y):
+    """The U-Net as a recursion: a level encodes, calls the level below, and decodes with its skip connections."""
+    emb, levels = embedding_by_formula(p, len(x), t, y), sum(name.startswith("downsample") for name in p) + 1
     blocks = sum(re.fullmatch(r"down0_block\d", name) is not None for name in p)
 
     def step(name, h):
-        h = straight_block(p[name], h, emb)
+        h = block_by_formula(p[name], h, emb)
         attention = name.replace("block", "attention")
-        return straight_attend(p[attention], h) if attention in p else h
+        return attention_by_formula(p[attention], h) if attention in p else h
 
     def level(i, h):
         kept = [h]
@@ -96,10 +98,10 @@ def straight(p, x, t, y):
 @example(CASES[3])
 @example(CASES[4])
 def test_value(case):
-    """N5: the network by recursion over its levels; examples of a batch do not see each other."""
+    """N5: the network by recursion over its levels; examples of a batch do not influence each other."""
     p, x, t, y = case
     out, _ = apply(p, x, t, y)
-    assert out.shape == x.shape and relative(out, straight(p, x, t, y)) <= UNET
+    assert out.shape == x.shape and relative(out, unet_by_recursion(p, x, t, y)) <= UNET
     for i in range(len(x)):
         alone = apply(p, x[i : i + 1], t if np.ndim(t) == 0 else t[i : i + 1], None if y is None else y[i : i + 1])[0]
         assert relative(alone, out[i : i + 1]) <= UNET
@@ -115,7 +117,7 @@ def gradient(case):
 
 
 def check_direction(f, arguments, dtree, direction):
-    """The slope of f along a direction is what its gradient says; errors relative to the size of the gradient."""
+    """Assert that the derivative of f along a direction is that of its gradient, relative to the size of the gradient."""
     assert tree.map(np.shape, dtree) == tree.map(np.shape, arguments)
     slope = f(tree.map(lambda leaf, d: leaf + 1e-30j * d, arguments, direction)).imag / 1e-30
     flat, moves = tree.pack(dtree)[0], tree.pack(direction)[0]
@@ -125,14 +127,14 @@ def check_direction(f, arguments, dtree, direction):
 @given(cases(), st.integers(0, 10**6))
 @example(CASES[4], 0)
 def test_derivative_along_directions(case, seed):
-    """N5: the gradient is nested like p, and equals the complex step along directions in which x and all parameters move."""
+    """N5: the gradient is nested like p, and equals the complex step along directions in x and all parameters."""
     arguments, f, dtree = gradient(case)
     check_direction(f, arguments, dtree, normals(arguments, seed))
 
 
 @pytest.mark.parametrize("case", [CASES[0], *(pytest.param(case, marks=pytest.mark.long) for case in CASES[1:4])])
 def test_derivative_array_by_array(case):
-    """N5: equal to the complex step along a direction in each array of parameters alone, and in x; no gradient is zero."""
+    """N5: the gradient equals the complex step along a direction in each parameter array alone, and in x; no gradient is zero."""
     arguments, f, dtree = gradient(case)
     moves = tree.flatten(normals(arguments, 1))
     for moved in moves:
@@ -141,7 +143,7 @@ def test_derivative_array_by_array(case):
 
 
 def test_whole_derivative_of_a_tiny_network(monkeypatch):
-    """N5: every number of the gradient, and of dx, by complex step: 2 channels, told by 4 features of time."""
+    """N5: every entry of the gradient and of dx by complex step: 2 channels, conditioned on 4 features of time."""
     monkeypatch.setattr(unet_init, "_check", lambda *arguments: None)
     p = network(7, base=2, multipliers=(1,), classes=1, embedding=1)
     p = p | {"time1": {"w": numbers(7, (4, 1), 1), "b": numbers(7, (1,), 2)}}
@@ -150,7 +152,7 @@ def test_whole_derivative_of_a_tiny_network(monkeypatch):
 
 
 def test_no_label_is_the_last_entry():
-    """N5, G3: y = None is the entry after the classes, bit for bit, in value and gradient; other entries differ."""
+    """N5, G3: y = None is the table entry after the classes, bit for bit, in value and gradient; other entries differ."""
     p, x, t, _ = case(0, multipliers=(1,), classes=2, size=(2, 2))
     (none, none_vjp), (last, last_vjp) = apply(p, x, t, None), apply(p, x, t, np.array([2, 2]))
     np.testing.assert_array_equal(none, last)
@@ -159,7 +161,7 @@ def test_no_label_is_the_last_entry():
 
 
 @pytest.mark.parametrize("mode", ["adaptive", "add"])
-def test_float32_stays(mode):
+def test_float32_is_preserved(mode):
     """N5: float32 parameters and images give float32, forward and backward, whatever the precision of t."""
     p, x, t, y = case(0, dtype=np.float32, multipliers=(1, 2), size=(2, 2), classes=2, attention=(0,), mode=mode)
     for time in t, t.astype(np.float32), 3, np.float64(7):
@@ -168,8 +170,8 @@ def test_float32_stays(mode):
         assert {leaf.dtype for leaf in tree.flatten({"a": out, "b": dp, "c": dx, "d": p}).values()} == {np.dtype(np.float32)}
 
 
-def test_op_set_is_an_argument():
-    """N5: the network uses the layers it is given, and no others; 4 heads and 8 groups unless told."""
+def test_layers_are_an_argument():
+    """N5: the network uses the layers of its argument L, and no others; 4 heads and 8 groups by default."""
     used = {}
 
     def recorded(name):
@@ -211,13 +213,13 @@ def test_op_set_is_an_argument():
     ],
 )
 def test_wrong_image(shape, choice, message):
-    """An image of the wrong form is named, with its shape and what is allowed."""
+    """Errors of images give their shape and what is allowed."""
     with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
         apply(network(0, **choice), np.ones(shape), 1, None)
 
 
 def test_other_errors():
-    """Wrong heads, groups, times and labels are named by the layer that takes them."""
+    """Errors of heads, groups, times and labels come from the layer that takes them."""
     p, x, _, _ = case(0, multipliers=(1,), size=(2, 2))
     with pytest.raises(ValueError, match=r"^heads = 3; allowed: a divisor of the width, 4$"):
         unet.unet(p, x, 1.0, heads=3, groups=2)

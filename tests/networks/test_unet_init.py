@@ -1,4 +1,4 @@
-"""The parameters of a U-Net and its plan: how many, how they start, what follows what; errors."""
+"""The U-Net's parameters and plan: number of parameters, initialization, order of the layers, errors."""
 
 import re
 from itertools import product
@@ -29,20 +29,20 @@ def block(fan_in, fan_out, embedding=128):
 
 def test_size_of_the_reference():
     """N5: 1,141,121 parameters, summed layer by layer for base 32, multipliers (1, 2, 2), 10 classes."""
-    told = linear(32, 128) + linear(128, 128) + 11 * 128
+    conditioning = linear(32, 128) + linear(128, 128) + 11 * 128
     down = conv(3, 1, 32) + block(32, 32) + conv(3, 32, 32) + block(32, 64) + conv(3, 64, 64) + block(64, 64)
     middle = 2 * block(64, 64) + 2 * 64 + 4 * linear(64, 64)
-    up = 2 * block(64 + 64, 64) + conv(3, 64, 64)  # joined: what came out of the level, and what went in
+    up = 2 * block(64 + 64, 64) + conv(3, 64, 64)  # concatenated with the skip connections
     up += block(64 + 64, 64) + block(64 + 32, 64) + conv(3, 64, 64)
     up += block(64 + 32, 32) + block(32 + 32, 32) + 2 * 32 + conv(3, 32, 1)
-    assert tree.size(unet.init(0, classes=10)) == told + down + middle + up == 1_141_121
+    assert tree.size(unet.init(0, classes=10)) == conditioning + down + middle + up == 1_141_121
 
 
 SMALL = {"base": 4, "embedding": 3}
 
 
 def test_shapes():
-    """N5: names and shapes of a network of two levels, two blocks, three image channels, attention below, told by a shift."""
+    """N5: names and shapes for two levels, two blocks, three image channels, attention at the lower level, additive conditioning."""
     p = unet.init(0, **SMALL, channels=3, multipliers=(1, 2), blocks=2, attention=(1,), mode="add")
     blocks = {
         "down0_block0": (4, 4),
@@ -80,7 +80,7 @@ def test_shapes():
 
 
 def test_start():
-    """N5: weights N(0, 1 / fan-in), labels N(0, 1), shifts 0, scales 1; what ends a block, an attention, the network is 0."""
+    """N5: initial weights N(0, 1 / fan-in), labels N(0, 1), shifts 0, scales 1; last layers of blocks, attention and network 0."""
     p = unet.init(3, attention=(1,), classes=99, dtype=np.float64)
     for path, leaf in tree.flatten(p).items():
         name, last = path.split("/")[-2:]
@@ -97,8 +97,8 @@ def test_start():
         np.testing.assert_array_equal(leaf, tree.flatten(p)[path].astype(np.float32))
 
 
-def test_numbers_nowhere_repeat():
-    """N5: every array starts from random numbers of its own, and another seed from others."""
+def test_initial_numbers_never_repeat():
+    """N5: every array has its own random numbers, and another seed has others."""
     drawn = []
     for seed in 0, 1:
         for leaf in tree.flatten(unet.init(seed, base=8, embedding=8, attention=(0,), classes=3, dtype=np.float64)).values():
@@ -109,8 +109,8 @@ def test_numbers_nowhere_repeat():
 
 
 @pytest.mark.parametrize("mode", ["adaptive", "add"])
-def test_untrained_network_answers_zero(mode):
-    """N5: exactly 0, for any image, and its last layer has a gradient to leave from there."""
+def test_untrained_network_outputs_zero(mode):
+    """N5: the untrained network outputs exactly 0 for any image, and its last layer has a nonzero gradient."""
     p, x = unet.init(0, base=8, embedding=4, channels=2, attention=(0,), mode=mode, dtype=np.float64), numbers(0, (2, 8, 4, 2))
     out, vjp = unet.unet(p, x, 5.0)
     np.testing.assert_array_equal(out, np.zeros(x.shape))
@@ -119,7 +119,7 @@ def test_untrained_network_answers_zero(mode):
 
 @pytest.mark.parametrize("multipliers, blocks, attention", list(product([(1,), (1, 2), (2, 1, 3, 1)], [1, 2, 3], [(), (0,)])))
 def test_plan(multipliers, blocks, attention):
-    """N5: every layer once, in the order down, middle, up; as many joins as saves, and never more on the way; sizes are paired."""
+    """N5: the plan has every layer once, in the order down, middle, up; a concat for each save, at the same size, and never before it."""
     p = unet.init(0, **SMALL, multipliers=multipliers, blocks=blocks, attention=attention)
     steps = list(unet.plan(p))
     names = [name for what, name in steps if what not in ("save", "concat", "silu")]
@@ -157,6 +157,6 @@ def test_plan(multipliers, blocks, attention):
     ],
 )
 def test_errors(choice, message):
-    """A wrong argument is named, with its value and what is allowed."""
+    """Errors name the argument, its value, and what is allowed."""
     with pytest.raises(ValueError, match="^" + re.escape(message) + "$"):
         unet_init.init(0, **choice)

@@ -1,4 +1,4 @@
-"""Flow matching: paths and their derivatives, the two losses, couplings, and the way to diffusion and back."""
+"""Flow matching: paths and their derivatives, the two losses, couplings, and conversion to and from diffusion."""
 
 from dataclasses import FrozenInstanceError
 from itertools import permutations
@@ -17,7 +17,7 @@ PATHS = {path.name: path for path in strategies.PATHS}
 
 
 def numbers(*shape, step=0):
-    """Generic numbers."""
+    """Normal random numbers of a fixed seed."""
     return rng.normal(21, shape[0], shape[1:], step)
 
 
@@ -31,8 +31,8 @@ def pair(draw, shape=(3, 2), dtype=np.float64):
 
 @given(st.data(), st.sampled_from(strategies.PATHS), st.floats(0, 1))
 def test_velocity_is_the_time_derivative(data, path, t):
-    """M2: velocity is the derivative of interpolate in time, and rates are those of signal and sigma, by complex step."""
-    x1, x0 = pair(data.draw, data.draw(strategies.shapes))
+    """M2: velocity is the time derivative of interpolate, and rates are those of signal and sigma, by complex step."""
+    x1, x0 = (2.0**100 * x for x in pair(data.draw, data.draw(strategies.shapes)))  # so that no product with the step underflows
     derivative = flow.interpolate(x1, x0, t + 1e-30j, path).imag / 1e-30
     assert roundings(derivative, flow.velocity(x1, x0, t, path), x1, x0) * np.finfo(float).eps <= COMPLEX_STEP
     for coefficient, rate in zip(path.signal_sigma(t + 1e-30j), path.rates(t), strict=True):
@@ -41,7 +41,7 @@ def test_velocity_is_the_time_derivative(data, path, t):
 
 @given(st.data(), st.floats(0, 1), st.floats(0, 1))
 def test_paths_by_their_formulas(data, t, sigma_min):
-    """M2, M4: the three paths and their velocities, written out; trigonometric keeps the variance, and its velocity is -pi/2 v."""
+    """M2, M4: formulas of the three paths and their velocities; trigonometric preserves the variance, and its velocity is -pi/2 v."""
     x1, x0 = pair(data.draw)
     narrow = flow.optimal_transport(sigma_min)
     assert roundings(flow.interpolate(x1, x0, t), t * x1 + (1 - t) * x0, x1, x0) <= IDENTITY
@@ -58,7 +58,7 @@ def test_paths_by_their_formulas(data, t, sigma_min):
 
 @pytest.mark.parametrize("name", PATHS)
 def test_paths_lead_from_noise_to_data(name):
-    """M2: x is the noise at t = 0 and the data at t = 1, but for the width that optimal_transport keeps; integer times serve."""
+    """M2: x is the noise at t = 0 and the data at t = 1, except for the width of optimal_transport; integer times are accepted."""
     x1, x0, path = numbers(3, 2), numbers(3, 2, step=1), PATHS[name]
     left = 0.1 if name == "optimal_transport" else 0.0
     for zero, one in ((0, 1), (0.0, 1.0), (np.uint8(0), np.uint8(1)), (np.zeros(3, int), np.ones(3, int))):
@@ -69,14 +69,14 @@ def test_paths_lead_from_noise_to_data(name):
 
 
 def test_optimal_transport_at_its_limits():
-    """M2: of width 0 it is the straight path; of width 1 the noise never fades."""
+    """M2: with width 0 it is the straight path; with width 1 the noise is constant."""
     x1, x0 = numbers(3, 2), numbers(3, 2, step=1)
     assert np.array_equal(flow.interpolate(x1, x0, 0.3, flow.optimal_transport(0)), flow.interpolate(x1, x0, 0.3, flow.straight))
     assert np.array_equal(flow.interpolate(x1, x0, 0.3, flow.optimal_transport(1)), 0.3 * x1 + x0)
 
 
-def test_paths_have_names_and_stay_as_they_are():
-    """M2: a path says which it is, and nobody changes it on the way."""
+def test_paths_have_names_and_are_immutable():
+    """M2: a path has a name and is immutable."""
     names = [path.name for path in (flow.straight, flow.trigonometric, flow.optimal_transport(0))]
     assert names == ["straight", "trigonometric", "optimal_transport"]
     with pytest.raises(FrozenInstanceError):
@@ -85,7 +85,7 @@ def test_paths_have_names_and_stay_as_they_are():
 
 @pytest.mark.parametrize("name", PATHS)
 def test_times_of_networks_and_of_training(name):
-    """M2: flow time is drawn uniformly, and shown to networks in 0..1000."""
+    """M2: flow time is drawn uniformly, and scaled to 0..1000 for networks."""
     uniform = np.array([0.0, 0.25, 0.875])
     assert np.array_equal(PATHS[name].draw_time(uniform), uniform)
     assert np.array_equal(PATHS[name].clock(uniform), [0, 250, 875]) and PATHS[name].clock(1) == 1000
@@ -93,7 +93,7 @@ def test_times_of_networks_and_of_training(name):
 
 @given(st.data(), st.sampled_from(strategies.PATHS), st.floats(0.05, 0.95))
 def test_interpolate_and_velocity_are_rows_of_predict(data, path, t):
-    """M2, R6: the velocity is the prediction of that name; x0 and eps read off it are the data and the noise."""
+    """M2, R6: `velocity` is the prediction of that kind; converting it to x0 and eps gives the data and the noise."""
     x1, x0 = pair(data.draw)
     x_t, velocity = flow.interpolate(x1, x0, t, path), flow.velocity(x1, x0, t, path)
     assert np.array_equal(predict.target("velocity", x1, x0, t, path), velocity)
@@ -105,7 +105,9 @@ def test_interpolate_and_velocity_are_rows_of_predict(data, path, t):
 
 @given(st.data(), st.floats(0, 2))
 def test_conditional_path_between_two_points(data, width):
-    """M2: mean t data + (1 - t) noise, of constant variance; its velocity data - noise is the mean's derivative."""
+    """M2: the conditional path has mean t data + (1 - t) noise and constant variance; its velocity data - noise is the
+    mean's derivative.
+    """
     x1, x0 = pair(data.draw)
     t = data.draw(st.floats(0, 1))
     mean, variance = flow.conditional_path(x1, x0, t, width)
@@ -118,7 +120,7 @@ def test_conditional_path_between_two_points(data, width):
 @pytest.mark.parametrize("name", PATHS)
 @given(t=strategies.arrays((3,), bound=1.0).map(abs))
 def test_times_per_example_and_single_precision(name, t):
-    """M2, M3: times (B,) do to each row what scalars do alone; float32 stays float32."""
+    """M2, M3: times (B,) give each row the result of its scalar time; float32 is preserved."""
     path, x1, x0 = PATHS[name], numbers(3, 2), numbers(3, 2, step=1)
     for f in (
         flow.interpolate,
@@ -135,8 +137,8 @@ def test_times_per_example_and_single_precision(name, t):
 # Losses
 
 
-def test_losses_in_numbers():
-    """M3, M4: squared distances summed over the event, one number for each example; the straight path is the default."""
+def test_losses_by_hand():
+    """M3, M4: losses are squared distances summed over the event, one for each example; the straight path is the default."""
     x1, x0, u = (numbers(3, 2, 2, 1, step=i) for i in range(3))
     t = np.array([0.1, 0.5, 0.9])
     assert roundings(flow.conditional_loss(u, x1, x0, t), ((u - (x1 - x0)) ** 2).sum(axis=(1, 2, 3))) <= IDENTITY
@@ -153,7 +155,7 @@ THETA = np.array([0.3, -0.7, 0.5, 1.1, 0.4])
 
 
 def network(theta, x, t):
-    """A small model of velocity, entire in x, so that quadrature converges fast."""
+    """A small velocity model, entire in x, so that quadrature converges fast."""
     return theta[0] + theta[1] * x + theta[2] * np.sin(theta[3] * x + theta[4] * t)
 
 
@@ -174,7 +176,7 @@ def marginal(theta, t, path):
 
 
 def spread(t, path):
-    """E Var[velocity | x_t]: given x_t the velocity is a line in the data point, so this is its slope squared times E Var[data | x_t]."""
+    """E Var[velocity | x_t]: given x_t the velocity is linear in the data point, so this is its slope squared times E Var[data | x_t]."""
     (signal, sigma), (signal_rate, sigma_rate) = path.signal_sigma(t), path.rates(t)
     x = np.linspace(-14, 14, 4001)
     joint = WEIGHTS * np.exp(-(((x[:, None] - signal * POINTS) / sigma) ** 2) / 2) / np.sqrt(2 * np.pi) / sigma
@@ -191,7 +193,7 @@ def gradient(loss, theta, t, path):
 @pytest.mark.parametrize("t", [0.25, 0.5, 0.7])
 @pytest.mark.parametrize("name", PATHS)
 def test_conditional_and_marginal_losses_have_one_gradient(name, t):
-    """M3: on a finite data set the two losses differ by the variance of the velocity given x_t, whatever theta, so their gradients agree."""
+    """M3: on a finite data set the two losses differ by the variance of the velocity given x_t, for any theta, so their gradients agree."""
     path = PATHS[name]
     for theta in (THETA, THETA[::-1] + 0.5):
         assert relative(gradient(conditional, theta, t, path), gradient(marginal, theta, t, path)) <= QUADRATURE
@@ -210,7 +212,7 @@ def cost(data, noise):
 
 @given(st.data(), st.integers(1, 6))
 def test_coupling_equals_brute_force(data, B):
-    """M4: no permutation pairs at less cost; the cost is the same seen from the noise, and never above that of no reordering."""
+    """M4: no permutation has a lower cost; the cost is symmetric in data and noise, and at most that of the original order."""
     x1, x0 = pair(data.draw, (B, *data.draw(st.sampled_from([(), (2,), (2, 2, 1)]))))
     order = flow.couple_optimally(x1, x0)
     assert sorted(order) == list(range(B))
@@ -219,8 +221,8 @@ def test_coupling_equals_brute_force(data, B):
     assert roundings(cost(x0[flow.couple_optimally(x0, x1)], x1), best, (x1**2).sum(), (x0**2).sum()) <= IDENTITY
 
 
-def test_coupling_finds_a_known_order():
-    """M4: data[order] pairs with the noise: a shuffled, slightly moved copy of the noise is put back in its order."""
+def test_coupling_recovers_a_permutation():
+    """M4: the coupling of noise with a shuffled, slightly perturbed copy of it recovers the permutation."""
     noise, shuffle = numbers(40, 3), np.argsort(numbers(40, step=3))
     data = (noise + 1e-3)[shuffle]
     order = flow.couple_optimally(data, noise)
@@ -233,7 +235,7 @@ def test_coupling_finds_a_known_order():
 
 @given(st.floats(-60, 60))
 def test_flow_time_is_the_logistic_function_of_half_log_snr(log_snr):
-    """M5: against 50 digits, and back; signal / (signal + sigma) of a variance-preserving level is the same number."""
+    """M5: flow time and its inverse against 50 digits; signal / (signal + sigma) of a variance-preserving level is the same number."""
     with mp.workdps(50):
         exact = 1 / (1 + mp.exp(-mp.mpf(log_snr) / 2))
         back = 2 * mp.log(exact / (1 - exact))
@@ -251,19 +253,19 @@ def test_flow_time_is_the_logistic_function_of_half_log_snr(log_snr):
 
 @given(st.floats(0, 1))
 def test_flow_time_and_log_snr_are_inverse(tau):
-    """M5: time to log-SNR to time, ends included."""
+    """M5: flow_time inverts flow_log_snr, ends included."""
     assert roundings(flow.flow_time(flow.flow_log_snr(tau)), tau) <= IDENTITY + abs(np.log(max(tau, 1e-300)))
 
 
 def test_flow_time_at_its_ends():
-    """M5: pure noise is time 0, data time 1, equal parts time 1/2."""
+    """M5: pure noise has flow time 0, data 1, equal parts 1/2."""
     ends = np.array([-np.inf, 0.0, np.inf])
     assert np.array_equal(flow.flow_time(ends), [0, 0.5, 1]) and np.array_equal(flow.flow_log_snr(np.array([0, 0.5, 1])), ends)
 
 
 @given(st.data())
-def test_states_move_to_flow_and_back(data):
-    """M5: a noised state becomes the straight path's at its time, with the same data and noise, and comes back by from_flow."""
+def test_states_to_flow_and_back(data):
+    """M5: to_flow maps a noised state to the straight path's state of the same data and noise; from_flow inverts it."""
     schedule = data.draw(strategies.schedule(zero_terminal=True))
     t = data.draw(st.integers(0, schedule.T))
     dtype = data.draw(st.sampled_from(strategies.DTYPES))
@@ -275,8 +277,8 @@ def test_states_move_to_flow_and_back(data):
     assert roundings(flow.from_flow(moved, tau), x_t, x1, x0) <= 2 * IDENTITY and flow.from_flow(moved, tau).dtype == dtype
 
 
-def test_moves_in_numbers():
-    """M5: 3-4-5: at signal 0.8, sigma 0.6 the flow time is 4/7 and the state is divided by 1.4; per-example levels too."""
+def test_to_flow_by_hand():
+    """M5: at signal 0.8, sigma 0.6 the flow time is 4/7 and the state is divided by 1.4; per-example levels too."""
     x = numbers(2, 3)
     assert roundings(flow.to_flow(x, 0.8, 0.6), x / 1.4) <= 2 and roundings(flow.from_flow(x / 1.4, 4 / 7), x) <= 4
     two = flow.to_flow(x, np.array([0.8, 0.6]), np.array([0.6, 1.0]))
@@ -299,7 +301,7 @@ def test_a_ddim_step_is_an_euler_step(data):
 
 @pytest.mark.parametrize("kind", ["eps", "x0", "velocity"])
 def test_a_ddim_trajectory_is_an_euler_trajectory(kind):
-    """M5, S2: the whole run with an oracle of any kind, mapped to flow, is Euler's run with the straight path's velocity oracle."""
+    """M5, S2: a whole DDIM run with an oracle of any kind, mapped to flow, is the Euler run with the straight path's velocity oracle."""
     schedule, oracle = schedules.cosine(30), oracles.mixture([[1.0, 0.3], [-0.5, 0.2]], [np.eye(2) * 0.2, np.eye(2) * 0.1])
     grid = schedules.grid("trailing", 30, 12)
     states = sample(oracle.model(schedule, kind), samplers.stepper(ddim_step, schedule, kind=kind), grid, numbers(4, 2))
@@ -311,7 +313,7 @@ def test_a_ddim_trajectory_is_an_euler_trajectory(kind):
 
 
 def test_rates_of_a_schedule_are_those_of_its_flow():
-    """M5, R6: the velocity kind of a diffusion is data - noise, at every t and for times (B,)."""
+    """M5, R6: the kind `velocity` of a schedule is data - noise, at every t and for times (B,)."""
     schedule = schedules.linear(50)
     for t in (0, 50, np.array([3, 9])):
         signal_rate, sigma_rate = schedule.rates(t)
@@ -320,11 +322,11 @@ def test_rates_of_a_schedule_are_those_of_its_flow():
     assert np.array_equal(predict.target("velocity", data, noise, np.array([3, 9]), schedule), data - noise)
 
 
-# Refusals
+# Errors
 
 X, Y = np.ones((2, 3)), np.ones((2, 2))
 NAN = np.full((2, 3), np.nan)
-REFUSED = {
+ERRORS = {
     "t above": (ValueError, "^t = 1.1; allowed: finite, in .0, 1.", lambda: flow.interpolate(X, X, 1.1)),
     "t below": (ValueError, "^t = -0.1; allowed", lambda: flow.velocity(X, X, -0.1)),
     "t nan": (ValueError, "^t = nan; allowed", lambda: flow.straight.signal_sigma(np.nan)),
@@ -355,9 +357,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", ERRORS)
 def test_wrong_arguments_are_named(case):
-    """M2, M3, M4, M5: what is wrong, its value and what is allowed."""
-    error, message, call = REFUSED[case]
+    """M2, M3, M4, M5: errors name the argument, its value, and what is allowed."""
+    error, message, call = ERRORS[case]
     with pytest.raises(error, match=message):
         call()

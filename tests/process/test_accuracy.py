@@ -1,4 +1,4 @@
-"""The accuracy table: the linear schedule at T = 1000 against 50 digits, and float32 against rounded float64."""
+"""Accuracy: the linear schedule at T = 1000 against 50 digits, and float32 against rounded float64."""
 
 import mpmath as mp
 import numpy as np
@@ -21,22 +21,22 @@ ALL = np.arange(1, T + 1)
 
 
 def test_alpha_bar():
-    """F5: alpha_bar, a product of 1000 factors, keeps 64 ulp."""
+    """F5: alpha_bar, a product of 1000 factors, is accurate to 64 ulp."""
     assert exact.ulps(LINEAR.alpha_bar, BARS) <= ALPHA_BAR
 
 
 def test_one_minus_alpha_bar():
-    """F5: 1 - alpha_bar keeps 8 ulp at every t, from 1e-4 on."""
+    """F5: 1 - alpha_bar is accurate to 8 ulp at every t, from 1e-4 on."""
     assert exact.ulps(LINEAR.one_minus_alpha_bar[1:], 1 - BARS[1:]) <= ONE_MINUS_ALPHA_BAR
 
 
-def test_the_subtraction_would_not():
-    """The tempting 1 - cumprod(1 - beta) misses the bound a hundredfold, so the bound has teeth."""
+def test_naive_subtraction_is_inaccurate():
+    """The naive formula 1 - cumprod(1 - beta) exceeds the tolerance a hundredfold."""
     assert exact.ulps(1 - np.cumprod(1 - BETAS), 1 - BARS[1:]) > 100 * ONE_MINUS_ALPHA_BAR
 
 
 def test_log_snr():
-    """F5: log SNR is right to 1e-13 absolutely, whatever its size."""
+    """F5: log SNR has absolute error at most 1e-13, whatever its size."""
     expected = exact.apply(mp.log, BARS[1:]) - exact.apply(mp.log, 1 - BARS[1:])
     assert np.max(exact.error(LINEAR.log_snr[1:], expected)) <= LOG_SNR
 
@@ -45,21 +45,21 @@ def posterior_variances(t, s):
     return (1 - BARS[s]) / (1 - BARS[t]) * (1 - BARS[t] / BARS[s])
 
 
-def test_posterior_variance_of_neighbours():
+def test_posterior_variance_of_adjacent_times():
     """R2: beta-tilde keeps 4 ulp for every t, though alpha_bar itself does not."""
     t = ALL[1:]
     assert exact.ulps(forward.posterior_variance(t, t - 1, LINEAR), posterior_variances(t, t - 1)) <= POSTERIOR_VARIANCE
 
 
 def test_posterior_variance_of_any_pair():
-    """R2: and so it does for any s < t."""
+    """R2: beta-tilde is accurate to 4 ulp for any s < t."""
     s = rng.integers(1, 2000, T - 1) + 1
     t = s + 1 + rng.integers(2, 2000, T) % (T - s)
     assert exact.ulps(forward.posterior_variance(t, s, LINEAR), posterior_variances(t, s)) <= POSTERIOR_VARIANCE
 
 
-def test_the_table_alone_would_not():
-    """Without the remainder of the running sum, differences of log alpha_bar lose beta's last digits."""
+def test_table_without_remainder_is_inaccurate():
+    """Without the remainder of the running sum, differences of log alpha_bar lose the last digits of beta."""
     table = schedules.Schedule(LINEAR.log_alpha_bar, np.zeros(T + 1))
     t = ALL[1:]
     assert exact.ulps(forward.posterior_variance(t, t - 1, table), posterior_variances(t, t - 1)) > 4 * POSTERIOR_VARIANCE
@@ -68,7 +68,7 @@ def test_the_table_alone_would_not():
 @pytest.mark.parametrize("distance", [1e-15, 1e-12, 1e-8, 1e-4, 0.01, 0.09, 0.11, 0.5, 2, 30])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_kl_of_nearly_equal_variances(distance, sign):
-    """E1: the divergence keeps 1e-14 relative, however near the variances are."""
+    """E1: the divergence has relative error at most 1e-14, however near the variances are."""
     variance1, variance2 = np.array([0.3 * np.exp(sign * distance)]), np.array([0.3])
     same = np.zeros((1, 1))
     actual = gaussian.kl_isotropic(same, variance1, same, variance2)
@@ -93,7 +93,7 @@ FUNCTIONS = {  # each linear in the arrays x and y
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_float32_is_rounded_float64(name):
-    """F2, F3, R2, R3, R6: in float32 each answer is within 4 ulp of the float64 one, of its two terms where they cancel."""
+    """F2, F3, R2, R3, R6: in float32 each result is within 4 ulp of the float64 one, relative to its two terms where they cancel."""
     x, y = rng.normal(3, 500, (2,), dtype=np.float32), rng.normal(4, 500, (2,), dtype=np.float32)
     t = 2 + rng.integers(5, 500, T - 1)
     s = 1 + rng.integers(6, 500, T) % (t - 1)
@@ -101,7 +101,7 @@ def test_float32_is_rounded_float64(name):
 
 
 def assert_rounded(function, x, y):
-    """function(x, y), linear in float32 arrays, is the rounded float64 answer; terms are what it makes of x and of y alone."""
+    """Assert that function(x, y), linear in float32 arrays, is the rounded float64 result; its terms are those of x and of y alone."""
     narrow, wide_x, wide_y = function(x, y), x.astype(np.float64), y.astype(np.float64)
     terms = function(wide_x, np.zeros_like(wide_y)), function(np.zeros_like(wide_x), wide_y)
     assert narrow.dtype == np.float32
@@ -125,7 +125,7 @@ def test_samplers_in_float32(data):
 
 @pytest.mark.parametrize("path", [straight, trigonometric], ids=lambda path: path.name)
 def test_flow_in_float32(path):
-    """M2: the same on flow paths."""
+    """M2: conversions to velocity on flow paths in float32 are the rounded float64 conversions."""
     x, y = rng.normal(10, 500, (2,), dtype=np.float32), rng.normal(11, 500, (2,), dtype=np.float32)
     t = rng.uniform(12, 500)[:, 0]
     for kind in ("x0", "eps", "v"):
@@ -133,7 +133,7 @@ def test_flow_in_float32(path):
 
 
 def test_elbo_weights():
-    """E6: the weight of x0 is half the lost SNR at 50 digits, though the SNRs are near each other."""
+    """E6: the weight of x0 is half the decrease of the SNR in 50 digits, though the two SNRs are near each other."""
     t = ALL[1:]
     expected = (BARS[t - 1] / (1 - BARS[t - 1]) - BARS[t] / (1 - BARS[t])) / 2
     assert exact.relative(elbo.weight_x0(t, t - 1, LINEAR), expected) <= 64 * np.finfo(float).eps

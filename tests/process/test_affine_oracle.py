@@ -31,11 +31,11 @@ SAMPLERS = {
 }
 
 
-# What the code does
+# The code
 
 
 class Probes:
-    """Noise for step i: zero, but for the d unit vectors in the rows kept for that step."""
+    """Noise for step i: zero except for unit vectors in the d rows that belong to that step."""
 
     def __init__(self, steps, d):
         self.shape, self.d = (1 + d + steps * d, d), d
@@ -52,7 +52,7 @@ class Probes:
 
 
 def moments(model, step, grid, d=1):
-    """Mean and covariance of the sampler's output for x_T ~ N(0, I), read off its affine map."""
+    """Mean and covariance of the sampler's output for x_T ~ N(0, I), from its affine map."""
     probes = Probes(len(grid) - 1, d)
     final = samplers.last(sample(model, step, grid, probes.start(), probes))
     columns = (final[1:] - final[0]).T
@@ -60,7 +60,7 @@ def moments(model, step, grid, d=1):
 
 
 def by_code(name, schedule, grid, mean, covariance):
-    """The moments of a diffusion sampler with the exact eps-oracle."""
+    """Moments of a diffusion sampler with the exact eps-oracle."""
     formula, options = SAMPLERS[name]
     d = len(mean)
     if name == "ddpm learned":
@@ -69,7 +69,7 @@ def by_code(name, schedule, grid, mean, covariance):
     return moments(model, samplers.stepper(formula, schedule, **options), grid, d)
 
 
-# What the papers say, on a line: x_s = (weight of x) x_t + (weight of eps) eps(x_t) + noise
+# The papers' formulas in one dimension: x_s = (weight of x) x_t + (weight of eps) eps(x_t) + noise
 
 
 def ddpm_weights(a_t, a_s, name):
@@ -91,12 +91,12 @@ def ddim_weights(a_t, a_s, name):
 
 
 def weights_of(name):
-    """The formula of a sampler."""
+    """The weights of a sampler: of DDPM or of DDIM."""
     return ddpm_weights if name.startswith("ddpm") else ddim_weights
 
 
 def products(T):
-    """alpha_bar_0..T, multiplied up from the betas."""
+    """alpha_bar_0..T as products of 1 - beta."""
     table = [mp.mpf(1)]
     for beta in BETAS[T]:
         table.append(table[-1] * (1 - mp.mpf(float(beta))))
@@ -106,8 +106,8 @@ def products(T):
 ALPHA_BAR = {T: products(T) for T in BETAS}
 
 
-def walk(name, pairs, table, weights=None):
-    """Mean and variance along pairs (t, s) from N(0, 1) on; the best eps is the regression Cov(eps, x) / Var(x) (x - E x)."""
+def affine_moments(name, pairs, table, weights=None):
+    """Mean and variance after the steps (t, s) from N(0, 1); the best eps is the regression Cov(eps, x) / Var(x) (x - E x)."""
     mean, variance = mp.mpf(0), mp.mpf(1)
     for t, s in pairs:
         a_t, a_s = table[int(t)], table[int(s)]
@@ -119,51 +119,53 @@ def walk(name, pairs, table, weights=None):
 
 
 def by_papers(name, T, grid):
-    """The moments after the last step of a grid."""
-    return walk(name, pairwise(grid), ALPHA_BAR[T])
+    """Mean and variance after the last step of a grid, from the papers' formulas."""
+    return affine_moments(name, pairwise(grid), ALPHA_BAR[T])
 
 
 def error(actual, expected, data=(MEAN, VARIANCE)):
-    """The larger of the errors of mean and (co)variance, relative to the largest entry of theirs or of the data's own.
+    """The larger of the errors of mean and (co)variance, relative to the largest entry of theirs or of the data's.
 
-    The data's, because few steps leave variances as small as 1e-6, the square of a slope read off two outputs of the size of the mean.
+    The data's moments are included because few steps leave variances as small as 1e-6, the square of a slope between two outputs
+    of the size of the mean.
     """
     triples = zip(actual, expected, data, strict=True)
     return max(float(np.max(abs(np.ravel(a) - np.ravel(e))) / max(np.max(np.abs(e)), np.max(np.abs(d)))) for a, e, d in triples)
+
+
+def assert_moments(name, kind, T, S):
+    """Assert that a sampler with S steps has the mean and variance of the papers' formulas."""
+    grid = schedules.grid(kind, T, S)
+    actual = by_code(name, schedules.from_betas(BETAS[T]), grid, [MEAN], [[VARIANCE]])
+    assert error(actual, by_papers(name, T, grid)) <= AFFINE_MOMENTS, S
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_number_of_steps_at_T_20(kind, name):
     """S1, S2, R4: all S from 1 to T = 20, every grid, every sampler: mean and variance of the samples."""
-    schedule = schedules.from_betas(BETAS[20])
     for S in range(1, 21):
-        grid = schedules.grid(kind, 20, S)
-        assert error(by_code(name, schedule, grid, [MEAN], [[VARIANCE]]), by_papers(name, 20, grid)) <= AFFINE_MOMENTS, S
+        assert_moments(name, kind, 20, S)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_numbers_of_steps_at_T_1000(kind, name):
-    """S1, S2, R4: S from 1 to T = 1000, among them divisors of T, their neighbours and the S that trip real spacing rules."""
-    schedule = schedules.from_betas(BETAS[1000])
-    for S in (1, 2, 3, 7, 10, 20, 50, 60, 61, 103):
-        grid = schedules.grid(kind, 1000, S)
-        assert error(by_code(name, schedule, grid, [MEAN], [[VARIANCE]]), by_papers(name, 1000, grid)) <= AFFINE_MOMENTS, S
+@pytest.mark.parametrize("S", [1, 2, 3, 7, 10, 20, 50, 60, 61, 103])
+def test_many_numbers_of_steps_at_T_1000(S, kind, name):
+    """S1, S2, R4: S from 1 to T = 1000, including divisors of T, their neighbours, and values that published spacing rules get wrong."""
+    assert_moments(name, kind, 1000, S)
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "S"), [*((name, "leading", 1000) for name in SAMPLERS), ("ddim 0.5", "trailing", 501), ("ddpm beta", "linspace", 999)]
 )
 def test_long_runs_at_T_1000(name, kind, S):
-    """S1, S2, R4: half of the times, all but one, and all of them."""
-    grid = schedules.grid(kind, 1000, S)
-    actual = by_code(name, schedules.from_betas(BETAS[1000]), grid, [MEAN], [[VARIANCE]])
-    assert error(actual, by_papers(name, 1000, grid)) <= AFFINE_MOMENTS
+    """S1, S2, R4: with all times, all but one, or half of them."""
+    assert_moments(name, kind, 1000, S)
 
 
 @pytest.mark.parametrize("T", [1, 2, 5])
-def test_the_shortest_schedules(T):
+def test_shortest_schedules(T):
     """S1, S2: T = 1, 2 and 5, with as many steps."""
     schedule, grid = schedules.from_betas(BETAS[20][:T]), np.arange(T, -1, -1)
     for name in SAMPLERS:
@@ -172,16 +174,16 @@ def test_the_shortest_schedules(T):
 
 @pytest.mark.parametrize(("name", "order"), [("ddpm posterior", 1), ("ddpm beta", 1), ("ddim 0", 1), ("ddim 1", 1)])
 def test_more_steps_approach_the_data(name, order):
-    """S1, S2: the formulas themselves are right: their variance tends to the data's, the error halving as the steps double."""
+    """S1, S2: the variance given by the formulas tends to the data's; the error halves when the steps double."""
     variances = {}
     for S in (250, 500, 1000):  # one smooth alpha_bar from 1 to 1e-6, which leaves nothing of the data, at S points
         table = [mp.exp(-mp.mpf(14) * (mp.mpf(i) / S) ** 2) for i in range(S + 1)]
-        variances[S] = walk(name, pairwise(range(S, -1, -1)), table)[1]
+        variances[S] = affine_moments(name, pairwise(range(S, -1, -1)), table)[1]
     errors = [abs(variances[S] - VARIANCE) for S in (250, 500, 1000)]
     assert abs(np.log2(errors[0] / errors[1]) - order) < 0.1 and abs(np.log2(errors[1] / errors[2]) - order) < 0.1
 
 
-# In the plane, with correlations
+# Two correlated dimensions
 
 
 def plane_by_papers(name, T, grid):
@@ -231,14 +233,14 @@ FLOW_STEPS = {
 
 
 def velocity_line(path, t):
-    """(slope, offset) of E[velocity | x] for data N(m, C): d/dt m_t + (d/dt S_t / 2 S_t) (x - m_t), the Gaussian's own motion."""
+    """(slope, offset) of E[velocity | x] for data N(m, C): d/dt m_t + (d/dt S_t / 2 S_t) (x - m_t)."""
     signal, sigma, signal_rate, sigma_rate = COEFFICIENTS[path](t)
     slope = (signal * signal_rate * mp.mpf(VARIANCE) + sigma * sigma_rate) / (signal**2 * mp.mpf(VARIANCE) + sigma**2)
     return slope, signal_rate * mp.mpf(MEAN) - slope * signal * mp.mpf(MEAN)
 
 
 def flow_by_papers(path, method, grid):
-    """Mean and variance at data time: affine maps through the stages of a Runge-Kutta tableau."""
+    """Mean and variance at data time from affine maps through the stages of a Runge-Kutta tableau."""
     weights, b = FLOW_STEPS[method][1]
     gain, offset = mp.mpf(1), mp.mpf(0)
     for t, s in pairwise(grid):
@@ -272,20 +274,20 @@ def test_ode_samplers_on_flow_paths(path, method):
         assert error(actual, flow_by_papers(path, method, grid)) <= AFFINE_MOMENTS, len(grid)
 
 
-# Known mistakes, which the tolerance must tell from the equations
+# Known mistakes, which must exceed the tolerance
 
 TABLE = ALPHA_BAR[1000]
 GRID = schedules.grid("linspace", 1000, 10)
 
 
 def flipped(a_t, a_s, name):
-    """DDIM eq. 12 with the sign of the eps term turned."""
+    """DDIM eq. 12 with the wrong sign of the eps term."""
     x_weight, _, noise = ddim_weights(a_t, a_s, name)
     return x_weight, -mp.sqrt(1 - a_s - noise) - x_weight * mp.sqrt(1 - a_t), noise
 
 
 def undivided(a_t, a_s, name):
-    """The posterior variance without its division by 1 - alpha_bar_t."""
+    """The posterior variance without division by 1 - alpha_bar_t."""
     x_weight, eps_weight, noise = ddpm_weights(a_t, a_s, name)
     return x_weight, eps_weight, noise * (1 - a_t)
 
@@ -303,7 +305,7 @@ MISTAKES = {
 
 
 def applies(mistake, name):
-    """Whether a sampler can make this mistake."""
+    """Whether this mistake applies to a sampler."""
     return (
         name.startswith("ddim")
         if mistake.startswith("D35")
@@ -315,7 +317,7 @@ def applies(mistake, name):
 
 @pytest.mark.parametrize(("mistake", "name"), [(mistake, name) for mistake in MISTAKES for name in SAMPLERS if applies(mistake, name)])
 def test_known_mistakes_miss_the_moments(mistake, name):
-    """S1, S2: each departure seen in real code moves mean or variance at least a million tolerances away from what this code gives."""
+    """S1, S2: each mistake found in published code changes mean or variance by at least a million tolerances."""
     pairs, table, weights = MISTAKES[mistake]
     actual = by_code(name, schedules.from_betas(BETAS[1000]), GRID, [MEAN], [[VARIANCE]])
-    assert error(actual, walk(name, pairs, table, weights)) >= 1e6 * AFFINE_MOMENTS
+    assert error(actual, affine_moments(name, pairs, table, weights)) >= 1e6 * AFFINE_MOMENTS

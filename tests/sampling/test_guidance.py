@@ -1,4 +1,4 @@
-"""Guidance: by a classifier, without one, and the agreement of the two where both are exact."""
+"""Classifier guidance, classifier-free guidance, and their agreement on exact models."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ scales = st.floats(-2, 8)
 
 
 def numbers(*shape, step=0):
-    """Generic numbers."""
+    """Normal random numbers of a fixed seed."""
     return rng.normal(31, shape[0], shape[1:], step)
 
 
@@ -31,7 +31,7 @@ def labelled(draw):
 
 
 def convert_terms(path, t):
-    """How far conversions between kinds spread their arguments: 1 / (signal sigma), and rates up to pi."""
+    """Bound of the factor by which conversions between kinds amplify their arguments: 1 / (signal sigma), and rates up to pi."""
     signal, sigma = path.signal_sigma(t)
     return np.pi / (signal * sigma)
 
@@ -41,7 +41,7 @@ def convert_terms(path, t):
 
 @given(labelled(), scales)
 def test_classifier_and_classifier_free_guidance_agree(case, gamma):
-    """G1, G3, G4: on a mixture Bayes for scores and the two scores' extrapolation are one vector, whatever the scale."""
+    """G1, G3, G4: on a mixture classifier guidance and classifier-free guidance give the same score, for any scale."""
     oracle, x, path, t, y = case
     levels = path.signal_sigma(t)
     unconditional, conditional, gradient = oracle.score(x, *levels), oracle.score(x, *levels, y), oracle.class_gradient(x, *levels, y)
@@ -52,7 +52,7 @@ def test_classifier_and_classifier_free_guidance_agree(case, gamma):
 
 @given(labelled(), scales)
 def test_guidance_agrees_in_every_kind(case, gamma):
-    """G1, G3, R6: guiding scores, then converting, is guiding the converted: eps, x0, v and velocity are affine in the score."""
+    """G1, G3, R6: guidance commutes with conversion: eps, x0, v and velocity are affine in the score."""
     oracle, x, path, t, y = case
     levels = path.signal_sigma(t)
     score = guidance.classifier_score(oracle.score(x, *levels), oracle.class_gradient(x, *levels, y), gamma)
@@ -89,8 +89,8 @@ def test_guided_score_is_that_of_the_sharpened_density(case, gamma):
 
 
 @given(st.data())
-def test_scales_zero_and_one_give_the_ends_back(data):
-    """G1, G3: gamma = 0 ignores the label, gamma = 1 is the conditional model, bit for bit, in both precisions."""
+def test_scales_zero_and_one(data):
+    """G1, G3: gamma = 0 is the unconditional model, gamma = 1 the conditional one, bit for bit, in both precisions."""
     dtype = data.draw(st.sampled_from(strategies.DTYPES))
     u, c = (data.draw(strategies.arrays((3, 2), dtype)) for _ in range(2))
     assert np.array_equal(guidance.classifier_free(u, c, 0), u) and np.array_equal(guidance.classifier_free(u, c, 1), c)
@@ -104,8 +104,8 @@ def test_scales_zero_and_one_give_the_ends_back(data):
         assert result.dtype == dtype
 
 
-def test_guidance_in_numbers():
-    """G1, G3: the formulas at generic numbers, with levels per example."""
+def test_guidance_by_hand():
+    """G1, G3: the formulas at generic numbers, with one scale for each example."""
     u, c = numbers(3, 2), numbers(3, 2, step=1)
     assert roundings(guidance.classifier_free(u, c, 3.5), -2.5 * u + 3.5 * c) <= IDENTITY
     assert roundings(guidance.classifier_score(u, c, 3.5), u + 3.5 * c) <= IDENTITY
@@ -120,7 +120,7 @@ def test_guidance_in_numbers():
 
 @given(st.floats(-1, 10))
 def test_the_two_conventions_of_the_scale(w):
-    """G3: gamma = 1 + w turns (1 + w) conditional - w unconditional into this package's form, and w_from_scale back."""
+    """G3: gamma = 1 + w converts (1 + w) conditional - w unconditional into this package's form; w_from_scale inverts it."""
     u, c = numbers(3, 2), numbers(3, 2, step=1)
     assert roundings(guidance.classifier_free(u, c, guidance.scale_from_w(w)), (1 + w) * c - w * u, (1 + w) * c, u) <= IDENTITY
     assert abs(guidance.w_from_scale(guidance.scale_from_w(w)) - w) <= IDENTITY * np.finfo(float).eps
@@ -132,7 +132,7 @@ def test_the_two_conventions_of_the_scale(w):
 
 @given(st.integers(0, 2**32), st.floats(0, 1))
 def test_labels_are_dropped_below_the_probability(seed, probability):
-    """G3: an example keeps its label if and only if its uniform number is not below the probability."""
+    """G3: an example keeps its label if and only if its uniform number is at least the probability."""
     uniform, y = rng.uniform(seed, 50)[:, 0], np.arange(50) % 4
     dropped = guidance.drop_labels(y, uniform, probability, 4)
     assert np.array_equal(dropped, [4 if u < probability else label for u, label in zip(uniform, y, strict=True)])
@@ -142,8 +142,8 @@ def test_labels_are_dropped_below_the_probability(seed, probability):
     )
 
 
-def test_the_threshold_itself_keeps_the_label():
-    """G3: at uniform = probability the label stays, so that probability 0 drops nothing; the dropped share is the probability."""
+def test_uniform_at_the_threshold_keeps_the_label():
+    """G3: at uniform = probability the label is kept, so probability 0 drops nothing; the dropped share is the probability."""
     assert np.array_equal(guidance.drop_labels(np.array([3, 3, 3]), np.array([0.25, 0.5, 0.75]), 0.5, 7), [7, 3, 3])
     assert np.array_equal(guidance.drop_labels(np.array([3]), np.array([0.0]), 0.0, 7), [3])
     even = (np.arange(1000) + 0.5) / 1000
@@ -189,7 +189,7 @@ def classifier(seed=1, classes=3, dtype=np.float64, **sizes):
 
 @given(x=strategies.arrays((4, 2)), seed=st.integers(0, 100), t=st.floats(0, 1000))
 def test_classifier_gradient_by_complex_step(x, seed, t):
-    """G2: the gradient by hand-written backward pass is that of log softmax(z)_y through the network."""
+    """G2: the hand-written backward pass gives the gradient of log softmax(z)_y through the network."""
     p, y = classifier(seed, width=16, depth=2, features=8), np.array([0, 1, 2, 1])
     logits, vjp = mlp.mlp(p, x, t)
     gradient = guidance.classifier_gradient(logits, vjp, y)
@@ -198,7 +198,7 @@ def test_classifier_gradient_by_complex_step(x, seed, t):
     assert scale <= COMPLEX_STEP * max(np.max(np.abs(by_step)), 1)
 
 
-def test_classifier_gradient_in_numbers():
+def test_classifier_gradient_by_hand():
     """G2: for z = x W it is W (e_y - softmax(z)); logits of 1e4 do not overflow; gradients over all classes average to zero."""
     w, x, y = numbers(2, 3), numbers(4, 2, step=1), np.array([2, 0, 1, 1])
     logits, vjp = layers.linear({"w": w, "b": np.zeros(3)}, x)
@@ -212,11 +212,11 @@ def test_classifier_gradient_in_numbers():
     assert single.dtype == np.float32
 
 
-def test_a_classifier_trained_on_noised_data_learns_the_gradient():
+def test_classifier_trained_on_noised_data_learns_the_gradient():
     """G2, G4: trained by cross-entropy on noised mixture data, an MLP's gradient approaches the exact one of log p(y | x_t).
 
-    The measure is the share of the exact gradient's mean square that is explained: 0 for a network that says nothing, and
-    negative for a wrong sign, time or noise level; 1 for the exact one. Cross-entropy is at least that of the exact posterior.
+    The measure is the share of the exact gradient's mean square that is explained: 0 for a network with zero gradient,
+    negative for a wrong sign, time or noise level, 1 for the exact one. Cross-entropy is at least that of the exact posterior.
     """
     oracle = oracles.mixture([[1.0, 0.0], [-1.0, 0.5], [0.0, -1.2]], [np.eye(2) * 0.1] * 3, None, [0, 1, 2])
 
@@ -243,10 +243,10 @@ def test_a_classifier_trained_on_noised_data_learns_the_gradient():
     assert explained > EXPLAINED and least - EXCESS < reached < least + EXCESS
 
 
-# Refusals
+# Errors
 
 X, Y, NAN = np.ones((2, 3)), np.ones((2, 2)), np.full((2, 3), np.nan)
-REFUSED = {
+ERRORS = {
     "score": (ValueError, "^score holds NaN", lambda: guidance.classifier_score(NAN, X, 1)),
     "gradient": (ValueError, r"^gradient has shape \(2, 2\)", lambda: guidance.classifier_score(X, Y, 1)),
     "gamma": (ValueError, "^gamma = nan; allowed: finite", lambda: guidance.classifier_score(X, X, np.nan)),
@@ -297,9 +297,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", ERRORS)
 def test_wrong_arguments_are_named(case):
-    """G1, G2, G3: what is wrong, its value and what is allowed."""
-    error, message, call = REFUSED[case]
+    """G1, G2, G3: errors name the argument, its value, and what is allowed."""
+    error, message, call = ERRORS[case]
     with pytest.raises(error, match=message):
         call()

@@ -1,4 +1,4 @@
-"""A second implementation of every operation, written from the rules alone: Python floats and loops, nothing of refdiff."""
+"""An independent second implementation of every operation: Python floats and loops, without refdiff."""
 
 import inspect
 
@@ -40,7 +40,7 @@ AREAS = (
 
 
 def public(module):
-    """The functions that a module defines itself: its operations, and helpers that the kit never asks for."""
+    """Public functions defined in a module: its operations and helpers."""
     return {name: f for name, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__ and name[0] != "_"}
 
 

@@ -1,8 +1,8 @@
-"""Attention over places (B, N, C)."""
+"""Attention over positions (B, N, C)."""
 
 import math
 
-from .door import integer
+from .boundary import integer
 from .layers import affine, back, leaves_of, softmax_row, values
 from .tape import dot
 

@@ -1,8 +1,8 @@
-"""The bound on the likelihood, its terms and their weights."""
+"""The ELBO, its terms and its weights."""
 
 import math
 
-from .door import array, choice, each, integer, integers, like, number, numbers, per_example, shape_of, total, whole
+from .boundary import array, choice, each, integer, integer_array, integers, like, number, numbers, per_example, shape_of, total
 from .forward import log_density, mean_from_eps, posterior, q_sample, reverse_kernel, trajectory_log_density
 from .gaussian import kl_diagonal, log_bin
 from .schedules import prior_kl
@@ -134,7 +134,7 @@ def min_snr_weight(t, betas, gamma, kind):
     choice("kind", kind, ("x0", "eps", "v"))
     if gamma <= 0:
         raise ValueError(f"gamma = {gamma}; allowed: above 0")
-    times = integers("t", whole([t]) if shape_of(t) == () else t, 0, len(table) - 1)
+    times = integers("t", integer_array([t]) if shape_of(t) == () else t, 0, len(table) - 1)
     values = [_min_snr(table[integer("t", time, 1)], gamma, kind) for time in times]
     return array(values) if shape_of(t) else array(values[0])
 

@@ -3,7 +3,7 @@
 import math
 from itertools import permutations
 
-from .door import array, between, choice, each, examples, number, numbers, per_example, shape_of, total, whole
+from .boundary import array, between, choice, each, examples, integer_array, number, numbers, per_example, shape_of, total
 
 PATHS = ("straight", "trigonometric")
 KINDS = ("x0", "eps", "v", "score", "velocity")
@@ -95,4 +95,4 @@ def couple_optimally(data, noise):
     data, noise = examples("data", data), examples("noise", noise)
     cost = [[sum((d - n) ** 2 for d, n in zip(one, other, strict=True)) for other in noise] for one in data]
     orders = permutations(range(len(data)))
-    return whole(min(orders, key=lambda order: sum(cost[order[i]][i] for i in range(len(order)))))
+    return integer_array(min(orders, key=lambda order: sum(cost[order[i]][i] for i in range(len(order)))))

@@ -1,8 +1,8 @@
-"""The noising process and the densities of its reversal."""
+"""The forward process, and the densities of the reverse process."""
 
 import math
 
-from .door import array, choice, column, each, integer, like, number, per_example, shape_of, total
+from .boundary import array, choice, column, each, integer, like, number, per_example, shape_of, total
 from .predict import to_x0
 from .tables import at, checked, grid_times, pair, pairs, tilde
 

@@ -2,7 +2,7 @@
 
 import math
 
-from .door import array, each, examples, integer, like, number, numbers, per_example, shape_of, total
+from .boundary import array, each, examples, integer, like, number, numbers, per_example, shape_of, total
 from .matrices import factor, forward, log_determinant
 
 
@@ -80,7 +80,7 @@ def quotient(mean1, variance1, mean2, variance2):
 
 
 def _combined(mean1, variance1, mean2, variance2, sign):
-    """Precisions added or taken off, means weighted by them; written so that one variance of a product may be 0."""
+    """Mean and variance for the sum or difference of precisions, written so that one variance of a product may be 0."""
     variances = {"variance1": like("variance1", variance1, mean1), "variance2": like("variance2", variance2, mean1)}
 
     def mean(m1, m2, v1, v2):
@@ -107,7 +107,7 @@ def discretized_log_likelihood(x, mean, std, levels=256):
 
 
 def log_bin(x, mean, std, levels):
-    """log of what N(mean, std^2) gives to the bin of one pixel."""
+    """Log-probability of one pixel's bin under N(mean, std^2)."""
     if not -1 <= x <= 1 or std <= 0:
         raise ValueError(f"x = {x}, std = {std}; allowed: x in -1..1, std above 0")
     half = 1 / (levels - 1)

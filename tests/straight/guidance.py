@@ -2,7 +2,7 @@
 
 import math
 
-from .door import array, between, each, examples, integer, integers, number, numbers, per_example, shape_of, whole
+from .boundary import array, between, each, examples, integer, integer_array, integers, number, numbers, per_example, shape_of
 from .tables import at
 
 
@@ -49,7 +49,7 @@ def _gradient(row, label, weight, bias):
 def drop_labels(y, uniform, probability, no_label):
     probability, no_label = between("probability", probability, 0, 1), integer("no_label", no_label, 0)
     labels, draws = integers("y", y, 0, no_label), numbers("uniform", uniform)
-    return whole([label if draw >= probability else no_label for label, draw in zip(labels, draws, strict=True)])
+    return integer_array([label if draw >= probability else no_label for label, draw in zip(labels, draws, strict=True)])
 
 
 def mixture_score(x, t, means, variance, betas):
@@ -59,13 +59,13 @@ def mixture_score(x, t, means, variance, betas):
 def mixture_class_gradient(x, t, y, means, variance, betas):
     labels, found = integers("y", y, 0, len(means) - 1), []
     for row, label, a in zip(examples("x", x), labels, at(betas, t, x), strict=True):
-        scores, chances = _components(row, a, means, variance)
-        found.append([own - all_of_them for own, all_of_them in zip(scores[label], _mixed(scores, chances), strict=True)])
+        scores, probabilities = _components(row, a, means, variance)
+        found.append([own - all_of_them for own, all_of_them in zip(scores[label], _mixed(scores, probabilities), strict=True)])
     return array(found)
 
 
 def _components(row, a, means, variance):
-    """The score of each Gaussian, and its posterior probability, by log-densities with the largest taken off."""
+    """The score and posterior probability of each Gaussian, from log-densities with the largest subtracted."""
     width = a * variance + (1 - a)
     gaps = [[math.sqrt(a) * m - one for m, one in zip(center, row, strict=True)] for center in examples("means", means)]
     logs = [-sum(gap * gap for gap in each) / (2 * width) for each in gaps]
@@ -73,5 +73,5 @@ def _components(row, a, means, variance):
     return [[gap / width for gap in each] for each in gaps], [power / sum(powers) for power in powers]
 
 
-def _mixed(scores, chances):
-    return [sum(chance * score[i] for score, chance in zip(scores, chances, strict=True)) for i in range(len(scores[0]))]
+def _mixed(scores, probabilities):
+    return [sum(chance * score[i] for score, chance in zip(scores, probabilities, strict=True)) for i in range(len(scores[0]))]

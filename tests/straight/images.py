@@ -1,6 +1,6 @@
 """Layers of images (B, H, W, C) and blocks made of them."""
 
-from .door import choice
+from .boundary import choice
 from .layers import adapted, affine, back, group_normed, leaves_of, silu_of, values
 from .tape import dot, mapped, total
 
@@ -37,7 +37,7 @@ def conv_vjp(x, w, b, stride, dy):
 
 
 def doubled(x):
-    """Every pixel four times."""
+    """Upsampling: every pixel four times."""
     return [[[image[i // 2][j // 2] for j in range(2 * len(image[0]))] for i in range(2 * len(image))] for image in x]
 
 
@@ -90,7 +90,7 @@ def block(
     shortcut_w=None,
     shortcut_b=None,
 ):
-    """The block whose embedding scales and shifts."""
+    """The residual block with adaptive GroupNorm."""
     inner = convolved(silu_of(group_normed(x, norm1_scale, norm1_shift, groups)), conv1_w, conv1_b)
     inner = convolved(silu_of(adapted(inner, emb, conditioning_w, conditioning_b, groups)), conv2_w, conv2_b)
     return added(x if shortcut_w is None else convolved(x, shortcut_w, shortcut_b), inner)

@@ -2,7 +2,7 @@
 
 import math
 
-from .door import array, examples, number, numbers, shape_of
+from .boundary import array, examples, number, numbers, shape_of
 from .gaussian import divergence, log_normal_full
 from .matrices import factor, inverse, log_determinant, multiply, times, transpose
 
@@ -24,7 +24,7 @@ def importance_weighted(log_joint, log_q):
 
 
 def _model(x, loading, bias, variance):
-    """Everything as lists; the variance above 0."""
+    """All arguments as lists; checks that the variance is above 0."""
     variance = number("variance", variance)
     if variance <= 0:
         raise ValueError(f"variance = {variance}; allowed: above 0")

@@ -1,8 +1,8 @@
-"""Layers over the last axis: each written once, forwards, on numbers that remember; gradients come from the tape."""
+"""Layers over the last axis: forward passes on Numbers, gradients by the tape."""
 
 import math
 
-from .door import array, integer, integers, nested, numbers, plain, shape_of
+from .boundary import array, integer, integers, nested, numbers, shape_of, to_list
 from .tape import dot, exp, known, lift, log, mapped, pull_back, sigmoid, sqrt, total
 
 
@@ -12,12 +12,12 @@ def values(y):
 
 
 def slopes(leaves):
-    """The gradient in leaves, as an array."""
+    """The gradient in the leaves, as an array."""
     return array(mapped(lambda one: one.slope, leaves))
 
 
 def leaves_of(**arrays):
-    """Every array as nested Numbers; absent ones stay absent."""
+    """Arrays as nested Numbers; None stays None."""
     return [None if x is None else lift(nested(name, x, *range(6))) for name, x in arrays.items()]
 
 
@@ -25,7 +25,7 @@ def back(y, dy, *leaves):
     """The gradients in the leaves, given dy."""
     if shape_of(dy) != shape_of(values(y)):
         raise ValueError(f"dy has shape {shape_of(dy)}; allowed: {shape_of(values(y))}")
-    pull_back(y, plain(dy))
+    pull_back(y, to_list(dy))
     made = tuple(slopes(leaf) for leaf in leaves)
     return made[0] if len(made) == 1 else made
 
@@ -82,7 +82,7 @@ def linear_layer_vjp(x, w, b, dy):
 
 
 def silu_of(x):
-    """x sigmoid(x) of nested Numbers."""
+    """SiLU of nested Numbers."""
     return mapped(lambda one: one * sigmoid(one), x)
 
 
@@ -99,8 +99,8 @@ def softmax_row(z):
     """exp(z_i) over their sum."""
     top = max(one.value for one in z)
     powers = [exp(one - top) for one in z]
-    whole = total(powers)
-    return [power / whole for power in powers]
+    integer_array = total(powers)
+    return [power / integer_array for power in powers]
 
 
 def softmax(z):
@@ -129,7 +129,7 @@ def cross_entropy_vjp(logits, labels, dy):
 
 
 def rows(example):
-    """All rows of one example, in order."""
+    """The rows of one example, in order."""
     return [row for one in example for row in rows(one)] if isinstance(example[0], list) else [example]
 
 

@@ -1,4 +1,4 @@
-"""Small symmetric matrices as lists of rows: Cholesky's factor, and what follows from it."""
+"""Small symmetric matrices as lists of rows: Cholesky factor, determinant and inverse."""
 
 import math
 

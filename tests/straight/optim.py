@@ -1,8 +1,8 @@
-"""Optimizers, number by number."""
+"""Optimizers on lists of numbers."""
 
 import math
 
-from .door import array, between, examples, integer, number, shape_of
+from .boundary import array, between, examples, integer, number, shape_of
 
 
 class AdamState:

@@ -1,6 +1,6 @@
-"""What a network may predict, kind by kind: each kind has its own line, no common system of equations."""
+"""Conversions between kinds of prediction, each kind by its own formula."""
 
-from .door import array, choice, each, examples, number, shape_of
+from .boundary import array, choice, each, examples, number, shape_of
 from .tables import signal_sigma
 
 KINDS = ("x0", "eps", "v", "score", "velocity")
@@ -65,7 +65,7 @@ def _converted(source, to, p, x, signal, sigma):
 
 
 def made(kind, x0, eps, signal, sigma):
-    """The prediction of a kind of one element whose data and noise are known."""
+    """The prediction of a kind for one element with given data and noise."""
     if kind == "x0":
         return x0
     if kind == "eps":

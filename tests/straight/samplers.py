@@ -1,9 +1,9 @@
-"""Sampling steps and whole trajectories."""
+"""Sampler steps and whole trajectories."""
 
 import itertools
 import math
 
-from .door import array, between, choice, each, examples, like, number, numbers, shape_of
+from .boundary import array, between, choice, each, examples, like, number, numbers, shape_of
 from .forward import posterior, q_sample, reverse_kernel
 from .predict import clip_x0, to_eps, to_x0
 from .tables import grid_times, kept, pairs, tilde
@@ -125,7 +125,7 @@ def slerp(a, b, weight):
 
 
 def _arc(a, b, weight):
-    """The weights of two vectors on the great circle between them."""
+    """Weights of two vectors on the great circle between them."""
     dot, size = sum(p * q for p, q in zip(a, b, strict=True)), math.sqrt(sum(p * p for p in a) * sum(q * q for q in b))
     if size == 0 or dot / size < -1 + 1e-12:
         raise ValueError("a and b are opposite, or one is 0; allowed: two directions with one arc between them")

@@ -1,8 +1,8 @@
-"""Schedules and grids."""
+"""Noise schedules and time grids."""
 
 import math
 
-from .door import array, between, choice, integer, number, numbers, shape_of, total, whole
+from .boundary import array, between, choice, integer, integer_array, number, numbers, shape_of, total
 from .tables import checked, kept, pair
 
 
@@ -87,7 +87,7 @@ def grid(kind, T, S):
     T = integer("T", T, 1)
     S = integer("S", S, 1, T)
     choice("kind", kind, ("linspace", "leading", "trailing", "quadratic"))
-    return whole([_grid_time(kind, T, S, i) for i in range(S, 0, -1)] + [0])
+    return integer_array([_grid_time(kind, T, S, i) for i in range(S, 0, -1)] + [0])
 
 
 def _grid_time(kind, T, S, i):

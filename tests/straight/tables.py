@@ -1,17 +1,17 @@
-"""The noise schedule as Python lists: checked betas, their running products, and the numbers of a step between two times."""
+"""The noise schedule as Python lists: checked betas, their cumulative products, and the coefficients of a step."""
 
 import itertools
 import math
 from functools import cache
 
-from .door import integer, numbers, per_example, plain, shape_of
+from .boundary import integer, numbers, per_example, shape_of, to_list
 
 
 def checked(betas):
     """betas as a tuple of floats: each in (0, 1), the last one possibly 1."""
     if len(shape_of(betas)) != 1:
         raise ValueError(f"betas has shape {shape_of(betas)}; allowed: one dimension")
-    return _checked(tuple(plain(betas)))
+    return _checked(tuple(to_list(betas)))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Numbers that remember what they were made of, so that every gradient comes from one rule: the chain rule, written once."""
+"""Reverse-mode differentiation: numbers that record their operands, so that every gradient follows from the chain rule."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ _ids = itertools.count()
 
 
 class Number:
-    """A float with its parents and its slope in each of them."""
+    """A float with its operands and its derivative in each of them."""
 
     __slots__ = ("id", "parents", "slope", "value")
 
@@ -32,7 +32,7 @@ class Number:
 
 
 def known(x):
-    """A number as a Number."""
+    """Convert a number to a Number."""
     return x if isinstance(x, Number) else Number(float(x))
 
 
@@ -79,12 +79,12 @@ def flat(nested):
 
 
 def mapped(f, nested):
-    """f of every leaf."""
+    """Apply f to every leaf."""
     return [mapped(f, one) for one in nested] if isinstance(nested, list) else f(nested)
 
 
 def pull_back(outputs, slopes):
-    """Gives every number that the outputs were made of its slope: d (sum of slopes times outputs)."""
+    """Add to every operand of the outputs its slope, the derivative of sum(slopes * outputs)."""
     for output, slope in zip(flat(outputs), flat(slopes), strict=True):
         output.slope += slope
     for node in sorted(_reached(flat(outputs)), key=lambda node: -node.id):

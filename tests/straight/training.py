@@ -1,6 +1,6 @@
-"""A small network, its loss and its training."""
+"""A small MLP, its loss and its training."""
 
-from .door import array, choice, examples, integers, per_example, plain, shape_of
+from .boundary import array, choice, examples, integers, per_example, shape_of, to_list
 from .flow import interpolate, velocity
 from .forward import q_sample
 from .layers import affine, back, features_of, leaves_of, silu_of, slopes, values
@@ -51,21 +51,21 @@ def mlp_loss(x, t, target, w0, b0, w1, b1, w2, b2, table, labels):
 
 
 def _trained(weights, batches, rate, beta1, beta2, eps, checkpoints):
-    """The parameters, in one row, after the steps asked for; batches(k) gives input, time and target of step k."""
+    """The parameters in one row after the requested steps; batches(k) gives input, time and target of step k."""
     shapes = [shape_of(w) for w in weights]
     state = AdamState([p for w in weights for p in examples("weights", [w])[0]], rate, beta1, beta2, eps)
     kept_rows, wanted = {}, integers("checkpoints", checkpoints, 1, None)
     for k in range(1, max(wanted) + 1):
-        leaves = [lift(plain(one)) for one in _cut(state.params, shapes)]
+        leaves = [lift(to_list(one)) for one in _cut(state.params, shapes)]
         x, t, goal = batches(k)
-        loss = _squared(_network(lift(plain(x)), t, leaves), lift(plain(goal)))
+        loss = _squared(_network(lift(to_list(x)), t, leaves), lift(to_list(goal)))
         pull_back(loss, 1 / len(x))
         kept_rows[k] = state.step([one.slope for leaf in leaves for one in flat(leaf)])
     return array([kept_rows[k] for k in wanted])
 
 
 def _cut(row, shapes):
-    """A row as arrays of the shapes."""
+    """Split a row into arrays of the shapes."""
     pieces, used = [], 0
     for shape in shapes:
         size = shape[0] * (shape[1] if len(shape) > 1 else 1)

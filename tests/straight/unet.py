@@ -7,7 +7,7 @@ from .tape import lift
 
 
 class _Row:
-    """Cuts arrays off a row, one after the other."""
+    """Take arrays from a row, one after another."""
 
     def __init__(self, numbers):
         self.numbers, self.used = numbers, 0
@@ -34,13 +34,13 @@ class _Row:
         return parts, self.conv(fan_in, width, 1) if fan_in != width else (None, None)
 
 
-def _beside(x, y):
-    """Channels of y behind those of x."""
+def _concatenated(x, y):
+    """Concatenate the channels of x and y."""
     return [[[p + q for p, q in zip(a, b, strict=True)] for a, b in zip(one, two, strict=True)] for one, two in zip(x, y, strict=True)]
 
 
-def _looked(x, norm, weights, groups, heads):
-    """x plus what its places see in each other."""
+def _attended(x, norm, weights, groups, heads):
+    """x plus the attention among its pixels."""
     flat = [[pixel for line in image for pixel in line] for image in group_normed(x, *norm, groups)]
     seen = crossed(flat, flat, *weights, heads)
     width = len(x[0][0])
@@ -68,13 +68,13 @@ def _network(params, x, t, width, embedding, features, groups, heads):
     saved.append(h)
     h = through(h, width)
     norm = row.norm(width)
-    h = _looked(h, norm, [part for _ in range(4) for part in row.linear(width, width)], groups, heads)
+    h = _attended(h, norm, [part for _ in range(4) for part in row.linear(width, width)], groups, heads)
     h = through(h, width)
     for _ in range(2):
-        h = through(_beside(h, saved.pop()), 2 * width)
+        h = through(_concatenated(h, saved.pop()), 2 * width)
     h = convolved(doubled(h), *row.conv(width, width))
     for _ in range(2):
-        h = through(_beside(h, saved.pop()), 2 * width)
+        h = through(_concatenated(h, saved.pop()), 2 * width)
     y = convolved(silu_of(group_normed(h, *row.norm(width), groups)), *row.conv(width, channels))
     if row.used != len(params):
         raise ValueError(f"params has {len(params)} entries; allowed: {row.used}")

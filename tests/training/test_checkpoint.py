@@ -224,7 +224,7 @@ def save_for_ever(k, done, kill_at):
         lines += event == "line"
         if lines == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        return trace if frame.f_code.co_filename.endswith("checkpoint.py") and "refdiff" in frame.f_code.co_filename else None
+        return trace if frame.f_code.co_filename.endswith(("/archive.py", "/checkpoint.py", "/files.py")) else None
     if kill_at:
         sys.settrace(trace)
     while True:
@@ -254,19 +254,18 @@ for trial in range(count):
     k = manifest["k"]
     assert k in (completed, completed + 1), (k, completed)
     assert (loaded["a"] == k).all() and (loaded["b"]["c"] == k).all()
-    assert set(os.listdir(os.path.dirname(path))) <= {"s.npz", ".s.npz.tmp"}
+    left = [name for name in os.listdir(os.path.dirname(path)) if name != "s.npz"]
+    assert all(name.startswith(".s.npz.") and name.endswith(".tmp") for name in left) and len(left) <= killed
     states.add(k - completed)
     last = k
-save(path, tree_of(-1), k=-1)
-assert os.listdir(os.path.dirname(path)) == ["s.npz"]
 print(json.dumps({"killed": killed, "states": sorted(states)}))
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 and fork are POSIX")
-@pytest.mark.parametrize("mode, count", [("lines", 90), ("random", 20)])
+@pytest.mark.parametrize("mode, count", [("lines", 130), ("random", 20)])
 def test_kill_leaves_a_whole_file(tmp_path, mode, count):
-    """kill -9 before any line of a save, and at 20 random moments: the old state or the new one loads, whole, and at most one file is left over."""
+    """kill -9 before any line of a save, and at 20 random moments: the old state or the new one loads, whole, and each kill leaves at most one temporary folder."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     arguments = [sys.executable, "-c", KILLER, str(tmp_path / "s.npz"), mode, str(count)]
     result = subprocess.run(arguments, capture_output=True, text=True, cwd=Path(__file__).parents[2], env=environment)
@@ -325,8 +324,8 @@ def manifest_bytes(**manifest):
         (npz(a=np.ones(3)), "damaged, cut short, or not written by refdiff"),
         (reseal(npz(a=np.ones(3))), "There is no item named 'manifest.npy'"),
         (reseal(npz(manifest=np.ones(3))), "Expecting value|codec can't decode"),
-        (reseal(npz(manifest=np.frombuffer(b"[]", np.uint8))), "list indices must be integers"),
-        (reseal(npz(manifest=np.array(["x"], object))), "Object arrays cannot be loaded"),
+        (reseal(npz(manifest=np.frombuffer(b"[]", np.uint8))), r"manifest = \[\]; allowed: a dict"),
+        (reseal(npz(manifest=np.array(["x"], object))), "has dtype object, shape .*; allowed: numbers"),
         (reseal(npz(manifest=manifest_bytes(format=1, refdiff="0.1", arrays={}))), r"format = 1 of refdiff 0\.1; allowed: 2"),
         (reseal(npz(manifest=manifest_bytes(format=2, arrays={"w": {}}))), "There is no item named 'w.npy'"),
         (
@@ -348,7 +347,7 @@ def test_what_is_no_state(tmp_path):
     with pytest.raises(CheckpointError, match=r"x\.npz: holds net, step; allowed: a state of training"):
         load_state(tmp_path / "x.npz")
     arrays = {part: {"a": np.ones(1)} for part in ("params", "ema", "moments")}
-    save(tmp_path / "x.npz", arrays, config=asdict(Config()) | {"novel": 1}, step=1, extra={})
+    save(tmp_path / "x.npz", arrays, config=asdict(Config()) | {"novel": 1}, step=1, rng={}, extra={})
     with pytest.raises(CheckpointError, match=r"x\.npz: refdiff .* wrote a configuration with unknown novel"):
         load_state(tmp_path / "x.npz")
 

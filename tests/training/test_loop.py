@@ -1,4 +1,4 @@
-"""The training loop: what a step draws, what it differentiates, what it changes, and that it depends on nothing else."""
+"""The training loop: batches, gradients, updates, and reproducibility."""
 
 import re
 from dataclasses import replace
@@ -26,13 +26,13 @@ def problem(dtype=np.float64, n=7):
 
 
 def network(seed, dtype=np.float64, **sizes):
-    """A small network whose numbers are all drawn, none zero."""
+    """A small network with random parameters, none zero."""
     p = mlp.init(seed, width=5, depth=2, features=4, classes=2, dtype=dtype, **sizes)
     return tree.map(lambda leaf: leaf + rng.normal(seed, 1, leaf.shape, stream=rng.START, dtype=dtype)[0] / 2, p)
 
 
 def same(a, b):
-    """Two trees, equal bit for bit."""
+    """Whether two trees are equal bit for bit."""
     a, b = tree.flatten(a), tree.flatten(b)
     return a.keys() == b.keys() and all(a[path].dtype == b[path].dtype and a[path].tobytes() == b[path].tobytes() for path in a)
 
@@ -46,7 +46,7 @@ def run(state, config, path=flow.straight, dtype=np.float64):
 @paths
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_draw_is_algorithm_1(name, dtype):
-    """T1, M4: x = signal x0 + sigma noise exactly, of a data point, the step's own noise and its own time, with the target of the kind."""
+    """T1, M4: x = signal x0 + sigma noise exactly, from a data point, the step's noise and time, with the target of the kind."""
     path, (data, labels), config = PATHS[name], problem(dtype), Config(batch=9, seed=5)
     x0 = data[rng.integers(5, 9, len(data), 3, rng.BATCH)]
     noise = rng.normal(5, 9, (2,), 3, rng.NOISE, dtype)
@@ -62,8 +62,8 @@ def test_draw_is_algorithm_1(name, dtype):
 
 
 @paths
-def test_targets_lead_back_to_the_data(name):
-    """T1, R6: target and x together give back a data point and the noise, the same for every kind: algorithm 1 without its own code."""
+def test_targets_determine_the_data(name):
+    """T1, R6: target and x determine the data point and the noise, the same for every kind."""
     path, (data, labels) = PATHS[name], problem()
     clock = training.draw(8, data, labels, path, Config(batch=16)).clock
     t = np.rint(clock * path.T / 1000).astype(int) if isinstance(path, schedules.Schedule) else clock / 1000
@@ -88,7 +88,7 @@ def test_targets_lead_back_to_the_data(name):
 
 @paths
 def test_times_are_uniform(name):
-    """T1, M4: a diffusion's times cover 1..T, a flow's (0, 1), evenly."""
+    """T1, M4: times of a schedule are uniform in 1..T, those of a flow in (0, 1)."""
     path, (data, _) = PATHS[name], problem()
     clock = training.draw(1, data, None, path, Config(kind="x0", batch=20_000)).clock
     discrete = isinstance(path, schedules.Schedule)
@@ -99,7 +99,7 @@ def test_times_are_uniform(name):
 
 
 def test_draw_is_a_function_of_the_step():
-    """T1: the same step gives the same batch, whatever was drawn before; other steps and seeds give others, sample by sample."""
+    """T1: the batch is a function of seed and step, independent of earlier draws; other steps and seeds give other samples."""
     (data, labels), config = problem(), Config(batch=8)
     one, other = training.draw(4, data, labels, flow.straight, config), training.draw(5, data, labels, flow.straight, config)
     again, seeded = (
@@ -113,9 +113,23 @@ def test_draw_is_a_function_of_the_step():
     assert (one.x != other.x).all() and (one.clock != other.clock).all() and (one.x != seeded.x).all() and (one.clock != seeded.clock).all()
 
 
+@pytest.mark.parametrize("path", [flow.straight, schedules.cosine(25)])
+@pytest.mark.parametrize("batch, first", [(5, 1), (5, 3), (600, 1), (600, 8), (1000, 6), (4096, 2)])
+def test_batches_equal_single_draws(path, batch, first):
+    """T1: batches drawn in blocks equal those of single steps bit for bit, from any first step."""
+    data, labels = problem(np.float32, 40)
+    config = Config(kind="x0", batch=batch, steps=first + 9)
+    for y in (labels, None):
+        ours = list(training.batches(first, data, y, path, config))
+        assert len(ours) == 10
+        for step, one in enumerate(ours, first):
+            for a, b in zip(one, training.draw(step, data, y, path, config), strict=True):
+                assert (a is b is None) or (a.dtype == b.dtype and a.tobytes() == b.tobytes())
+
+
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.7, 1.0])
 def test_label_dropout(probability):
-    """G3, T1: labels are those of the points drawn, or, with the given frequency, the entry after the last class; nothing beyond."""
+    """G3, T1: labels are those of the drawn points or, with the given probability, the index after the last class; nothing else."""
     (data, labels), n = problem(), 20_000
     batch = training.draw(2, data, labels, flow.straight, Config(kind="x0", batch=n, label_dropout=probability))
     dropped = batch.y == 2
@@ -140,8 +154,8 @@ def test_value_and_grad(seed, name, kind, batch_size, labelled):
     assert relative(tree.pack(grads)[0], tree.pack(tree_gradient(total, p))[0]) <= COMPLEX_STEP
 
 
-def test_a_step_by_hand():
-    """T1: mean gradient, clipped, Adam with the step's rate and decay, then the average of the new parameters; no state is modified."""
+def test_step_by_hand():
+    """T1: a step is the mean gradient, clipped, Adam with the step's rate and decay, then the EMA; no state is modified."""
     config = Config(steps=9, batch=6, rate=0.05, warmup=4, decay=0.2, clip=0.3, ema=0.8, seed=2)
     (data, labels), state = problem(), training.start(network(0))
     for step, (after, loss) in enumerate(run(training.State(0, *map(frozen, (state.params, state.ema, state.moments))), config), 1):
@@ -156,8 +170,8 @@ def test_a_step_by_hand():
         assert after.step == step
 
 
-def test_start_and_average():
-    """T1: a run starts at step 0 with zero average and moments, sampled by its own parameters, and after a step by the new ones."""
+def test_start_and_ema():
+    """T1: a run starts at step 0 with zero EMA and moments; its model is the initial parameters, and after one step the new ones."""
     p, config = network(0), Config(steps=2, batch=4, ema=0.9)
     state = training.start(p)
     assert state.step == 0 and state.params is p and state.averaged(config) is p
@@ -172,7 +186,7 @@ def test_start_and_average():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", ["cosine", "straight"])
 def test_resumed_equals_uninterrupted(name, dtype):
-    """T1: a run continued from any of its states gives the same states and losses bit for bit, in the precision it started with."""
+    """T1: a run resumed from any of its states gives the same states and losses bit for bit, in the precision of its parameters."""
     config = Config(steps=8, batch=5, warmup=3)
     whole = run(training.start(network(0, dtype)), config, PATHS[name], dtype)
     assert [state.step for state, _ in whole] == list(range(1, 9))
@@ -185,8 +199,8 @@ def test_resumed_equals_uninterrupted(name, dtype):
 
 
 @pytest.mark.parametrize("kind, name", [("eps", "cosine"), ("v", "cosine"), ("x0", "linear"), ("velocity", "straight")])
-def test_loss_falls(kind, name):
-    """T1: on two points of the plane, 300 steps leave less than half of the loss, for every objective."""
+def test_loss_decreases(kind, name):
+    """T1: on two points of the plane, 300 steps more than halve the loss, for every objective."""
     data, labels = np.array([[1.0, 2.0], [-2.0, 0.5]]), np.arange(2)
     p = mlp.init(0, width=32, depth=2, features=16, classes=2, dtype=np.float64)
     config = Config(kind=kind, steps=300, batch=64, rate=1e-2, warmup=20)
@@ -195,7 +209,7 @@ def test_loss_falls(kind, name):
 
 
 def test_short_runs():
-    """T1: a run of no steps yields nothing, a run at its end neither, and one shorter than its warm-up warms up all along."""
+    """T1: a run of no steps or at its end yields nothing, and a run shorter than its warm-up only warms up."""
     state = training.start(network(0))
     assert run(state, Config(steps=0)) == []
     assert run(training.State(3, state.params, state.ema, state.moments), Config(steps=3)) == []
@@ -218,7 +232,7 @@ def test_as_model(name):
 
 
 def test_networks_and_layers_are_arguments():
-    """T1: train, value_and_grad and as_model use the network and the op set they are given."""
+    """T1: train, value_and_grad and as_model use the network and the layers of their arguments."""
     seen = []
 
     def net(p, x, t, y, L):
@@ -234,7 +248,7 @@ def test_networks_and_layers_are_arguments():
 
 
 def test_defaults():
-    """T1: the configuration that a reader gets by writing nothing."""
+    """T1: the default configuration."""
     plain = Config()
     assert (plain.kind, plain.steps, plain.batch, plain.rate, plain.warmup) == ("eps", 4000, 256, 2e-3, 100)
     assert (plain.decay, plain.clip, plain.ema, plain.label_dropout, plain.seed) == (0.0, 1.0, 0.999, 0.1, 0)
@@ -259,32 +273,32 @@ DATA, LABELS = problem()
             ValueError,
             "data has 7 examples, labels 3; allowed: 1 or more",
         ),
-        (lambda: training.draw(1, DATA, LABELS, flow.straight, Config(label_dropout=1.5)), ValueError, "probability = 1.5; allowed"),
+        (lambda: training.draw(1, DATA, LABELS, flow.straight, Config(label_dropout=1.5)), ValueError, "label_dropout = 1.5; allowed"),
         (lambda: training.draw(1, DATA, None, flow.straight, Config(seed=-1)), ValueError, "seed = -1; allowed"),
         (lambda: training.as_model(network(0), PATHS["cosine"])(DATA, 26), ValueError, "t = 26; allowed: 0..25"),
         (
             lambda: next(training.train(training.start(network(0)), DATA, None, flow.straight, Config(clip=0))),
             ValueError,
-            "limit = 0; allowed",
+            "clip = 0; allowed",
         ),
     ],
 )
 def test_errors(call, error, message):
-    """A wrong argument is named, with its value and what is allowed."""
+    """Errors name the argument, its value, and what is allowed."""
     with pytest.raises(error, match="^" + re.escape(message)):
         call()
 
 
 @pytest.mark.parametrize("size", [1e200, 1e308])
-def test_a_run_that_diverges_stops(size):
-    """T1: a loss that is no number ends the run with an error that names the step, instead of parameters that are none."""
+def test_diverging_run_stops(size):
+    """T1: a loss of NaN or infinity stops the run with an error that gives the step."""
     start = training.start(tree.map(lambda leaf: leaf * size, network(0)))
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=r"^loss = (nan|inf) in step 1; allowed: finite"):
         next(training.train(start, *problem(), flow.straight, Config(kind="velocity", steps=5, batch=4)))
 
 
 def test_losses_are_finite_or_an_error():
-    """T1: `check_loss` lets finite numbers pass and names step and rate otherwise."""
+    """T1: `check_loss` accepts finite numbers, and otherwise raises with step and rate."""
     config = Config("eps", 5, rate=0.25)
     training.check_loss(1e308, 3, config)
     for loss in (np.nan, np.inf, -np.inf):

@@ -1,4 +1,4 @@
-"""Optimizers against the same recursions in 50 digits."""
+"""Optimizers against their recursions in 50 digits."""
 
 import re
 
@@ -26,7 +26,7 @@ def params_and_grads(seed, steps=5):
 
 
 def exact_adam(theta, grads, rate, beta1, beta2, eps, decay):
-    """Adam and AdamW on one number, by the papers: decay acts on theta as it was before the step. Also what float64 may miss of theta."""
+    """Adam and AdamW on one number, by the papers, and the error of float64; decay multiplies theta as it was before the step."""
     rate, beta1, beta2, eps, decay = (mpmath.mpf(value) for value in (rate, beta1, beta2, eps, decay))
     theta, m, v, largest, slack = mpmath.mpf(float(theta)), mpmath.mpf(0), mpmath.mpf(0), 0, 0
     for k, g in enumerate(grads, 1):
@@ -41,7 +41,7 @@ def exact_adam(theta, grads, rate, beta1, beta2, eps, decay):
 
 @given(st.integers(0, 10**6), st.floats(1e-4, 1), st.floats(0, 0.99), st.floats(0, 0.9999), st.floats(1e-10, 1e-1), st.floats(0, 0.5))
 def test_adam_is_the_recursion(seed, rate, beta1, beta2, eps, decay):
-    """T1: five steps of Adam and AdamW equal the papers' recursion in 50 digits, with any constants; nothing given is modified."""
+    """T1: five steps of Adam and AdamW equal the papers' recursion in 50 digits, for any constants; arguments are not modified."""
     check_adam(seed, {"rate": rate, "beta1": beta1, "beta2": beta2, "eps": eps, "decay": decay})
 
 
@@ -71,7 +71,7 @@ def check_adam(seed, settings):
 
 @given(st.integers(0, 10**6), st.floats(0, 0.9999))
 def test_ema_is_the_weighted_mean(seed, decay):
-    """T1: the debiased average is the mean of all parameters with weights decay^age; after one step, the parameters themselves."""
+    """T1: the debiased EMA is the mean of all parameters with weights decay^age; after one step, the parameters themselves."""
     _, history = params_and_grads(seed, 4)
     flat = [tree.pack(params)[0] for params in history]
     average = tree.map(np.zeros_like, history[0])
@@ -86,7 +86,7 @@ def test_ema_is_the_weighted_mean(seed, decay):
 
 
 def test_ema_defaults():
-    """T1: both halves of the average default to a decay of 0.999."""
+    """T1: `ema` and `ema_debiased` have a default decay of 0.999."""
     average, params = {"a": np.array([2.0, -3.0])}, {"a": np.array([5.0, 7.0])}
     np.testing.assert_array_equal(optim.ema(average, params)["a"], optim.ema(average, params, 0.999)["a"])
     np.testing.assert_array_equal(optim.ema_debiased(average, 3)["a"], optim.ema_debiased(average, 3, 0.999)["a"])
@@ -95,7 +95,7 @@ def test_ema_defaults():
 
 @given(st.integers(0, 10**6), st.floats(0.01, 10))
 def test_clip_keeps_the_direction(seed, limit):
-    """T1: above the limit the gradient is scaled to it as a whole, below it stays as it is, bit for bit; the norm before is returned."""
+    """T1: a gradient above the limit is scaled to it, one below is unchanged bit for bit; the norm before is returned."""
     _, (grads, *_) = params_and_grads(seed)
     flat = tree.pack(grads)[0]
     clipped, norm = optim.clip(frozen(grads), limit)
@@ -117,7 +117,7 @@ def test_clip_by_hand():
 
 
 def test_learning_rate_ends_and_middle():
-    """T1: a straight rise to the peak at warmup, half a cosine to the floor at total, and the floor after it."""
+    """T1: a linear rise to the peak at warmup, half a cosine to the floor at total, and the floor after it."""
     rate = lambda step, warmup=10: optim.learning_rate(step, 3.0, warmup, 30, 0.5)  # noqa: E731
     assert [rate(step) for step in (1, 5, 10)] == [0.3, 1.5, 3.0]
     assert rate(30) == rate(31) == rate(10**6) == 0.5
@@ -138,8 +138,8 @@ def test_learning_rate_is_the_formula(warmup, rest, step, peak, floor):
 
 
 @pytest.mark.parametrize("scalar", [float, np.float64])
-def test_float32_stays(scalar):
-    """T1: every optimizer leaves float32 parameters float32, with Python's numbers or NumPy's."""
+def test_float32_is_preserved(scalar):
+    """T1: every optimizer preserves float32 parameters, with Python's or NumPy's numbers as constants."""
     params = tree.map(lambda leaf: leaf.astype(np.float32), params_and_grads(0)[0])
     new, state = optim.adam(params, params, optim.init(params), 1, scalar(0.1), scalar(0.9), scalar(0.99), scalar(1e-8), scalar(0.1))
     average = optim.ema(params, params, scalar(0.9))
@@ -173,6 +173,6 @@ A = {"a": np.ones(2)}
     ],
 )
 def test_errors(call, message):
-    """A wrong argument is named, with its value and what is allowed."""
+    """Errors name the argument, its value, and what is allowed."""
     with pytest.raises(ValueError, match="^" + re.escape(message)):
         call()

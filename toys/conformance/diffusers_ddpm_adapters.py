@@ -16,7 +16,7 @@ from .diffusers_adapters import Model, Scheduler, one
 
 
 class DDPM(Scheduler):
-    """DDPMScheduler; the variance asked for chooses variance_type."""
+    """DDPMScheduler; the requested variance selects variance_type."""
 
     make = diffusers.DDPMScheduler
     variances: ClassVar[dict[str, str]] = {"posterior": "fixed_small", "beta": "fixed_large", "learned": "learned_range"}

@@ -1,4 +1,4 @@
-"""Adapters for the schedulers of diffusers that walk sigma, all in float32: Euler, Heun, DPM-Solver++ of order 1, flow-match Euler.
+"""Adapters for the schedulers of diffusers that step in sigma, all in float32: Euler, Heun, DPM-Solver++ of order 1, flow-match Euler.
 
 Euler's state is x / sqrt(alpha_bar), so that its noise has standard deviation sigma = sqrt(1 / alpha_bar - 1); there the deterministic
 DDIM step is Euler's. DPM-Solver++ of order 1 is the same step in our coordinates. Flow times run from sigma = 1 to 0: ours is 1 - sigma.

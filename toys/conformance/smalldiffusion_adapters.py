@@ -19,7 +19,7 @@ import torch
 
 from refdiff.conformance.adapter import Skip
 
-if importlib.util.find_spec("torchvision") is None:  # smalldiffusion takes it in for its data sets, which are not asked here
+if importlib.util.find_spec("torchvision") is None:  # smalldiffusion imports it for its data sets, which are not needed here
     sys.modules["torchvision"] = MagicMock()
 
 import smalldiffusion as sd
@@ -132,7 +132,7 @@ class Predictions:
 
 
 class Constant(sd.ModelMixin):
-    """A network that answers the same whatever it is asked."""
+    """A network with a constant output."""
 
     answer: Any
     cond_embed: Any

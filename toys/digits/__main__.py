@@ -1,6 +1,6 @@
 """Handwritten digits by diffusion in plain NumPy: `python -m toys.digits train`, then `sample`, `eval` or `animate`.
 
-Exit code 0, 1 if training diverged, 2 for wrong usage, 130 if interrupted.
+Exit code 0, 1 if training diverged or a file cannot be written, 2 for wrong usage, 130 if interrupted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from refdiff import training
-from refdiff.cli import check_folder
 from refdiff.demo.experiment import progress_bar
 from refdiff.tree import Tree
 
 from . import evaluation, fit, generate, pictures
 from .generate import SAMPLERS, Method
-from .options import NEW_RUN_OPTIONS, add_animate, add_eval, add_sample, add_train, new_spec
+from .options import NEW_RUN_OPTIONS, add_animate, add_eval, add_sample, add_train, check_file, new_spec
 from .spec import Spec, UsageError, digest, labels, load_digits, load_run
 
 FRAMES = 48
@@ -49,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as missing:
         print(f"toys.digits: {(missing.name or '').split('.')[0]} is not installed; pip install 'refdiff[mnist]'", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"toys.digits: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -79,9 +81,9 @@ def train(arguments: argparse.Namespace) -> int:
         return resume(arguments)
     spec, seed = new_spec(arguments), arguments.seed or 0
     out = arguments.out or Path(f"{spec.model}.npz")
-    check_folder(arguments.command, out.absolute().parent)
     if out.exists():
         raise UsageError(f"argument --out: {str(out)!r} exists; allowed: a new file, or --resume to go on from that one")
+    check_file(arguments.command, out)
     digits = load_digits(arguments.data, not arguments.no_download)
     spec = Spec(**{**vars(spec), "digits": digest(digits)})
     state = training.start(spec.params(seed))
@@ -113,7 +115,7 @@ def run_training(arguments: argparse.Namespace, state: training.State, digits: A
     except KeyboardInterrupt:
         print(f"\ninterrupted; the last checkpoint is kept. To resume:\n{command}", file=sys.stderr)
         return 130
-    except FloatingPointError as error:
+    except (FloatingPointError, OSError) as error:  # training diverged, or the disk is full
         print(f"\n{error}; the last checkpoint is kept: {out}", file=sys.stderr)
         return 1
     if state.step == config.steps:
@@ -154,7 +156,7 @@ def load_classifier(file: Path | None, spec: Spec) -> Tree | None:
 
 def sample(arguments: argparse.Namespace) -> int:
     """Sample and write the grid."""
-    check_folder(arguments.command, arguments.out.absolute().parent)
+    check_file(arguments.command, arguments.out)
     net, spec, method = load_method(arguments)
     y = labels(10 * arguments.columns)
     x = generate.draw_samples(net, spec, method, y)
@@ -185,7 +187,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def animate(arguments: argparse.Namespace) -> int:
     """Write an animation of the sampler."""
-    check_folder(arguments.command, arguments.out.absolute().parent)
+    check_file(arguments.command, arguments.out)
     net, spec, method = load_method(arguments)
     steps = generate.trajectory(net, spec, method, labels(10))
     states = list(progress_bar(steps, "sampling", method.steps + 1))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from refdiff import parallel
-from refdiff.cli import integer, number
+from refdiff.cli import check_folder, integer, number
 
 from .generate import SAMPLERS
 from .spec import KINDS, MODELS, SCHEDULES, Spec, UsageError
@@ -90,6 +90,13 @@ def add_sample(command: argparse.ArgumentParser) -> None:
 def add_animate(command: argparse.ArgumentParser) -> None:
     """The options of `animate`."""
     add_sampling(command, Path("digits.gif"))
+
+
+def check_file(command: argparse.ArgumentParser, path: Path) -> None:
+    """Create the folder of an output file before the work starts; wrong usage if the file cannot be written."""
+    if path.is_dir():
+        command.error(f"argument --out: {str(path)!r} is a folder; allowed: a file")
+    check_folder(command, path.absolute().parent)
 
 
 def new_spec(arguments: argparse.Namespace) -> Spec:

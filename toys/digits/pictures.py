@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refdiff import mnist
+from refdiff import files, mnist
 from refdiff.arrays import Array
 
 GAP, ZOOM = 2, 2  # margin of a digit in pixels, and enlargement
@@ -25,7 +25,8 @@ def save_grid(x: Array, rows: int, path: Path) -> None:
     """Write digits as a PNG."""
     from matplotlib.image import imsave
 
-    imsave(path, tile(x, rows), cmap="gray", vmin=0, vmax=255, format="png")
+    with files.replacing(path) as new:
+        imsave(new, tile(x, rows), cmap="gray", vmin=0, vmax=255, format="png")
 
 
 def save_animation(states: Sequence[Array], rows: int, path: Path, fps: int = 12) -> None:
@@ -42,7 +43,7 @@ def save_animation(states: Sequence[Array], rows: int, path: Path, fps: int = 12
     ax.set_axis_off()
     image = ax.imshow(frames[0], cmap="gray", vmin=0, vmax=255)
     writer = PillowWriter(fps=fps)
-    with writer.saving(figure, str(path), dpi=100):
+    with files.replacing(path) as new, writer.saving(figure, str(new), dpi=100):
         for frame in frames + [frames[-1]] * fps:
             image.set_data(frame)
             writer.grab_frame()

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from refdiff import checkpoint, classifier, fast, flow, mnist, schedules, training, unet
-from refdiff.arrays import Array, GaussianPath
+from refdiff import checkpoint, classifier, fast, flow, mnist, schedules, training, tree, unet
+from refdiff.arrays import Array, GaussianPath, check_integer
 from refdiff.training import classification
 from refdiff.tree import Tree
 
@@ -39,6 +39,17 @@ class Spec:
     workers: int
     digits: str
 
+    def __post_init__(self) -> None:
+        for name, allowed in ("model", MODELS), ("kind", KINDS), ("schedule", (*SCHEDULES, "straight", "none")):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} = {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+        if (self.schedule == "none") != (self.model == "clean-classifier") or (self.schedule == "straight") != (self.kind == "velocity"):
+            raise ValueError(
+                f"schedule = {self.schedule!r} for a {self.model} of {self.kind}; allowed: none for clean data, straight for flows"
+            )
+        for name, low, high in ("base", 8, 256), ("workers", 1, 1024):
+            check_integer(name, getattr(self, name), low, high)
+
     def path(self) -> GaussianPath:
         """The path that adds noise to the data."""
         if self.schedule == "none":
@@ -64,13 +75,21 @@ def load_run(option: str, path: Path, models: tuple[str, ...] = MODELS) -> tuple
     """State, configuration and specification in the checkpoint that an option names; raises UsageError for another model."""
     try:
         state, config, extra = checkpoint.load_state(path)
+        if extra.keys() != Spec.__dataclass_fields__.keys():
+            raise ValueError("not written by this toy")
         spec = Spec(**extra)
+        if shapes(spec.params(0)) != shapes(state.params) or spec.kind != config.kind:
+            raise ValueError("parameters or configuration of another model than it says")
     except (OSError, ValueError, TypeError) as error:
-        reason = "not written by this toy" if isinstance(error, TypeError) else error
-        raise UsageError(f"argument {option}: {str(path)!r}; allowed: a checkpoint that `train` wrote ({reason})") from error
+        raise UsageError(f"argument {option}: {str(path)!r}; allowed: a checkpoint that `train` wrote ({error})") from error
     if spec.model not in models:
         raise UsageError(f"argument {option}: {str(path)!r} holds a {spec.model}; allowed: {', '.join(models)}")
     return state, config, spec
+
+
+def shapes(params: Tree) -> dict[str, tuple[int, ...]]:
+    """The shape of every array of a tree, by its path."""
+    return {path: leaf.shape for path, leaf in tree.flatten(params).items()}
 
 
 def load_digits(folder: Path | None, download: bool) -> mnist.Digits:

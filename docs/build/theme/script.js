@@ -1,5 +1,5 @@
 "use strict";
-const box = document.getElementById("search"), results = document.getElementById("results");
+const box = document.getElementById("search"), results = document.getElementById("search-results");
 
 document.getElementById("theme").onclick = () => {
   const root = document.documentElement;
@@ -45,4 +45,4 @@ document.onkeydown = (event) => {
   if (event.key === "Enter" && document.activeElement === box) results.querySelector("a")?.click();
 };
 
-document.onclick = (event) => { if (!event.target.closest("#results, #search")) results.hidden = true; };
+document.onclick = (event) => { if (!event.target.closest("#search-results, #search")) results.hidden = true; };

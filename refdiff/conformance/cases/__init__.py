@@ -45,9 +45,7 @@ def all_cases() -> tuple[Case, ...]:
         for case in importlib.import_module(f"refdiff.conformance.cases.{area}").cases():
             found.setdefault(_key(case), _with_level(case))
     for case in found.values():
-        for value in case.inputs.values():
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)  # a mutant may write in place
+        _protect(case.inputs)
     return tuple(found.values())
 
 
@@ -80,7 +78,7 @@ def tables() -> dict[str, Any]:
         "zero-terminal-5": [0.1, 0.2, 0.3, 0.5, 1.0],
         "constant-10": [0.25] * 10,
     }
-    return {name: rounded(betas) for name, betas in made.items()} | {name: np.array(betas) for name, betas in short.items()}
+    return _protect({name: rounded(betas) for name, betas in made.items()} | {name: np.array(betas) for name, betas in short.items()})
 
 
 def numbers(shape: tuple[int, ...], seed: int = 0) -> Any:
@@ -114,4 +112,14 @@ def prepared(inputs: dict[str, Any], to: Any = lambda value: value) -> dict[str,
 
 @cache
 def _table(name: str) -> Any:
-    return exact(tables()[name])
+    return _protect(exact(tables()[name]))
+
+
+def _protect(value: Any) -> Any:
+    """The value, with its arrays read-only: a mutant may write in place."""
+    for each in value.values() if isinstance(value, dict) else [value]:
+        if isinstance(each, dict):
+            _protect(each)
+        elif isinstance(each, np.ndarray):
+            each.setflags(write=False)
+    return value

@@ -1,4 +1,4 @@
-"""Attention: 1 and 2 heads, contexts shorter and longer than what asks, as wide and wider, and scores so large that one place takes all."""
+"""Attention: 1 and 2 heads; contexts shorter and longer than x, as wide and wider; scores so large that one position has all the weight."""
 
 from collections.abc import Iterator
 from typing import Any

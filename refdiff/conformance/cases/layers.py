@@ -1,4 +1,4 @@
-"""Layers of channels: batches 1 and 2, points and images, 1 to C groups, numbers so large that a careless exponential overflows."""
+"""Layers of channels: batches 1 and 2, points and images, 1 to C groups, numbers so large that a naive exponential overflows."""
 
 from collections.abc import Iterator
 from typing import Any

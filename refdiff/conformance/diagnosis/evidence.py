@@ -33,8 +33,8 @@ class Evidence(NamedTuple):
     """The results of one operation.
 
     `failures` counts all vectors that failed or errored. `wrong` are the wrong outputs, the smallest vector first.
-    `errored` and `passed` are vectors that have expected outputs. `unchecked` are the ids of vectors that were answered
-    where only an error is right.
+    `errored` and `passed` are vectors that have expected outputs. `unchecked` are the ids of vectors for which
+    the implementation returned outputs although only an error is right.
     """
 
     operation: str

@@ -45,7 +45,7 @@ def mutations(operation: Operation) -> Iterator[tuple[str, Wrap]]:
 
 
 def _of_input(operation: Operation, name: str) -> Iterator[tuple[str, Wrap]]:
-    """An input shifted, negated, reversed, or that of the first example for all examples."""
+    """An input shifted, negated or reversed, or the input of the first example used for all examples."""
     if name in ("t", "s"):
         yield f"input {name} - 1", _input(name, lambda t: t - 1)
         yield f"input {name} + 1", _input(name, lambda t: t + 1)

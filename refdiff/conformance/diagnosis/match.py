@@ -19,7 +19,7 @@ ROUNDING = {"float64": 1e-12, "float32": 3e-6}  # distance allowed in addition, 
 
 
 def explains(mutant: Mutant, observation: Observation, precision: str) -> bool:
-    """Whether the outputs are the mutant's: much closer to it than the mutant is to the specification."""
+    """Whether the outputs are those of the mutant: much closer to the mutant's than the mutant's are to the specification's."""
     outputs, got, vector = outcome(mutant, observation), observation.result.got, observation.result.vector
     if outputs is None or got is None or vector.expected is None:
         return False
@@ -69,7 +69,7 @@ def _clearly_different(got: Any, output: Any) -> bool:
 
 
 def _same_shape(got: Any, output: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """Both with one shape: their own, or the right one. Raises ValueError if there is none, or no element."""
+    """Both arrays broadcast to the same shape, their own or the right one. Raises ValueError if there is none, or no element."""
     if got.shape != output.shape or _broadcasts(got.shape, shape):
         got, output = np.broadcast_to(got, shape), np.broadcast_to(output, shape)
     if not output.size:

@@ -78,7 +78,7 @@ def _first_unexplained(evidence: Evidence, found: Diagnosis) -> Observation | No
 
 
 def _diagnose_operation(evidence: Evidence, candidates: Sequence[Mutant], patience: int) -> Diagnosis:
-    """Try all candidates on one unexplained failure after the other, and cover the failures with those that fit."""
+    """Try all candidates on the unexplained failures, one after the other, and cover the failures with the candidates that fit."""
     scores: dict[str, Score] = {}
     left, fruitless = evidence.wrong, 0
     for _ in range(MAX_PROBES):
@@ -94,7 +94,7 @@ def _diagnose_operation(evidence: Evidence, candidates: Sequence[Mutant], patien
 
 
 def _different_first(probe: Observation, left: list[Observation]) -> list[Observation]:
-    """The failures whose kind or another word among the tags differs from the last probe's, then the others."""
+    """The failures in another order: first those whose tags contain a word (such as the kind) that differs from the tags of the last probe."""
     words = {name: value for name, value in probe.result.vector.tags.items() if isinstance(value, str) and name != "schedule"}
     return sorted(left, key=lambda each: all(each.result.vector.tags.get(name) == value for name, value in words.items()))
 

@@ -20,8 +20,8 @@ from .features import Features
 
 @dataclass(frozen=True)
 class Dialect:
-    """The conventions of one library; `sources` pairs the names of conventions, comma-separated, with the file and the
-    name in which they are visible.
+    """The conventions of one library. Each entry of `sources` pairs the names of conventions, separated by commas, with the
+    file and the name in which they are visible.
     """
 
     name: str

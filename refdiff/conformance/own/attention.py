@@ -1,4 +1,4 @@
-"""refdiff's answers: attention."""
+"""Operations of refdiff: attention."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def self_attention_vjp(x: Any, heads: int, dy: Any, **parameters: Any) -> Any:
 
 
 def _core(q: Any, k: Any, v: Any, heads: int) -> Any:
-    """Attention without projections: cross_attention whose linear layers pick q, and k and v out of a context that holds both."""
+    """Attention without projections: cross_attention with linear layers that select q from x, and k and v from a context that contains both."""
     one = np.eye(q.shape[-1], dtype=q.dtype)
     none, zero = np.zeros_like(one), np.zeros_like(one[0])
     pick_k, pick_v = np.concatenate([one, none]), np.concatenate([none, one])

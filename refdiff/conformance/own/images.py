@@ -1,4 +1,4 @@
-"""refdiff's answers: images."""
+"""Operations of refdiff: images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""refdiff's answers: layers. An operation's parameters, given by name, are put together as refdiff's layers take them."""
+"""Operations of refdiff: layers. The parameters of an operation, given by name, become a dict for refdiff's layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""refdiff's answers: unet."""
+"""Operations of refdiff: unet."""
 
 from __future__ import annotations
 

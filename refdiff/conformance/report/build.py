@@ -85,8 +85,8 @@ def _operation(name: str, results: list[Result], found: list[causes.Cause], prec
 
 
 def _upstream(operation: Operation, listed: list[Operation]) -> list[str]:
-    """The operations in this one's formula that also differ without an explanation; of those that use each other, the
-    innermost.
+    """Operations that the formula of this operation uses, and that also have unexplained failures. If one of them uses
+    another, only the other is listed.
     """
     wrong = {each.name for each in listed if each.unexplained}
     used = {name: mutants.reachable(name) & wrong - {name} for name in wrong}

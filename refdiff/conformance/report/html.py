@@ -17,7 +17,7 @@ from .findings import Cause, Counts, Operation, Report, total
 def render(report: Report) -> str:
     """The whole page."""
     name = escape(f"{report.implementation} {report.version}".strip())
-    style = resources.files(__package__).joinpath("report.css").read_text()
+    style = resources.files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     body = "\n".join(part for part in _parts(report) if part)
     top = f'<!doctype html>\n<html lang="en"><head>{head}<title>{name}: refdiff check</title>\n<style>\n{style}</style></head>'

@@ -47,7 +47,7 @@ class Program:
         self._finish = weakref.finalize(self, kill, self.process)
 
     def send(self, line: str) -> None:
-        """Send a line; returns at once."""
+        """Send a line without waiting for it to be read."""
         self._to_send.put(line.encode() + b"\n")
 
     def receive(self, deadline: float) -> bytes:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...arrays import read_only
+
 FORMAT = 1
 LEVELS = ("must", "should", "alternative")
 FOLDER = Path(str(resources.files(__package__)))
@@ -34,10 +36,10 @@ class Vector(NamedTuple):
 @cache
 def load(minimal: bool = False, folder: Path = FOLDER) -> tuple[Vector, ...]:
     """All vectors of a folder, or the minimal set, in the order of the areas and of the files."""
-    tables = {name: decode(value) for name, value in json.loads((folder / "tables.json").read_text()).items()}
+    tables = {name: decode(value) for name, value in json.loads((folder / "tables.json").read_text(encoding="utf-8")).items()}
     found: list[Vector] = []
     for path in sorted(folder.glob("*/*.json")):
-        file = json.loads(path.read_text())
+        file = json.loads(path.read_text(encoding="utf-8"))
         if file["format"] != FORMAT:
             raise ValueError(f"{path} has format {file['format']!r}; allowed: {FORMAT}")
         found += [_vector(file, case, tables) for case in file["cases"] if case.get("minimal") or not minimal]
@@ -47,9 +49,6 @@ def load(minimal: bool = False, folder: Path = FOLDER) -> tuple[Vector, ...]:
 def _vector(file: dict[str, Any], case: dict[str, Any], tables: dict[str, Any]) -> Vector:
     inputs = {name: decode(value, tables) for name, value in case["inputs"].items()}
     expected = None if case["expected"] == {"error": True} else {name: decode(value) for name, value in case["expected"].items()}
-    for value in (*inputs.values(), *(expected or {}).values()):
-        if isinstance(value, np.ndarray):
-            value.setflags(write=False)
     kills = [file["mutants"][i] for i in case["kills"]]
     return Vector(
         case["id"], file["operation"], case["level"], case["tolerance"], case.get("minimal", False), case["tags"], inputs, expected, kills
@@ -73,15 +72,15 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any, tables: dict[str, Any] | None = None) -> Any:
-    """The value that `encode` wrote, or the table of a name."""
+    """The value that `encode` wrote, or the table of a name; arrays are read-only."""
     if not isinstance(value, dict):
         return value
     if "table" in value:
         return (tables or {})[value["table"]]
     if "integers" in value:
-        return np.array(value["integers"], dtype=np.int64).reshape(value["shape"])
+        return read_only(np.array(value["integers"], dtype=np.int64).reshape(value["shape"]))
     if "shape" in value:
-        return np.array([float.fromhex(x) for x in value["hex"]]).reshape(value["shape"])
+        return read_only(np.array([float.fromhex(x) for x in value["hex"]]).reshape(value["shape"]))
     if "hex" in value:
         return float.fromhex(value["hex"])
     return {name: decode(entry, tables) for name, entry in value.items()}

@@ -1,4 +1,4 @@
-"""The only door for NumPy: arrays become lists of numbers on the way in, lists become arrays on the way out."""
+"""The only module that uses NumPy: it converts arrays to lists of numbers, and lists to arrays."""
 
 import math
 
@@ -10,7 +10,7 @@ def shape_of(x):
     return np.asarray(x).shape
 
 
-def plain(x):
+def to_list(x):
     """An array, or anything like it, as nested Python lists."""
     return np.asarray(x).tolist()
 
@@ -81,7 +81,7 @@ def like(name, value, x):
     return array(examples(name, value, shape_of(x)), shape_of(x))
 
 
-def whole(values):
+def integer_array(values):
     """A list of ints as an array."""
     return np.array(values, dtype=np.int64)
 

@@ -1,4 +1,4 @@
-"""The 4-D example that lecture slides work out, generic enough to tell their formulas apart, and two comparisons of formulas."""
+"""The four-dimensional example of lecture slides, with numbers for which different formulas differ, and two comparisons of formulas."""
 
 import numpy as np
 
@@ -19,15 +19,15 @@ TWO_POINTS = oracles.data_set([[-1.0], [2.0]], [0.3, 0.7])
 
 
 def same(actual, expected, *terms):
-    """Whether two ways of computing one formula agree to rounding."""
+    """Whether two values of one formula agree up to rounding."""
     return roundings(np.asarray(actual), expected, *terms) <= IDENTITY
 
 
 def differ(printed, right):
-    """Whether two formulas are different ones."""
+    """Whether the values of two formulas differ by more than rounding."""
     return relative(printed, right) > DIFFERENT_FORMULA
 
 
 def two_places(values):
-    """As slides print: two decimals."""
+    """Format numbers with two decimals, as slides print them."""
     return [f"{value:.2f}" for value in np.ravel(values)]

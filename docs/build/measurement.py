@@ -1,4 +1,4 @@
-"""What a measurement of accuracy is: two forms of a quantity, their errors against 50 digits, and how these are written."""
+"""A measurement of accuracy: the errors of two formulas of a quantity against 50 digits, and their text form."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from refdiff.arrays import Array
 from tests import exact
 
 
-class Measured(NamedTuple):
-    """A quantity: its name, both formulas, their errors at the places x, in a unit, what the tests allow, and over what x runs."""
+class Measurement(NamedTuple):
+    """A quantity: its name, the naive formula and refdiff's, the points x, the errors of both there in a unit, the tests' tolerance
+    in the same unit, and the domain of x in words."""
 
     name: str
     formulas: tuple[str, str]
     x: Array
     errors: tuple[Array, Array]
     unit: str
-    bound: float
-    where: str
+    tolerance: float
+    domain: str
 
     def worst(self, i: int) -> str:
-        """The largest error of a form, in words."""
+        """The largest error of a formula, in words."""
         worst = float(np.max(self.errors[i]))
-        return "no number" if not np.isfinite(worst) else f"{figure(worst)} {self.unit}"
+        return "not finite" if not np.isfinite(worst) else f"{figure(worst)} {self.unit}"
 
     @property
     def allowed(self) -> str:
-        return f"{figure(self.bound)} {self.unit}"
+        """The tolerance, in words."""
+        return f"{figure(self.tolerance)} {self.unit}"
 
 
 def figure(number: float) -> str:
-    """Two digits, with a power of ten where there would be many zeros."""
+    """A number with two digits, and with a power of ten instead of many zeros."""
     if number == 0 or 0.01 <= number < 100:
         return f"{number:.2g}"
     if 100 <= number < 1e5:
@@ -43,14 +45,14 @@ def figure(number: float) -> str:
 
 
 def ulps(actual: Array, expected: Array) -> Array:
-    """Errors in units in the last place of the exact numbers; infinite where there is no number."""
+    """Errors in units in the last place of the exact numbers; infinite where the result is not finite."""
     finite = np.isfinite(actual)
     errors = exact.error(np.where(finite, actual, 0), expected) / np.spacing(abs(exact.floats(expected)))
     return np.where(finite, errors, np.inf)
 
 
 def relative(actual: Array, expected: Array) -> Array:
-    """Errors relative to the exact numbers; infinite where there is no number."""
+    """Errors relative to the exact numbers; infinite where the result is not finite."""
     finite = np.isfinite(actual)
     errors = exact.error(np.where(finite, actual, 0), expected) / abs(exact.floats(expected))
     return np.where(finite, errors, np.inf)
