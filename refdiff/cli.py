@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = parser().parse_args(argv)
         code = int(arguments.work(arguments))
-        sys.stdout.flush()
+        print(end="", flush=True)  # nothing where there is no standard output
         return code
     except SystemExit as stop:  # argparse exits this way, after printing its message
         return int(stop.code or 0)

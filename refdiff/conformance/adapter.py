@@ -1,14 +1,19 @@
 """Adapters: a Python class with any of the operations as methods, found by its dotted name.
 
-`run.pipe` is the interface to a program.
+`run.isolated` runs an adapter in a process of its own, `run.pipe` is the interface to a program.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import sys
 from typing import Any, Protocol
+
+from .messages import one_line, readable
+
+MAX_METHODS = 1000  # names of an object that are looked at
 
 
 class Skip(Exception):
@@ -42,16 +47,23 @@ class Adapter:
     def __init__(self, target: Any) -> None:
         self.target = target() if inspect.isclass(target) else target
         described = type(self.target).__name__ if not inspect.ismodule(self.target) else self.target.__name__
-        self.name = str(getattr(self.target, "name", described))
+        self.name = one_line(getattr(self.target, "name", described))
         versions = (getattr(self.target, each, None) for each in ("version", "__version__"))
-        self.version = next((str(each) for each in versions if each is not None and not inspect.ismodule(each)), "")
-        self.precision = getattr(self.target, "precision", "float64")
+        self.version = next((one_line(each) for each in versions if each is not None and not inspect.ismodule(each)), "")
+        given = getattr(self.target, "precision", "float64")
+        self.precision = str.__getitem__(given, slice(10)) if isinstance(given, str) else ""  # a plain str, also of a subclass
         if self.precision not in ("float64", "float32"):
-            raise ValueError(f"precision = {self.precision!r}; allowed: float64, float32")
+            raise ValueError(f"precision = {given!r}; allowed: float64, float32")
+        self.methods = _public_methods(self.target)
 
     def has(self, operation: str) -> bool:
-        """Whether the object has this operation."""
-        return callable(getattr(self.target, operation, None))
+        """Whether the object has this operation; one whose lookup raises is there, and raises again when it is called."""
+        try:
+            return callable(getattr(self.target, operation, None))
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            return True
 
     def answer(self, operation: str, inputs: dict[str, Any]) -> Any:
         """The return value of the object's method. Raises `Broken` if the method does not take these inputs by name."""
@@ -59,10 +71,25 @@ class Adapter:
         try:
             inspect.signature(method).bind(**inputs)
         except TypeError as error:
-            raise Broken(f"{operation}: {error}; allowed: {', '.join(inputs)} as names of inputs") from None
+            raise Broken(f"{operation}: {readable(error)}; allowed: {', '.join(inputs)} as names of inputs") from None
         except ValueError:  # a builtin without a signature
             pass
         return method(**inputs)
+
+
+def _public_methods(target: Any) -> list[str]:
+    """The names of an object's methods, or of the functions that a module defines, without those that begin with _."""
+    try:
+        names = [name for name in dir(target)[:MAX_METHODS] if not name.startswith("_")]
+        return [one_line(name) for name in names if _is_own_method(target, name)]
+    except Exception:
+        return []
+
+
+def _is_own_method(target: Any, name: str) -> bool:
+    value: Any = inspect.getattr_static(target, name, None)
+    value = getattr(value, "__func__", value)
+    return callable(value) and (not inspect.ismodule(target) or getattr(value, "__module__", None) == target.__name__)
 
 
 def find(name: str) -> Adapter:
@@ -81,7 +108,8 @@ def find(name: str) -> Adapter:
             raise
         raise ValueError(f"adapter = {name!r}: no module {module_name!r} here or installed; allowed: module or module:Class") from None
     finally:
-        sys.path.remove("")
+        with contextlib.suppress(ValueError):  # the module may have changed the path
+            sys.path.remove("")
     target = getattr(module, attribute or "Adapter", None)
     if attribute and target is None:
         raise ValueError(f"adapter = {name!r}: {module_name} has no {attribute!r}; allowed: the name of a class in it")

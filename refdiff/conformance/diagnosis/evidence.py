@@ -12,10 +12,11 @@ from ..results import Result
 
 
 class Observation(NamedTuple):
-    """A result, and its inputs with the models built."""
+    """A result, its inputs with the models built, and perhaps the outputs of mutants that have been tried, by name."""
 
     result: Result
     inputs: dict[str, Any]
+    tried: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
@@ -45,6 +46,11 @@ class Evidence(NamedTuple):
     passed: list[Observation]
     unchecked: frozenset[str]
 
+    @property
+    def size(self) -> int:
+        """The size of the smallest vector that is wrong, 0 if there is none."""
+        return self.wrong[0].size if self.wrong else 0
+
 
 def observe(result: Result) -> Observation:
     """A result, ready to be compared with the outputs of mutants."""
@@ -55,13 +61,15 @@ def observe(result: Result) -> Observation:
 def collect(results: Sequence[Result], precision: str) -> Evidence:
     """The evidence in the results of one operation.
 
-    Of wrong vectors of equal size, the one that kills most mutants comes first.
+    Of wrong vectors of equal size, the one that kills most mutants comes first. Most mutants are tried on the first
+    vector alone, and in pairs again.
     """
     by_status: dict[str, list[Observation]] = {"failed": [], "errored": [], "passed": []}
     for result in results:
         if result.status in by_status and result.vector.expected is not None:
             by_status[result.status].append(observe(result))
     wrong = sorted(by_status["failed"], key=lambda each: (each.size, -len(each.result.vector.kills)))
+    wrong[:1] = [first._replace(tried={}) for first in wrong[:1]]
     failures = sum(r.status in ("failed", "errored") for r in results)
     unchecked = frozenset(r.vector.id for r in results if r.status == "failed" and r.vector.expected is None)
     return Evidence(results[0].vector.operation, precision, failures, wrong, by_status["errored"], by_status["passed"], unchecked)

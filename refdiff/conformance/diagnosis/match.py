@@ -15,6 +15,7 @@ from .evidence import Observation
 from .mutants import Mutant
 
 MATCH = {"float64": 1e-6, "float32": 1e-2}  # distance from a mutant, relative to the mutant's distance from the specification
+MAX_KEPT = 1000  # outputs of mutants that are kept for an observation
 ROUNDING = {"float64": 1e-12, "float32": 3e-6}  # distance allowed in addition, relative to the largest element
 
 
@@ -37,7 +38,13 @@ def contradicts(mutant: Mutant, observation: Observation, precision: str) -> boo
 
 def outcome(mutant: Mutant, observation: Observation) -> dict[str, Any] | None:
     """The outputs of a mutant for the inputs of a vector, None for an error."""
-    return kills.outcome(operations()[observation.result.vector.operation], mutant, observation.inputs)
+    tried = {} if observation.tried is None else observation.tried
+    if mutant.name not in tried:
+        outputs = kills.outcome(operations()[observation.result.vector.operation], mutant, observation.inputs)
+        if len(tried) == MAX_KEPT:
+            return outputs
+        tried[mutant.name] = outputs
+    return tried[mutant.name]
 
 
 def _matches(got: Any, output: Any, want: Any, tolerance: str, precision: str) -> bool:

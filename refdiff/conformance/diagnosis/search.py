@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import compare
+from ..budget import Budget
 from ..results import Result
 from . import kills
 from .cover import Explanation, Score, cover
@@ -26,13 +27,14 @@ class Diagnosis(NamedTuple):
     """The diagnosis of one operation.
 
     `explanations` cover the failures, the one that explains most first. `scores` holds every mutant that explains a
-    failure, by name.
+    failure, by name. `complete` says that the time was enough to try all mutants and pairs on what is left.
     """
 
     operation: str
     failures: int
     explanations: list[Explanation]
     scores: dict[str, Score]
+    complete: bool = True
 
     @property
     def mutants(self) -> list[Mutant]:
@@ -45,25 +47,33 @@ class Diagnosis(NamedTuple):
         return len(self.explanations[0].ids) if self.explanations else 0
 
 
-def diagnose(results: Sequence[Result], precision: str = "float64") -> list[Diagnosis]:
-    """A diagnosis for every operation that failed; pairs of mutants are tried where no single mutant explains the
-    smallest failure.
+def diagnose(results: Sequence[Result], precision: str = "float64", budget: Budget | None = None) -> list[Diagnosis]:
+    """A diagnosis for every operation that failed, within a budget of time.
+
+    First single mutants are tried, then pairs where no single mutant explains the smallest failure; both in the order of
+    the sizes of the vectors, so that the time is spent on the large ones (the U-Net's) last.
     """
+    time = budget or Budget()
     by_operation: dict[str, list[Result]] = {}
     for result in results:
         by_operation.setdefault(result.vector.operation, []).append(result)
     evidence = {name: collect(each, precision) for name, each in by_operation.items() if any(_is_wrong(result) for result in each)}
+    order = sorted(evidence, key=lambda name: evidence[name].size)
     many = len(evidence) > MANY_OPERATIONS
-    patience, budget = (1, MAX_PAIRS // 4) if many else (MAX_FRUITLESS, MAX_PAIRS)
-    found = {name: _diagnose_operation(each, kills.candidates(name), patience) for name, each in evidence.items()}
-    unexplained = {name: failure for name in evidence if (failure := _first_unexplained(evidence[name], found[name])) is not None}
+    patience, limit = (1, MAX_PAIRS // 4) if many else (MAX_FRUITLESS, MAX_PAIRS)
+    found: dict[str, Diagnosis] = {}
+    for name in order:
+        found[name] = _diagnose_operation(evidence[name], kills.candidates(name) if time.left() else (), patience, time)
+    unexplained = {name: failure for name in order if (failure := _first_unexplained(evidence[name], found[name])) is not None}
     for number, (name, failure) in enumerate(unexplained.items()):
-        pairs, tried = fitting_pairs(failure, precision, budget // (len(unexplained) - number))
-        budget -= tried
+        pairs, tried = fitting_pairs(failure, precision, limit // (len(unexplained) - number), time)
+        limit -= tried
         if pairs:
             single = [score.mutant for score in found[name].scores.values()]
-            found[name] = _diagnose_operation(evidence[name], [*single, *pairs], patience)
-    return list(found.values())
+            again = _diagnose_operation(evidence[name], [*single, *pairs], patience, time)
+            found[name] = found[name] if time.cut else again
+        found[name] = found[name]._replace(complete=not time.cut)
+    return [found[name] for name in evidence]
 
 
 def _is_wrong(result: Result) -> bool:
@@ -77,20 +87,21 @@ def _first_unexplained(evidence: Evidence, found: Diagnosis) -> Observation | No
     return next((each for each in evidence.wrong if each.id not in explained), None)
 
 
-def _diagnose_operation(evidence: Evidence, candidates: Sequence[Mutant], patience: int) -> Diagnosis:
+def _diagnose_operation(evidence: Evidence, candidates: Sequence[Mutant], patience: int, time: Budget) -> Diagnosis:
     """Try all candidates on the unexplained failures, one after the other, and cover the failures with the candidates that fit."""
     scores: dict[str, Score] = {}
     left, fruitless = evidence.wrong, 0
     for _ in range(MAX_PROBES):
         if not left or fruitless == patience:
             break
-        fitting = [m for m in candidates if m.name not in scores and explains(m, left[0], evidence.precision)]
-        scores |= {score.mutant.name: score for score in _scores(fitting, evidence)}
+        fitting = [m for m in time.within(candidates) if m.name not in scores and explains(m, left[0], evidence.precision)]
+        scores |= {score.mutant.name: score for score in _scores(fitting, evidence, time)}
         fruitless += not fitting
         explained = {id for score in scores.values() for id in score.ids}
         left = _different_first(left[0], [each for each in left[1:] if each.id not in explained])
     explanations = cover(scores.values(), [each.id for each in (*evidence.wrong, *evidence.errored)])
-    return Diagnosis(evidence.operation, evidence.failures, explanations + _symptoms(evidence, explanations), scores)
+    explanations += _symptoms(evidence, explanations)
+    return Diagnosis(evidence.operation, evidence.failures, explanations, scores)
 
 
 def _different_first(probe: Observation, left: list[Observation]) -> list[Observation]:
@@ -99,11 +110,11 @@ def _different_first(probe: Observation, left: list[Observation]) -> list[Observ
     return sorted(left, key=lambda each: all(each.result.vector.tags.get(name) == value for name, value in words.items()))
 
 
-def _scores(fitting: list[Mutant], evidence: Evidence) -> list[Score]:
+def _scores(fitting: list[Mutant], evidence: Evidence, time: Budget) -> list[Score]:
     """Scores on all vectors, of the mutants that explain a whole sample of the failures or, if there are none, of all."""
     sample = evidence.wrong[:: max(1, len(evidence.wrong) // SAMPLE)]
-    full = [mutant for mutant in fitting if all(explains(mutant, each, evidence.precision) for each in sample)]
-    return [_score(mutant, evidence) for mutant in full or fitting]
+    full = [mutant for mutant in time.within(fitting) if all(explains(mutant, each, evidence.precision) for each in sample)]
+    return [_score(mutant, evidence) for mutant in time.within(full or fitting)]
 
 
 def _score(mutant: Mutant, evidence: Evidence) -> Score:

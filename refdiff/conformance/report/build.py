@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ... import __version__
+from ..budget import Budget
 from ..diagnosis import causes, mutants, predicates, search, symptoms
 from ..operations import AREAS, operations
 from ..results import STATUSES, Result
@@ -17,21 +17,29 @@ from .failures import failure, size
 from .findings import Cause, Coverage, Operation, Report, counts, total
 
 FORMAT = 1
+SEARCH = 8.0  # seconds for the search for causes, by default
 SHOWN = 5  # changes with the same answers that are listed
 
 
-def build_report(implementation: Any, results: Sequence[Result], **header: Any) -> Report:
-    """The report of the results of an implementation; `header` holds set, only, level and seconds."""
+def build_report(implementation: Any, results: Sequence[Result], limit: float = SEARCH, **header: Any) -> Report:
+    """The report of the results of an implementation; `header` holds set, only, level and seconds, and `limit` is the
+    time limit of the search for causes.
+    """
     level = header.setdefault("level", "must")
     header = {"set": "full", "only": [], "seconds": 0.0, **header}
-    precision = implementation.precision
-    found = causes.causes(search.diagnose(results, precision))
+    precision, time = implementation.precision, Budget(limit)
+    diagnoses = search.diagnose(results, precision, time)
+    found = causes.causes(diagnoses)
+    incomplete = {diagnosis.operation for diagnosis in diagnoses if not diagnosis.complete}
     by_operation: dict[str, list[Result]] = {}
     for result in results:
         by_operation.setdefault(result.vector.operation, []).append(result)
     listed = [_operation(name, by_operation[name], found, precision) for name in operations() if name in by_operation]
     for operation in listed:
         operation.look_at = _upstream(operation, listed)
+        operation.searched = operation.name not in incomplete
+    shown = [_cause(cause, by_operation, precision, time) for cause in found]
+    stopped = f"{implementation.who} {implementation.broken}" if getattr(implementation, "broken", "") else ""
     return Report(
         format=FORMAT,
         implementation=implementation.name,
@@ -40,14 +48,18 @@ def build_report(implementation: Any, results: Sequence[Result], **header: Any) 
         refdiff=__version__,
         vectors_format=files.FORMAT,
         **header,
-        passed=passed(results, level),
+        timeout=getattr(implementation, "timeout", None),
+        stopped=stopped,
+        search_limit=limit,
+        search_complete=not time.cut,
+        passed=not stopped and passed(results, level),
         summary=_summary(implementation, results, listed, level),
         counts=counts(results),
         areas={area: counts([r for o in listed if o.area == area for r in by_operation[o.name]]) for area in AREAS if _has(listed, area)},
         operations=listed,
-        causes=[_cause(cause, by_operation, precision) for cause in found],
+        causes=shown,
         coverage=_coverage(results),
-        warnings=misspelled(getattr(implementation, "target", None)) + overwriting(results),
+        warnings=misspelled(implementation) + overwriting(results),
         vectors=[_vector(result) for result in results],
     )
 
@@ -57,10 +69,13 @@ def _has(listed: list[Operation], area: str) -> bool:
 
 
 def passed(results: Sequence[Result], level: str = "must") -> bool:
-    """Whether a vector ran, and none at this level or a stricter one failed or errored."""
-    strict = files.LEVELS[: files.LEVELS.index(level) + 1]
-    ran = any(r.status != "skipped" for r in results)
-    return ran and not any(r.status in ("failed", "errored") and r.vector.level in strict for r in results)
+    """Whether outputs were compared at this level or a stricter one, and no vector there failed or errored.
+
+    An implementation that only refuses inputs gives no output to compare, and has not passed.
+    """
+    counted = [r for r in results if r.vector.level in files.LEVELS[: files.LEVELS.index(level) + 1]]
+    compared = any(r.status == "passed" and r.vector.expected is not None for r in counted)
+    return compared and not any(r.status in ("failed", "errored") for r in counted)
 
 
 def _operation(name: str, results: list[Result], found: list[causes.Cause], precision: str) -> Operation:
@@ -93,7 +108,7 @@ def _upstream(operation: Operation, listed: list[Operation]) -> list[str]:
     return [each.name for each in listed if operation.unexplained and each.name in used[operation.name] and not used[each.name]]
 
 
-def _cause(cause: causes.Cause, results: dict[str, list[Result]], precision: str) -> Cause:
+def _cause(cause: causes.Cause, results: dict[str, list[Result]], precision: str, time: Budget) -> Cause:
     names = list(cause.explained)
     first = names[0]
     ids = {id for each in cause.explained.values() for id in each}
@@ -109,7 +124,7 @@ def _cause(cause: causes.Cause, results: dict[str, list[Result]], precision: str
         failures=len(wrong),
         explained=cause.explained,
         contradicted=cause.contradicted,
-        where=predicates.separating(shown[0], explained, all_results, precision) if cause.contradicted else "",
+        where=predicates.separating(shown[0], explained, all_results, precision) if cause.contradicted and time.left() else "",
         common=_common([r for r in wrong if r.vector.id in ids], all_results),
         lines=mutant_text.changed_lines(shown[0]),
         mutants=[mutant.name for mutant in cause.mutants],
@@ -132,7 +147,8 @@ def _summary(implementation: Any, results: Sequence[Result], listed: list[Operat
         return f"{name}: nothing was run; all {len(results):,} vectors were skipped."
     right = sum(r.status == "passed" for r in ran)
     share = f"all {len(ran):,}" if right == len(ran) else f"{right:,} of the {len(ran):,}"
-    text = f"{name} passes {share} vectors at level {' or '.join(strict)} that were run."
+    levels = " or ".join(strict)
+    text = f"{name} passes {share} vectors at level {levels} that were run." if ran else f"{name}: no vector at level {levels} was run."
     if not wrong:
         return text
     equations = wording.equations(operation.name for operation in wrong)
@@ -157,13 +173,12 @@ def _vector(result: Result) -> dict[str, Any]:
     return {**kept, "message": result.message} if result.message else kept
 
 
-def misspelled(target: Any) -> list[str]:
-    """Warnings about methods whose name is almost that of an operation that the object does not have."""
+def misspelled(implementation: Any) -> list[str]:
+    """Warnings about methods whose name is almost that of an operation that the implementation does not have."""
     found = []
-    for name in dir(target) if target is not None else ():
-        if name.startswith("_") or name in operations() or not _is_own_method(target, name):
-            continue
-        near = [each for each in difflib.get_close_matches(name, list(operations()), 3, 0.8) if not hasattr(target, each)]
+    for name in getattr(implementation, "methods", ()):
+        near = difflib.get_close_matches(name[:100], list(operations()), 3, 0.8) if name not in operations() else []
+        near = [each for each in near if not implementation.has(each)]
         if near:
             found.append(f"{name} is not an operation and was not run; is {near[0]} meant?")
     return found
@@ -179,9 +194,3 @@ def overwriting(results: Sequence[Result]) -> list[str]:
         for name, inputs in found.items()
         if inputs
     ]
-
-
-def _is_own_method(target: Any, name: str) -> bool:
-    value: Callable[..., Any] | Any = inspect.getattr_static(target, name)
-    value = getattr(value, "__func__", value)
-    return callable(value) and (not inspect.ismodule(target) or getattr(value, "__module__", None) == target.__name__)

@@ -40,7 +40,7 @@ class Operation:
     """One operation: its counts, its first failure, and how many failures each cause (by number) explains.
 
     `look_at` are operations that its formula uses and that also differ without an explanation. `other` is the first
-    failure without an explanation, where `first` has one.
+    failure without an explanation, where `first` has one. `searched` is false if the search for causes was cut before its end.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Operation:
     unexplained: int = 0
     look_at: list[str] = field(default_factory=list)
     other: Failure | None = None
+    searched: bool = True
 
 
 @dataclass
@@ -67,7 +68,11 @@ class Coverage:
 
 @dataclass
 class Report:
-    """All findings of a run of the vectors."""
+    """All findings of a run of the vectors.
+
+    `timeout` is the time limit of each answer, None if there was none. `stopped` says why the run ended early; it is
+    empty otherwise.
+    """
 
     format: int
     implementation: str
@@ -79,6 +84,10 @@ class Report:
     only: list[str]
     level: str
     seconds: float
+    timeout: float | None
+    stopped: str
+    search_limit: float
+    search_complete: bool
     passed: bool
     summary: str
     counts: Counts

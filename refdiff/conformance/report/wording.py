@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from ..diagnosis.symptoms import UNCHECKED, is_symptom
 from ..operations import operations
+from ..vectors.files import LEVELS
 from .failures import Failure, Step
 from .findings import Cause, Operation, Report, total
 
 UNEXPLAINED = "no known mistake and no small change of a formula gives these answers"
+NOT_SEARCHED = "no explanation was found in the time of the search"
 RAN = ("passed", "failed", "errored")
 
 
@@ -34,29 +36,37 @@ def header(report: Report) -> str:
     areas = f", only {', '.join(report.only)}" if report.only else ""
     vectors = f"{report.set} set of vectors, format {report.vectors_format}{areas}"
     ran = f"{total(report.counts, *RAN):,} of {quantity(total(report.counts), 'vector')} run in {report.seconds:.1f} s"
-    return f"refdiff {report.refdiff}, {vectors}; {report.precision}; {ran}"
+    limit = "no time limit" if report.timeout is None else f"at most {report.timeout:g} s for each answer"
+    return f"refdiff {report.refdiff}, {vectors}; {report.precision}; {ran}, {limit}"
 
 
 def verdict(report: Report) -> str:
     """Passed or not, and at which level."""
     if report.passed:
         return f"PASSED: nothing at level {report.level} differs."
+    if report.stopped:
+        return f"NOT PASSED: the run stopped early, because {report.stopped}."
     if not total(report.counts, *RAN):
         return "NOT PASSED: nothing was run."
+    strict = LEVELS[: LEVELS.index(report.level) + 1]
+    if not total({level: report.counts[level] for level in strict}, "failed", "errored"):
+        return f"NOT PASSED: at level {report.level}, no outputs were compared."
     return f"NOT PASSED: at level {report.level}, something differs or ends in an error."
 
 
 def causes_summary(report: Report) -> str:
-    """How many failures have an explanation, in a sentence; empty if nothing differs."""
+    """How many failures have an explanation, and whether the search for more was cut; empty if nothing differs."""
     wrong = total(report.counts, "failed", "errored")
     if not wrong:
         return ""
     explained = sum(len(ids) for cause in report.causes for ids in cause.explained.values())
-    if not explained:
-        return f"{quantity(wrong, 'failure')}: {UNEXPLAINED}."
-    return (
+    text = (
         f"{quantity(len(report.causes), 'cause')} explain{'s' * (len(report.causes) == 1)} {explained:,} of {quantity(wrong, 'failure')}."
     )
+    if not explained:
+        text = f"{quantity(wrong, 'failure')}: {UNEXPLAINED if report.search_complete else NOT_SEARCHED}."
+    cut = f" The search for causes was cut after {report.search_limit:g} s of computing (option --search)."
+    return text if report.search_complete else text + cut
 
 
 def cause_title(cause: Cause) -> str:
@@ -100,7 +110,8 @@ def explanation(operation: Operation) -> str:
     parts = [f"cause {number + 1} explains {share:,}" for number, share in operation.causes.items()]
     if operation.unexplained:
         has = "has" if operation.unexplained == 1 else "have"
-        parts.append(f"the other {operation.unexplained:,} {has} no explanation" if parts else UNEXPLAINED)
+        none = UNEXPLAINED if operation.searched else NOT_SEARCHED
+        parts.append(f"the other {operation.unexplained:,} {has} no explanation" if parts else none)
     if operation.look_at:
         parts.append(
             f"its formula uses {', '.join(operation.look_at)}, which differ{'s' * (len(operation.look_at) == 1)} too: look there first"

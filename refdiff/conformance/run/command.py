@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
 import importlib
 import json
 import shlex
-import sys
 import time
-import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from .. import adapter
+from ..adapter import Broken
+from ..messages import MAX_LENGTH, readable
 from ..operations import operations
-from ..report.build import build_report
+from ..report.build import SEARCH, build_report
 from ..report.findings import Report
 from ..report.text import listing
 from ..vectors.files import LEVELS, Vector
 from . import runner
+from .answers import start_error
+from .connection import MAX_TIMEOUT, TIMEOUT, check_timeout
+from .isolated import Isolated
+from .output import printed, progress, stdout_to_stderr
+from .pipe import Pipe
 from .template import template
 
 DESCRIPTION = """\
@@ -36,7 +40,17 @@ by how much, and which known mistake, convention or small change of a formula re
   refdiff check my_adapter --format html --out report.html
   refdiff check refdiff.conformance.own         check refdiff itself
 """
-EPILOG = "exit codes: 0 nothing at the level differs, 1 something differs or nothing was run, 2 wrong usage"
+EPILOG = """\
+exit codes:
+  0  outputs were compared, and no vector at the level failed or errored
+  1  a vector at the level failed or errored, or no outputs were compared at the level: the implementation has none of the
+     operations, or skipped all vectors
+  2  wrong usage, or the run stopped early: the implementation ended its process or gave no answer in time; the report says so
+130  interrupted
+
+A Python adapter runs in a process of its own, where it cannot end the check or write into the report. Its standard output goes
+to standard error. --in-process gives up this protection and all time limits, for a debugger.
+"""
 
 
 def add(commands: Any) -> None:
@@ -64,6 +78,17 @@ def add(commands: Any) -> None:
     check.add_argument(
         "--format", choices=("text", "json", "markdown", "html"), default="text", help="the format of the report (default text)"
     )
+    check.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=TIMEOUT,
+        metavar="SECONDS",
+        help=f"time limit for the start of the implementation, and for each answer (default {TIMEOUT:g})",
+    )
+    check.add_argument(
+        "--search", type=_seconds, default=SEARCH, metavar="SECONDS", help=f"time limit of the search for causes (default {SEARCH:g})"
+    )
+    check.add_argument("--in-process", action="store_true", help="run ADAPTER in this process, without a time limit, for a debugger")
     check.add_argument("--out", type=Path, metavar="FILE", help="write the report to this file and print a summary")
     check.add_argument(
         "--list", action="store_true", help="list all operations with their inputs, outputs, equations and rules; run nothing"
@@ -79,12 +104,12 @@ def work(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     _check_out(command, arguments.out)
     if arguments.list or arguments.template:
         return _write(command, arguments.out, _listing(arguments) if arguments.list else template(arguments.only))
-    with contextlib.redirect_stdout(sys.stderr):  # the output of an implementation is not part of the report
+    with stdout_to_stderr():
         report = _report(command, arguments)
     _write(command, arguments.out, render(report, arguments.format))
     if arguments.out is not None:
-        print(report.summary)
-    return 0 if report.passed else 1
+        printed(report.summary + "\n")
+    return 2 if report.stopped else 0 if report.passed else 1
 
 
 def _report(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> Report:
@@ -95,13 +120,13 @@ def _report(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
         getattr(implementation, "close", lambda: None)()
 
 
-def run(implementation: adapter.Implementation, vectors: Sequence[Vector], arguments: argparse.Namespace) -> Report:
+def run(implementation: Any, vectors: Sequence[Vector], arguments: argparse.Namespace) -> Report:
     """Run the vectors, with a progress bar in a terminal, and build the report."""
     start = time.perf_counter()
     results = list(runner.run(implementation, progress(vectors, implementation.name)))
     seconds = time.perf_counter() - start
     header = {"set": "minimal" if arguments.minimal else "full", "only": arguments.only, "level": arguments.level}
-    return build_report(implementation, results, seconds=seconds, **header)
+    return build_report(implementation, results, arguments.search, seconds=seconds, **header)
 
 
 def render(report: Report, form: str) -> str:
@@ -131,36 +156,45 @@ def _implementation(command: argparse.ArgumentParser, arguments: argparse.Namesp
     if (arguments.adapter is None) == (arguments.pipe is None):
         given = "nothing to check" if arguments.adapter is None else f"{arguments.adapter!r} and --pipe {arguments.pipe!r}"
         command.error(f"argument ADAPTER: {given}; allowed: one of ADAPTER and --pipe COMMAND (--template prints an adapter)")
-    name, value = ("ADAPTER", arguments.adapter) if arguments.pipe is None else ("--pipe", arguments.pipe)
+    if arguments.in_process and arguments.pipe is not None:
+        command.error(f"argument --in-process: given with --pipe {arguments.pipe!r}; allowed: with ADAPTER")
+    name = "ADAPTER" if arguments.pipe is None else "--pipe"
     try:
-        if arguments.pipe is None:
-            return adapter.find(arguments.adapter)
-        return importlib.import_module(f"{__package__}.pipe").Pipe(shlex.split(arguments.pipe))
+        return _started(arguments)
     except ValueError as error:
-        command.error(f"argument {name}: {error}")
-    except (Exception, SystemExit) as error:  # the module or program may raise anything when it starts
-        allowed = "a program that starts and answers"
-        if arguments.pipe is None:
-            allowed = "a module that can be imported, and a class to be called without arguments"
-        allowed = "" if "; allowed: " in str(error) else f"; allowed: {allowed}"
-        command.error(f"argument {name}: {value!r} gave {type(error).__name__}: {error}{_location(error)}{allowed}")
+        command.error(f"argument {name}: {readable(error, 2 * MAX_LENGTH)}")
+    except Broken as error:
+        command.error(f"argument {name}: {arguments.pipe or arguments.adapter!r}: {error}; allowed: a program that starts and answers")
 
 
-def _location(error: BaseException) -> str:
-    """The line that raised an error, unless it is in refdiff or in Python's import; a syntax error names its own line."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<")]
-    if isinstance(error, SyntaxError) or not frames or Path(frames[-1].filename).parent == Path(__file__).parent:
-        return ""
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
+def _started(arguments: argparse.Namespace) -> Any:
+    if arguments.pipe is not None:
+        return Pipe(shlex.split(arguments.pipe), arguments.timeout)
+    if not arguments.in_process:
+        return Isolated(arguments.adapter, arguments.timeout)
+    try:
+        return adapter.find(arguments.adapter)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may raise anything when it is imported
+        raise ValueError(start_error(arguments.adapter, error)) from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        return check_timeout(float(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a number of seconds above 0, at most {MAX_TIMEOUT:,.0f}") from None
 
 
 def _write(command: argparse.ArgumentParser, out: Path | None, text: str) -> int:
     if out is None:
-        print(text, end="")
+        printed(text)
         return 0
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
+        printed(text)  # no report is lost
         command.error(f"argument --out: {str(out)!r}; allowed: a file that can be written ({error.strerror})")
     return 0
 
@@ -171,23 +205,3 @@ def _listing(arguments: argparse.Namespace) -> str:
     selected = [o for o in operations().values() if not arguments.only or {o.name, o.area} & set(arguments.only)]
     fields = ("name", "area", "equations", "inputs", "optional", "outputs", "rule")
     return json.dumps([{name: getattr(o, name) for name in fields} for o in selected], indent=1) + "\n"
-
-
-def progress(vectors: Sequence[Vector], name: str) -> Iterable[Vector]:
-    """The vectors, with a progress bar on stderr if that is a terminal."""
-    if not sys.stderr.isatty():
-        return vectors
-    try:
-        from tqdm import tqdm
-    except ModuleNotFoundError:
-        return _counted(vectors, name)
-    bar: Iterable[Vector] = tqdm(vectors, desc=name, unit=" vectors", dynamic_ncols=True, leave=False)
-    return bar
-
-
-def _counted(vectors: Sequence[Vector], name: str) -> Iterator[Vector]:
-    for number, vector in enumerate(vectors, 1):
-        if number % 20 == 0:
-            print(f"\r{name}: {number} of {len(vectors)}", end="", file=sys.stderr, flush=True)
-        yield vector
-    print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 
 from .. import adapter
-from ..adapter import Implementation
+from ..adapter import Broken, Implementation
+from ..messages import described, readable
 from ..operations import operations
 from ..results import Result
 from ..vectors.files import Vector, load
 from . import runner
+from .connection import Connection
+from .isolated import Isolated
 from .pipe import Pipe
 
 MAX_NUMBERS = 12  # of an input that a message shows
@@ -50,9 +53,10 @@ class Plugin:
         try:
             self.vectors = runner.select(option.refdiff_minimal, names)
             self.expected = expected(_resolve(option.refdiff_xfails, config)) if option.refdiff_xfails else []
-            self.implementation = implementation(option.refdiff_impl, option.refdiff_pipe, option.refdiff_timeout)
-        except Exception as error:
-            raise pytest.UsageError(f"refdiff: {error}") from error
+            self.implementation = implementation(option)
+        except (Exception, SystemExit) as error:  # a module may raise anything when it is imported
+            raise pytest.UsageError(f"refdiff: {readable(error) if isinstance(error, ValueError | Broken) else described(error)}") from None
+        self.ran = self.skipped = 0
 
     def pytest_report_header(self) -> str:
         """The number of vectors, the implementation and its precision."""
@@ -67,9 +71,27 @@ class Plugin:
             for vector in self.vectors
         ]
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count the vectors that were run, and those that were skipped."""
+        if report.nodeid.startswith("refdiff::"):
+            skipped = report.skipped and not hasattr(report, "wasxfail")
+            self.skipped += skipped
+            self.ran += report.when == "call" and not skipped
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A run in which every vector was skipped has not passed."""
+        if self.skipped and not self.ran and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say that nothing was run."""
+        if self.skipped and not self.ran:
+            terminalreporter.write_line(f"refdiff: nothing was run; all {self.skipped} vectors were skipped", red=True)
+
     def pytest_unconfigure(self) -> None:
-        """End the program behind a pipe."""
-        if isinstance(self.implementation, Pipe):
+        """End the process of the implementation."""
+        if isinstance(self.implementation, Connection):
             self.implementation.close()
 
 
@@ -108,9 +130,11 @@ def _resolve(path: str, config: pytest.Config) -> Path:
     return Path(path) if Path(path).exists() else config.rootpath / path
 
 
-def implementation(name: str | None, command: str | None, timeout: float) -> Implementation:
-    """The Python adapter of this name, or else the running program of this command."""
-    return adapter.find(name) if name else Pipe(shlex.split(command or ""), timeout)
+def implementation(option: Any) -> Implementation | Isolated:
+    """The Python adapter, in this process or in one of its own, or else the running program of the command."""
+    if not option.refdiff_impl:
+        return Pipe(shlex.split(option.refdiff_pipe), option.refdiff_timeout)
+    return Isolated(option.refdiff_impl, option.refdiff_timeout) if option.refdiff_isolated else adapter.find(option.refdiff_impl)
 
 
 def expected(path: Path) -> list[Expected]:

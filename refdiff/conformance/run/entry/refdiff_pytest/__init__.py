@@ -16,7 +16,14 @@ def pytest_addoption(parser: Any) -> None:
     group.addoption("--refdiff-impl", metavar="MODULE[:CLASS]", help="the implementation: a Python adapter by its dotted name")
     group.addoption("--refdiff-pipe", metavar="COMMAND", help="the implementation: a program that speaks JSON lines")
     group.addoption(
-        "--refdiff-timeout", metavar="SECONDS", type=float, default=60.0, help="time limit for each answer of the program (default 60)"
+        "--refdiff-timeout",
+        metavar="SECONDS",
+        type=float,
+        default=60.0,
+        help="time limit for each answer of a program or an isolated adapter (default 60)",
+    )
+    group.addoption(
+        "--refdiff-isolated", action="store_true", help="run the adapter in a process of its own, with the time limit: it cannot end pytest"
     )
     group.addoption(
         "--refdiff-only",

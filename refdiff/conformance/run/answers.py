@@ -1,0 +1,130 @@
+"""Ask an implementation in this process: one vector in, one answer out, whatever the implementation raises or returns."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import models
+from ..adapter import Broken, Implementation, Skip
+from ..messages import described, readable
+from ..operations import Operation, named, operations
+from ..vectors.files import Vector
+
+FLOAT64_INPUTS = {  # tables and coefficients, which are float64 for every precision of the data
+    "betas", "log_snr", "tau", "t", "times", "signal", "sigma", "gamma", "uniform", "variance1", "variance2",
+}  # fmt: skip
+MAX_NUMBERS = 10**5  # of an output
+NOT_THEIRS = {
+    Path(__file__).parent,
+    Path(__file__).parents[1],
+    Path(importlib.__file__).parent,
+    Path(),
+}  # folders of the kit, and of import
+
+
+class Answer(NamedTuple):
+    """An answer: its kind, the message of the last three kinds, the outputs of the first, and the inputs that were overwritten.
+
+    The kinds are "outputs"; "error", an exception that the implementation raised, which is right for some vectors;
+    "broken", which is never right: it returned no arrays, or wanted to end the process; and "skipped".
+    """
+
+    kind: str
+    message: str = ""
+    outputs: dict[str, Any] | None = None
+    overwritten: tuple[str, ...] = ()
+
+
+def ask(implementation: Implementation, vector: Vector) -> Answer:
+    """The answer to one vector; only KeyboardInterrupt is raised."""
+    if not implementation.has(vector.operation):
+        return Answer("skipped", "not offered")
+    given = inputs(vector, implementation.precision)
+    before = {name: value.copy() for name, value in given.items() if isinstance(value, np.ndarray)}
+    answer = _answer(implementation, operations()[vector.operation], given)
+    return answer._replace(overwritten=tuple(name for name, value in before.items() if not _same(value, given[name])))
+
+
+def _answer(implementation: Implementation, operation: Operation, given: dict[str, Any]) -> Answer:
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return Answer("outputs", "", _arrays(operation, implementation.answer(operation.name, given)))
+    except (Skip, NotImplementedError) as reason:
+        return Answer("skipped", readable(reason))
+    except Broken as error:
+        return Answer("broken", readable(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, for example, is no right answer
+        return Answer("error" if isinstance(error, Exception) else "broken", described(error) + _location(error))
+
+
+def _arrays(operation: Operation, returned: Any) -> dict[str, Any]:
+    """The operation's outputs as arrays, copied, since an implementation may use a buffer again. Raises `Broken`."""
+    try:
+        by_name = named(operation, returned)
+        return {name: _array(name, by_name[name]) for name in operation.outputs if name in by_name}
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise Broken(f"returned no arrays: {described(error)}") from None
+
+
+def _array(name: str, value: Any) -> Any:
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(f"{name} has masked elements; allowed: numbers")
+    found = np.asarray(value)
+    if found.size > MAX_NUMBERS:
+        raise ValueError(f"{name} has shape {found.shape}; allowed: at most {MAX_NUMBERS:,} numbers")
+    return np.array(found, dtype=np.float64 if found.dtype.kind == "f" and found.itemsize > 8 else None)
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Whether an input is as it was."""
+    return bool(after.dtype == before.dtype and np.array_equal(before, after, equal_nan=before.dtype.kind == "f"))
+
+
+def _location(error: BaseException) -> str:
+    """The line of the adapter that led to an error: the first frame of the traceback outside the kit. A syntax error
+    names its own.
+    """
+    try:
+        frames = ((Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__))
+        theirs = ((file.name, line) for file, line in frames if file.parent not in NOT_THEIRS and not isinstance(error, SyntaxError))
+        return next((f" ({readable(file)}, line {line})" for file, line in theirs), "")
+    except Exception:
+        return ""
+
+
+def start_error(name: str, error: BaseException) -> str:
+    """Why an adapter cannot be used: the error of its import or of its class."""
+    text = readable(error)
+    if isinstance(error, ValueError) and "; allowed: " in text:
+        return text
+    allowed = "a module that can be imported, and a class to be called without arguments"
+    return f"{name!r} gave {described(error)}{_location(error)}; allowed: {allowed}"
+
+
+def inputs(vector: Vector, precision: str = "float64") -> dict[str, Any]:
+    """A vector's inputs for an implementation: copies in its precision, with models as callables."""
+    return {name: _converted(value, "float64" if name in FLOAT64_INPUTS else precision) for name, value in vector.inputs.items()}
+
+
+def _converted(value: Any, precision: str) -> Any:
+    if isinstance(value, dict):
+        return _in_precision(models.build(value), precision)
+    if isinstance(value, np.ndarray):
+        return value.astype(precision if value.dtype.kind == "f" else value.dtype)
+    return value
+
+
+def _in_precision(model: models.Model, precision: str) -> Callable[..., Any]:
+    return lambda x, t: np.asarray(model(np.asarray(x, dtype=np.float64), t)).astype(precision)
