@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, check_integer
+from .arrays import Array
+from .checks import check_integer
 
 TIME, NOISE, LABEL, BATCH, INIT, DATA, START = range(7)  # streams: independent numbers, one stream for each purpose
 

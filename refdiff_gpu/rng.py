@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from refdiff import rng as reference
-from refdiff.arrays import Array, as_array, check_integer, on_device
+from refdiff.arrays import Array, as_array, on_device
+from refdiff.checks import check_integer
 from refdiff.rng import BATCH, DATA, INIT, LABEL, NOISE, START, TIME, philox
 
 from .device.arrays import arange, asarray, empty

@@ -170,7 +170,7 @@ ERRORS = [
     ("no noise for a run", lambda: step(ddpm_step, LINEAR)([5, 3, 0], X), VALUE, "noise = None; allowed"),
     ("run from above T", lambda: step(ddim_step, LINEAR)([101, 0], X), VALUE, "t = 101; allowed: 1..100"),
     ("run that goes up", lambda: step(ddim_step, LINEAR)([5, 7], X), VALUE, r"s = .*7.* is not below t = .*5"),
-    ("run from NaN", lambda: step(ddim_step, LINEAR)([5, 0], NAN), VALUE, "x_t holds NaN"),
+    ("run from NaN", lambda: step(ddim_step, LINEAR)([5, 0], NAN), VALUE, "x holds NaN"),
     ("slope of another shape", lambda: samplers.euler_step(fixed(X[:1]), X, 0.0, 0.5), VALUE, r"f\(x, t\) has shape \(1, 2\); allowed: \(2, 2\)"),
     ("slope of NaN", lambda: samplers.heun_step(fixed(NAN), X, 0.0, 0.5), VALUE, r"f\(x, t\) holds NaN"),
     ("slope of another precision", lambda: samplers.rk4_step(fixed(X32), X, 0.0, 0.5), TYPE, r"f\(x, t\) has dtype float32; allowed: float64"),

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
-from ..arrays import Array, check_number
+from ..arrays import Array
+from ..checks import check_number
 
 _BLOCK = 2**20  # distances in memory at a time: 8 MiB
 

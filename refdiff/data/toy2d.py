@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import rng
-from ..arrays import Array, check_choice, check_integer
+from ..arrays import Array
+from ..checks import check_choice, check_integer
 
 Points = tuple[Array, Array]  # points (count, 2), labels (count,)
 

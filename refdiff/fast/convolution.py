@@ -9,7 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from ..arrays import Array, check_floats
+from ..arrays import Array
+from ..checks import check_floats
 from ..networks import convolution
 from ..tree import Params, Vjp
 from . import buffers

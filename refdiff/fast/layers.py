@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, check_dtype, check_floats, check_shape, read_only
+from ..arrays import Array, read_only
+from ..checks import check_dtype, check_floats, check_shape
 from ..networks import layers
 from ..networks.inputs import check_features, check_times
 from ..tree import Params, Vjp

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, check_shape, read_only
+from ..arrays import Array, read_only
+from ..checks import check_shape
 from ..networks import layers, normalize
 from ..training import parallel
 from ..tree import Params, Vjp

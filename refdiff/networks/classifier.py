@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import MOST, Array, Time, check_arrays, check_count, check_dtype, check_shape, counts
+from ..arrays import Array, Time
+from ..checks import MOST, check_arrays, check_count, check_counts, check_dtype, check_shape
 from ..tree import Params, Vjp
 from . import layers
 from .inputs import check_params
@@ -25,7 +26,7 @@ def init(
     Weights are drawn from a normal distribution of mean 0 and variance 1 / fan-in. The last layer, the head, starts at zero, so that all
     logits are equal. Source: G2, N5.
     """
-    channels, base, classes, embedding = counts(channels=channels, base=base, classes=classes, embedding=embedding)
+    channels, base, classes, embedding = check_counts(channels=channels, base=base, classes=classes, embedding=embedding)
     groups, dtype = check_count("groups", groups, 1, MOST), check_dtype(dtype)
     if base < 4 or base % 2 or base % groups:
         raise ValueError(f"base = {base}; allowed: even, 4 or more, and a multiple of groups = {groups}")

@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from ..arrays import MOST, Array, check_count, check_floats
+from ..arrays import Array
+from ..checks import MOST, check_count, check_floats
 from ..tree import Params, Vjp
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..arrays import MOST, Array, as_array, check_arrays, check_count, check_floats, check_number, check_real, event_size
+from ..arrays import Array, as_array, event_size
+from ..checks import MOST, check_arrays, check_count, check_floats, check_number, check_real
 from ..tree import Params
 
 

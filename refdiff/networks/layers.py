@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, check_dtype, check_floats, check_integer, check_shape, sigmoid
+from ..arrays import Array, sigmoid
+from ..checks import check_dtype, check_floats, check_integer, check_shape
 from ..tree import Params, Vjp
 from .attention import cross_attention, self_attention, softmax
 from .convolution import conv, conv_up, pool, up

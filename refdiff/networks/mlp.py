@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import MOST, Array, Time, as_array, check_count, check_dtype, check_number, check_real, counts
+from ..arrays import Array, Time, as_array
+from ..checks import MOST, check_count, check_counts, check_dtype, check_number, check_real
 from . import layers
 from .inputs import check_features, check_points
 from .layers import Params, Vjp
@@ -30,7 +31,7 @@ def init(
     For classes > 0 there is a label table of classes + 1 rows, the last for "no label". Weights are drawn from a normal distribution
     of mean 0 and variance 1 / fan-in. The last layer starts at zero, so that an untrained network returns 0. Source: N1.
     """
-    inputs, width, depth, classes = counts(inputs=inputs, width=width, depth=depth, classes=classes)
+    inputs, width, depth, classes = check_counts(inputs=inputs, width=width, depth=depth, classes=classes)
     outputs, features, dtype = (
         inputs if outputs is None else check_count("outputs", outputs, 1, MOST),
         check_features(features),

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import MOST, Array, check_count, check_floats, check_scalar, check_shape
+from ..arrays import Array
+from ..checks import MOST, check_count, check_floats, check_scalar, check_shape
 from ..tree import Params, Vjp
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Time, check_arrays
+from ..arrays import Array, Time
+from ..checks import check_arrays
 from ..tree import Params, Vjp
 from . import layers
 from .inputs import check_params

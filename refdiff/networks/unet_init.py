@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import rng
-from ..arrays import Array, check_choice, check_counts, check_dtype, counts
+from ..arrays import Array
+from ..checks import check_choice, check_counts, check_dtype, check_tuple
 from ..tree import Params
 
 MODES = ("adaptive", "add")
@@ -33,8 +34,10 @@ def init(
     normal distribution of mean 0 and variance 1 / fan-in. The last layer of every block, of every attention and of the network
     starts at zero, so that an untrained network returns 0. Source: N5 [DDPM app. B].
     """
-    channels, base, blocks, embedding, classes = counts(channels=channels, base=base, blocks=blocks, embedding=embedding, classes=classes)
-    multipliers, attention = check_counts("multipliers", multipliers), check_counts("attention", attention)
+    channels, base, blocks, embedding, classes = check_counts(
+        channels=channels, base=base, blocks=blocks, embedding=embedding, classes=classes
+    )
+    multipliers, attention = check_tuple("multipliers", multipliers), check_tuple("attention", attention)
     dtype = check_dtype(dtype)
     _check(channels, base, multipliers, blocks, attention, embedding, classes, mode)
     draw = Draw(seed, embedding, mode, dtype)

@@ -9,20 +9,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..arrays import (
-    Array,
-    Time,
-    as_array,
-    check_arrays,
-    check_choice,
-    check_number,
-    check_scalar,
-    check_shapes,
-    holds,
-    like,
-    sum_event,
-    together,
-)
+from ..arrays import Array, Time, as_array, holds, like, sum_event
+from ..checks import check_arrays, check_choice, check_number, check_scalar, check_shapes, together
 from ..process import forward, gaussian, reverse
 from ..process.reverse import Reverse
 from ..process.schedules import Schedule, check_chain
@@ -106,7 +94,7 @@ def weight_eps(t: Time, s: Time, schedule: Schedule) -> Array:
     It is computed as $\beta_{t|s} / (2 \alpha_{t|s} (1 - \bar\alpha_s))$, without the square. Raises for $s = 0$, and where
     $\bar\alpha_t = 0$. Source: E6 [DDPM eq. 12].
     """
-    _inner_step(s)
+    _inner_step(s, schedule)
     alpha, beta = schedule.transition(t, s)
     if not holds(alpha > 0):
         raise ValueError(f"t = {t!r} has alpha_bar 0, where eps does not determine the mean; allowed: t with alpha_bar > 0")

@@ -8,21 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..arrays import (
-    Array,
-    Time,
-    as_array,
-    check_arrays,
-    check_number,
-    check_real,
-    check_scalar,
-    event_size,
-    holds,
-    like,
-    per_example,
-    sigmoid,
-    sum_event,
-)
+from ..arrays import Array, Time, as_array, event_size, holds, like, sigmoid, sum_event
+from ..checks import check_arrays, check_number, check_real, check_scalar, per_example
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, cast, check_arrays, check_number, check_real, check_scalar, check_shape
+from ..arrays import Array, cast
+from ..checks import check_arrays, check_number, check_real, check_scalar, check_shape
 from ..process import gaussian
 
 
@@ -131,6 +132,6 @@ def _check_samples(**named: Array) -> None:
         check_real(**{name: values})
         if not len(values) or values.shape != next(iter(named.values())).shape:
             raise ValueError(f"{name} has shape {values.shape}; allowed: (K, B) with K >= 1, the same for {' and '.join(named)}")
-        check_number(name, values.max(axis=0), -1e15, 1e15)
+        check_number(name, np.maximum(values.max(axis=0), -1e15), high=1e15)
     if "log_q" in named:
         check_number("log_q", named["log_q"])

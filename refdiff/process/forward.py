@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array, Time, check_arrays, event_size, holds, like, sum_event
+from ..arrays import Array, Time, event_size, holds, like, sum_event
+from ..checks import check_arrays
 from . import gaussian
 from .schedules import Schedule, check_chain
 

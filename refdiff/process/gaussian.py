@@ -10,28 +10,15 @@ from typing import Any
 import numpy as np
 from scipy.special import log_ndtr
 
-from ..arrays import (
-    LARGEST,
-    Array,
-    cast,
-    check_arrays,
-    check_broadcast,
-    check_count,
-    check_number,
-    check_real,
-    check_shape,
-    event_size,
-    holds,
-    sum_event,
-    together,
-)
+from ..arrays import LARGEST, Array, Number, cast, event_size, holds, sum_event
+from ..checks import check_arrays, check_broadcast, check_count, check_number, check_real, check_shape, together
 
 LOG_2PI = float(np.log(2 * np.pi))
 SMALLEST = {"f4": 1e-36, "f8": 1e-300}  # variance by dtype: below, a square divided by it may overflow
 GAUSS = (0.2386191860831969, 0.467913934572691), (0.6612093864662645, 0.3607615730481386), (0.9324695142031521, 0.1713244923791704)
 
 
-def log_density(x: Array, mean: Array, variance: Array) -> Array:
+def log_density(x: Array, mean: Array, variance: Number) -> Array:
     r"""Log-density of a Gaussian with independent coordinates; x (B, ...), mean and variance broadcast to it; (B,) nats.
 
     $$\log \mathcal N(x; \mu, \sigma^2) = -\tfrac12 \sum_i \Bigl(\frac{(x_i - \mu_i)^2}{\sigma_i^2} + \log 2\pi\sigma_i^2\Bigr)$$
@@ -86,12 +73,9 @@ def kl_isotropic(mean1: Array, variance1: Array, mean2: Array, variance2: Array)
     Source: E1 [PRML ex. 2.13].
     """
     (mean2,) = _in_precision("mean1", mean1, mean2=mean2)
-    variance1, variance2 = _positive("variance1", variance1, mean1), _positive("variance2", variance2, mean1)
-    for name, variance in (("variance1", variance1), ("variance2", variance2)):
-        if np.shape(variance) not in ((), mean1.shape[:1]):
-            raise ValueError(f"{name} has shape {np.shape(variance)}; allowed: () or (B,), one variance for all coordinates")
+    variance1, variance2 = _per_example("variance1", variance1, mean1), _per_example("variance2", variance2, mean1)
     spread = event_size(mean1) * _excess(variance1 / variance2, (variance1 - variance2) / variance2)
-    return spread / 2 + sum_event((mean1 - mean2) ** 2) / (2 * variance2)
+    return cast("variance2", spread / 2 + sum_event((mean1 - mean2) ** 2) / (2 * variance2), mean1)
 
 
 def kl_diagonal(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> Array:
@@ -160,10 +144,10 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
 
     The first and the last bin extend to infinity, so that the probabilities of all levels sum to 1. Source: E7 [DDPM eq. 13].
     """
-    mean, std = _in_precision("x", x, mean=mean, std=std)
+    (mean,), std = _in_precision("x", x, mean=mean), check_number("std", std, 0, open_low=True)
+    check_broadcast("x", x, std=std)
     check_real(x=x, mean=mean, std=std)
     check_number("x", x, -1, 1)
-    check_number("std", std, SMALLEST[x.dtype.str[1:]] ** 0.5, 1e6)
     levels = check_count("levels", levels, 2, 2**16)
     half = 1 / (levels - 1)
     offset = x.astype(np.float64) - mean
@@ -226,6 +210,14 @@ def _positive(name: str, value: Any, x: Array) -> Array:
     if not holds(values.real >= smallest):
         raise ValueError(f"{name} = {value!r}; allowed: {smallest:g} or more in {x.dtype}, so that quotients are finite")
     return values
+
+
+def _per_example(name: str, variance: Any, x: Array) -> Any:
+    """A variance () or (B,), in its own precision; raises for what x's cannot hold."""
+    _positive(name, variance, x)
+    if np.shape(variance) not in ((), x.shape[:1]):
+        raise ValueError(f"{name} has shape {np.shape(variance)}; allowed: () or (B,), one variance for all coordinates")
+    return check_number(name, variance)
 
 
 def _cholesky(name: str, covariance: Array, x: Array) -> tuple[Array, Array]:

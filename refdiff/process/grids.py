@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_array, check_arrays, check_choice, check_count, check_integer, check_number
+from ..arrays import Array, as_array
+from ..checks import check_arrays, check_choice, check_count, check_integer, check_number
 
 GRIDS = ("linspace", "leading", "trailing", "quadratic")
 MAX_T = 10**7

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Array, GaussianPath, Time, all_true, cast, check_arrays, check_choice, check_scalar, check_shape, holds, like
+from ..arrays import Array, GaussianPath, Time, all_true, cast, holds, like
+from ..checks import check_arrays, check_choice, check_scalar, check_shape
 
 KINDS = ("x0", "eps", "v", "score", "velocity")
 

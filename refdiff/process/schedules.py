@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_float64, check_number, check_scalar
+from ..arrays import Array
 from ..arrays import sigmoid as logistic
+from ..checks import as_float64, check_number, check_scalar
 from .grids import GRIDS as GRIDS
 from .grids import MAX_T as MAX_T
 from .grids import check_chain as check_chain

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Time, as_array, check_integer, check_number, check_real, holds, read_only
+from ..arrays import Array, Time, as_array, holds, read_only
+from ..checks import check_integer, check_number, check_real
 
 
 @dataclass(frozen=True, eq=False)

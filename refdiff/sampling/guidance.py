@@ -6,23 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..arrays import (
-    Array,
-    GaussianPath,
-    Model,
-    Number,
-    Time,
-    as_array,
-    check_arrays,
-    check_count,
-    check_integer,
-    check_labels,
-    check_number,
-    check_scalar,
-    check_shape,
-    like,
-    per_example,
-)
+from ..arrays import Array, GaussianPath, Model, Number, Time, as_array, like
+from ..checks import check_arrays, check_count, check_integer, check_labels, check_number, check_scalar, check_shape, per_example
 
 
 def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:

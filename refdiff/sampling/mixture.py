@@ -6,25 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import (
-    Array,
-    GaussianPath,
-    Model,
-    Time,
-    as_array,
-    cast,
-    check_arrays,
-    check_choice,
-    check_number,
-    check_real,
-    check_shape,
-    device_get,
-    event_size,
-    holds,
-    like,
-    per_example,
-    read_only,
-)
+from ..arrays import Array, GaussianPath, Model, Time, as_array, cast, device_get, event_size, holds, like, read_only
+from ..checks import check_arrays, check_choice, check_number, check_real, check_shape, per_example
 from ..process import predict
 from ..process.gaussian import LOG_2PI
 

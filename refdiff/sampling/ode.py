@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from ..arrays import Array, GaussianPath, Model, Time, cast, check_arrays, check_choice, check_number, check_scalar, like, per_example
+from ..arrays import Array, GaussianPath, Model, Time, cast, like
+from ..checks import check_arrays, check_choice, check_number, check_scalar, per_example
 from ..process import predict
 from ..process.tables import Schedule
 

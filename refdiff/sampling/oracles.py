@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, GaussianPath, Time, as_array, as_float64, cast, check_broadcast, check_number, event_size, like
+from ..arrays import Array, GaussianPath, Time, as_array, cast, event_size, like
+from ..checks import as_float64, check_broadcast, check_number
 from ..process.reverse import Reverse
 from ..process.schedules import Schedule
 from .mixture import Mixture as Mixture

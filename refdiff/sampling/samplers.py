@@ -9,20 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import (
-    Array,
-    Model,
-    Number,
-    Time,
-    all_true,
-    as_array,
-    check_arrays,
-    check_choice,
-    check_number,
-    check_scalar,
-    event_size,
-    like,
-)
+from ..arrays import Array, Model, Number, Time, all_true, as_array, event_size, like
+from ..checks import check_arrays, check_choice, check_number, check_scalar
 from ..process import predict, reverse
 from ..process.forward import posterior, posterior_variance, q_sample
 from ..process.schedules import Schedule, check_times

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import Array, GaussianPath, Model, check_choice, check_integer, check_number, device_get, event_size, like, sum_event
+from ..arrays import Array, GaussianPath, Model, device_get, event_size, like, sum_event
+from ..checks import check_choice, check_integer, check_number
 from ..networks import layers
 from ..networks.layers import Params
 from ..networks.mlp import mlp

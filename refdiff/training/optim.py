@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from .. import tree
-from ..arrays import Array, check_number, device_get
+from ..arrays import Array, device_get
+from ..checks import check_number
 from ..tree import Tree
 
 

@@ -11,7 +11,8 @@ from functools import wraps
 
 import numpy as np
 
-from refdiff.arrays import Array, check_integer
+from refdiff.arrays import Array
+from refdiff.checks import check_integer
 from refdiff.networks import layers as reference
 from refdiff.networks.layers import Params, Vjp, cross_entropy, film, normalize, time_features
 

@@ -7,7 +7,8 @@ from functools import wraps
 
 import numpy as np
 
-from refdiff.arrays import Array, Time, check_arrays, like
+from refdiff.arrays import Array, Time, like
+from refdiff.checks import check_arrays
 from refdiff.process import forward as reference
 from refdiff.process.forward import (
     posterior,

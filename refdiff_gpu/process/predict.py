@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.arrays import Array, GaussianPath, Time, cast, check_arrays, check_scalar, like
+from refdiff.arrays import Array, GaussianPath, Time, cast, like
+from refdiff.checks import check_arrays, check_scalar
 from refdiff.process import predict as reference
 from refdiff.process.predict import KINDS, row, target, tweedie_covariance
 

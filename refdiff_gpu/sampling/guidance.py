@@ -10,20 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refdiff.arrays import (
-    Array,
-    GaussianPath,
-    Model,
-    Number,
-    Time,
-    as_array,
-    check_arrays,
-    check_count,
-    check_integer,
-    check_number,
-    like,
-    per_example,
-)
+from refdiff.arrays import Array, GaussianPath, Model, Number, Time, as_array, like
+from refdiff.checks import check_arrays, check_count, check_integer, check_number, per_example
 from refdiff.sampling import guidance as reference
 from refdiff.sampling.guidance import classifier_gradient, drop_labels, scale_from_w, w_from_scale
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.arrays import Array, Model, Time, all_true, as_array, check_arrays, check_choice, check_scalar, like
+from refdiff.arrays import Array, Model, Time, all_true, as_array, like
+from refdiff.checks import check_arrays, check_choice, check_scalar
 from refdiff.process import reverse
 from refdiff.process.forward import posterior_variance
 from refdiff.process.schedules import Schedule

@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import wraps
 
 from refdiff import tree
-from refdiff.arrays import Array, check_number
+from refdiff.arrays import Array
+from refdiff.checks import check_number
 from refdiff.training import optim as reference
 from refdiff.training.optim import clip, debias, ema_debiased, global_norm, init, learning_rate
 from refdiff.tree import Tree

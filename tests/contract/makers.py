@@ -80,7 +80,7 @@ def trained(init, *arguments, **options):
 MLP = trained(mlp.init, 0, width=8, depth=2, features=4, classes=2)
 UNET = trained(unet.init, 0, channels=1, base=8, multipliers=(1, 2), attention=(1,), embedding=8, classes=2)
 CLASSIFIER = trained(classifier.init, 0, base=8, classes=3, embedding=8, groups=4)
-ATTENTION = {name: (8, 8) for name in "qkv"} | {"out": (8, 8)}
+ATTENTION = dict.fromkeys("qkv", (8, 8)) | {"out": (8, 8)}
 CONFIG = training.Config(steps=3, batch=4, warmup=1, rate=0.125, ema=0.5, label_dropout=0.25)
 OBJECTS = {type(SCHEDULE), type(flow.straight)}
 

@@ -5,11 +5,9 @@ import re
 import signal
 import traceback
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import numpy as np
-
-from refdiff import tree
 
 from .damages import FAILS, REFUSED, SAME
 from .exceptions import ALIASES, INFINITE, entry
