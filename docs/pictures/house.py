@@ -13,7 +13,7 @@ from refdiff.demo.plots import COLORS, FAINT
 from .canvas import INK, panels
 
 ROOT = Path(__file__).parents[2]
-BASE = ("arrays", "tree", "rng", "files", "equations")  # modules of refdiff that share a box
+BASE = ("arrays", "checks", "tree", "rng", "files", "equations")  # modules of refdiff that share a box
 BLUE, ORANGE, GREEN, PINK, VIOLET, YELLOW = COLORS[:6]
 
 
@@ -45,7 +45,7 @@ BOXES = {
     "objectives": _row("objectives", "ELBO, flow matching", 3.05, 4, 2, PINK),
     "process": _row("process", "schedules, posterior", 1, 1.95, 1, BLUE),
     "base": _row(
-        "arrays, tree, rng, files, equations",
+        "arrays, checks, tree, rng, files, equations",
         "argument checks, parameter trees, random numbers, whole files, list of equations",
         0,
         4,

@@ -18,8 +18,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 
 from .. import files
-from ..arrays import Array, describe
-from ..checks import check_number
+from ..arrays import Array
 from .download import TIMEOUT, fetch
 
 __all__ = ["FILES", "MIRRORS", "TIMEOUT", "Digits", "load", "read_idx", "to_model", "to_pixels"]
@@ -109,10 +108,9 @@ def to_pixels(x: Array) -> Array:
     Raises TypeError unless x is a floating-point array, ValueError for NaN, infinity, complex x or another shape.
     Source: [DDPM sec. 3.3].
     """
-    if getattr(getattr(x, "dtype", None), "kind", None) != "f":
-        raise TypeError(f"x is {describe(x)}; allowed: a floating-point array")
-    check_number("x", x)
-    if x.shape[1:] != (28, 28, 1):
+    x = x.astype(np.float32) if getattr(x, "dtype", None) == np.float16 else x
+    check_arrays(x=x)
+    if x.dtype.kind != "f" or x.shape[1:] != (28, 28, 1):
         raise ValueError(f"x has dtype {x.dtype}, shape {x.shape}; allowed: real numbers, (N, 28, 28, 1)")
     return np.rint((np.clip(x[..., 0], -1, 1) + 1) * 127.5).astype(np.uint8)
 

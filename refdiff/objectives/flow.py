@@ -194,4 +194,5 @@ def from_flow(x_tau: Array, tau: Time) -> Array:
 
 
 def _flow_time(t: Time) -> Array:
-    return as_array(check_number("t", t, 0, 1)) * 1.0
+    t = as_array(check_number("t", t, 0, 1))
+    return t.astype(np.float64) if t.dtype.kind in "iu" else t

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.special import log_ndtr
 
-from ..arrays import LARGEST, Array, Number, cast, event_size, holds, sum_event
-from ..checks import check_arrays, check_broadcast, check_count, check_number, check_real, check_shape, together
+from ..arrays import LARGEST, Array, Number, as_array, cast, code, event_size, holds, sum_event
+from ..checks import check_arrays, check_broadcast, check_count, check_number, check_real, check_shape, per_example, together
 
 LOG_2PI = float(np.log(2 * np.pi))
 SMALLEST = {"f4": 1e-36, "f8": 1e-300}  # variance by dtype: below, a square divided by it may overflow
@@ -73,7 +73,8 @@ def kl_isotropic(mean1: Array, variance1: Array, mean2: Array, variance2: Array)
     Source: E1 [PRML ex. 2.13].
     """
     (mean2,) = _in_precision("mean1", mean1, mean2=mean2)
-    variance1, variance2 = _per_example("variance1", variance1, mean1), _per_example("variance2", variance2, mean1)
+    named = {"variance1": variance1, "variance2": variance2}
+    variance1, variance2 = (per_example(name, _positive(name, value, mean1), mean1) for name, value in named.items())
     spread = event_size(mean1) * _excess(variance1 / variance2, (variance1 - variance2) / variance2)
     return cast("variance2", spread / 2 + sum_event((mean1 - mean2) ** 2) / (2 * variance2), mean1)
 
@@ -102,7 +103,8 @@ def kl_full(mean1: Array, covariance1: Array, mean2: Array, covariance2: Array) 
     check_shape("mean1", mean1, "d")
     (mean2,), (covariance1, _) = _in_precision("mean1", mean1, mean2=mean2), _cholesky("covariance1", covariance1, mean1)
     covariance2, root = _cholesky("covariance2", covariance2, mean1)
-    ratio, delta = (np.linalg.eigvalsh(_whiten(root, matrix)) for matrix in (covariance1, covariance1 - covariance2))
+    whitened = (np.linalg.solve(root, np.linalg.solve(root, matrix).T) for matrix in (covariance1, covariance1 - covariance2))
+    ratio, delta = map(np.linalg.eigvalsh, whitened)
     return (_excess(ratio, delta).sum() + (np.linalg.solve(root, mean1 - mean2) ** 2).sum()) / 2
 
 
@@ -131,7 +133,6 @@ def quotient(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> 
     """
     mean1, variance1, mean2, variance2 = together(mean1=mean1, variance1=variance1, mean2=mean2, variance2=variance2)
     check_number("variance1", variance1, 0)
-    check_number("variance2", variance2, 0)
     check_number("variance2 - variance1", variance2 - variance1, 0, open_low=True)
     share = variance1 / (variance2 - variance1)
     return mean1 + share * (mean1 - mean2), share * variance2
@@ -148,8 +149,7 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
     check_broadcast("x", x, std=std)
     check_real(x=x, mean=mean, std=std)
     check_number("x", x, -1, 1)
-    levels = check_count("levels", levels, 2, 2**16)
-    half = 1 / (levels - 1)
+    half = 1 / (check_count("levels", levels, 2, 2**16) - 1)
     offset = x.astype(np.float64) - mean
     upper = np.where(x > 1 - half, np.inf, (offset + half) / std)
     lower = np.where(x < -1 + half, -np.inf, (offset - half) / std)
@@ -188,36 +188,22 @@ def _excess(ratio: Array, delta: Array) -> Array:
     return np.where(abs(d) < 0.1, series * d, delta - d)[()]
 
 
-def _whiten(root: Array, matrix: Array) -> Array:
-    return np.linalg.solve(root, np.linalg.solve(root, matrix).T)
-
-
 def _in_precision(like: str, x: Array, **named: Any) -> list[Array]:
     """The arguments in x's precision. Raises unless x is a finite array, all others broadcast to it, and all but means are positive."""
     check_arrays(**{like: x})
-    values = [_mean(name, value, x) if name.startswith("mean") else _positive(name, value, x) for name, value in named.items()]
-    check_broadcast(like, x, **dict(zip(named, values, strict=True)))
-    return values
+    high = LARGEST[code(x)]
+    for name, value in named.items():
+        named[name] = check_number(name, value, -high, high) if name.startswith("mean") else _positive(name, value, x)
+    check_broadcast(like, x, **named)
+    return [cast(name, value, x) for name, value in named.items()]
 
 
-def _mean(name: str, value: Any, x: Array) -> Array:
-    largest = LARGEST[x.dtype.str[1:]]
-    return cast(name, check_number(name, value, -largest, largest), x)
-
-
-def _positive(name: str, value: Any, x: Array) -> Array:
-    values, smallest = cast(name, check_number(name, value, 0, open_low=True), x), SMALLEST[x.real.dtype.str[1:]]
-    if not holds(values.real >= smallest):
+def _positive(name: str, value: Any, x: Array) -> Any:
+    """Variances in their own precision. Raises unless they are positive, and so large that a quotient in x's is finite."""
+    values, smallest = check_number(name, value, 0, open_low=True), SMALLEST[code(x.real)]
+    if not holds(as_array(values).real >= smallest):
         raise ValueError(f"{name} = {value!r}; allowed: {smallest:g} or more in {x.dtype}, so that quotients are finite")
     return values
-
-
-def _per_example(name: str, variance: Any, x: Array) -> Any:
-    """A variance () or (B,), in its own precision; raises for what x's cannot hold."""
-    _positive(name, variance, x)
-    if np.shape(variance) not in ((), x.shape[:1]):
-        raise ValueError(f"{name} has shape {np.shape(variance)}; allowed: () or (B,), one variance for all coordinates")
-    return check_number(name, variance)
 
 
 def _cholesky(name: str, covariance: Array, x: Array) -> tuple[Array, Array]:
@@ -225,12 +211,11 @@ def _cholesky(name: str, covariance: Array, x: Array) -> tuple[Array, Array]:
     matrix = cast(name, check_number(name, covariance), x)
     if matrix.shape != x.shape[-1:] * 2:
         raise ValueError(f"{name} has shape {matrix.shape}; allowed: {x.shape[-1:] * 2}")
+    symmetric = holds(abs(matrix - matrix.T) <= 1e-6 * abs(matrix).max())  # of one triangle, NumPy does not see it
     try:
-        if not holds(abs(matrix - matrix.T) <= 1e-6 * abs(matrix).max()):
-            raise np.linalg.LinAlgError  # which numpy, reading one triangle only, would not see
         root = np.linalg.cholesky(matrix)
-        if not holds(np.diag(root) >= SMALLEST[x.real.dtype.str[1:]] ** 0.5):
-            raise np.linalg.LinAlgError  # which a device does not raise by itself
-        return matrix, root
-    except np.linalg.LinAlgError:
-        raise ValueError(f"{name} = {covariance!r}; allowed: symmetric positive definite") from None
+    except np.linalg.LinAlgError:  # which a device does not raise
+        symmetric, root = False, matrix
+    if not symmetric or not holds(np.diag(root) >= SMALLEST[code(x.real)] ** 0.5):
+        raise ValueError(f"{name} = {covariance!r}; allowed: symmetric positive definite")
+    return matrix, root
