@@ -209,8 +209,7 @@ def _positive(name: str, value: Any, x: Array) -> Any:
 def _cholesky(name: str, covariance: Array, x: Array) -> tuple[Array, Array]:
     """A covariance in x's precision, and its root. Raises unless it is symmetric and positive definite."""
     matrix = cast(name, check_number(name, covariance), x)
-    if matrix.shape != x.shape[-1:] * 2:
-        raise ValueError(f"{name} has shape {matrix.shape}; allowed: {x.shape[-1:] * 2}")
+    check_shape(name, matrix, *x.shape[-1:] * 2)
     symmetric = holds(abs(matrix - matrix.T) <= 1e-6 * abs(matrix).max())  # of one triangle, NumPy does not see it
     try:
         root = np.linalg.cholesky(matrix)
