@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import files
 from ..arrays import Array
+from ..checks import check_arrays
 from .download import TIMEOUT, fetch
 
 __all__ = ["FILES", "MIRRORS", "TIMEOUT", "Digits", "load", "read_idx", "to_model", "to_pixels"]

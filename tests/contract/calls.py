@@ -13,12 +13,14 @@ import numpy as np
 from refdiff import fast
 
 from . import makers
-from .exceptions import CONSTRUCTORS
+from .damages import damages
+from .exceptions import CONSTRUCTORS, NOT_CHECKED, UNDAMAGED, entry
 from .makers import INSTANCES, MAKERS, array, numbers
 
-ROOMS = ("process", "objectives", "sampling", "networks", "training", "data", "rng", "tree", "arrays", "fast")
+ROOMS = ("process", "objectives", "sampling", "networks", "training", "data", "rng", "tree", "arrays", "checks", "fast")
 OUTSIDE = {  # what the walk finds and the contract does not cover, and why
     "training.parallel": "plumbing between workers: tasks and slices of batches that training has checked",
+    "training.archive": "files and their damage have tests of their own",
     "training.checkpoint": "files and their damage have tests of their own",
     "data.mnist.load": "files and downloads have tests of their own",
     "data.mnist.read_idx": "files and downloads have tests of their own",
@@ -27,11 +29,13 @@ OUTSIDE = {  # what the walk finds and the contract does not cover, and why
     "networks.mlp.embed_conditions": "part of networks, called with their checked arguments",
     "networks.convolution.neighbours_at": "a slice of an image that `conv` has padded",
     "networks.convolution.check_conv": "the check itself, called with the parameters of a layer",
+    "networks.inputs": "the checks themselves, called with the arguments of networks",
+    "process.tables.exact_sums": "sums of the steps of a table that has been checked",
     "networks.unet.plan": "reads names of parameters",
     "sampling.mixture.shaped": "casts a result back to the shape of an argument that has been checked",
     "training.loop.check_loss": "the check itself, of a loss that training has computed",
     "arrays.GaussianPath": "a protocol",
-    "arrays.check_arrays": "takes arguments of any names: most functions here call it",
+    "checks.check_arrays": "takes arguments of any names: most functions here call it",
     "tree.map": "takes any function and any trees; trees of other structures have a test",
     **{f"arrays.{name}": "a helper of the checks" for name in ("on_device", "device_get", "all_true", "reads_values", "holds", "event_size")},
 }  # fmt: skip
@@ -57,7 +61,7 @@ class Call:
         for prefix in (".".join(parts[-2:]), *reversed(parts)):
             if f"{prefix}.{parameter}" in MAKERS:
                 return MAKERS[f"{prefix}.{parameter}"]
-        return MAKERS[parameter]  # a KeyError here: a parameter of a new name, which needs a maker
+        return MAKERS.get(parameter)
 
     def arguments(self, variant):
         """Valid arguments by name. A maker's None leaves the parameter to its default."""
@@ -71,12 +75,22 @@ class Call:
         return list(leaves(finished(self.name, function(**arguments), variant)))
 
 
+def damaged(call, variant):
+    """All damages of all arguments of a call that the contract covers: the parameter and its damage."""
+    optional = {p.name for p in call.parameters if p.default is None}
+    for name, value in call.arguments(variant).items():
+        unchecked, _ = entry(NOT_CHECKED, call, name) or ((), "")
+        for damage in () if entry(UNDAMAGED, call, name) else damages(value):
+            if damage.category not in unchecked and not (damage.value is None and name in optional):
+                yield name, damage
+
+
 def walk() -> Iterator[Call]:
     """All calls, each function once."""
     seen = set()
     for room in ROOMS:
         for module in modules(room):
-            for name, item in vars(module).items():
+            for name, item in list(vars(module).items()):
                 place = item.__module__.removeprefix("refdiff.") if inspect.isfunction(item) or inspect.isclass(item) else ""
                 if name.startswith("_") or not place or id(item) in seen or (room in ONLY and name not in ONLY[room]):
                     continue

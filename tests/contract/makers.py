@@ -137,7 +137,7 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "betas": copies([0.125, 0.25, 0.5]), "alpha_bars": copies([0.75, 0.5, 0.25]), "from_log_snr.log_snr": copies([2.0, 1.0, -1.0]),
     "beta_start": this(0.0009765625), "beta_end": this(0.001953125), "offset": this(0.125), "beta_max": this(0.875),
     "start": this(-3.0), "end": this(3.0), "low": this(0), "log_alpha_bar": copies([0.0, -0.5, -1.0]),
-    "remainder": copies([0.0, 0.0, 0.0]), "name": this("t"), "states": lambda v: [array(3, 2, seed=i)(v) for i in range(4)],
+    "remainder": copies([0.0, 0.0, 0.0]), "log_alpha": copies([-0.5, -0.5]), "name": this("t"), "states": lambda v: [array(3, 2, seed=i)(v) for i in range(4)],
     "trajectory.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)], "elbo_terms.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)],
     "sample.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)], "Mixture.sample.noise": array(3, 2), "sample.grid": copies([8, 5, 4, 2]),
     # Gaussians
