@@ -166,11 +166,11 @@ def check_count(name: str, value: Any, low: int, high: int) -> int:
     return int(numbers)
 
 
-def check_tuple(name: str, values: Any) -> tuple[int, ...]:
-    """The argument as a tuple of Python integers, such as a shape; raises unless it is a tuple, a list or an array (n,) of integers."""
+def check_tuple(name: str, values: Any, low: int = -MOST) -> tuple[int, ...]:
+    """The argument as a tuple of Python integers, such as a shape; raises unless it is a tuple, a list or an array (n,) of them, from low on."""
     if isinstance(values, str) or not hasattr(values, "__len__") or np.ndim(values) != 1:
         raise TypeError(f"{name} = {describe(values)}; allowed: a tuple of integers")
-    return tuple(check_count(f"{name}[{i}]", value, -MOST, MOST) for i, value in enumerate(values))
+    return tuple(check_count(f"{name}[{i}]", value, low, MOST) for i, value in enumerate(values))
 
 
 def check_counts(**named: Any) -> list[int]:
@@ -190,6 +190,13 @@ def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise unless value is one of the allowed strings."""
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} = {describe(value)}; allowed: {', '.join(allowed)}")
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """The argument as a Python bool; raises unless it is one, or NumPy's."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} = {describe(value)}; allowed: True, False")
+    return bool(value)
 
 
 def check_dtype(value: Any) -> Any:
