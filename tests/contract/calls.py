@@ -33,6 +33,8 @@ OUTSIDE = {  # what the walk finds and the contract does not cover, and why
     "process.tables.exact_sums": "sums of the steps of a table that has been checked",
     "networks.unet.plan": "reads names of parameters",
     "sampling.mixture.shaped": "casts a result back to the shape of an argument that has been checked",
+    "training.optim.debias": "the divisor of an average whose decay has been checked",
+    "training.optim.check": "the checks themselves",
     "training.loop.check_loss": "the check itself, of a loss that training has computed",
     "checks": "the checks themselves: every call here runs them",
     "tree": "moves arrays of nested dicts, whatever they are; trees of different structures have a test",
@@ -108,7 +110,7 @@ def modules(room):
 
 
 def calls_of(name, item):
-    if any(name == out or name.startswith(f"{out}.") for out in OUTSIDE):
+    if any(name == out or name.startswith((f"{out}.", f"{out}_")) for out in OUTSIDE):
         return
     if not inspect.isclass(item):
         yield Call(name, None, item)

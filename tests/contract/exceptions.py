@@ -34,6 +34,10 @@ NOT_CHECKED = {  # categories of damage that a function lets pass or meets with 
     "normalize": (VALUES, "a layer"),
     "solve_adaptive.t": (("huge",), "how far a solution grows is its equation's affair"),
     "solve_adaptive.s": (("huge",), "how far a solution grows is its equation's affair"),
+    **{
+        f"optim.{name}": (VALUES, "as large as all parameters: training checks the loss")
+        for name in ("params", "grads", "state", "average")
+    },
     "p": (
         VALUES + SHAPES,
         "the parameters of a network, which its init has made: types and names are checked, samplers check what follows",
