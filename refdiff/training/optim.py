@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..arrays import Array, describe, device_get
+from ..arrays import FARTHEST, Array, describe, device_get
 from ..checks import check_count, check_counts, check_number, check_real, check_scalar, check_shape
 from ..tree import Tree
 
+HIGH = FARTHEST["f4"]
 STEPS = 2**53  # the largest number of a step
 
 
@@ -122,9 +123,9 @@ def check_settings(step: Any, rate: Any, beta1: Any, beta2: Any, eps: Any, decay
     """The settings of Adam as Python numbers; raises unless they are finite, and the averages move."""
     step, rate, eps, decay = (
         check_count("step", step, 1, STEPS),
-        check_scalar("rate", rate),
-        check_scalar("eps", eps),
-        check_scalar("decay", decay),
+        check_scalar("rate", rate, -HIGH, HIGH),
+        check_scalar("eps", eps, -HIGH, HIGH),
+        check_scalar("decay", decay, -HIGH, HIGH),
     )
     return step, rate, check_decay("beta1", beta1), check_decay("beta2", beta2), eps, decay
 
@@ -151,4 +152,4 @@ def check_trees(**named: Tree) -> None:
         if found.keys() != arrays.keys():
             raise ValueError(f"{name} has the arrays {', '.join(found)}; allowed: {', '.join(arrays)}, as {first} has")
         for path, array in found.items():
-            check_shape(f"{name} at {path}", array, *np.shape(arrays[path]))
+            check_shape(f"{name} at {path}", array, *getattr(arrays[path], "shape", ()))

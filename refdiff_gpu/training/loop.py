@@ -18,7 +18,7 @@ from refdiff.process.predict import row
 from refdiff.sampling import guidance
 from refdiff.training import loop as reference
 from refdiff.training import parallel
-from refdiff.training.loop import Batch, Config, Network, State, check_loss, rate, start
+from refdiff.training.loop import Batch, Config, Network, State, check_data, check_loss, rate, start
 from refdiff.training.optim import debias
 from refdiff.training.parallel import Reduce
 
@@ -73,8 +73,7 @@ class FlatState(State):
 
 @wraps(reference.draw)
 def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Batch:
-    if len(data) == 0 or (labels is not None and len(labels) != len(data)):
-        return reference.draw(step, data, labels, path, config)  # for its errors
+    check_data(data, labels)
     samples, steps = _counters(step, config)
     indices = rng.integers(config.seed, samples, len(data), steps, rng.BATCH)
     x0 = data[indices]

@@ -11,6 +11,7 @@ from refdiff import tree
 from refdiff.arrays import Array
 from refdiff.checks import check_scalar
 from refdiff.training import optim as reference
+from refdiff.training.optim import check_decay as check_decay
 from refdiff.training.optim import check_moments, check_settings, check_trees, clip, debias, ema_debiased, global_norm, init, learning_rate
 from refdiff.tree import Tree
 

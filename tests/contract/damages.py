@@ -250,7 +250,7 @@ def of_trees(value):
     first = next(iter(value))
     yield Damage("structure", {}, SANE)
     yield Damage("structure", {key: each for key, each in value.items() if key != first}, SANE)
-    yield Damage("structure", value | {"other": np.ones(2)}, SANE)
+    yield Damage("structure", value | {"other": np.ones(2, np.float32)}, SANE)
     for damage in damages(value[first]):
         plain = value | {first: damage.plain} if damage.rule is SAME else None
         yield damage._replace(value=value | {first: damage.value}, plain=plain)

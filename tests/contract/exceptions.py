@@ -12,14 +12,20 @@ UNDAMAGED = {
     "layers.p": "parameters of a layer: networks check theirs on entry",
     "norm.p": "parameters of a layer: networks check theirs on entry",
     "normalize.p": "parameters of a layer: networks check theirs on entry",
+    "workers": "threads and processes have tests of their own",
+    "step.batch": "a batch as `draw` makes it; the network checks its points and times",
+    "value_and_grad.batch": "a batch as `draw` makes it; the network checks its points and times",
     "squared_decoder.variance": "its variance is 1, whatever the model's is: at s = 0 that may be 0",
 }
 CONSTRUCTORS = {
+    "training.loop.State": "made by `start` and `update`, which check their trees",
     "sampling.mixture.Mixture": "made by the functions of `oracles`, which check its parts",
 }
 INFINITE = {  # infinite numbers as arguments, or as results of finite ones
     "flow_time.log_snr": "the log-SNR of pure data and of pure noise",
     "flow_log_snr.tau": "the log-SNR of pure data and of pure noise",
+    "clip.limit": "no limit",
+    "Config.clip": "no limit",
     "latent.values": "-inf is the logarithm of probability 0",
     "latent.log_likelihood": "-inf is the logarithm of probability 0",
     "latent.log_joint": "-inf is the logarithm of probability 0",
@@ -38,6 +44,8 @@ NOT_CHECKED = {  # categories of damage that a function lets pass or meets with 
         f"optim.{name}": (VALUES, "as large as all parameters: training checks the loss")
         for name in ("params", "grads", "state", "average")
     },
+    **{f"loop.{name}": (VALUES, "as large as all parameters: training checks the loss") for name in ("params", "grads")},
+    "as_model.params": (VALUES + SHAPES, "the parameters of a network, as below"),
     "p": (
         VALUES + SHAPES,
         "the parameters of a network, which its init has made: types and names are checked, samplers check what follows",
@@ -52,7 +60,6 @@ ALIASES = {  # other words by which an error may name a parameter: entries of a 
     "LinearGaussian.noise": "covariance",
     "discretized_decoder.variance": "std",
     "discretized_decoder.x0": "x",
-    "from_log_snr.log_snr": "log_snr_[0-9]+|log_alpha_bar|table",
     "from_flow.tau": "t",
     "gaussian.mean": "means",
     "embedding.labels": "y",
@@ -60,6 +67,19 @@ ALIASES = {  # other words by which an error may name a parameter: entries of a 
     "point": "points|means|x",
     "points": "means|x",
     "sample.grid": "t|s",
+    "loop.data": "x0",
+    "loop.labels": "y",
+    "as_model.params": "p",
+    "transport.s": "t",
+    "transport.t": "signal",
+    "transport.x": "signal",
+    "from_flow.x_tau": "t",
+    "heun_step.t": "x",
+    "heun_step.s": "x",
+    "rk4_step.t": "x",
+    "rk4_step.s": "x",
+    "sample.x": "prediction",
+    "from_log_snr.log_snr": "log_snrs?(_[0-9]+)?|log_alpha_bar|table",
     "sigmoid.tau": "start",
     "source": "kind",
     "times": "grid",

@@ -261,7 +261,7 @@ DATA, LABELS = problem()
     "call, error, message",
     [
         (lambda: training.draw(1, DATA, None, flow.straight, Config(kind="noise")), ValueError, "kind = 'noise'; allowed: x0, eps, v"),
-        (lambda: training.draw(1, LABELS[:, None], None, flow.straight, Config()), TypeError, "x0 is"),
+        (lambda: training.draw(1, LABELS[:, None], None, flow.straight, Config()), TypeError, "data is"),
         (lambda: training.draw(-1, DATA, None, flow.straight, Config()), ValueError, "step = "),
         (
             lambda: training.draw(1, DATA[:0], None, flow.straight, Config()),
