@@ -1,4 +1,4 @@
-"""Checks of what comes into networks and layers: parameters, points, times, and the number of time features."""
+"""Checks of what comes into networks and training: parameters, points, data and labels, times, and the number of time features."""
 
 from __future__ import annotations
 
@@ -33,6 +33,17 @@ def check_points(p: Params, x: Array) -> None:
         raise ValueError(
             f"x has {found}, the network was made for inputs = {inputs}; allowed: data of {inputs} columns, or mlp.init(..., inputs={size}){flat}"
         )
+
+
+def check_data(data: Any, labels: Any) -> None:
+    """Raise unless the data (N, ...) are floating-point numbers, N >= 1, and the labels None or integers (N,); values are not read."""
+    check_shape("data", data, "N", ...)
+    check_real(data=data)
+    if labels is not None and kind(labels) not in ("i", "u"):
+        raise TypeError(f"labels = {describe(labels)}; allowed: integers (N,), or None")
+    if data.size == 0 or (labels is not None and labels.shape != data.shape[:1]):
+        found = len(data) if labels is None else labels.size
+        raise ValueError(f"data has {len(data)} examples, labels {found}; allowed: 1 or more, and as many labels")
 
 
 def check_times(t: Any) -> Array:

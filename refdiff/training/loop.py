@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import Array, GaussianPath, Model, describe, device_get, event_size, kind, like, sum_event
-from ..checks import check_choice, check_count, check_floats, check_integer, check_number
+from ..arrays import Array, GaussianPath, Model, device_get, event_size, like, sum_event
+from ..checks import check_choice, check_count, check_integer, check_number
 from ..networks import layers
+from ..networks.inputs import check_data
 from ..networks.layers import Params
 from ..networks.mlp import mlp
 from ..process import predict
@@ -85,8 +86,7 @@ class Batch(NamedTuple):
 
 def start(params: Params) -> State:
     """The training state before the first step."""
-    moments = optim.init(params)
-    return State(0, params, tree.map(np.zeros_like, params), moments)
+    return State(moments=optim.init(params), step=0, params=params, ema=tree.map(np.zeros_like, params))
 
 
 def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Batch:
@@ -111,16 +111,6 @@ def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPat
         y = guidance.drop_labels(labels[pick], uniform, config.label_dropout, no_label)
     target = predict.target(config.kind, x0, noise, t, path)
     return Batch(like(signal, x0) * x0 + like(sigma, x0) * noise, path.clock(t), y, target)
-
-
-def check_data(data: Any, labels: Any) -> None:
-    """Raise unless the data (N, ...) are floating-point numbers, N >= 1, and the labels None or integers (N,); values are not read."""
-    check_floats("data", data)
-    if labels is not None and kind(labels) not in ("i", "u"):
-        raise TypeError(f"labels = {describe(labels)}; allowed: integers (N,), or None")
-    if data.size == 0 or (labels is not None and labels.shape != data.shape[:1]):
-        labelled = data.shape[0] if labels is None or labels.ndim == 0 else len(labels)
-        raise ValueError(f"data has {len(data)} examples, labels {labelled}; allowed: 1 or more, and as many labels")
 
 
 def batches(first: int, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Iterator[Batch]:
@@ -153,6 +143,7 @@ def value_and_grad(
         grads, _ = vjp(2 * error)
         return float(device_get(sum_event(error**2).sum())), grads
 
+    optim.check_trees(params=params)
     return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
 
 

@@ -12,13 +12,14 @@ import numpy as np
 
 from refdiff import tree
 from refdiff.arrays import Array, GaussianPath, Model, device_get, like
+from refdiff.networks.inputs import check_data
 from refdiff.networks.layers import Params
 from refdiff.networks.mlp import mlp
 from refdiff.process.predict import row
 from refdiff.sampling import guidance
 from refdiff.training import loop as reference
 from refdiff.training import parallel
-from refdiff.training.loop import Batch, Config, Network, State, check_data, check_loss, rate, start
+from refdiff.training.loop import Batch, Config, Network, State, check_loss, rate, start
 from refdiff.training.optim import debias
 from refdiff.training.parallel import Reduce
 

@@ -80,7 +80,7 @@ class Call:
 
 def damaged(call, variant):
     """All damages of all arguments of a call that the contract covers: the parameter and its damage."""
-    optional = {p.name for p in call.parameters if p.default is None}
+    optional = {p.name for p in call.parameters if p.default is None or "None" in str(p.annotation)}
     for name, value in call.arguments(variant).items():
         unchecked, _ = entry(NOT_CHECKED, call, name) or ((), "")
         for damage in () if entry(UNDAMAGED, call, name) else damages(value):
