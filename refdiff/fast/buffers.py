@@ -49,6 +49,8 @@ def empty(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def _allocate(shape: tuple[int, ...], dtype: Any) -> tuple[Array, int]:
+    if np.dtype(dtype).hasobject:
+        raise TypeError(f"dtype = {dtype}; allowed: one of numbers, whose memory can be reused")
     memory = np.empty(int(np.prod(shape)) * np.dtype(dtype).itemsize + CACHE_LINE, np.uint8)
     entry = memory, -memory.ctypes.data % CACHE_LINE
     _thread.bytes += memory.nbytes
@@ -91,21 +93,39 @@ def same_precision(*arrays: Array) -> bool:
     return {array.dtype for array in arrays} in ({np.dtype(np.float32)}, {np.dtype(np.float64)})
 
 
-class Packed(dict[str, Any]):
+class Views(dict[str, Any]):
+    """A dict of arrays that are views of a flat buffer, and stay so: their elements can be changed, the dict cannot."""
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("the arrays are views of one buffer and cannot be replaced; allowed: p[name][...] = values, or a copy, dict(p)")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+
+class Packed(Views):
     """A tree whose arrays are views of one flat buffer, in the order of `tree.flatten`; `layout` holds their slices and shapes."""
 
-    buffer: Array
-    layout: Layout
-    cache: dict[Any, Any]  # objects made for this tree's arrays, such as worker pools
+    def __init__(self, layout: Layout, buffer: Array) -> None:
+        super().__init__(_views(layout, buffer))
+        self.layout, self.buffer = layout, buffer
+        self.cache: dict[str, Any] = {}  # objects made for this tree's arrays, such as worker pools
+
+    def __reduce__(self) -> Any:
+        return Packed, (self.layout, self.buffer)  # copied and pickled as views of one buffer
 
 
 def like(tree: Tree, dtype: Any, shared: bool = False) -> Packed:
     """Uninitialized packed tree of the same shapes; shared: in memory that processes forked later share with this one."""
     layout, size = (tree.layout, tree.buffer.size) if isinstance(tree, Packed) else _layout(tree, 0)
     buffer = np.frombuffer(mmap(-1, max(1, size * dtype.itemsize)), dtype, size) if shared else empty((size,), dtype)
-    packed = Packed(_views(layout, buffer))
-    packed.buffer, packed.layout, packed.cache = buffer, layout, {}
-    return packed
+    return Packed(layout, buffer)
+
+
+def alike(tree: Any, *others: Any) -> bool:
+    """Whether all trees are packed, with one layout and precision."""
+    return isinstance(tree, Packed) and all(
+        isinstance(each, Packed) and each.layout == tree.layout and each.buffer.dtype == tree.buffer.dtype for each in others
+    )
 
 
 def copy(packed: Packed) -> Packed:
@@ -127,10 +147,11 @@ def _layout(tree: Tree, start: int) -> tuple[Layout, int]:
     return layout, start
 
 
-def _views(layout: Layout, buffer: Array) -> dict[str, Any]:
-    return {
-        key: _views(item, buffer) if isinstance(item, dict) else buffer[item[0] : item[1]].reshape(item[2]) for key, item in layout.items()
-    }
+def _views(layout: Layout, buffer: Array) -> Views:
+    return Views(
+        (key, _views(item, buffer) if isinstance(item, dict) else buffer[item[0] : item[1]].reshape(item[2]))
+        for key, item in layout.items()
+    )
 
 
 def _references(memory: Memory) -> int:

@@ -13,6 +13,7 @@ from mmap import mmap
 from multiprocessing.connection import Connection, Pipe
 from time import perf_counter
 from typing import Any
+from weakref import WeakSet
 
 from ..training.parallel import POLLING
 
@@ -30,6 +31,7 @@ class Channel:
         self.incoming, self.outgoing, self.pipe = incoming, outgoing, pipe
         self.in_header, self.out_header = (memoryview(each).cast("q") for each in (incoming, outgoing))
         self.received = 0
+        _channels.add(self)
 
     def send(self, message: Any) -> None:
         """Send any message that can be pickled."""
@@ -53,7 +55,7 @@ class Channel:
                     raise EOFError
         self.received += 1
         length = self.in_header[LENGTH]
-        return pickle.loads(self.incoming[HEADER : HEADER + length] if length <= CAPACITY else self._from_pipe())
+        return pickle.loads(self.incoming[HEADER : HEADER + length] if length <= CAPACITY else self._from_pipe(alive))
 
     def _arrived(self) -> bool:
         return self.in_header[SENT] != self.received
@@ -65,14 +67,28 @@ class Channel:
             self.pipe.recv_bytes()  # a wake-up of an earlier message, which was polled first
         self.in_header[ASLEEP] = 0
 
-    def _from_pipe(self) -> bytes:
-        while not (data := self.pipe.recv_bytes()):
-            pass
-        return data
+    def _from_pipe(self, alive: Callable[[], bool]) -> bytes:
+        """The next message in the pipe; an empty one was a wake-up."""
+        while True:
+            while not self.pipe.poll(CHECK_ALIVE):
+                if not alive():
+                    raise EOFError
+            if data := self.pipe.recv_bytes():
+                return data
 
     def close(self) -> None:
         """Close this end's pipe."""
         self.pipe.close()
+
+
+_channels: WeakSet[Channel] = WeakSet()
+
+
+def close_others(mine: Channel) -> None:
+    """Close all channels but one: a forked process keeps no end of another's, so that who holds the other end notices its end."""
+    for each in list(_channels):
+        if each is not mine:
+            each.close()
 
 
 def pair() -> tuple[Channel, Channel]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,50 +22,56 @@ from . import buffers
 from .buffers import Packed
 
 BLOCK = 2**17  # numbers: fewer cost more calls, more leave the second-level cache
+HELD = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGALRM") if hasattr(signal, name)
+]  # signals that wait for the end of an update
 _DTYPES = {np.dtype(np.float32), np.dtype(np.float64)}
 
 
 @dataclass
 class FlatState(State):
-    """A state whose trees are views into flat buffers: of the parameters, their EMA, Adam's m and v."""
+    """A state whose trees are packed in flat buffers, which `update` changes in place."""
 
-    buffers: list[Array]
+    @property
+    def buffers(self) -> list[Array]:
+        """The buffers of the parameters, their EMA, Adam's m and v; none if a tree was replaced by one that is packed otherwise."""
+        trees = [self.params, self.ema, self.moments.get("m"), self.moments.get("v")]
+        return [each.buffer for each in trees] if buffers.alike(*trees) else []
 
 
 def adopt(state: State) -> State:
     """Copy of a state in four flat buffers, which `update` changes in place.
 
-    A state whose arrays are not all float32 or all float64 is returned unchanged.
+    A state whose arrays are not all float32 or all float64, or whose trees differ, is returned unchanged.
     """
     trees = [state.params, state.ema, state.moments["m"], state.moments["v"]]
     dtypes = {leaf.dtype for each in trees for leaf in tree.flatten(each).values()}
     if len(dtypes) != 1 or not dtypes <= _DTYPES or not isinstance(state.params, dict):
         return state
     (dtype,) = dtypes
-    copies = [buffers.like(each, dtype, shared=True) for each in trees]
+    copies = [buffers.like(each, dtype) for each in trees]
+    if not buffers.alike(*copies):
+        return state
     for copy, each in zip(copies, trees, strict=True):
         tree.map(np.copyto, copy, each)
     params, ema, m, v = copies
-    return FlatState(state.step, params, ema, {"m": m, "v": v}, [copy.buffer for copy in copies])
+    return FlatState(state.step, params, ema, {"m": m, "v": v})
 
 
 def update(state: State, grads: Params, config: Config) -> State:
-    """`training.update`, in place on a state of `adopt`: the returned state holds the same arrays as the given one.
+    """`training.update`, in place on a state of `adopt`, which is returned; an interrupt finds it before or after the update, never between.
 
     The buffers are updated in blocks that stay in the cache from one pass to the next. Any other state is passed to `training.update`.
     """
-    if not isinstance(state, FlatState):
+    if not isinstance(state, FlatState) or not (arrays := state.buffers):
         return loop.update(state, grads, config)
-    g = _packed(grads, state)
+    g = _packed(grads, state.params)
     change = Update.of(state.step + 1, float(np.dot(g, g)), config)
     parts = parallel.slices(len(g), parallel.threads_for(len(g)))
-    parallel.run([partial(apply, state.buffers, g, part, change) for part in parts])
-    return next_step(state)
-
-
-def next_step(state: FlatState) -> FlatState:
-    """The state after the step, with the same arrays, which the step has changed."""
-    return replace(state, step=state.step + 1)
+    with uninterrupted():
+        parallel.run([partial(apply, arrays, g, part, change) for part in parts])
+        state.step += 1
+    return state
 
 
 class Update(NamedTuple):
@@ -121,18 +131,18 @@ def _ema(theta: Array, ema: Array, workspace: Array, decay: float) -> None:
     ema += np.multiply(theta, 1 - decay, workspace)
 
 
-def _packed(grads: Params, state: FlatState) -> Array:
-    """The gradient as one flat buffer, in the order of the state's."""
-    if isinstance(grads, Packed) and grads.keys() == state.params.keys() and grads.buffer.shape == state.buffers[0].shape:
+def _packed(grads: Params, params: Packed) -> Array:
+    """The gradient as one flat buffer, in the order and precision of the parameters."""
+    if isinstance(grads, Packed) and buffers.alike(grads, params):
         return grads.buffer
-    leaves, paths = tree.flatten(grads), tree.flatten(state.params)
-    if leaves.keys() != paths.keys():
-        raise ValueError(f"trees differ: {list(leaves)} against {list(paths)}")
-    return np.concatenate([leaf.ravel() for leaf in leaves.values()])
+    shapes, allowed = ({path: leaf.shape for path, leaf in tree.flatten(each).items()} for each in (grads, params))
+    if shapes != allowed:
+        raise ValueError(f"trees differ: grads has shapes {shapes}; allowed: {allowed}")
+    return np.concatenate([leaf.ravel() for leaf in tree.flatten(grads).values()]).astype(params.buffer.dtype, copy=False)
 
 
 def total(parts: list[tuple[float, Packed]]) -> tuple[float, Packed]:
-    """`parallel.total` of gradients in flat buffers, with the sum divided among threads."""
+    """`parallel.total` of gradients in flat buffers of one layout, with the sum divided among threads."""
     return reduce(lambda a, b: (a[0] + b[0], _sum(a[1], b[1])), parts)
 
 
@@ -141,3 +151,34 @@ def _sum(a: Packed, b: Packed) -> Packed:
     parts = parallel.slices(both.buffer.size, parallel.threads_for(both.buffer.size))
     parallel.run([partial(np.add, a.buffer[part], b.buffer[part], both.buffer[part]) for part in parts])
     return both
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Context in which Ctrl-C and other signals with a handler in Python wait: the first of them is handled at its end.
+
+    Only the main thread handles signals; in other threads this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[Any] = []
+    handlers = {number: handler for number in HELD if callable(handler := signal.getsignal(number))}
+    holds = True
+
+    def hold(number: int, frame: Any) -> None:
+        if holds:
+            arrived.append((number, frame))
+        else:  # while the handlers are being restored
+            handlers[number](number, frame)
+
+    try:
+        for number in handlers:
+            signal.signal(number, hold)
+        yield
+    finally:
+        holds = False
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in arrived[:1]:
+            handlers[number](number, frame)

@@ -32,6 +32,7 @@ Reduce = Callable[[list[tuple[float, Tree]]], tuple[float, Tree]]
 
 WORK = 2**25  # numbers of the batch times parameters: the least for which a slice is worth a thread
 PASS = 2**16  # numbers: the same for one operation on each
+MOST = 1024  # slices
 POLLING = 1e-3  # seconds for which a thread polls for its next task before it sleeps
 
 
@@ -72,8 +73,8 @@ def threads_for(numbers: int) -> int:
 
 
 def count(workers: int | None, work: float) -> int:
-    """Number of slices for `workers` threads; for None, `default_workers`. Raises for workers < 1."""
-    return default_workers(work) if workers is None else int(check_integer("workers", workers, 1, 2**16))
+    """Number of slices for `workers` workers; for None, `default_workers`. Raises for workers < 1 or above `MOST`."""
+    return default_workers(work) if workers is None else int(check_integer("workers", workers, 1, MOST))
 
 
 def summed(
@@ -85,12 +86,13 @@ def summed(
 
 
 def run(tasks: Sequence[Task]) -> list[Any]:
-    """Results of all tasks; the first is computed here, the others on threads that are kept for later calls."""
-    if len(tasks) == 1 or threading.current_thread().name == _NAME:
+    """Results of all tasks, on one thread per core at most: the first is this one, the others are kept for later calls."""
+    count = min(len(tasks), cores())
+    if count == 1 or threading.current_thread().name == _NAME:
         return [task() for task in tasks]
-    replies = [_submit(i, task) for i, task in enumerate(tasks[1:])]
-    first = attempt(tasks[0])
-    return [unwrap(outcome) for outcome in [first, *map(_next, replies)]]
+    replies = [_submit(i, partial(_attempts, tasks[i + 1 :: count])) for i in range(count - 1)]
+    outcomes = [_attempts(tasks[::count]), *(unwrap(_next(reply)) for reply in replies)]
+    return [unwrap(outcomes[i % count][i // count]) for i in range(len(tasks))]
 
 
 @contextmanager
@@ -174,6 +176,10 @@ def attempt(task: Task) -> tuple[Any, BaseException | None]:
         return task(), None
     except BaseException as error:
         return None, error
+
+
+def _attempts(tasks: Sequence[Task]) -> list[tuple[Any, BaseException | None]]:
+    return [attempt(task) for task in tasks]
 
 
 def unwrap(outcome: tuple[Any, BaseException | None]) -> Any:

@@ -44,7 +44,7 @@ def network(params: Tree, spec: Spec) -> Model:
 def on_all_cores(model: Any) -> Any:
     """The same function of (x, t, y) on a process per core. The processes have a copy of the model from the first call."""
 
-    def evaluate(message: None, inputs: list[Any]) -> list[Array]:
+    def evaluate(inputs: list[Any]) -> list[Array]:
         return [model(*each) for each in inputs]
 
     pools: list[WorkerPool] = []
@@ -53,10 +53,10 @@ def on_all_cores(model: Any) -> Any:
         count = parallel.cores()
         slices = parallel.slices(len(x), min(len(x), count * -(-len(x) // (count * SLICE))))
         inputs = [(x[rows], t[rows] if np.ndim(t) else t, None if y is None else y[rows]) for rows in slices]
-        pool = pools.pop() if pools else WorkerPool([evaluate] * count, None)
+        pool = pools.pop() if pools else WorkerPool([evaluate] * count)
         with parallel.one_blas_thread():
-            outputs = pool(None, [inputs[i::count] for i in range(count)])
-        pools.append(pool)  # not reached after an error: its outputs might be taken for those of the next call
+            outputs = pool([inputs[i::count] for i in range(count)])
+        pools.append(pool)  # while it worked, no other thread could use it
         return np.concatenate([outputs[i % count][i // count] for i in range(len(slices))])
 
     return parallel_model
