@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..arrays import Array, as_array, event_size
-from ..checks import MOST, check_arrays, check_count, check_floats, check_number, check_real
+from ..arrays import Array, as_array, describe, event_size, kind
+from ..checks import MOST, check_arrays, check_count, check_floats, check_number, check_real, check_shape
 from ..tree import Params
 
 

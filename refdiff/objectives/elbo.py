@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..arrays import Array, Time, as_array, holds, like, sum_event
-from ..checks import check_arrays, check_choice, check_number, check_scalar, check_shapes, together
+from ..checks import MOST, check_arrays, check_choice, check_count, check_number, check_scalar, check_shapes, together
 from ..process import forward, gaussian, reverse
 from ..process.reverse import Reverse
 from ..process.schedules import Schedule, check_chain
@@ -181,7 +181,7 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
 
 def bits_per_dim(nats: Array, dimensions: int) -> Array:
     r"""Convert nats per example to bits per dimension, $nats / (d \log 2)$. Source: E8 [DDPM sec. 4.3]."""
-    return check_number("nats", nats) / (check_scalar("dimensions", dimensions, 1) * float(np.log(2)))
+    return check_number("nats", nats) / (check_count("dimensions", dimensions, 1, MOST) * float(np.log(2)))
 
 
 def weighted(loss: Array, weight: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, Time, as_array, holds, read_only
-from ..checks import check_integer, check_number, check_real
+from ..checks import check_integer, check_number, check_real, check_shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +113,7 @@ class Schedule:
         It is the sum of the steps from $s$ to $t$, as a difference of their exact prefix sums. Source: F2 [VDM eq. 21].
         """
         t, s = self.time(t), self.time(s, "s")
+        check_shapes(t=t, s=s)
         return reduce(add, (word[t] - word[s] for word in self._words))
 
     @cached_property

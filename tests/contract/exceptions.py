@@ -47,6 +47,8 @@ NOT_CHECKED = {  # categories of damage that a function lets pass or meets with 
         for name in ("params", "grads", "state", "average")
     },
     **{f"loop.{name}": (VALUES, "as large as all parameters: training checks the loss") for name in ("params", "grads")},
+    "check_times.times": (("floats",), "the times of a flow are real numbers"),
+    "weighted.loss": (("integers", "lists"), "a loss without a precision of its own is float64"),
     "as_model.params": (VALUES + SHAPES, "the parameters of a network, as below"),
     "value_and_grad.params": (
         (*VALUES, *SHAPES, "complex"),
@@ -86,6 +88,7 @@ ALIASES = {  # other words by which an error may name a parameter: entries of a 
     "rk4_step.t": "x",
     "rk4_step.s": "x",
     "sample.x": "prediction",
+    "shared_noise_interpolation.weight": "noise",
     "from_log_snr.log_snr": "log_snrs?(_[0-9]+)?|log_alpha_bar|table",
     "sigmoid.tau": "start",
     "source": "kind",
