@@ -134,7 +134,7 @@ def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:
     The function can be the `decoder` of `elbo_terms`. Source: E7 [DDPM eq. 13].
     """
     check_arrays(x0=x0)
-    return gaussian.discretized_log_likelihood(x0, mean, np.sqrt(check_number("variance", variance, 0, open_low=True)))
+    return gaussian.discretized_log_likelihood(x0, mean, np.sqrt(gaussian._positive("variance", variance, x0)))
 
 
 def l_simple(target: Array, prediction: Array) -> Array:

@@ -145,7 +145,7 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
 
     The first and the last bin extend to infinity, so that the probabilities of all levels sum to 1. Source: E7 [DDPM eq. 13].
     """
-    (mean,), std = _in_precision("x", x, mean=mean), check_number("std", std, 0, open_low=True)
+    (mean,), std = _in_precision("x", x, mean=mean), _positive("std", std, x)
     check_broadcast("x", x, std=std)
     check_real(x=x, mean=mean, std=std)
     check_number("x", x, -1, 1)

@@ -51,10 +51,14 @@ class Schedule:
         return type(self), (self.log_alpha_bar, self.remainder, self.log_alpha)  # copies are read-only too
 
     def _check_tables(self) -> None:
-        for name, table in (("log_alpha_bar", self.log_alpha_bar), ("remainder", self.remainder)):
+        for name, table in vars(self).items():
+            if name == "log_alpha" and table is None:
+                continue
             if type(table) is np.ma.MaskedArray or getattr(table, "dtype", None) != np.float64:
                 raise TypeError(f"{name} = {table!r}; allowed: a float64 array")
-        table, rest = self.log_alpha_bar, self.remainder
+        table, rest, steps = self.log_alpha_bar, self.remainder, self.log_alpha
+        if steps is not None and not np.all((steps <= 0) & ((steps > -1e300) | (steps == -np.inf))):
+            raise ValueError(f"log_alpha = {steps!r}; allowed: negative numbers")
         if rest.shape != table.shape or not np.all(abs(rest) <= 2**-52 * abs(np.where(np.isfinite(table), table, 0))):
             raise ValueError(f"remainder = {rest!r}; allowed: shape {table.shape}, what the rounding of log_alpha_bar removed")
 

@@ -34,6 +34,8 @@ OUTSIDE = {  # what the walk finds and the contract does not cover, and why
     "networks.unet.plan": "reads names of parameters",
     "sampling.mixture.shaped": "casts a result back to the shape of an argument that has been checked",
     "training.optim.debias": "the divisor of an average whose decay has been checked",
+    "fast.training": "the step on states that `fast.adopt` has packed: it has tests of its own",
+    "fast.flat_state": "the step on states that `fast.adopt` has packed: it has tests of its own",
     "training.loop.check": "the checks themselves",
     "training.optim.check": "the checks themselves",
     "checks": "the checks themselves: every call here runs them",

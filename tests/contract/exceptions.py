@@ -87,6 +87,7 @@ ALIASES = {  # other words by which an error may name a parameter: entries of a 
     "heun_step.s": "x",
     "rk4_step.t": "x",
     "rk4_step.s": "x",
+    "Schedule.log_alpha": "log_alpha_bar.*",
     "sample.x": "prediction",
     "shared_noise_interpolation.weight": "noise",
     "from_log_snr.log_snr": "log_snrs?(_[0-9]+)?|log_alpha_bar|table",

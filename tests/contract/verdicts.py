@@ -70,7 +70,8 @@ def verdict(call, variant, parameter, damage, baseline, package="refdiff"):
         if plain_error is not None:
             return "accepted"
         alone = not any(isinstance(each, np.ndarray) and each.dtype.kind == "f" for name, each in before.items() if name != parameter)
-        return of_same(result, plain, damage, alone)
+        fast = call.name.startswith("fast.")  # which computes unusual arguments by the reference's operations: other roundings
+        return of_same(result, plain, damage, alone, fast or damage.category in ("floats", "complex"))
     if not finite(result) and finite(baseline):
         return "silent NaN"
     several = sum(isinstance(each, np.ndarray) and each.ndim > 0 for each in before.values()) > 1
@@ -95,10 +96,9 @@ def of_error(call, parameter, damage, error):
     return NAMED if named else UNNAMED
 
 
-def of_same(result, plain, damage, alone):
+def of_same(result, plain, damage, alone, coarse):
     if [path for path, _ in result] != [path for path, _ in plain]:
         return "wrong number"
-    coarse = damage.category in ("floats", "complex")
     for (_, actual), (_, expected) in zip(result, plain, strict=True):
         if isinstance(expected, str | None):
             if actual != expected:
