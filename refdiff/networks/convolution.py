@@ -75,6 +75,7 @@ def pool(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
     """Upsampling by 2 and then a convolution: the upsampling layer of a U-Net. Source: N2 [DDPM app. B]."""
+    check_conv(p["w"], x, 1)
     larger, up_vjp = up({}, x)
     y, conv_vjp = conv(p, larger)
 

@@ -28,7 +28,7 @@ def check_points(p: Params, x: Array) -> None:
     rows, last = len(p["layer0"]["w"]), f"layer{sum(name.startswith('layer') for name in p) - 1}"
     inputs = rows - p["label"]["table"].shape[1] if "label" in p else len(p[last]["b"])
     size = event_size(x)
-    if x.ndim != 2 or rows - size < 4 or (rows - size) % 2 or ("label" in p and size != inputs):
+    if x.ndim != 2 or size < 1 or rows - size < 4 or (rows - size) % 2 or ("label" in p and size != inputs):
         found, flat = (f"{size} columns", "") if x.ndim == 2 else (f"shape {x.shape}", " and one row per example")
         raise ValueError(
             f"x has {found}, the network was made for inputs = {inputs}; allowed: data of {inputs} columns, or mlp.init(..., inputs={size}){flat}"

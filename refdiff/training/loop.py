@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import rng, tree
 from ..arrays import Array, GaussianPath, Model, device_get, event_size, like, sum_event
-from ..checks import check_choice, check_count, check_integer, check_number
+from ..checks import check_choice, check_count, check_integer, check_number, check_shape
 from ..networks import layers
 from ..networks.inputs import check_data
 from ..networks.layers import Params
@@ -139,6 +139,7 @@ def value_and_grad(
 
     def of_slice(part: Batch) -> tuple[float, Params]:
         out, vjp = net(params, part.x, part.clock, part.y, L)
+        check_shape("data", part.target, *out.shape)
         error = out - part.target
         grads, _ = vjp(2 * error)
         return float(device_get(sum_event(error**2).sum())), grads

@@ -48,7 +48,7 @@ __all__ = [
 
 @wraps(reference.linear)
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
-    if not same_float_dtype(x, p["w"], p["b"]):
+    if not same_float_dtype(x, p["w"], p["b"]) or x.ndim != 2 or x.shape[1] != len(p["w"]):
         return reference.linear(p, x)
 
     def vjp(dy: Array) -> tuple[Params, Array]:
