@@ -101,6 +101,7 @@ def embed_conditions(p: Params, batch: int, features: int, t: Time, y: Array | N
 
 
 def _context(p: Params, batch: int, x: Array, t: Time, y: Array | None, L: ModuleType) -> Any:
-    """Time features plus label embedding (B, features), and the embedding's vjp."""
+    """Time features plus label embedding (B, features), and the embedding's vjp; raises unless x has the network's columns."""
+    check_points(p, x)
     features, label, vjp = embed_conditions(p, batch, p["layer0"]["w"].shape[0] - x.shape[1], t, y, x.real.dtype, L)
     return features if label is None else features + label, vjp

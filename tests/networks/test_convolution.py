@@ -175,7 +175,7 @@ def p_of(*shape):
         (lambda: layers.conv(p_of(3, 3, 1, 1), np.ones((1, 3, 3, 1)), 3), "stride = 3; allowed: 1, 2"),
         (lambda: layers.conv(p_of(3, 3, 1, 1), np.ones((1, 3, 3, 1)), 0), "stride = 0; allowed: 1, 2"),
         (lambda: layers.up({}, np.ones((3, 3, 2))), "x has shape (3, 3, 2); allowed: (B, H, W, C)"),
-        (lambda: layers.conv_up(p_of(3, 3, 2, 1), np.ones((3, 3, 2))), "x has shape (3, 3, 2); allowed: (B, H, W, C)"),
+        (lambda: layers.conv_up(p_of(3, 3, 2, 1), np.ones((3, 3, 2))), "x has shape (3, 3, 2); allowed: (B, H, W, 2)"),
         (lambda: layers.pool({}, np.ones((4, 4))), "x has shape (4, 4); allowed: (B, H, W, C)"),
         (lambda: layers.pool({}, np.ones((1, 3, 4, 1))), "x has shape (1, 3, 4, 1); allowed: (B, H, W, C) with H and W even"),
         (lambda: layers.pool({}, np.ones((1, 4, 3, 1))), "x has shape (1, 4, 3, 1); allowed: (B, H, W, C) with H and W even"),
