@@ -154,13 +154,22 @@ def test_value_and_grad(seed, name, kind, batch_size, labelled):
     assert relative(tree.pack(grads)[0], tree.pack(tree_gradient(total, p))[0]) <= COMPLEX_STEP
 
 
-def test_step_by_hand():
+def test_update_takes_the_mean_gradient():
+    """T1: an update takes the summed gradient divided by the batch size: Adam's first moments are (1 - beta) g / B and (1 - beta) (g / B)^2."""
+    grads = tree.map(lambda leaf: 3 + leaf, network(0))
+    moments = training.update(training.start(network(0)), grads, Config(batch=8, clip=np.inf)).moments
+    for name, expected in ("m", lambda g: 0.1 * (g / 8)), ("v", lambda g: 0.001 * (g / 8) ** 2):
+        assert relative(tree.pack(moments[name])[0], expected(tree.pack(grads)[0])) <= IDENTITY * EPS / 0.001
+
+
+@pytest.mark.parametrize("limit", [0.3, np.inf])
+def test_step_by_hand(limit):
     """T1: a step is the mean gradient, clipped, Adam with the step's rate and decay, then the EMA; no state is modified."""
-    config = Config(steps=9, batch=6, rate=0.05, warmup=4, decay=0.2, clip=0.3, ema=0.8, seed=2)
+    config = Config(steps=9, batch=6, rate=0.05, warmup=4, decay=0.2, clip=limit, ema=0.8, seed=2)
     (data, labels), state = problem(), training.start(network(0))
     for step, (after, loss) in enumerate(run(training.State(0, *map(frozen, (state.params, state.ema, state.moments))), config), 1):
         total, grads = training.value_and_grad(mlp.mlp, state.params, training.draw(step, data, labels, flow.straight, config))
-        clipped, norm = optim.clip(tree.map(lambda g: g / 6, grads), 0.3)
+        clipped, norm = optim.clip(tree.map(lambda g: g / 6, grads), limit)
         assert norm > 0.3 and relative(loss, total / 6) <= EPS
         rate = 0.05 * step / 4 if step <= 4 else optim.learning_rate(step, 0.05, 4, 9)
         params, moments = optim.adam(state.params, clipped, state.moments, step, rate, decay=0.2)
