@@ -19,7 +19,7 @@ EPS = np.finfo(np.float64).eps
 SMALL = {"channels": 3, "base": 4, "classes": 5, "embedding": 3, "groups": GROUPS}
 
 
-def case(batch=2, size=(6, 5), one_time=False, dtype=np.float64):
+def case(batch=2, size=(6, 9), one_time=False, dtype=np.float64):
     """(p, x, t) of a small classifier; no parameter is zero."""
     p = classifier.init(0, **SMALL, dtype=dtype)
     p = tree.map(lambda leaf, noise: leaf + np.asarray(0.3, dtype) * noise, p, normals(p, 1, dtype))
