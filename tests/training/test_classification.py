@@ -77,5 +77,5 @@ def test_clean_path(t):
     """The path without noise: signal 1, noise 0, neither changes, every time is 0, each shaped like the times."""
     path = classification.CleanPath()
     for found, number in zip((*path.signal_sigma(t), *path.rates(t), path.draw_time(t), path.clock(t)), (1, 0, 0, 0, 0, 0), strict=True):
-        assert found.dtype == np.float64
+        assert found.dtype == np.float64 and found.shape == np.shape(t)
         np.testing.assert_array_equal(found, np.full(np.shape(t), number))

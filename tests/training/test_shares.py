@@ -1,5 +1,6 @@
 """Who computes what: the sum of the slices' gradients, runs of rows, and the number of workers, each against its rule."""
 
+import os
 import re
 from itertools import pairwise, permutations
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from refdiff import fast, layers, mlp, parallel, training, tree
+from refdiff import layers, mlp, parallel, training, tree
 from refdiff.fast import buffers
 from refdiff.training import classification
 
@@ -58,14 +59,25 @@ def test_numbers_of_threads(monkeypatch):
         found = [f(work) for work in (0, 1, unit, 2 * unit - 1, 2 * unit, 3 * unit, 4 * unit, 100 * unit)]
         assert found == [1, 1, 1, 1, 2, 3, 3, 3] and {type(number) for number in found} == {int}
     assert parallel.count(None, 2 * parallel.WORK) == 2 and parallel.count(5, 0) == parallel.count(np.int64(5), 1e99) == 5
+    assert parallel.summed(lambda part: (1.0, {}), drawn(3), 1e99) == (1.0, {}), "one worker by default"
 
 
-@pytest.mark.parametrize("workers", [2**40, 2**16 + 1])
-@pytest.mark.parametrize("L", [layers, fast])
-def test_absurd_numbers_of_workers(workers, L):
-    """An absurd number of workers is an error that names it and what is allowed, before the batch is split."""
+def test_cores(monkeypatch):
+    """The cores are those that the process may use; where the system does not say, all, and 1 if their number is unknown."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 4, 5}, raising=False)
+    assert parallel.cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    for known, expected in (6, 6), (None, 1):
+        monkeypatch.setattr(os, "cpu_count", lambda known=known: known)
+        assert parallel.cores() == expected
+
+
+@pytest.mark.parametrize("workers", [2**16 + 1, 2**40])
+def test_absurd_numbers_of_workers(workers):
+    """An absurd number of workers is an error that names it and what is allowed; as many as a large machine has cores are allowed."""
     with pytest.raises(ValueError, match=re.escape(f"workers = {workers}; allowed: 1..")):
-        training.value_and_grad(mlp.mlp, network(0), drawn(3), L, workers)
+        parallel.count(workers, 0)
+    assert parallel.count(512, 0) == 512
 
 
 @pytest.mark.parametrize("gradient", [training.value_and_grad, classification.value_and_grad])
