@@ -107,6 +107,12 @@ def test_clip_keeps_the_direction(seed, limit):
         assert ulps(optim.global_norm(clipped), limit) <= IDENTITY
 
 
+def test_global_norm_is_in_float64():
+    """T1: squares are summed in float64: none is lost beside a large one, also in float32."""
+    grads = {"a": np.array([2.0**12] + 7 * [1.0], np.float32), "b": np.ones(2, np.float32)}
+    assert optim.global_norm(grads) == (2.0**24 + 9) ** 0.5
+
+
 def test_clip_by_hand():
     """T1: a gradient of norm 5, against limits of 10, 5 and 1, and none."""
     grads = {"a": np.array([3.0]), "b": {"c": np.array([[-4.0]])}}
