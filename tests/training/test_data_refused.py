@@ -45,5 +45,5 @@ def test_columns_that_could_be_times():
 def test_points_for_images():
     """A U-Net refuses points."""
     params = unet.init(0, channels=1, base=8, multipliers=(1,), embedding=8)
-    with pytest.raises(ValueError, match="^x has shape"):
+    with pytest.raises(ValueError, match=r"^x has shape"):
         next(training.train(training.start(params), POINTS, None, flow.straight, CONFIG, net=unet.unet))
