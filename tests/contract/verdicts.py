@@ -13,7 +13,7 @@ from .damages import FAILS, REFUSED, SAME
 from .exceptions import ALIASES, INFINITE, entry
 
 NAMED, UNNAMED, RIGHT = "named error", "unnamed error", "right answer"
-SECONDS = 3
+SECONDS = 20
 
 
 class Slow(BaseException):
