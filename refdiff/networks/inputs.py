@@ -49,7 +49,7 @@ def check_times(t: Any) -> Array:
     times = as_array(check_number("t", t))
     if times.ndim != 1:
         raise ValueError(f"t has shape {times.shape}; allowed: (B,)")
-    return times.astype(np.float64)
+    return times.astype(np.float64, copy=False)
 
 
 def check_features(features: Any) -> int:

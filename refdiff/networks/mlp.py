@@ -87,8 +87,9 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
 
 def embed_conditions(p: Params, batch: int, features: int, t: Time, y: Array | None, dtype: Any, L: ModuleType) -> tuple[Array, Any, Any]:
     """Time features (B, features); the label embedding (B, ...) and its vjp, or None and None for a network without labels."""
-    check_real(t=t)
-    t = t if kind(t) == "f" and t.ndim else check_number("t", t)  # `time_features` checks the numbers of an array
+    if kind(t) not in ("i", "u", "f") or not t.ndim:  # `time_features` checks the numbers of an array
+        check_real(t=t)
+        t = check_number("t", t)
     y = None if y is None else as_array(y, "y")
     for name, value, shapes in ("t", t, ((), (batch,))), ("y", y, ((batch,),)):
         if value is not None and np.shape(value) not in shapes:
