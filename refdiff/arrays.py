@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ Model = Callable[..., Array]  # model(x, t) or model(x, t, y) -> prediction of x
 
 LARGEST = {"f4": 1e15, "f8": 1e140, "c8": 1e15, "c16": 1e140}  # of data, by dtype: beyond, squares or their sums may overflow
 FARTHEST = {"f4": 1e30, "f8": 1e300, "c8": 1e30, "c16": 1e300}  # of other numbers: beyond, products with data may overflow
+OTHERWISE = np.ma.MaskedArray, np.matrix  # arrays that compute otherwise
 CHECKED = ContextVar("CHECKED", default=True)  # whether checks read the values of arrays on a device
 
 
@@ -107,7 +109,7 @@ def sum_event(values: Array) -> Array:
 
 def event_size(x: Array) -> int:
     """Number of entries in one example of a batch (B, ...)."""
-    return int(np.prod(x.shape[1:]))
+    return prod(x.shape[1:])
 
 
 def _converted(value: Any) -> Any:
@@ -119,7 +121,7 @@ def _converted(value: Any) -> Any:
 
 def kind(value: Any) -> str:
     """The kind of an array's dtype; "O" for all other values, and for arrays that would compute otherwise."""
-    return "O" if isinstance(value, np.ma.MaskedArray | np.matrix) else getattr(getattr(value, "dtype", None), "kind", "O")
+    return "O" if isinstance(value, OTHERWISE) else getattr(getattr(value, "dtype", None), "kind", "O")
 
 
 def within(values: Array, limit: float) -> Any:

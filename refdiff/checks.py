@@ -104,12 +104,13 @@ def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.i
     values = as_array(value, name)
     values = values if code(values) in LARGEST else values.astype(np.complex128 if values.dtype.kind == "c" else np.float64)
     if reads_values(values):
-        above = values.real > np.float64(low) if open_low else values.real >= np.float64(low)
-        inside = above & (values.real <= np.float64(high))
-        if not all_true(np.isfinite(values) & inside):
+        size = within(values, FARTHEST[code(values)])  # false for NaN
+        above = size if low == -np.inf else values.real > np.float64(low) if open_low else values.real >= np.float64(low)
+        inside = above if high == np.inf else above & (values.real <= np.float64(high))
+        if not all_true(size & inside):
+            if all_true(np.isfinite(values) & (inside | ~size)):
+                raise ValueError(f"{name} = {describe(value)}; allowed: up to {FARTHEST[code(values)]:g} in size")
             raise ValueError(f"{name} = {describe(value)}; allowed: finite, in {'(' if open_low else '['}{low:g}, {high:g}]")
-        if not all_true(within(values, FARTHEST[code(values)])):
-            raise ValueError(f"{name} = {describe(value)}; allowed: up to {FARTHEST[code(values)]:g} in size")
     return values if values.ndim or on_device(values) else _alone(as_array(value))
 
 

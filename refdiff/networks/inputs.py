@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import tree
 from ..arrays import Array, as_array, describe, event_size, kind
-from ..checks import MOST, check_arrays, check_count, check_floats, check_number, check_real, check_shape
+from ..checks import MOST, check_count, check_floats, check_number, check_real, check_shape
 from ..tree import Params
 
 
@@ -22,12 +22,9 @@ def check_params(p: Any, *names: str) -> None:
 
 
 def check_points(p: Params, x: Array) -> None:
-    """Raise unless p holds the parameters of an MLP, and x (B, inputs) has as many columns as it was made for."""
-    check_params(p, "layer0")
-    check_arrays(x=x)
-    rows, last = len(p["layer0"]["w"]), f"layer{sum(name.startswith('layer') for name in p) - 1}"
-    inputs = rows - p["label"]["table"].shape[1] if "label" in p else len(p[last]["b"])
-    size = event_size(x)
+    """Raise unless x (B, inputs) has as many columns as the MLP with the parameters p was made for."""
+    rows, size = len(p["layer0"]["w"]), event_size(x)
+    inputs = rows - p["label"]["table"].shape[1] if "label" in p else len(p[f"layer{len(p) - 1}"]["b"])
     if x.ndim != 2 or size < 1 or rows - size < 4 or (rows - size) % 2 or ("label" in p and size != inputs):
         found, flat = (f"{size} columns", "") if x.ndim == 2 else (f"shape {x.shape}", " and one row per example")
         raise ValueError(
@@ -52,7 +49,7 @@ def check_times(t: Any) -> Array:
     times = as_array(check_number("t", t))
     if times.ndim != 1:
         raise ValueError(f"t has shape {times.shape}; allowed: (B,)")
-    return times.astype(np.float64)
+    return times.astype(np.float64, copy=False)
 
 
 def check_features(features: Any) -> int:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import Array, Time, as_array
-from ..checks import MOST, check_count, check_counts, check_dtype, check_number, check_real
+from ..arrays import Array, Time, as_array, kind
+from ..checks import MOST, check_arrays, check_count, check_counts, check_dtype, check_number, check_real
 from . import layers
-from .inputs import check_features, check_points
+from .inputs import check_features, check_params, check_points
 from .layers import Params, Vjp
 
 
@@ -59,7 +59,8 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
 
     `vjp(dout)` gives the parameters' gradient, nested like p, and dx. Source: N1 [DDPM app. B].
     """
-    check_points(p, x)
+    check_params(p, "layer0")
+    check_arrays(x=x)
     context, label_vjp = _context(p, len(x), x, t, y, L)
     tape = []
     h = np.concatenate([x, context], axis=1)
@@ -86,8 +87,10 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
 
 def embed_conditions(p: Params, batch: int, features: int, t: Time, y: Array | None, dtype: Any, L: ModuleType) -> tuple[Array, Any, Any]:
     """Time features (B, features); the label embedding (B, ...) and its vjp, or None and None for a network without labels."""
-    check_real(t=t)
-    t, y = check_number("t", t), None if y is None else as_array(y, "y")
+    if kind(t) not in ("i", "u", "f") or not t.ndim:  # `time_features` checks the numbers of an array
+        check_real(t=t)
+        t = check_number("t", t)
+    y = None if y is None else as_array(y, "y")
     for name, value, shapes in ("t", t, ((), (batch,))), ("y", y, ((batch,),)):
         if value is not None and np.shape(value) not in shapes:
             raise ValueError(f"{name} has shape {np.shape(value)}; allowed: {' or '.join(str(shape) for shape in shapes)}")
