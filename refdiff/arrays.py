@@ -1,9 +1,10 @@
-"""Array types, coefficients that broadcast over a batch, and checks of arguments, which every module uses."""
+"""Array types, arrays on a device, and coefficients that broadcast over a batch, which every module uses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,9 @@ Time = Any  # one number for the whole batch, or an array (B,)
 Number = Any  # one number, or one per example (B,)
 Model = Callable[..., Array]  # model(x, t) or model(x, t, y) -> prediction of x's shape
 
+LARGEST = {"f4": 1e15, "f8": 1e140, "c8": 1e15, "c16": 1e140}  # of data, by dtype: beyond, squares or their sums may overflow
+FARTHEST = {"f4": 1e30, "f8": 1e300, "c8": 1e30, "c16": 1e300}  # of other numbers: beyond, products with data may overflow
+OTHERWISE = np.ma.MaskedArray, np.matrix  # arrays that compute otherwise
 CHECKED = ContextVar("CHECKED", default=True)  # whether checks read the values of arrays on a device
 
 
@@ -29,12 +33,15 @@ class GaussianPath(Protocol):
     def clock(self, t: Time) -> Array: ...
 
 
-def as_array(value: Any) -> Array:
-    """Convert a value to an array.
+def as_array(value: Any, name: str = "value") -> Array:
+    """Convert a value to an array of numbers. A value with NumPy's dispatch protocol is an array already, possibly on a device.
 
-    A value with NumPy's dispatch protocol is already an array, possibly on a device, and is returned unchanged.
+    Raises TypeError for what is not made of numbers: words, objects, dates, booleans, and arrays whose mask would be lost.
     """
-    return value if hasattr(value, "__array_function__") else np.asarray(value)
+    array = value if hasattr(value, "__array_function__") else _converted(value)
+    if kind(array) not in ("i", "u", "f", "c"):
+        raise TypeError(f"{name} = {describe(value)}; allowed: a number")
+    return array
 
 
 def on_device(value: Any) -> bool:
@@ -65,15 +72,22 @@ def holds(condition: Any) -> bool:
     return not reads_values(condition) or all_true(condition)
 
 
+def cast(name: str, values: Any, x: Array) -> Any:
+    """Numbers in x's precision; complex numbers stay complex. Raises for numbers that it cannot hold."""
+    values = as_array(values, name)
+    dtype = values.dtype if values.dtype.kind == "c" else x.real.dtype
+    if dtype.itemsize < values.dtype.itemsize and not holds(within(values, FARTHEST["f4"])):
+        raise ValueError(f"{name} leads to a factor of {describe(values)}; allowed: up to {FARTHEST['f4']:g} in {dtype}")
+    return values.astype(dtype)[()]
+
+
 def like(values: Any, x: Array, name: str = "t") -> Array:
     """Coefficients () or (B,), cast to the precision of `x` and reshaped to broadcast with `x` (B, ...)."""
-    values = as_array(values)
-    dtype = values.dtype if values.dtype.kind == "c" else x.real.dtype
-    if values.ndim == 0:
-        return values.astype(dtype)[()]
-    if x.ndim == 0 or values.shape != x.shape[:1]:
+    values = as_array(values, name)
+    if values.ndim and (x.ndim == 0 or values.shape != x.shape[:1]):
         raise ValueError(f"{name} has shape {values.shape}; allowed: () or (B,) for an array of shape {x.shape}")
-    return np.asarray(values.astype(dtype), like=x).reshape(values.shape + (1,) * (x.ndim - 1))
+    values = cast(name, values, x)
+    return np.asarray(values, like=x).reshape(values.shape + (1,) * (x.ndim - 1)) if values.ndim else values
 
 
 def read_only(array: Array) -> Array:
@@ -95,58 +109,34 @@ def sum_event(values: Array) -> Array:
 
 def event_size(x: Array) -> int:
     """Number of entries in one example of a batch (B, ...)."""
-    return int(np.prod(x.shape[1:]))
+    return prod(x.shape[1:])
 
 
-def check_arrays(**named: Array) -> None:
-    """Raise unless all named arguments are finite floating-point arrays of one shape and precision."""
-    first, x = next(iter(named.items()))
-    for name, value in named.items():
-        kind = getattr(getattr(value, "dtype", None), "kind", None)
-        if kind is None or kind not in "fc":
-            raise TypeError(f"{name} is {_describe(value)}; allowed: a floating-point array")
-        if value.shape != x.shape:
-            raise ValueError(f"{name} has shape {value.shape}; allowed: {x.shape}, the shape of {first}")
-        if value.real.dtype != x.real.dtype:
-            raise TypeError(f"{name} has dtype {value.dtype}; allowed: {x.dtype}, the dtype of {first}")
-        if reads_values(value) and not all_true(np.isfinite(value)):
-            raise ValueError(f"{name} holds NaN or infinity; allowed: finite numbers")
-
-
-def check_number(name: str, value: Any, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> None:
-    """Raise unless all entries of the argument (real parts) are finite and in [low, high], or in (low, high] with open_low."""
-    if type(value) in (int, float) and (low < value if open_low else low <= value) and value <= high and abs(value) != np.inf:
-        return
-    values = np.real(as_array(value))
-    if values.dtype.kind not in "iuf":
-        raise TypeError(f"{name} = {_describe(value)}; allowed: a number")
-    if not reads_values(values):
-        return
-    inside = (values > low if open_low else values >= low) & (values <= high)
-    if not all_true(np.isfinite(values) & inside):
-        raise ValueError(f"{name} = {_describe(value)}; allowed: finite, in {'(' if open_low else '['}{low:g}, {high:g}]")
-
-
-def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise unless value is one of the allowed strings."""
-    if value not in allowed:
-        raise ValueError(f"{name} = {value!r}; allowed: {', '.join(allowed)}")
-
-
-def check_integer(name: str, value: Any, low: int, high: int) -> Array:
-    """Convert an argument to an integer array of shape () or (B,); raises unless all entries are in low..high."""
-    if type(value) is int and low <= value <= high:
+def _converted(value: Any) -> Any:
+    try:
         return np.asarray(value)
-    values = as_array(value)
-    if not (isinstance(value, int | np.integer) or values is value) or values.dtype.kind not in "iu" or values.ndim > 1:
-        raise TypeError(f"{name} = {_describe(value)}; allowed: an integer or an array (B,) of integers, {low}..{high}")
-    if reads_values(values) and not all_true((values >= low) & (values <= high)):
-        raise ValueError(f"{name} = {_describe(value)}; allowed: {low}..{high}")
-    return values
+    except (TypeError, ValueError):  # rows of different lengths
+        return None
 
 
-def _describe(value: Any) -> str:
+def kind(value: Any) -> str:
+    """The kind of an array's dtype; "O" for all other values, and for arrays that would compute otherwise."""
+    return "O" if isinstance(value, OTHERWISE) else getattr(getattr(value, "dtype", None), "kind", "O")
+
+
+def within(values: Array, limit: float) -> Any:
+    """Whether numbers are at most so large; false for NaN."""
+    return abs(values) <= (limit if values.dtype.itemsize >= 4 and limit < 1e38 else np.float64(limit))
+
+
+def code(x: Array) -> str:
+    return x.dtype.str[1:]
+
+
+def describe(value: Any) -> str:
     value = device_get(value)
-    if getattr(value, "size", 0) > 8:
-        return f"an array of dtype {value.dtype}, shape {value.shape}, from {value.min()} to {value.max()}"
-    return repr(value)
+    if isinstance(getattr(value, "size", None), int) and value.size > 8:
+        numbers = f", from {value.min()} to {value.max()}" if value.dtype.kind in "biufc" else ""
+        return f"an array of dtype {value.dtype}, shape {value.shape}{numbers}"
+    text = repr(value)
+    return text if len(text) <= 400 else f"{text[:400]}..."

@@ -8,11 +8,13 @@ Source: [Philox]: Salmon et al., Parallel Random Numbers, SC 2011.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from .arrays import Array, check_integer
+from .arrays import Array, as_array
+from .checks import check_count, check_dtype, check_integer, check_tuple
 
 TIME, NOISE, LABEL, BATCH, INIT, DATA, START = range(7)  # streams: independent numbers, one stream for each purpose
 
@@ -48,10 +50,10 @@ def bits(seed: int, samples: Any, elements: int, step: Any = 0, stream: int = NO
     seed = int(seed)  # NumPy's own integers would overflow below
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed = {seed}; allowed: 0..2^64 - 1")
-    samples = np.arange(int(check_integer("samples", samples, 0, 2**32))) if np.ndim(samples) == 0 else samples
+    samples = samples if np.isscalar(samples) else as_array(samples, "samples")
+    samples = samples if np.ndim(samples) else np.arange(check_count("samples", samples, 0, 2**32))
     samples = check_integer("samples", samples, 0, 2**32 - 1).astype(np.uint64)[:, None]
-    check_integer("elements", elements, 0, 2**34)
-    check_integer("stream", stream, 0, 2**32 - 1)
+    elements, stream = check_count("elements", elements, 0, 2**34), check_count("stream", stream, 0, 2**32 - 1)
     steps = np.reshape(check_integer("step", step, 0, 2**32 - 1), (-1, 1)).astype(np.uint64)
     if len(steps) not in (1, len(samples)):
         raise ValueError(f"step has shape {np.shape(step)}; allowed: () or {samples.shape[:1]}, one for each sample")
@@ -73,7 +75,8 @@ def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, 
 
     Computed in float64 and rounded to dtype at the end, so that all precisions get the same numbers up to rounding. Source: [Box & Muller 1958].
     """
-    size = int(np.prod(shape))
+    shape = check_tuple("shape", shape, 0)
+    size, dtype = prod(shape), check_dtype(dtype)
     u = uniform(seed, samples, size + size % 2, step, stream)
     radius, angle = np.sqrt(-2 * np.log(u[:, 0::2])), 2 * np.pi * u[:, 1::2]
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
@@ -82,7 +85,7 @@ def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, 
 
 def integers(seed: int, samples: Any, high: int, step: Any = 0, stream: int = BATCH) -> Array:
     r"""Random integers in 0..high-1, (B,): the upper 32 bits of $word \cdot high$. Their bias is below $high / 2^{32}$."""
-    check_integer("high", high, 1, 2**32)
+    high = check_count("high", high, 1, 2**32)
     return ((bits(seed, samples, 1, step, stream)[:, 0] * np.uint64(high)) >> _32).astype(np.int64)
 
 

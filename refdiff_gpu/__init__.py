@@ -12,7 +12,7 @@ Packages and modules have the names of `refdiff`, and hand on what is not define
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from refdiff import __version__, arrays, tree
+from refdiff import __version__, arrays, checks, tree
 
 from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
@@ -41,6 +41,7 @@ __all__ = [
     "attention",
     "available",
     "checkpoint",
+    "checks",
     "classifier",
     "convolution",
     "data",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import wraps
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from refdiff import rng as reference
-from refdiff.arrays import Array, as_array, check_integer, on_device
+from refdiff.arrays import Array, as_array, on_device
+from refdiff.checks import check_count, check_dtype, check_integer, check_tuple
 from refdiff.rng import BATCH, DATA, INIT, LABEL, NOISE, START, TIME, philox
 
 from .device.arrays import arange, asarray, empty
@@ -30,15 +32,16 @@ def uniform(seed: int, samples: Any, elements: int = 1, step: Any = 0, stream: i
 
 @wraps(reference.normal)
 def normal(seed: int, samples: Any, shape: tuple[int, ...] = (), step: Any = 0, stream: int = NOISE, dtype: Any = np.float64) -> Array:
-    flat = _generate("normal", np.dtype(dtype), seed, samples, int(np.prod(shape)), step, stream)
+    shape = check_tuple("shape", shape, 0)
+    flat = _generate("normal", check_dtype(dtype), seed, samples, prod(shape), step, stream)
     return flat.reshape(len(flat), *shape)
 
 
 @wraps(reference.integers)
 def integers(seed: int, samples: Any, high: int, step: Any = 0, stream: int = BATCH) -> Array:
-    check_integer("high", high, 1, 2**32)
+    high = check_count("high", high, 1, 2**32)
     counters, numbers = _counters(seed, samples, 1, step, stream)
-    return launch("integers", *counters, **numbers, high=int(high))[:, 0]
+    return launch("integers", *counters, **numbers, high=high)[:, 0]
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def _generate(kernel: str, dtype: Any, seed: int, samples: Any, elements: int, s
 
 def _counters(seed: int, samples: Any, elements: int, step: Any, stream: int) -> tuple[tuple[Array, Any], dict[str, int]]:
     """Samples (B, 1) and steps, and the other words of counter and key; raises the errors of `refdiff.rng`."""
-    check_integer("elements", elements, 0, 2**34)
+    elements = check_count("elements", elements, 0, 2**34)
     step = check_integer("step", step, 0, 2**32 - 1)
     reference.bits(seed, 0, 0, 0, stream)  # raises for a wrong seed or stream
     seed, sample = int(seed), _samples(samples)
@@ -73,6 +76,6 @@ def _counters(seed: int, samples: Any, elements: int, step: Any, stream: int) ->
 def _samples(samples: Any) -> Array:
     """The indices of the samples (B,) on the device."""
     if np.ndim(samples) == 0:
-        return arange(int(check_integer("samples", samples, 0, 2**32)), np.uint32)
-    samples = check_integer("samples", as_array(samples), 0, 2**32 - 1)
+        return arange(check_count("samples", samples, 0, 2**32), np.uint32)
+    samples = check_integer("samples", as_array(samples, "samples"), 0, 2**32 - 1)
     return (samples if on_device(samples) else asarray(samples)).astype(np.uint32)

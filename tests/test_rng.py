@@ -98,6 +98,14 @@ def test_defaults():
     assert rng.normal(5, 3).shape == (3,) and rng.uniform(5, 3).shape == (3, 1)
 
 
+def test_streams_are_arguments():
+    """Uniform numbers, normal numbers and integers are those of the stream given: their bits are its words."""
+    words = rng.bits(5, 3, 4, 7, rng.START)
+    np.testing.assert_array_equal(rng.uniform(5, 3, 4, 7, rng.START) * 2**32 - 0.5, words)
+    np.testing.assert_array_equal(rng.integers(5, 3, 2**32, 7, rng.START), words[:, 0])
+    assert (rng.normal(5, 3, (4,), 7, rng.START) != rng.normal(5, 3, (4,), 7, rng.NOISE)).all()
+
+
 def test_uniform_is_the_midpoint_of_its_interval(monkeypatch):
     """u = (word + 1/2) / 2^32, exactly, so the smallest word is above 0 and the largest below 1."""
     extremes = [0, 1, 2**31, 2**32 - 2, 2**32 - 1, 0]
@@ -182,6 +190,11 @@ def test_numpy_integers_are_seeds(seed):
     "call, error, message",
     [
         (lambda: rng.normal("1", 1), TypeError, "seed = '1'; allowed: an integer"),
+        (lambda: rng.bits(-1, 1, 1), ValueError, "seed = -1; allowed: 0..2^64 - 1"),
+        (lambda: rng.bits(2**64, 1, 1), ValueError, "seed = 18446744073709551616; allowed: 0..2^64 - 1"),
+        (lambda: rng.bits(0, 1, 1, 0, -1), ValueError, "stream = -1; allowed: 0..4294967295"),
+        (lambda: rng.bits(0, 1, 1, 0, 2**32), ValueError, "stream = 4294967296; allowed: 0..4294967295"),
+        (lambda: rng.bits(0, 2**32 + 1, 1), ValueError, "samples = 4294967297; allowed: 0..4294967296"),
         (lambda: rng.bits(0, 1, 2**34 + 1), ValueError, "elements = 17179869185; allowed: 0..17179869184"),
         (lambda: rng.bits(0, 3, 1, np.arange(2)), ValueError, "step has shape (2,); allowed: () or (3,), one for each sample"),
         (lambda: rng.bits(0, 1, 1, np.arange(2)), ValueError, "step has shape (2,); allowed: () or (1,), one for each sample"),

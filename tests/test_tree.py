@@ -64,6 +64,7 @@ def test_paths_by_hand():
     assert tree.size(params) == 8
     np.testing.assert_array_equal(tree.pack(params)[0], [6, 7, 8, 5, 1, 2, 3, 4])
     lone = np.ones((2, 3))
+    assert tree.leaf(params) is params["b"]["w"] and tree.leaf(lone) is lone
     assert tree.size(lone) == 6 and tree.map(lambda a: a.shape, lone) == (2, 3)
     buffer, packed = tree.pack(lone)
     buffer *= 3

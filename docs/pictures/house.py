@@ -13,7 +13,7 @@ from refdiff.demo.plots import COLORS, FAINT
 from .canvas import INK, panels
 
 ROOT = Path(__file__).parents[2]
-SHARED = {**dict.fromkeys(("arrays", "tree", "rng", "files", "equations"), "base"), "options": "cli"}  # modules that share a box
+SHARED = {**dict.fromkeys(("arrays", "checks", "tree", "rng", "files", "equations"), "base"), "options": "cli"}  # modules that share a box
 BLUE, ORANGE, GREEN, PINK, VIOLET, YELLOW = COLORS[:6]
 
 
@@ -45,7 +45,7 @@ BOXES = {
     "objectives": _row("objectives", "ELBO, flow matching", 3.05, 4, 2, PINK),
     "process": _row("process", "schedules, posterior", 1, 1.95, 1, BLUE),
     "base": _row(
-        "arrays, tree, rng, files, equations",
+        "arrays, checks, tree, rng, files, equations",
         "argument checks, parameter trees, random numbers, whole files, list of equations",
         0,
         4,

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
-from ..arrays import Array, check_number
+from ..arrays import LARGEST, Array
+from ..checks import as_float64, check_flag, check_number, check_scalar
 
+HIGH = LARGEST["f8"]
 _BLOCK = 2**20  # distances in memory at a time: 8 MiB
 
 
@@ -47,8 +49,9 @@ def mmd(x: Array, y: Array, bandwidth: float | None = None, unbiased: bool = Fal
     Source: [Gretton et al. eq. 3, 5].
     """
     h = median_distance(x, y) if bandwidth is None else bandwidth
-    check_number("bandwidth", h, 0, open_low=True)
-    return _two_sample(x, y, lambda distance: np.exp(-((distance / h) ** 2) / 2), unbiased)
+    h = check_scalar("bandwidth", h, 0, open_low=True)
+    with np.errstate(over="ignore"):  # far apart in units of a small h, where k is 0
+        return _two_sample(x, y, lambda distance: np.exp(-((distance / h) ** 2) / 2), unbiased)
 
 
 def median_distance(x: Array, y: Array) -> float:
@@ -70,7 +73,7 @@ def sliced_wasserstein(x: Array, y: Array, directions: Array, order: float = 2.0
     equal quantiles. The integral is computed exactly, also for sets of different sizes. Source: [Bonneel et al. 2015].
     """
     x, y, directions = _points(x=x, y=y, directions=directions)
-    check_number("order", order, 1)
+    order = check_scalar("order", order, 1)
     lengths = np.linalg.norm(directions, axis=1, keepdims=True)
     check_number("length of directions", lengths, 0, open_low=True)
     directions = directions / lengths
@@ -88,7 +91,7 @@ def mode_coverage(x: Array, centers: Array, radius: float) -> Coverage:
     A sample hits the nearest mode, if the distance to its center is at most the radius. Source: [VEEGAN sec. 4.1].
     """
     x, centers = _points(x=x, centers=centers)
-    check_number("radius", radius, 0)
+    radius = check_scalar("radius", radius, 0)
     hits = np.zeros(len(centers), dtype=int)
     for block in _blocks(x, centers):
         distances = cdist(block, centers)
@@ -117,9 +120,9 @@ def frechet_distance(mean1: Array, cov1: Array, mean2: Array, cov2: Array) -> fl
     of squares: it does not cancel where the covariances are nearly equal, and needs square
     roots of symmetric matrices only. Source: [Dowson & Landau 1982], [FID eq. 6].
     """
-    mean1, mean2 = np.asarray(mean1, dtype=np.float64), np.asarray(mean2, dtype=np.float64)
-    check_number("mean1", mean1)
-    check_number("mean2", mean2)
+    mean1, mean2 = as_float64("mean1", mean1), as_float64("mean2", mean2)
+    check_number("mean1", mean1, -HIGH, HIGH)
+    check_number("mean2", mean2, -HIGH, HIGH)
     if mean1.ndim != 1 or mean2.shape != mean1.shape:
         raise ValueError(f"mean1, mean2 have shapes {mean1.shape}, {mean2.shape}; allowed: (d,) both")
     root1, root2 = _root("cov1", cov1, len(mean1)), _root("cov2", cov2, len(mean1))
@@ -130,6 +133,7 @@ def frechet_distance(mean1: Array, cov1: Array, mean2: Array, cov2: Array) -> fl
 def _two_sample(x: Array, y: Array, kernel: Callable[[Array], Array], unbiased: bool) -> float:
     """E k(X, X') + E k(Y, Y') - 2 E k(X, Y), for a kernel that is a function of the distance."""
     x, y = _points(x=x, y=y)
+    unbiased = check_flag("unbiased", unbiased)
     if unbiased and min(len(x), len(y)) < 2:
         raise ValueError(f"x, y have {len(x)}, {len(y)} points; allowed: 2 or more each for the unbiased statistic")
 
@@ -153,13 +157,11 @@ def _points(**named: Any) -> list[Array]:
     """Each set as (N, d) float64; raises unless all sets hold finite points of the same dimension."""
     sets = []
     for name, values in named.items():
-        values = np.asarray(values)
-        if values.dtype.kind not in "iuf":
-            raise TypeError(f"{name} has dtype {values.dtype}; allowed: real numbers")
-        check_number(name, values)
+        values = as_float64(name, values)
+        check_number(name, values, -HIGH, HIGH)
         if values.ndim == 0 or values.size == 0:
             raise ValueError(f"{name} has shape {values.shape}; allowed: (N, ...), not empty")
-        sets.append(values.reshape(len(values), -1).astype(np.float64))
+        sets.append(values.reshape(len(values), -1))
         if sets[-1].shape[1] != sets[0].shape[1]:
             raise ValueError(f"{name} has {sets[-1].shape[1]} numbers a point; allowed: {sets[0].shape[1]}, as {next(iter(named))} has")
     return sets
@@ -167,8 +169,8 @@ def _points(**named: Any) -> list[Array]:
 
 def _root(name: str, covariance: Any, d: int) -> Array:
     """L with L L^T = C, from the eigenvectors: C may be singular, and eigenvalues negative by rounding are set to zero."""
-    C = np.asarray(covariance, dtype=np.float64)
-    check_number(name, C)
+    C = as_float64(name, covariance)
+    check_number(name, C, -HIGH, HIGH)
     if C.shape != (d, d):
         raise ValueError(f"{name} has shape {C.shape}; allowed: {(d, d)}")
     slack = 1e-6 * np.abs(C).max(initial=0)  # rounding errors of float32 covariances

@@ -18,7 +18,8 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 
 from .. import files
-from ..arrays import Array, check_arrays
+from ..arrays import Array, kind
+from ..checks import check_arrays, check_dtype
 from .download import TIMEOUT, fetch
 
 __all__ = ["FILES", "MIRRORS", "TIMEOUT", "Digits", "load", "read_idx", "to_model", "to_pixels"]
@@ -90,11 +91,11 @@ def to_model(images: Array, dtype: Any = np.float32) -> Array:
 
     Raises TypeError for images of another dtype, ValueError for another shape. Source: [DDPM sec. 3.3].
     """
-    if getattr(images, "dtype", None) != np.uint8:
+    if kind(images) != "u" or images.dtype != np.uint8:
         raise TypeError(f"images has dtype {getattr(images, 'dtype', None)}; allowed: uint8")
     if images.shape[1:] != (28, 28):
         raise ValueError(f"images has shape {images.shape}; allowed: (N, 28, 28)")
-    if np.dtype(dtype).kind != "f":
+    if check_dtype(dtype).kind != "f":
         raise TypeError(f"dtype = {dtype!r}; allowed: a floating-point dtype")
     levels = ((2 * np.arange(256) - 255) / 255).astype(dtype)  # a lookup table: a float64 copy of all images would take 376 MB
     return levels[images][..., None]
@@ -108,6 +109,7 @@ def to_pixels(x: Array) -> Array:
     Raises TypeError unless x is a floating-point array, ValueError for NaN, infinity, complex x or another shape.
     Source: [DDPM sec. 3.3].
     """
+    x = x.astype(np.float32) if getattr(x, "dtype", None) == np.float16 else x
     check_arrays(x=x)
     if x.dtype.kind != "f" or x.shape[1:] != (28, 28, 1):
         raise ValueError(f"x has dtype {x.dtype}, shape {x.shape}; allowed: real numbers, (N, 28, 28, 1)")

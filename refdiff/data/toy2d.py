@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import rng
-from ..arrays import Array, check_choice, check_integer
+from ..arrays import Array
+from ..checks import check_choice, check_count
 
 Points = tuple[Array, Array]  # points (count, 2), labels (count,)
 
@@ -107,7 +108,7 @@ def load(name: str, count: int, seed: int = 0) -> Points:
 
 def _draws(count: Any, seed: int, uniforms: int) -> tuple[Array, Array]:
     """Independent uniform numbers (count, uniforms) and normal numbers (count, 2): two steps of the stream for data."""
-    count = int(check_integer("count", count, 0, 2**32 - 1))
+    count = check_count("count", count, 0, 2**32 - 1)
     return rng.uniform(seed, count, uniforms, 0, rng.DATA), rng.normal(seed, count, (2,), 1, rng.DATA)
 
 

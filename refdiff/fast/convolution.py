@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from ..arrays import Array
+from ..checks import check_floats
 from ..networks import convolution
 from ..tree import Params, Vjp
 from . import buffers
@@ -22,7 +23,7 @@ FEW = 4  # channels: with so few, Winograd's transforms cost more than they save
 
 def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
     """`convolution.conv`: a 1 x 1 kernel as one matrix product, 3 x 3 by Winograd's algorithm, others by im2col and one product."""
-    convolution.check_conv(p["w"], x, stride)
+    stride = convolution.check_conv(p["w"], x, stride)
     size, _, fan_in, fan_out = p["w"].shape
     if not buffers.same_precision(x, p["w"], p["b"]) or not x.size:
         return convolution.conv(p, x, stride)
@@ -37,6 +38,7 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
 
 def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
     """`convolution.conv_up`: a 3 x 3 kernel by differences of neighbours, without storing the upsampled image."""
+    check_floats("x", x)
     if (
         p["w"].shape[:2] != (3, 3)
         or x.ndim != 4

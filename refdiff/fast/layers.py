@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, read_only
+from ..checks import check_dtype, check_floats, check_shape
 from ..networks import layers
+from ..networks.inputs import check_features, check_times
 from ..tree import Params, Vjp
 from . import buffers
 from .matmul import matmul
@@ -23,6 +25,7 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
     def vjp(dy: Array) -> tuple[Params, Array]:
         return {"w": _matmul(x.T, dy), "b": buffers.ones(len(dy), dy.dtype) @ dy}, _matmul(dy, p["w"].T)
 
+    check_shape("x", x, "B", len(p["w"]))
     y = _matmul(x, p["w"])
     return np.add(y, p["b"], y if y.dtype == p["b"].dtype else None), vjp
 
@@ -32,6 +35,7 @@ def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
 
     $\varsigma = (1 + \tanh(x / 2)) / 2$ takes less time than an exponential, and is precise relative to 1 only: y is, relative to x.
     """
+    check_floats("x", x)
     y, slope = (buffers.empty(x.shape, x.dtype) for _ in range(2))
     flat = [array.reshape(-1) for array in (x, y, slope)]
     for low in range(0, x.size, BLOCK):
@@ -50,10 +54,10 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 
     Whole turns are subtracted from an angle in float64. Sine and cosine of the rest are computed in float32.
     """
-    if np.dtype(dtype) != np.float32 or features % 2 or features < 4:
+    if check_dtype(dtype) != np.float32:
         return layers.time_features(t, features, dtype)
-    half = features // 2
-    turns = np.asarray(t, dtype=np.float64)[:, None] * _turns(half)
+    half = check_features(features) // 2
+    turns = check_times(t)[:, None] * _turns(half)
     turns -= np.rint(turns)
     angles = (2 * np.pi * turns).astype(np.float32)
     out = np.empty((len(angles), features), np.float32)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, read_only
+from ..checks import check_shape
 from ..training.loop import Batch
 from . import buffers
 from .buffers import Packed
@@ -45,6 +46,7 @@ class RecordedMLP:
 
     def __call__(self, batch: Batch, context: Array) -> float:
         """Replay: fill grads and return the summed squared error; context is what `mlp.mlp` concatenates to x."""
+        check_shape("data", batch.target, *self.target.shape)
         inputs = batch.x.shape[1]
         self.h[:, :inputs], self.h[:, inputs:], self.target[...] = batch.x, context, batch.target
         if "label" in self.grads:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, read_only
+from ..checks import check_shape
 from ..networks import layers, normalize
 from ..training import parallel
 from ..tree import Params, Vjp
@@ -35,18 +36,23 @@ def group_norm_silu(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
 
 def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
     """`normalize.adaptive_group_norm`, with all steps for a few images at a time."""
+    check_shape("x", x, "B", ..., p["w"].shape[1] // 2)
+    check_shape("emb", emb, len(x), len(p["w"]))
     supported = _supported(x, groups, emb, *p.values())
     return _adaptive(p, x, emb, groups, False) if supported else normalize.adaptive_group_norm(p, x, emb, groups)
 
 
 def adaptive_group_norm_silu(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
     """`layers.adaptive_group_norm_silu`, with all steps for a few images at a time."""
+    check_shape("x", x, "B", ..., p["w"].shape[1] // 2)
+    check_shape("emb", emb, len(x), len(p["w"]))
     supported = _supported(x, groups, emb, *p.values())
     return _adaptive(p, x, emb, groups, True) if supported else layers.adaptive_group_norm_silu(p, x, emb, groups)
 
 
 def _supported(x: Array, groups: int, *others: Array) -> bool:
-    return groups > 0 and x.shape[-1] % groups == 0 and x.size > 0 and buffers.same_precision(x, *others)
+    check_shape("x", x, "B", ..., "C+")
+    return type(groups) is int and groups > 0 and x.shape[-1] % groups == 0 and x.size > 0 and buffers.same_precision(x, *others)
 
 
 def _affine(p: Params, x: Array, groups: int, silu: bool) -> tuple[Array, Vjp]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..checks import MOST, check_count, check_shape
 from ..tree import Params, Vjp
 
 
@@ -18,6 +19,7 @@ def softmax(p: Params, z: Array) -> tuple[Array, Vjp]:
 
     z and y (..., K). The largest z is subtracted first, which leaves y unchanged and prevents overflow. Source: N2 [PRML eq. 4.104].
     """
+    check_shape("z", z, ..., "K+")
     weights = np.exp(z - z.real.max(axis=-1, keepdims=True))
     y = weights / weights.sum(axis=-1, keepdims=True)
 
@@ -40,11 +42,12 @@ def cross_attention(p: Params, x: Array, context: Array, heads: int) -> tuple[Ar
     heads in order: head $h$ has the channels $h d$ to $(h + 1) d - 1$, where $d = C / heads$. vjp(dy) gives (dp, dx, dcontext).
     Source: N4 [Transformer eq. 1].
     """
-    width = p["q"]["w"].shape[1]
+    check_shape("x", x, "B", "N", len(p["q"]["w"]))
+    check_shape("context", context, "B", "M+", "D")
+    check_shape("context", context, len(x), "M", len(p["k"]["w"]))
+    width, heads = p["q"]["w"].shape[1], check_count("heads", heads, -MOST, MOST)
     if heads < 1 or width % heads:
         raise ValueError(f"heads = {heads}; allowed: a divisor of the width, {width}")
-    if not context.shape[1]:
-        raise ValueError(f"context has shape {context.shape}; allowed: (B, M, D) with M 1 or more")
     (q, q_vjp), (k, k_vjp), (v, v_vjp) = (_project(p[name], of, heads) for name, of in (("q", x), ("k", context), ("v", context)))
     root = (width // heads) ** 0.5
     a, softmax_vjp = softmax({}, q @ k.swapaxes(-1, -2) / root)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, Time
+from ..checks import MOST, check_arrays, check_count, check_counts, check_dtype, check_shape
 from ..tree import Params, Vjp
 from . import layers
+from .inputs import check_params
 from .residual import embed
 from .unet_init import Draw
 
@@ -24,6 +26,8 @@ def init(
     Weights are drawn from a normal distribution of mean 0 and variance 1 / fan-in. The last layer, the head, starts at zero, so that all
     logits are equal. Source: G2, N5.
     """
+    channels, base, classes, embedding = check_counts(channels=channels, base=base, classes=classes, embedding=embedding)
+    groups, dtype = check_count("groups", groups, 1, MOST), check_dtype(dtype)
     if base < 4 or base % 2 or base % groups:
         raise ValueError(f"base = {base}; allowed: even, 4 or more, and a multiple of groups = {groups}")
     if channels < 1 or classes < 2 or embedding < 1:
@@ -47,6 +51,7 @@ def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int
 
     Source: G2 [Dhariwal & Nichol sec. 4].
     """
+    check_params(p, "head")
     h, features_vjp = features(p, x, t, L, groups)
     logits, head_vjp = L.linear(p["head"], h)
 
@@ -60,6 +65,9 @@ def classifier(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int
 
 def features(p: Params, x: Array, t: Time, L: ModuleType = layers, groups: int = 8) -> tuple[Array, Vjp]:
     """Features before the last layer, (B, F): convolutions conditioned on the time, two of them with stride 2, then a mean over pixels."""
+    check_params(p, "time1", "time2", "conv0", "conv_out", "norm_out")
+    check_arrays(x=x)
+    check_shape("x", x, "B", "H+", "W+", p["conv0"]["w"].shape[2])
     emb, emb_vjp = embed(p, len(x), t, None, x.real.dtype, L)
     h, tape = x, []
     for i in range(DOWNSAMPLINGS + 1):

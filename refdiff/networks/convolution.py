@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from ..arrays import Array
+from ..checks import MOST, check_count, check_floats
 from ..tree import Params, Vjp
 
 
@@ -20,7 +21,7 @@ def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
     x (B, H, W, in), p["w"] (k, k, in, out) with $k$ odd, p["b"] (out,), stride $s$; y (B, $\lceil H / s \rceil$, $\lceil W / s \rceil$, out). Source: N2 [LeCun et al. sec. II].
     """
     w, r = p["w"], len(p["w"]) // 2
-    check_conv(w, x, stride)
+    stride = check_conv(w, x, stride)
     padded = np.pad(x, ((0, 0), (r, r), (r, r), (0, 0)))
     offsets = list(np.ndindex(w.shape[:2]))
     seen = partial(neighbours_at, height=-(-x.shape[1] // stride), width=-(-x.shape[2] // stride), stride=stride)
@@ -74,6 +75,7 @@ def pool(p: Params, x: Array) -> tuple[Array, Vjp]:
 
 def conv_up(p: Params, x: Array) -> tuple[Array, Vjp]:
     """Upsampling by 2 and then a convolution: the upsampling layer of a U-Net. Source: N2 [DDPM app. B]."""
+    check_conv(p["w"], x, 1)
     larger, up_vjp = up({}, x)
     y, conv_vjp = conv(p, larger)
 
@@ -90,14 +92,18 @@ def _quarters(x: Array) -> Array:
 
 
 def _check_image(x: Array) -> None:
+    check_floats("x", x)
     if x.ndim != 4:
         raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, C)")
 
 
-def check_conv(w: Array, x: Array, stride: int) -> None:
+def check_conv(w: Array, x: Array, stride: int) -> int:
+    check_floats("x", x)
     if w.ndim != 4 or w.shape[0] != w.shape[1] or w.shape[0] % 2 == 0:
         raise ValueError(f"w has shape {w.shape}; allowed: (k, k, in, out) with k odd")
     if x.ndim != 4 or x.shape[3] != w.shape[2]:
         raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, {w.shape[2]})")
+    stride = check_count("stride", stride, -MOST, MOST)
     if stride not in (1, 2):
-        raise ValueError(f"stride = {stride!r}; allowed: 1, 2")
+        raise ValueError(f"stride = {stride}; allowed: 1, 2")
+    return stride

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_array, check_integer, sigmoid
+from ..arrays import Array, sigmoid
+from ..checks import check_dtype, check_floats, check_integer, check_shape
 from ..tree import Params, Vjp
 from .attention import cross_attention, self_attention, softmax
 from .convolution import conv, conv_up, pool, up
+from .inputs import check_features, check_times
 from .normalize import adaptive_group_norm, film, group_norm, normalize
 
 __all__ = [
@@ -48,6 +50,7 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
 
     Source: N1, N2 [Backprop].
     """
+    check_shape("x", x, "B", len(p["w"]))
     y = x @ p["w"] + p["b"]
 
     def vjp(dy: Array) -> tuple[Params, Array]:
@@ -63,6 +66,7 @@ def silu(p: Params, x: Array) -> tuple[Array, Vjp]:
 
     since $\varsigma' = \varsigma (1 - \varsigma)$, and $1 - \varsigma(x) = \varsigma(-x)$. Source: N1, N2 [SiLU].
     """
+    check_floats("x", x)
     gate = sigmoid(x)
     y = x * gate
 
@@ -97,6 +101,8 @@ def embedding(p: Params, labels: Array) -> tuple[Array, Callable[[Array], Params
     """
     table = p["table"]
     labels = np.asarray(check_integer("y", labels, 0, len(table) - 1), like=table)
+    if labels.ndim != 1:
+        raise ValueError(f"y has shape {labels.shape}; allowed: (B,)")
 
     def vjp(dy: Array) -> Params:
         one_hot = (labels[:, None] == np.arange(len(table), like=table)).astype(dy.dtype)
@@ -112,10 +118,7 @@ def time_features(t: Array, features: int, dtype: Any = np.float64) -> Array:
 
     All sines first, then all cosines; t is between 0 and 1000. features is even and at least 4. Source: N1 [Transformer sec. 3.5], [DDPM app. B].
     """
-    if features % 2 or features < 4:
-        raise ValueError(f"features = {features}; allowed: even, 4 or more")
-    half = features // 2
-    t = as_array(t).astype(np.float64)
+    half, t, dtype = check_features(features) // 2, check_times(t), check_dtype(dtype)
     frequencies = np.exp(-np.log(10000.0) * np.arange(half, like=t) / (half - 1))
     angles = t[:, None] * frequencies
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(dtype)
@@ -129,6 +132,7 @@ def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Callable[[Array]
     The largest term of the sum is 1 after a shift, and stays outside of it: the loss of a confident answer is the sum of
     the others, not 0. So is $1 - \mathrm{softmax}(z)_y$. Source: G2 [PRML eq. 4.108].
     """
+    check_shape("logits", logits, "B", "K+")
     labels = np.asarray(check_integer("labels", labels, 0, logits.shape[1] - 1), like=logits)
     if labels.shape != logits.shape[:1]:
         raise ValueError(f"labels has shape {labels.shape}; allowed: {logits.shape[:1]}, one for each row of logits")

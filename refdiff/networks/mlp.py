@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import Array, Time
+from ..arrays import Array, Time, as_array, kind
+from ..checks import MOST, check_arrays, check_count, check_counts, check_dtype, check_number, check_real
 from . import layers
+from .inputs import check_features, check_params, check_points
 from .layers import Params, Vjp
 
 
@@ -29,13 +31,17 @@ def init(
     For classes > 0 there is a label table of classes + 1 rows, the last for "no label". Weights are drawn from a normal distribution
     of mean 0 and variance 1 / fan-in. The last layer starts at zero, so that an untrained network returns 0. Source: N1.
     """
+    inputs, width, depth, classes = check_counts(inputs=inputs, width=width, depth=depth, classes=classes)
+    outputs, features, dtype = (
+        inputs if outputs is None else check_count("outputs", outputs, 1, MOST),
+        check_features(features),
+        check_dtype(dtype),
+    )
     if depth < 1 or width < 1:
         raise ValueError(f"depth = {depth}, width = {width}; allowed: 1 or more")
     if inputs < 1 or classes < 0:
         raise ValueError(f"inputs = {inputs}, classes = {classes}; allowed: inputs 1 or more, classes 0 or more")
-    if features % 2 or features < 4:
-        raise ValueError(f"features = {features}; allowed: even, 4 or more")
-    sizes = [inputs + features] + [width] * depth + [inputs if outputs is None else outputs]
+    sizes = [inputs + features] + [width] * depth + [outputs]
     p: Params = {}
     for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
         scale = fan_in**-0.5 if i < depth else 0.0
@@ -53,6 +59,8 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
 
     `vjp(dout)` gives the parameters' gradient, nested like p, and dx. Source: N1 [DDPM app. B].
     """
+    check_params(p, "layer0")
+    check_arrays(x=x)
     context, label_vjp = _context(p, len(x), x, t, y, L)
     tape = []
     h = np.concatenate([x, context], axis=1)
@@ -79,6 +87,10 @@ def mlp(p: Params, x: Array, t: Time, y: Array | None = None, L: ModuleType = la
 
 def embed_conditions(p: Params, batch: int, features: int, t: Time, y: Array | None, dtype: Any, L: ModuleType) -> tuple[Array, Any, Any]:
     """Time features (B, features); the label embedding (B, ...) and its vjp, or None and None for a network without labels."""
+    if kind(t) not in ("i", "u", "f") or not t.ndim:  # `time_features` checks the numbers of an array
+        check_real(t=t)
+        t = check_number("t", t)
+    y = None if y is None else as_array(y, "y")
     for name, value, shapes in ("t", t, ((), (batch,))), ("y", y, ((batch,),)):
         if value is not None and np.shape(value) not in shapes:
             raise ValueError(f"{name} has shape {np.shape(value)}; allowed: {' or '.join(str(shape) for shape in shapes)}")
@@ -92,6 +104,7 @@ def embed_conditions(p: Params, batch: int, features: int, t: Time, y: Array | N
 
 
 def _context(p: Params, batch: int, x: Array, t: Time, y: Array | None, L: ModuleType) -> Any:
-    """Time features plus label embedding (B, features), and the embedding's vjp."""
+    """Time features plus label embedding (B, features), and the embedding's vjp; raises unless x has the network's columns."""
+    check_points(p, x)
     features, label, vjp = embed_conditions(p, batch, p["layer0"]["w"].shape[0] - x.shape[1], t, y, x.real.dtype, L)
     return features if label is None else features + label, vjp

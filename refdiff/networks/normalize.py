@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..checks import MOST, check_count, check_floats, check_scalar, check_shape
 from ..tree import Params, Vjp
 
 
@@ -22,6 +23,8 @@ def normalize(p: Params, x: Array, groups: int, eps: float = 1e-5) -> tuple[Arra
     The constant $\epsilon$ is eps.
     Source: N2 [GroupNorm sec. 3.1].
     """
+    check_shape("x", x, "B", ..., "C+")
+    groups, eps = check_count("groups", groups, -MOST, MOST), check_scalar("eps", eps, 0, open_low=True)
     if groups < 1 or x.shape[-1] % groups:
         raise ValueError(f"groups = {groups}; allowed: a divisor of the {x.shape[-1]} channels of x")
     shape = len(x), int(np.prod(x.shape[1:-1])), groups, x.shape[-1] // groups
@@ -46,6 +49,9 @@ def film(p: Params, x: Array, scale: Array, shift: Array) -> tuple[Array, Callab
     x (B, ..., C), scale and shift (B, C). vjp(dy) gives ({}, dx, dscale, dshift): $dx = (1 + scale)\, dy$, $dscale = \sum x\, dy$,
     $dshift = \sum dy$, summed over all positions. Source: N3 [FiLM eq. 2].
     """
+    check_shape("x", x, "B", ..., "C")
+    check_floats("scale", scale)
+    check_floats("shift", shift)
     positions = tuple(range(1, x.ndim - 1))
     if scale.shape != (len(x), x.shape[-1]) or shift.shape != scale.shape:
         raise ValueError(f"scale and shift have shapes {scale.shape} and {shift.shape}; allowed: {(len(x), x.shape[-1])}")
@@ -85,6 +91,8 @@ def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[A
     x (B, ..., C), emb (B, E), p["w"] (E, 2C), p["b"] (2C,). vjp(dy) gives (dp, dx, demb), with dscale, dshift and $d\hat x$ from `film`.
     Source: N3 [Dhariwal & Nichol sec. 3].
     """
+    check_shape("x", x, "B", ..., p["w"].shape[1] // 2)
+    check_shape("emb", emb, len(x), len(p["w"]))
     modulation = emb @ p["w"] + p["b"]  # the scales, then the shifts
     channels = x.shape[-1]
     normal, normal_vjp = normalize({}, x, groups)

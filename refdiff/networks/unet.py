@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, Time
+from ..checks import check_arrays
 from ..tree import Params, Vjp
 from . import layers
+from .inputs import check_params
 from .residual import attend, block, embed
 from .unet_init import init
 
@@ -102,6 +104,8 @@ def plan(p: Params) -> Iterator[tuple[str, str]]:
 
 def _check(p: Params, x: Array) -> None:
     """Raise unless x is a batch of images with the network's channels, whose size can be downsampled at every level."""
+    check_params(p, "time1", "time2", "conv_in", "mid_block0", "norm_out", "conv_out")
+    check_arrays(x=x)
     channels, multiple = p["conv_in"]["w"].shape[2], 2 ** len(_numbered(p, "downsample"))
     if x.ndim != 4 or x.shape[3] != channels or any(size < 1 or size % multiple for size in x.shape[1:3]):
         raise ValueError(f"x has shape {x.shape}; allowed: (B, H, W, {channels}) with H and W positive multiples of {multiple}")

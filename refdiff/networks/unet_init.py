@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import rng
-from ..arrays import Array, check_choice
+from ..arrays import Array
+from ..checks import check_choice, check_counts, check_dtype, check_tuple
 from ..tree import Params
 
 MODES = ("adaptive", "add")
@@ -33,6 +34,11 @@ def init(
     normal distribution of mean 0 and variance 1 / fan-in. The last layer of every block, of every attention and of the network
     starts at zero, so that an untrained network returns 0. Source: N5 [DDPM app. B].
     """
+    channels, base, blocks, embedding, classes = check_counts(
+        channels=channels, base=base, blocks=blocks, embedding=embedding, classes=classes
+    )
+    multipliers, attention = check_tuple("multipliers", multipliers), check_tuple("attention", attention)
+    dtype = check_dtype(dtype)
     _check(channels, base, multipliers, blocks, attention, embedding, classes, mode)
     draw = Draw(seed, embedding, mode, dtype)
     p = {"time1": draw.linear(base, embedding), "time2": draw.linear(embedding, embedding), "conv_in": draw.conv(3, channels, base)}

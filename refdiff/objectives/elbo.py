@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..arrays import Array, Time, as_array, check_arrays, check_choice, check_number, holds, like, sum_event
+from ..arrays import Array, Time, as_array, holds, like, sum_event
+from ..checks import MOST, check_arrays, check_choice, check_count, check_number, check_scalar, check_shapes, together
 from ..process import forward, gaussian, reverse
 from ..process.reverse import Reverse
 from ..process.schedules import Schedule, check_chain
@@ -80,7 +81,7 @@ def weight_mean(t: Time, s: Time, schedule: Schedule) -> Array:
     The weighted squared error is the KL divergence if both variances are $\tilde\beta_{t|s}$. Raises for $s = 0$, where
     $\tilde\beta_{t|s}$ is 0 and the term is $L_0$. Source: E6 [DDPM eq. 8].
     """
-    _inner_step(s)
+    _inner_step(s, schedule)
     return 1 / (2 * forward.posterior_variance(t, s, schedule))
 
 
@@ -93,7 +94,7 @@ def weight_eps(t: Time, s: Time, schedule: Schedule) -> Array:
     It is computed as $\beta_{t|s} / (2 \alpha_{t|s} (1 - \bar\alpha_s))$, without the square. Raises for $s = 0$, and where
     $\bar\alpha_t = 0$. Source: E6 [DDPM eq. 12].
     """
-    _inner_step(s)
+    _inner_step(s, schedule)
     alpha, beta = schedule.transition(t, s)
     if not holds(alpha > 0):
         raise ValueError(f"t = {t!r} has alpha_bar 0, where eps does not determine the mean; allowed: t with alpha_bar > 0")
@@ -108,7 +109,7 @@ def weight_x0(t: Time, s: Time, schedule: Schedule) -> Array:
     The difference is computed as $\bar\alpha_s \beta_{t|s} / ((1 - \bar\alpha_s)(1 - \bar\alpha_t))$, without
     cancellation. Raises for $s = 0$. Source: E6 [VDM eq. 13].
     """
-    _inner_step(s)
+    _inner_step(s, schedule)
     _, beta = schedule.transition(t, s)
     return schedule.alpha_bar[s] * beta / (2 * schedule.one_minus_alpha_bar[s] * schedule.one_minus_alpha_bar[t])
 
@@ -120,7 +121,8 @@ def squared_decoder(x0: Array, mean: Array, variance: Array) -> Array:
 
     The function can be the `decoder` of `elbo_terms`. Source: E7 [DDPM sec. 3.4].
     """
-    return gaussian.log_density(x0, mean, np.ones_like(variance)[()])
+    check_arrays(x0=x0)
+    return gaussian.log_density(x0, mean, 1.0)
 
 
 def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:
@@ -131,8 +133,8 @@ def discretized_decoder(x0: Array, mean: Array, variance: Array) -> Array:
     The Gaussian is integrated over each pixel's bin. The bins of -1 and 1 extend to infinity.
     The function can be the `decoder` of `elbo_terms`. Source: E7 [DDPM eq. 13].
     """
-    check_number("variance", variance, 0, open_low=True)
-    return gaussian.discretized_log_likelihood(x0, mean, np.sqrt(variance))
+    check_arrays(x0=x0)
+    return gaussian.discretized_log_likelihood(x0, mean, np.sqrt(gaussian._positive("variance", variance, x0)))
 
 
 def l_simple(target: Array, prediction: Array) -> Array:
@@ -153,9 +155,7 @@ def hybrid(simple: Array, vlb: Array, weight: float = 0.001) -> Array:
     no gradient of $L_{vlb}$ is taken in the mean: $L_{vlb}$ trains the variance only.
     Source: E8 [Improved DDPM eq. 16].
     """
-    check_number("simple", simple)
-    check_number("vlb", vlb)
-    check_number("weight", weight, 0)
+    simple, vlb, weight = together(simple=simple, vlb=vlb, weight=check_scalar("weight", weight, 0))
     return simple + weight * vlb
 
 
@@ -168,8 +168,9 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
     Source: E8 [Min-SNR sec. 3.4, 4.2].
     """
     check_choice("kind", kind, ("x0", "eps", "v"))
-    check_number("gamma", gamma, 0, open_low=True)
-    snr = schedule.snr[schedule.time(t)]
+    t, gamma = schedule.time(t), check_number("gamma", gamma, 0, open_low=True)
+    check_shapes(t=t, gamma=gamma)
+    snr = schedule.snr[t]
     if kind == "x0":
         return np.minimum(snr, gamma)
     if kind == "eps":
@@ -180,18 +181,15 @@ def min_snr_weight(t: Time, schedule: Schedule, gamma: float = 5, kind: str = "e
 
 def bits_per_dim(nats: Array, dimensions: int) -> Array:
     r"""Convert nats per example to bits per dimension, $nats / (d \log 2)$. Source: E8 [DDPM sec. 4.3]."""
-    check_number("nats", nats)
-    check_number("dimensions", dimensions, 1)
-    return nats / (dimensions * np.log(2))
+    return check_number("nats", nats) / (check_count("dimensions", dimensions, 1, MOST) * float(np.log(2)))
 
 
 def weighted(loss: Array, weight: Array) -> Array:
     """Multiply a loss (B,) by a weight () or (B,) that is cast to the precision of the loss."""
-    check_number("loss", loss)
-    check_number("weight", weight)
-    return like(weight, loss, "weight") * loss
+    loss = as_array(check_number("loss", loss))
+    return like(check_number("weight", weight), loss, "weight") * loss
 
 
-def _inner_step(s: Time) -> None:
-    if not holds(as_array(s) > 0):
+def _inner_step(s: Time, schedule: Schedule) -> None:
+    if not holds(schedule.time(s, "s") > 0):
         raise ValueError(f"s = {s!r}; allowed: s > 0, since beta-tilde is 0 at s = 0 and that term is L_0")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..arrays import Array, Time, as_array, check_arrays, check_number, event_size, holds, like, sigmoid, sum_event
+from ..arrays import Array, Time, as_array, event_size, holds, like, sigmoid, sum_event
+from ..checks import check_arrays, check_number, check_real, check_scalar, per_example
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Path:
 
     def draw_time(self, uniform: Array) -> Array:
         """Uniform flow times from uniform numbers in [0, 1): the same numbers."""
-        return uniform
+        return check_number("uniform", uniform, 0, 1)
 
     def clock(self, t: Time) -> Array:
         """Time rescaled from [0, 1] to [0, 1000], the range of the network's time input."""
@@ -69,7 +70,7 @@ def optimal_transport(sigma_min: float) -> Path:
 
     At $t = 1$ noise of standard deviation $\sigma_{min}$ remains. Source: M2 [Flow Matching eq. 22].
     """
-    check_number("sigma_min", sigma_min, 0, 1)
+    sigma_min = check_scalar("sigma_min", sigma_min, 0, 1)
     rate = sigma_min - 1
     return Path(
         "optimal_transport", lambda t: t, lambda t: 1 - t + sigma_min * t, lambda t: np.ones_like(t), lambda t: rate * np.ones_like(t)
@@ -105,8 +106,8 @@ def conditional_path(data: Array, noise: Array, t: Time, width: float = 0.0) -> 
 
     Source: M2 [Tong et al. eq. 14].
     """
-    check_number("width", width, 0)
-    return interpolate(data, noise, t, straight), like(as_array(width) ** 2, data)
+    width = check_scalar("width", check_number("width", width, 0), high=1e140)
+    return interpolate(data, noise, t, straight), like(width**2, data, "width")
 
 
 def conditional_loss(prediction: Array, data: Array, noise: Array, t: Time, path: Path = straight) -> Array:
@@ -142,6 +143,7 @@ def couple_optimally(data: Array, noise: Array) -> Array:
     Source: M4 [Tong et al.].
     """
     check_arrays(data=data, noise=noise)
+    check_real(data=data, noise=noise)
     a, b = (x.reshape(len(x), event_size(x)) for x in (noise, data))
     return linear_sum_assignment(((a[:, None] - b[None]) ** 2).sum(axis=2))[1]
 
@@ -153,9 +155,11 @@ def flow_time(log_snr: Array) -> Array:
 
     A `log_snr` of $-\infty$ is pure noise, $\tau = 0$; $+\infty$ is data, $\tau = 1$. Source: M5 [SD3 sec. 3.1], [VDM++].
     """
-    if not holds(~np.isnan(log_snr)):
+    check_real(log_snr=log_snr)
+    values = as_array(log_snr) * 1.0
+    if not holds(~np.isnan(values)):
         raise ValueError(f"log_snr = {log_snr!r}; allowed: numbers, infinite ones included")
-    return sigmoid(as_array(log_snr) / 2)
+    return sigmoid(values / 2)
 
 
 def flow_log_snr(tau: Array) -> Array:
@@ -163,9 +167,9 @@ def flow_log_snr(tau: Array) -> Array:
 
     It is the inverse of `flow_time`. Source: M5 [SD3 sec. 3.1].
     """
-    check_number("tau", tau, 0, 1)
+    tau = as_array(check_number("tau", tau, 0, 1))
     with np.errstate(divide="ignore"):
-        return 2 * (np.log(tau) - np.log1p(-as_array(tau)))
+        return 2 * (np.log(tau) - np.log1p(-tau))
 
 
 def to_flow(x_t: Array, signal: Array, sigma: Array) -> Array:
@@ -174,8 +178,8 @@ def to_flow(x_t: Array, signal: Array, sigma: Array) -> Array:
     Source: M5.
     """
     check_arrays(x_t=x_t)
-    check_number("signal + sigma", as_array(signal) + sigma, 0, open_low=True)
-    return x_t / like(as_array(signal) + sigma, x_t)
+    total = per_example("signal", signal, x_t) + per_example("sigma", sigma, x_t)
+    return x_t / like(check_number("signal + sigma", total, 0, open_low=True), x_t, "signal + sigma")
 
 
 def from_flow(x_tau: Array, tau: Time) -> Array:
@@ -184,11 +188,11 @@ def from_flow(x_tau: Array, tau: Time) -> Array:
     The signal-to-noise ratio stays the same. Source: M5.
     """
     check_arrays(x_tau=x_tau)
+    check_real(tau=tau)
     tau = _flow_time(tau)
     return x_tau / like(np.hypot(tau, 1 - tau), x_tau)
 
 
 def _flow_time(t: Time) -> Array:
-    check_number("t", t, 0, 1)
-    t = as_array(t)
+    t = as_array(check_number("t", t, 0, 1))
     return t.astype(np.float64) if t.dtype.kind in "iu" else t

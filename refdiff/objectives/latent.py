@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, check_number
+from ..arrays import Array, cast
+from ..checks import check_arrays, check_number, check_real, check_scalar, check_shape
 from ..process import gaussian
 
 
@@ -15,6 +16,7 @@ def log_mean_exp(values: Array) -> Array:
 
     It is $-\infty$ where all values are. Source: E2 [IWAE eq. 8].
     """
+    _check_samples(values=values)
     peak = np.maximum(values.max(axis=0), float(np.finfo(values.dtype).min))
     with np.errstate(divide="ignore"):
         return peak + np.log(np.exp(values - peak).mean(axis=0))
@@ -27,6 +29,7 @@ def marginal_likelihood(log_likelihood: Array) -> Array:
 
     Source: E2 [VAE sec. 2.1].
     """
+    _check_samples(log_likelihood=log_likelihood)
     return log_mean_exp(log_likelihood)
 
 
@@ -38,6 +41,7 @@ def importance_weighted(log_joint: Array, log_q: Array) -> Array:
     `log_joint` is $\log p(x, z_k)$, and `log_q` is $\log q(z_k | x)$. $K = 1$ gives the ELBO integrand. If $q$ is the
     exact posterior, every single weight $p(x, z_k) / q(z_k | x)$ is $p(x)$. Source: E2 [IWAE eq. 8].
     """
+    _check_samples(log_joint=log_joint, log_q=log_q)
     return log_mean_exp(log_joint - log_q)
 
 
@@ -54,18 +58,24 @@ class LinearGaussian:
     noise: float
 
     def __post_init__(self) -> None:
-        check_number("noise", self.noise, 0, open_low=True)
+        check_arrays(weights=self.weights)
+        check_arrays(bias=self.bias)
+        check_shape("weights", self.weights, "d", "k")
+        check_shape("bias", self.bias, len(self.weights))
+        object.__setattr__(self, "noise", cast("noise", check_scalar("noise", self.noise, 0, open_low=True), self.weights))
 
     def log_likelihood(self, x: Array, z: Array) -> Array:
         r"""Log-likelihood $\log p(x | z)$; x (B, d), z (B, k) -> (B,) nats. Source: E3, E4 [PRML eq. 12.32]."""
-        return gaussian.log_density(x, z @ self.weights.T + self.bias, np.asarray(self.noise)[()])
+        self._check(x=x, z=z)
+        return gaussian.log_density(x, z @ self.weights.T + self.bias, self.noise)
 
     def log_marginal(self, x: Array) -> Array:
         r"""Marginal log-likelihood $\log p(x) = \log \mathcal N(x; b, W W^T + noise\, I)$; (B, d) -> (B,) nats.
 
         Source: E3 [PRML eq. 12.35, 12.36].
         """
-        covariance = self.weights @ self.weights.T + self.noise * np.asarray(np.eye(len(self.bias)), like=self.weights)
+        self._check(x=x)
+        covariance = self.weights @ self.weights.T + self.noise * self._identity(self.weights)
         return gaussian.log_density_full(x, self.bias, covariance)
 
     def posterior(self, x: Array) -> tuple[Array, Array]:
@@ -75,9 +85,8 @@ class LinearGaussian:
 
         Source: E3 [PRML eq. 12.42].
         """
-        covariance = np.linalg.inv(
-            np.asarray(np.eye(self.weights.shape[1]), like=self.weights) + self.weights.T @ self.weights / self.noise
-        )
+        self._check(x=x)
+        covariance = np.linalg.inv(self._identity(self.weights.T) + self.weights.T @ self.weights / self.noise)
         return (x - self.bias) @ self.weights @ covariance / self.noise, covariance
 
     def elbo(self, x: Array, mean: Array, covariance: Array) -> Array:
@@ -89,12 +98,40 @@ class LinearGaussian:
         first term by $E \|W (z - \mu)\|^2 / (2\, noise) = \mathrm{tr}(W C W^T) / (2\, noise)$.
         Source: E3, E4 [VAE eq. 3].
         """
+        self._check(x=x, mean=mean, covariance=covariance)
         spread = np.trace(self.weights @ covariance @ self.weights.T) / (2 * self.noise)
-        prior = np.zeros(len(covariance), like=covariance), np.asarray(np.eye(len(covariance)), like=covariance)
+        prior = np.zeros_like(mean[0]), self._identity(covariance)
         divergence = np.stack([gaussian.kl_full(m, covariance, *prior) for m in mean])
         return self.log_likelihood(x, mean) - spread - divergence
 
     def gap(self, x: Array, mean: Array, covariance: Array) -> Array:
         r"""Gap of the ELBO, $\log p(x) - \mathrm{ELBO} = D(q(z | x) \| p(z | x))$; (B,) nats. Source: E3 [VAE eq. 1]."""
+        self._check(x=x, mean=mean, covariance=covariance)
         means, exact = self.posterior(x)
         return np.stack([gaussian.kl_full(m, covariance, e, exact) for m, e in zip(mean, means, strict=True)])
+
+    def _identity(self, matrix: Array) -> Array:
+        return np.asarray(np.eye(len(matrix), dtype=matrix.dtype), like=matrix)
+
+    def _check(self, **named: Array) -> None:
+        """Raise unless x is (B, d), z and mean (B, k), and the covariance (k, k)."""
+        d, k = self.weights.shape
+        for name, value in named.items():
+            check_arrays(**{name: value})
+            check_shape(name, value, *{"x": ("B", d), "covariance": (k, k)}.get(name, ("B", k)))
+        first, *others = (name for name in named if name != "covariance")
+        for name in others:
+            if len(named[name]) != len(named[first]):
+                raise ValueError(f"{name} has shape {named[name].shape}; allowed: {len(named[first])} examples, as many as {first} has")
+
+
+def _check_samples(**named: Array) -> None:
+    """Raise unless the arguments are arrays (K, B) of one shape with K >= 1, whose largest numbers are finite; -inf is log 0."""
+    for name, values in named.items():
+        check_shape(name, values, "K", ...)
+        check_real(**{name: values})
+        if not len(values) or values.shape != next(iter(named.values())).shape:
+            raise ValueError(f"{name} has shape {values.shape}; allowed: (K, B) with K >= 1, the same for {' and '.join(named)}")
+        check_number(name, np.maximum(values.max(axis=0), -1e15), high=1e15)
+    if "log_q" in named:
+        check_number("log_q", named["log_q"])

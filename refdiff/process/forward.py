@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Array, Time, check_arrays, event_size, holds, like, sum_event
+from ..arrays import Array, Time, event_size, holds, like, sum_event
+from ..checks import check_arrays
 from . import gaussian
 from .schedules import Schedule, check_chain
 
@@ -114,6 +115,7 @@ def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array
     `grid` decreases strictly to 0. `noise[i]` is standard normal, has `x0`'s shape, and is the noise of the step to
     `grid[i]`. Source: F4 [DDPM eq. 2].
     """
+    check_arrays(x0=x0)
     grid = check_chain(noise, grid, schedule.T, "noise")
     states = [x0]
     for i in range(len(grid) - 2, -1, -1):

@@ -5,24 +5,27 @@ Log-densities, entropies and divergences are in nats and summed over the event.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import log_ndtr
 
-from ..arrays import Array, check_arrays, check_integer, check_number, event_size, holds, sum_event
+from ..arrays import LARGEST, Array, Number, as_array, cast, code, event_size, holds, sum_event
+from ..checks import check_arrays, check_broadcast, check_count, check_number, check_real, check_shape, per_example, together
 
 LOG_2PI = float(np.log(2 * np.pi))
+SMALLEST = {"f4": 1e-36, "f8": 1e-300}  # variance by dtype: below, a square divided by it may overflow
 GAUSS = (0.2386191860831969, 0.467913934572691), (0.6612093864662645, 0.3607615730481386), (0.9324695142031521, 0.1713244923791704)
 
 
-def log_density(x: Array, mean: Array, variance: Array) -> Array:
+def log_density(x: Array, mean: Array, variance: Number) -> Array:
     r"""Log-density of a Gaussian with independent coordinates; x (B, ...), mean and variance broadcast to it; (B,) nats.
 
     $$\log \mathcal N(x; \mu, \sigma^2) = -\tfrac12 \sum_i \Bigl(\frac{(x_i - \mu_i)^2}{\sigma_i^2} + \log 2\pi\sigma_i^2\Bigr)$$
 
     Raises where a variance is not positive. Source: F1 [DDPM eq. 2].
     """
-    _check_broadcast("x", x, mean=mean, variance=variance)
-    _check_variances(variance=variance)
+    mean, variance = _in_precision("x", x, mean=mean, variance=variance)
     return -sum_event((x - mean) ** 2 / variance + (np.log(variance) + LOG_2PI)) / 2
 
 
@@ -33,8 +36,7 @@ def score(x: Array, mean: Array, variance: Array) -> Array:
 
     Source: C1 [PRML eq. 2.43].
     """
-    _check_broadcast("x", x, mean=mean, variance=variance)
-    _check_variances(variance=variance)
+    mean, variance = _in_precision("x", x, mean=mean, variance=variance)
     return -(x - mean) / variance
 
 
@@ -45,8 +47,8 @@ def log_density_full(x: Array, mean: Array, covariance: Array) -> Array:
 
     Raises where the covariance is not positive definite. Source: E1 [PRML eq. 2.43].
     """
-    _check_broadcast("x", x, mean=mean)
-    root = _cholesky("covariance", covariance)
+    check_shape("x", x, "B", "d")
+    (mean,), (_, root) = _in_precision("x", x, mean=mean), _cholesky("covariance", covariance, x)
     whitened = np.linalg.solve(root, (x - mean).T)
     return -((whitened**2).sum(axis=0) / 2 + np.log(np.diag(root)).sum() + x.shape[1] * LOG_2PI / 2)
 
@@ -58,7 +60,7 @@ def entropy(x: Array, variance: Array) -> Array:
 
     Source: E1 [PRML eq. B.41].
     """
-    _check_variances(variance=variance)
+    (variance,) = _in_precision("x", x, variance=variance)
     return sum_event(np.broadcast_to(np.log(variance) + (LOG_2PI + 1), x.shape)) / 2
 
 
@@ -70,13 +72,11 @@ def kl_isotropic(mean1: Array, variance1: Array, mean2: Array, variance2: Array)
 
     Source: E1 [PRML ex. 2.13].
     """
-    _check_broadcast("mean1", mean1, mean2=mean2)
-    _check_variances(variance1=variance1, variance2=variance2)
-    for name, variance in (("variance1", variance1), ("variance2", variance2)):
-        if np.ndim(variance) > 1:
-            raise ValueError(f"{name} has shape {np.shape(variance)}; allowed: () or (B,), one variance for all coordinates")
+    (mean2,) = _in_precision("mean1", mean1, mean2=mean2)
+    named = {"variance1": variance1, "variance2": variance2}
+    variance1, variance2 = (per_example(name, _positive(name, value, mean1), mean1) for name, value in named.items())
     spread = event_size(mean1) * _excess(variance1 / variance2, (variance1 - variance2) / variance2)
-    return spread / 2 + sum_event((mean1 - mean2) ** 2) / (2 * variance2)
+    return cast("variance2", spread / 2 + sum_event((mean1 - mean2) ** 2) / (2 * variance2), mean1)
 
 
 def kl_diagonal(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> Array:
@@ -87,8 +87,7 @@ def kl_diagonal(mean1: Array, variance1: Array, mean2: Array, variance2: Array) 
 
     Source: E1 [PRML ex. 2.13].
     """
-    _check_broadcast("mean1", mean1, mean2=mean2, variance1=variance1, variance2=variance2)
-    _check_variances(variance1=variance1, variance2=variance2)
+    mean2, variance1, variance2 = _in_precision("mean1", mean1, mean2=mean2, variance1=variance1, variance2=variance2)
     spread = _excess(variance1 / variance2, (variance1 - variance2) / variance2)
     return sum_event(spread + (mean1 - mean2) ** 2 / variance2) / 2
 
@@ -101,10 +100,11 @@ def kl_full(mean1: Array, covariance1: Array, mean2: Array, covariance2: Array) 
     Here $\delta_i$ are the eigenvalues of $L^{-1} (\Sigma_1 - \Sigma_2) L^{-T}$, and $\Sigma_2 = L L^T$. The sum over $i$
     equals the usual trace, dimension and log-determinant terms, without their cancellation. Source: E1 [PRML ex. 2.13].
     """
-    _check_broadcast("mean1", mean1, mean2=mean2)
-    _cholesky("covariance1", covariance1)
-    root = _cholesky("covariance2", covariance2)
-    ratio, delta = (np.linalg.eigvalsh(_whiten(root, matrix)) for matrix in (covariance1, covariance1 - covariance2))
+    check_shape("mean1", mean1, "d")
+    (mean2,), (covariance1, _) = _in_precision("mean1", mean1, mean2=mean2), _cholesky("covariance1", covariance1, mean1)
+    covariance2, root = _cholesky("covariance2", covariance2, mean1)
+    whitened = (np.linalg.solve(root, np.linalg.solve(root, matrix).T) for matrix in (covariance1, covariance1 - covariance2))
+    ratio, delta = map(np.linalg.eigvalsh, whitened)
     return (_excess(ratio, delta).sum() + (np.linalg.solve(root, mean1 - mean2) ** 2).sum()) / 2
 
 
@@ -115,8 +115,7 @@ def product(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> t
 
     Raises unless the variances are at least 0 and not both 0. Source: R1 [PRML eq. 2.116].
     """
-    check_number("mean1", mean1)
-    check_number("mean2", mean2)
+    mean1, variance1, mean2, variance2 = together(mean1=mean1, variance1=variance1, mean2=mean2, variance2=variance2)
     check_number("variance1", variance1, 0)
     check_number("variance2", variance2, 0)
     total = variance1 + variance2
@@ -132,8 +131,8 @@ def quotient(mean1: Array, variance1: Array, mean2: Array, variance2: Array) -> 
 
     Raises unless $v_2 > v_1$. It is the inverse of `product`. Source: R1 [PRML eq. 2.116].
     """
-    check_number("mean1", mean1)
-    check_number("mean2", mean2)
+    mean1, variance1, mean2, variance2 = together(mean1=mean1, variance1=variance1, mean2=mean2, variance2=variance2)
+    check_number("variance1", variance1, 0)
     check_number("variance2 - variance1", variance2 - variance1, 0, open_low=True)
     share = variance1 / (variance2 - variance1)
     return mean1 + share * (mean1 - mean2), share * variance2
@@ -146,11 +145,11 @@ def discretized_log_likelihood(x: Array, mean: Array, std: Array, levels: int = 
 
     The first and the last bin extend to infinity, so that the probabilities of all levels sum to 1. Source: E7 [DDPM eq. 13].
     """
-    _check_broadcast("x", x, mean=mean, std=std)
+    (mean,), std = _in_precision("x", x, mean=mean), _positive("std", std, x)
+    check_broadcast("x", x, std=std)
+    check_real(x=x, mean=mean, std=std)
     check_number("x", x, -1, 1)
-    check_number("std", std, 0, open_low=True)
-    check_integer("levels", levels, 2, 2**16)
-    half = 1 / (levels - 1)
+    half = 1 / (check_count("levels", levels, 2, 2**16) - 1)
     offset = x.astype(np.float64) - mean
     upper = np.where(x > 1 - half, np.inf, (offset + half) / std)
     lower = np.where(x < -1 + half, -np.inf, (offset - half) / std)
@@ -189,32 +188,33 @@ def _excess(ratio: Array, delta: Array) -> Array:
     return np.where(abs(d) < 0.1, series * d, delta - d)[()]
 
 
-def _whiten(root: Array, matrix: Array) -> Array:
-    return np.linalg.solve(root, np.linalg.solve(root, matrix).T)
-
-
-def _check_broadcast(like: str, x: Array, **named: Array) -> None:
-    """Raise unless x is a finite array, and all others are finite and broadcast to it."""
+def _in_precision(like: str, x: Array, **named: Any) -> list[Array]:
+    """The arguments in x's precision. Raises unless x is a finite array, all others broadcast to it, and all but means are positive."""
     check_arrays(**{like: x})
+    high = LARGEST[code(x)]
     for name, value in named.items():
-        check_number(name, value)
-        shape = np.shape(value)
-        if len(shape) > x.ndim or any(n not in (1, m) for n, m in zip(shape[::-1], x.shape[::-1], strict=False)):
-            raise ValueError(f"{name} has shape {shape}; allowed: one that broadcasts to {x.shape}, the shape of {like}")
+        named[name] = check_number(name, value, -high, high) if name.startswith("mean") else _positive(name, value, x)
+    check_broadcast(like, x, **named)
+    return [cast(name, value, x) for name, value in named.items()]
 
 
-def _check_variances(**named: Array) -> None:
-    for name, variance in named.items():
-        check_number(name, variance, 0, open_low=True)
+def _positive(name: str, value: Any, x: Array) -> Any:
+    """Variances in their own precision. Raises unless they are positive, and so large that a quotient in x's is finite."""
+    values, smallest = check_number(name, value, 0, open_low=True), SMALLEST[code(x.real)]
+    if not holds(as_array(values).real >= smallest):
+        raise ValueError(f"{name} = {value!r}; allowed: {smallest:g} or more in {x.dtype}, so that quotients are finite")
+    return values
 
 
-def _cholesky(name: str, covariance: Array) -> Array:
+def _cholesky(name: str, covariance: Array, x: Array) -> tuple[Array, Array]:
+    """A covariance in x's precision, and its root. Raises unless it is symmetric and positive definite."""
+    matrix = cast(name, check_number(name, covariance), x)
+    check_shape(name, matrix, *x.shape[-1:] * 2)
+    symmetric = holds(abs(matrix - matrix.T) <= 1e-6 * abs(matrix).max())  # of one triangle, NumPy does not see it
     try:
-        if not holds(abs(covariance - covariance.T) <= 1e-6 * abs(covariance).max()):
-            raise np.linalg.LinAlgError  # which numpy, reading one triangle only, would not see
-        root = np.linalg.cholesky(covariance)
-        if not holds(np.isfinite(root)):
-            raise np.linalg.LinAlgError  # which a device does not raise by itself
-        return root
-    except np.linalg.LinAlgError:
-        raise ValueError(f"{name} = {covariance!r}; allowed: symmetric positive definite") from None
+        root = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:  # which a device does not raise
+        symmetric, root = False, matrix
+    if not symmetric or not holds(np.diag(root) >= SMALLEST[code(x.real)] ** 0.5):
+        raise ValueError(f"{name} = {covariance!r}; allowed: symmetric positive definite")
+    return matrix, root

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, check_choice, check_integer
+from ..arrays import Array, as_array
+from ..checks import check_arrays, check_choice, check_count, check_integer, check_number
 
 GRIDS = ("linspace", "leading", "trailing", "quadratic")
 MAX_T = 10**7
@@ -28,7 +29,7 @@ def grid(kind: str, T: int, S: int) -> Array:
     """
     check_choice("kind", kind, GRIDS)
     T = check_steps(T)
-    S = int(check_integer("S", S, 1, T))
+    S = check_count("S", S, 1, T)
     i = np.arange(S, 0, -1)
     if kind == "linspace":
         times = 1 + _rounded((i - 1) * (T - 1), S - 1) if S > 1 else np.array([T])
@@ -47,10 +48,16 @@ def check_grid(times: Any, T: int) -> Array:
 
     Raises unless the times are integers, decrease strictly from at most T, and end in 0.
     """
-    times = check_integer("grid", np.asarray(times), 0, T)
+    times = check_integer("grid", as_array(times, "grid"), 0, check_steps(T))
     if times.ndim != 1 or len(times) < 2 or times[-1] != 0 or not np.all(times[1:] < times[:-1]):
         raise ValueError(f"grid = {times!r}; allowed: strictly decreasing integers from at most T = {T}, the last of them 0")
     return times
+
+
+def check_times(times: Any) -> None:
+    """Raise unless the times of a sampler, integers or numbers, are finite and stand in one row."""
+    if np.ndim(check_number("grid", times)) != 1:
+        raise ValueError(f"grid = {times!r}; allowed: one time after another")
 
 
 def check_chain(entries: Any, times: Any, T: int = MAX_T, name: str = "states") -> Array:
@@ -60,17 +67,19 @@ def check_chain(entries: Any, times: Any, T: int = MAX_T, name: str = "states") 
     time, or one noise for each step.
     """
     times = check_grid(times, T)
-    wanted = len(times) - (name == "noise")
-    if hasattr(entries, "__len__") and len(entries) != wanted:
-        raise ValueError(
-            f"{name} has {len(entries)} entries; allowed: {wanted}, one for each {'step' if name == 'noise' else 'time'} of the grid"
-        )
+    wanted, each = len(times) - (name == "noise"), "step" if name == "noise" else "time"
+    if isinstance(entries, dict | str) or not (hasattr(entries, "__getitem__") or hasattr(entries, "__iter__")):
+        raise TypeError(f"{name} = {entries!r}; allowed: {wanted} arrays, one for each {each} of the grid")
+    if hasattr(entries, "__len__"):
+        if len(entries) != wanted:
+            raise ValueError(f"{name} has {len(entries)} entries; allowed: {wanted}, one for each {each} of the grid")
+        check_arrays(**{f"{name}[{i}]": entries[i] for i in range(wanted)})
     return times
 
 
 def check_steps(T: int) -> int:
     """Check a number of time steps and return it. Raises unless it is a positive integer."""
-    return int(check_integer("T", T, 1, MAX_T))
+    return check_count("T", T, 1, MAX_T)
 
 
 def _rounded(numerator: Array, denominator: int) -> Array:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Array, GaussianPath, Time, all_true, check_arrays, check_choice, check_number, holds, like
+from ..arrays import Array, GaussianPath, Time, all_true, cast, holds, like
+from ..checks import check_arrays, check_choice, check_scalar, check_shape
 
 KINDS = ("x0", "eps", "v", "score", "velocity")
 
@@ -55,10 +56,9 @@ def to_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str 
     Source: R6 [DDPM eq. 15].
     """
     check_arrays(x_t=x_t, prediction=prediction)
-    signal, sigma = path.signal_sigma(t)
+    (signal, sigma), (a, b) = path.signal_sigma(t), row(kind, t, path)
     if kind == "x0":
         return prediction
-    a, b = row(kind, t, path)
     D = _determinant(signal * b - sigma * a, "x0", kind, t)
     return like(b / D, x_t) * x_t - like(sigma / D, x_t) * prediction
 
@@ -70,10 +70,9 @@ def to_eps(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str
     Source: R6 [VDM eq. 29].
     """
     check_arrays(x_t=x_t, prediction=prediction)
-    signal, sigma = path.signal_sigma(t)
+    (signal, sigma), (a, b) = path.signal_sigma(t), row(kind, t, path)
     if kind == "eps":
         return prediction
-    a, b = row(kind, t, path)
     if all_true(a == 0):  # a multiple of eps, which needs no x_t, even where signal = 0
         return prediction / like(b, x_t)
     D = _determinant(signal * b - sigma * a, "eps", kind, t)
@@ -108,9 +107,9 @@ def clip_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: st
     $x_t$. The DDPM paper scales images to [-1, 1] and does not mention clipping, but the paper's code clips.
     Source: R6 [DDPM sec. 3.3].
     """
-    check_number("limit", limit, 0, open_low=True)
-    clipped = np.clip(to_x0(prediction, x_t, t, path, kind), -limit, limit)
-    return convert(clipped, x_t, t, path, "x0", kind)
+    x0 = to_x0(prediction, x_t, t, path, kind)
+    limit = cast("limit", check_scalar("limit", limit, 0, open_low=True), x0)
+    return convert(np.clip(x0, -limit, limit), x_t, t, path, "x0", kind)
 
 
 def tweedie_mean(x_t: Array, score: Array, t: Time, path: GaussianPath) -> Array:
@@ -135,6 +134,7 @@ def tweedie_covariance(hessian: Array, t: Time, path: GaussianPath) -> Array:
     $signal = 0$. Source: C2 [Efron 2011].
     """
     check_arrays(hessian=hessian)
+    check_shape("hessian", hessian, "B", "d", "d")
     signal, sigma = path.signal_sigma(t)
     _nonzero(signal, "Tweedie's formula at t = {!r}, where signal is 0, is undefined", t)
     identity = np.asarray(np.eye(hessian.shape[-1], dtype=hessian.dtype), like=hessian)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..arrays import Array, Time, check_arrays, check_choice, check_number, holds, like
+from ..arrays import Array, Time, holds, like
+from ..checks import check_arrays, check_choice, check_number
 from . import gaussian, predict
 from .forward import posterior, posterior_variance
 from .schedules import Schedule, check_chain

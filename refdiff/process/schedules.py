@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, check_number
+from ..arrays import Array
 from ..arrays import sigmoid as logistic
+from ..checks import as_float64, check_number, check_scalar
 from .grids import GRIDS as GRIDS
 from .grids import MAX_T as MAX_T
 from .grids import check_chain as check_chain
 from .grids import check_grid as check_grid
 from .grids import check_steps
+from .grids import check_times as check_times
 from .grids import grid as grid
 from .tables import Schedule as Schedule
 from .tables import exact_sums
@@ -25,7 +27,7 @@ def from_betas(betas: Any) -> Schedule:
 
     Source: F5 [DDPM eq. 4].
     """
-    betas = np.asarray(betas, dtype=np.float64)
+    betas = as_float64("betas", betas)
     if betas.ndim != 1 or betas.size == 0:
         raise ValueError(f"betas has shape {betas.shape}; allowed: (T,) with T >= 1")
     inside = (betas > 0) & (betas < 1)
@@ -44,7 +46,7 @@ def from_alpha_bars(alpha_bars: Any) -> Schedule:
 
     Source: F5.
     """
-    alpha_bars = np.asarray(alpha_bars, dtype=np.float64)
+    alpha_bars = as_float64("alpha_bars", alpha_bars)
     check_number("alpha_bars", alpha_bars, 0, 1)
     alpha_bars = _decreasing("alpha_bar", 1.0, alpha_bars)
     now, before = alpha_bars[1:], alpha_bars[:-1]
@@ -60,7 +62,7 @@ def from_log_snr(log_snr: Any) -> Schedule:
 
     Raises above $\lambda = 745$, where $1 - \bar\alpha$ is below the smallest float64 number. Source: F5 [VDM eq. 4].
     """
-    log_snr = np.asarray(log_snr, dtype=np.float64)
+    log_snr = as_float64("log_snr", log_snr)
     check_number("log_snr", log_snr, high=745)
     log_snr = _decreasing("log_snr", np.inf, log_snr)
     log_alpha_bar = 0 - np.logaddexp(0, -log_snr)
@@ -78,7 +80,7 @@ def linear(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> S
     the default range, for $T = 2$ to 19. At $T = 20$ the last $\beta_t$ is 1, which leaves no signal.
     Source: F5 [DDPM sec. 4].
     """
-    _check_range(beta_start, beta_end)
+    T, beta_start, beta_end = _check_range(T, beta_start, beta_end)
     return from_betas(_equal_steps(beta_start, beta_end, T) * (1000 / T))
 
 
@@ -89,7 +91,7 @@ def quadratic(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -
 
     Source: F5 [DDPM app. B].
     """
-    _check_range(beta_start, beta_end)
+    T, beta_start, beta_end = _check_range(T, beta_start, beta_end)
     return from_betas(_equal_steps(np.sqrt(beta_start), np.sqrt(beta_end), T) ** 2 * (1000 / T))
 
 
@@ -111,8 +113,7 @@ def cosine(T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Sch
     squared cosines is computed as $\sin(\theta_t + \theta_{t-1}) \sin(\theta_t - \theta_{t-1})$, without cancellation. A
     cosine near 0 is the sine of the complement $\frac\pi2 - \theta_t$. Source: F5 [Improved DDPM eq. 17].
     """
-    check_number("offset", offset, 0, 1e300)
-    check_number("beta_max", beta_max, 0, 1, open_low=True)
+    offset, beta_max = check_scalar("offset", offset, 0, 1e300), check_scalar("beta_max", beta_max, 0, 1, open_low=True)
     T = check_steps(T)
     t, step = np.arange(1, T + 1), np.pi / 2 / (T * (1 + offset))
     both = np.minimum(2 * (t + T * offset) - 1, 2 * (T - t) + 1) * step  # theta_t + theta_{t-1}, or pi less it
@@ -130,11 +131,12 @@ def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, be
     $\tanh a - \tanh b = \sinh(a - b) / (\cosh a \cosh b)$, without cancellation.
     Source: F5 [Jabri et al. fig. 8], [Chen 2023].
     """
-    check_number("tau", tau, 0, open_low=True)
-    check_number("start", start, -700 * tau, 700 * tau)  # beyond, the cosh overflows
-    check_number("end", end, -700 * tau, 700 * tau)
+    tau, beta_max = check_scalar("tau", tau, 0, open_low=True), check_scalar("beta_max", beta_max, 0, 1, open_low=True)
+    start, end = (
+        check_scalar("start", start, -700 * tau, 700 * tau),
+        check_scalar("end", end, -700 * tau, 700 * tau),
+    )  # else the cosh overflows
     check_number("|end - start|", abs(end - start), 0, open_low=True)
-    check_number("beta_max", beta_max, 0, 1, open_low=True)
     T = check_steps(T)
     t, step = np.arange(1, T + 1), (end - start) / (2 * tau * T)
     now = start / (2 * tau) + t * step
@@ -162,9 +164,9 @@ def zero_terminal_snr(schedule: Schedule) -> Schedule:
     return _from_log_alpha(np.append(schedule.log_alpha_between(1, 0), log_alpha))
 
 
-def _check_range(beta_start: float, beta_end: float) -> None:
-    check_number("beta_start", beta_start, 0, open_low=True)
-    check_number("beta_end", beta_end, 0, open_low=True)
+def _check_range(T: int, beta_start: float, beta_end: float) -> tuple[int, float, float]:
+    beta_start, beta_end = check_scalar("beta_start", beta_start, 0, open_low=True), check_scalar("beta_end", beta_end, 0, open_low=True)
+    return check_steps(T), beta_start, beta_end
 
 
 def _equal_steps(start: float, end: float, T: int) -> Array:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Time, check_integer, check_number, holds, read_only
+from ..arrays import Array, Time, as_array, holds, read_only
+from ..checks import check_integer, check_number, check_real, check_shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,7 @@ class Schedule:
     log_alpha: Array | None = None
 
     def __post_init__(self) -> None:
+        self._check_tables()
         for field in fields(self):
             if getattr(self, field.name) is not None:  # a copy, which the caller's array does not change
                 object.__setattr__(self, field.name, read_only(np.array(getattr(self, field.name), subok=True)))
@@ -50,6 +52,18 @@ class Schedule:
 
     def __reduce__(self) -> Any:
         return type(self), (self.log_alpha_bar, self.remainder, self.log_alpha)  # copies are read-only too
+
+    def _check_tables(self) -> None:
+        for name, table in vars(self).items():
+            if name == "log_alpha" and table is None:
+                continue
+            if type(table) is np.ma.MaskedArray or getattr(table, "dtype", None) != np.float64:
+                raise TypeError(f"{name} = {table!r}; allowed: a float64 array")
+        table, rest, steps = self.log_alpha_bar, self.remainder, self.log_alpha
+        if steps is not None and not np.all((steps <= 0) & ((steps > -1e300) | (steps == -np.inf))):
+            raise ValueError(f"log_alpha = {steps!r}; allowed: negative numbers")
+        if rest.shape != table.shape or not np.all(abs(rest) <= 2**-52 * abs(np.where(np.isfinite(table), table, 0))):
+            raise ValueError(f"remainder = {rest!r}; allowed: shape {table.shape}, what the rounding of log_alpha_bar removed")
 
     @property
     def T(self) -> int:
@@ -105,6 +119,8 @@ class Schedule:
 
         It is the sum of the steps from $s$ to $t$, as a difference of their exact prefix sums. Source: F2 [VDM eq. 21].
         """
+        t, s = self.time(t), self.time(s, "s")
+        check_shapes(t=t, s=s)
         return reduce(add, (word[t] - word[s] for word in self._words))
 
     @cached_property
@@ -163,7 +179,8 @@ class Schedule:
 
     def draw_time(self, uniform: Array) -> Array:
         """Map uniform numbers in [0, 1] to uniform time steps in 1..T."""
-        check_number("uniform", uniform, 0, 1)
+        check_real(uniform=uniform)
+        uniform = as_array(check_number("uniform", uniform, 0, 1))
         return np.minimum(1 + np.floor(uniform * self.T).astype(np.int64), self.T)
 
     def clock(self, t: Time) -> Array:

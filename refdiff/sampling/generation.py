@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import rng
-from ..arrays import Array, GaussianPath, Model, check_choice, check_integer, check_number
-from ..process import grids
+from ..arrays import Array, GaussianPath, Model, as_array
+from ..checks import MOST, check_choice, check_count, check_dtype, check_flag, check_integer, check_scalar, check_tuple
+from ..process import grids, predict
 from ..process.tables import Schedule
 from . import samplers
 from .guidance import classifier_free
@@ -42,13 +43,13 @@ def generate(
 
     A sample depends on the seed and on its index only. `steps_of` gives the same steps to drive by hand. Source: S1, S2, M1, G3.
     """
-    count = int(check_integer("shape[0]", shape[0], 1, 2**31))
-    indices, event = FIRST + np.arange(count), tuple(shape[1:])
+    count, *event = check_tuple("shape", shape, 1) or check_tuple("shape", (0,), 1)
+    indices, dtype = FIRST + np.arange(count), check_dtype(dtype)
     step, times = steps_of(path, steps, method, kind, grid, **options)
-    start = rng.normal(seed, indices, event, stream=rng.START, dtype=dtype)
-    noise: Any = rng.Normals(seed, indices, event, dtype=dtype)
-    states = samplers.sample(conditioned(model, labels, guidance, count), step, times, start, noise)
-    if progress:
+    start = rng.normal(seed, indices, tuple(event), stream=rng.START, dtype=dtype)
+    noise: Any = rng.Normals(seed, indices, tuple(event), dtype=dtype)
+    states = samplers.sample(_conditioned(model, labels, guidance, count), step, times, start, noise)
+    if check_flag("progress", progress):
         from tqdm import tqdm
 
         states = tqdm(states, "sampling", len(times), unit=" states", dynamic_ncols=True)
@@ -60,17 +61,19 @@ def steps_of(
 ) -> tuple[samplers.Step, Array]:
     """The step of a method and its time grid, for `samplers.sample`; arguments as in `generate`. Source: S1, S2, M1."""
     methods: Any = DIFFUSION if isinstance(path, Schedule) else FLOW
-    method = method or next(iter(methods))
+    method = next(iter(methods)) if method is None else method
+    kind = ("eps" if methods is DIFFUSION else "velocity") if kind is None else kind
     check_choice("method", method, tuple(methods))
-    check_integer("steps", steps, 1, path.T if isinstance(path, Schedule) else 2**31)
+    check_choice("kind", kind, predict.KINDS)
+    steps = check_count("steps", steps, 1, path.T if isinstance(path, Schedule) else MOST)
     if isinstance(grid, str):
         check_choice("grid", grid, grids.GRIDS)
     if isinstance(path, Schedule):
         times = grids.grid(grid, path.T, steps) if isinstance(grid, str) else grids.check_grid(grid, path.T)
-        return samplers.stepper(methods[method], path, kind=kind or "eps", **options), times
+        return samplers.stepper(methods[method], path, kind=kind, **options), times
     if options:
         raise TypeError(f"{next(iter(options))} = {next(iter(options.values()))!r}; allowed: no other options for the path of a flow")
-    return _flow_step(methods[method], path, kind or "velocity"), np.linspace(0, 1, steps + 1) if isinstance(grid, str) else grid
+    return _flow_step(methods[method], path, kind), np.linspace(0, 1, steps + 1) if isinstance(grid, str) else grid
 
 
 def _flow_step(formula: samplers.Step, path: GaussianPath, kind: str) -> samplers.Step:
@@ -79,14 +82,14 @@ def _flow_step(formula: samplers.Step, path: GaussianPath, kind: str) -> sampler
     return lambda model, x, t, s, noise: formula(samplers.velocity_field(model, path, kind), x, t, s, noise)
 
 
-def conditioned(model: Model, labels: Any, gamma: float, count: int) -> Model:
+def _conditioned(model: Model, labels: Any, gamma: float, count: int) -> Model:
     r"""The `model(x, t)` that samples with labels need: conditional on them, and guided with the scale $\gamma$. Source: G3."""
-    check_number("guidance", gamma)
+    gamma = check_scalar("guidance", gamma, -1e6, 1e6)
     if labels is None and gamma == 1:
         return model
     if labels is None:
         raise ValueError(f"guidance = {gamma!r}; allowed: 1 without labels")
-    y = np.asarray(check_integer("labels", np.asarray(labels), 0, 2**31))
+    y = check_integer("labels", as_array(labels, "labels"), 0, MOST)
     if y.shape not in ((), (count,)):
         raise ValueError(f"labels has shape {y.shape}; allowed: () or ({count},), one for each sample")
     y = np.broadcast_to(y, count)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..arrays import Array, GaussianPath, Model, Number, Time, as_array, check_arrays, check_integer, check_number, like
+from ..arrays import Array, GaussianPath, Model, Number, Time, as_array, like
+from ..checks import check_arrays, check_count, check_integer, check_labels, check_number, check_scalar, check_shape, per_example
 
 
 def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
@@ -18,8 +19,7 @@ def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
     Source: G1 [Song et al. eq. 14], [Dhariwal & Nichol sec. 4.3].
     """
     check_arrays(score=score, gradient=gradient)
-    check_number("gamma", gamma)
-    return score + like(gamma, score, "gamma") * gradient
+    return score + like(check_number("gamma", gamma), score, "gamma") * gradient
 
 
 def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: GaussianPath) -> Array:
@@ -30,9 +30,8 @@ def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: Ga
     Source: G1 [Dhariwal & Nichol alg. 2].
     """
     check_arrays(eps=eps, gradient=gradient)
-    check_number("gamma", gamma)
-    _, sigma = path.signal_sigma(t)
-    return eps - like(gamma * sigma, eps) * gradient
+    gamma, (_, sigma) = per_example("gamma", gamma, eps), path.signal_sigma(t)
+    return eps - like(gamma * per_example("t", sigma, eps), eps, "gamma") * gradient
 
 
 def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Array]], y: Array) -> Array:
@@ -43,7 +42,9 @@ def classifier_gradient(logits: Array, vjp: Callable[[Array], tuple[object, Arra
     The backward pass is `vjp(dlogits)` -> (`dp`, `dx`). `y` (B,) holds integer labels.
     Source: G2 [Dhariwal & Nichol sec. 4].
     """
-    y = np.asarray(check_integer("y", as_array(y), 0, logits.shape[1] - 1), like=logits)
+    check_arrays(logits=logits)
+    check_shape("logits", logits, "B", "K")
+    y = np.asarray(check_labels("y", y, logits.shape[1], logits), like=logits)
     weights = np.exp(logits - logits.real.max(axis=1, keepdims=True))
     one_hot = (np.arange(logits.shape[1], like=logits) == y[:, None]).astype(logits.dtype)
     others = (1 - one_hot) * weights / weights.sum(axis=1, keepdims=True)
@@ -61,8 +62,7 @@ def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> 
     Source: G3 [Ho & Salimans eq. 6].
     """
     check_arrays(unconditional=unconditional, conditional=conditional)
-    check_number("gamma", gamma)
-    scale = like(gamma, unconditional, "gamma")
+    scale = like(check_number("gamma", gamma), unconditional, "gamma")
     return (1 - scale) * unconditional + scale * conditional
 
 
@@ -73,14 +73,12 @@ def scale_from_w(w: float) -> float:
     use $\gamma$; the conditional model without guidance has $\gamma = 1$.
     Source: G3 [Ho & Salimans eq. 6], [GLIDE sec. 2.3].
     """
-    check_number("w", w)
-    return 1 + w
+    return 1 + check_number("w", w)
 
 
 def w_from_scale(gamma: Number) -> float:
     r"""Guidance weight $w = \gamma - 1$ from the scale $\gamma$. Source: G3 [Ho & Salimans eq. 6]."""
-    check_number("gamma", gamma)
-    return gamma - 1
+    return check_number("gamma", gamma) - 1
 
 
 def drop_labels(y: Array, uniform: Array, probability: float, no_label: int) -> Array:
@@ -88,8 +86,8 @@ def drop_labels(y: Array, uniform: Array, probability: float, no_label: int) -> 
 
     Source: G3 [Ho & Salimans alg. 1].
     """
-    check_number("probability", probability, 0, 1)
-    check_number("uniform", uniform, 0, 1)
+    y, no_label = check_integer("y", as_array(y, "y"), 0, 2**62), check_count("no_label", no_label, 0, 2**62)
+    probability, uniform = check_scalar("probability", probability, 0, 1), check_number("uniform", uniform, 0, 1)
     if np.shape(uniform) != np.shape(y):
         raise ValueError(f"uniform has shape {np.shape(uniform)}; allowed: {np.shape(y)}, the shape of y")
     return np.where(uniform < probability, no_label, y)
@@ -100,7 +98,8 @@ def guided(model: Model, y: Array, gamma: Number, no_label: int) -> Model:
 
     Source: G3 [Ho & Salimans alg. 2].
     """
-    y = as_array(y)
+    y, no_label = check_integer("y", as_array(y, "y"), 0, 2**62), check_count("no_label", no_label, 0, 2**62)
+    gamma = check_number("gamma", gamma)
 
     def guided_model(x: Array, t: Time) -> Array:
         if y.shape != x.shape[:1]:

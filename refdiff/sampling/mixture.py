@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, device_get, event_size, holds, like, read_only
+from ..arrays import Array, GaussianPath, Model, Time, as_array, cast, device_get, event_size, holds, like, read_only
+from ..checks import check_arrays, check_choice, check_number, check_real, check_shape, per_example
 from ..process import predict
 from ..process.gaussian import LOG_2PI
 
@@ -63,7 +64,7 @@ class Mixture:
         d = _log_sum_exp(joint + np.where(members, -np.inf, 0.0)) - _log_sum_exp(joint + np.where(members, 0.0, -np.inf))
         return -(np.where(d.real > 0, d, 0) + np.log1p(np.exp(np.where(d.real > 0, -d, d))))
 
-    def class_gradient(self, x: Array, signal: Array, sigma: Array, y: Array) -> Array:
+    def class_gradient(self, x: Array, signal: Array, sigma: Array, y: Array | None) -> Array:
         r"""Classifier gradient $\nabla_x \log p(y | x_t) = \nabla_x \log p_t(x | y) - \nabla_x \log p_t(x)$.
 
         Its shape is that of `x`. Source: G1, G4 [Song et al. eq. 49].
@@ -97,6 +98,8 @@ class Mixture:
     def model(self, path: GaussianPath, kind: str = "eps") -> Model:
         """Exact model for a path: a function `model(x, t, y=None)` that returns the expected prediction of this kind. Source: G4."""
 
+        check_choice("kind", kind, predict.KINDS)
+
         def model(x: Array, t: Time, y: Array | None = None) -> Array:
             signal, sigma = path.signal_sigma(t)
             if kind == "score":
@@ -114,7 +117,10 @@ class Mixture:
         `choice` (B,), uniform in [0, 1], selects a component for each point. `noise` (B, d) is standard normal and is
         scaled to the covariance of the component. Source: G4.
         """
-        check_number("choice", choice, 0, 1)
+        check_arrays(noise=noise)
+        check_shape("noise", noise, "B", self.means.shape[1])
+        check_real(choice=choice, noise=noise)
+        choice = np.broadcast_to(as_array(per_example("choice", check_number("choice", choice, 0, 1), noise)), len(noise))
         k = np.minimum(np.searchsorted(np.cumsum(np.exp(self.log_weights)), choice, side="right"), len(self.means) - 1)
         offset = np.sqrt(self.spreads[k]) * noise
         return self.means[k] + (offset if self.axes is None else np.einsum("bij,bj->bi", self.axes[k], offset))
@@ -122,8 +128,7 @@ class Mixture:
     def _whiten(self, x: Array, signal: Array, sigma: Array) -> tuple[Array, Array, Array]:
         r"""In the eigenbasis of each component: the offset $z$ (B, K, d), $S^{-1} z$, and the eigenvalues of $S$."""
         check_arrays(x=x)
-        check_number("signal", signal)
-        check_number("sigma", sigma, 0)
+        signal, sigma = per_example("signal", signal, x), per_example("sigma", check_number("sigma", sigma, 0), x)
         flat = x.reshape(len(x), event_size(x))
         if flat.shape[1] != self.means.shape[1]:
             raise ValueError(f"x has {flat.shape[1]} numbers per example; allowed: {self.means.shape[1]}")
@@ -139,7 +144,7 @@ class Mixture:
         return self.log_weights - ((z * z) / width + np.log(width) + LOG_2PI).sum(axis=2) / 2
 
     def _chosen(self, batch: int, y: Array | None) -> Array:
-        y = np.asarray(self.classes if y is None else y, like=self.labels)
+        y = np.asarray(self.classes if y is None else as_array(y, "y"), like=self.labels)
         if y.shape not in ((), (batch,)):
             raise ValueError(f"y has shape {y.shape}; allowed: () or {(batch,)}")
         y = np.broadcast_to(y, batch)
@@ -162,7 +167,8 @@ class Mixture:
 
 def shaped(result: Array, x: Array) -> Array:
     """Reshape a result to `x`'s shape and cast it to `x`'s precision; a complex result (of a complex step) stays complex."""
-    return result.reshape(x.shape).astype(np.result_type(x.dtype, np.complex64) if result.dtype.kind == "c" else x.dtype)
+    result = cast("x", result.reshape(x.shape), x)
+    return result.astype(np.result_type(x.dtype, np.complex64) if result.dtype.kind == "c" else x.dtype)
 
 
 def _log_sum_exp(values: Array) -> Array:

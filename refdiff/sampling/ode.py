@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from ..arrays import Array, GaussianPath, Model, Time, as_array, check_arrays, check_number, like
+from ..arrays import Array, GaussianPath, Model, Time, cast, like
+from ..checks import check_arrays, check_choice, check_number, check_scalar, per_example
 from ..process import predict
 from ..process.tables import Schedule
+
+METHODS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
 
 
 def euler_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
@@ -42,7 +45,7 @@ def rk4_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
     The slope $k_1$ is taken at the start, $k_2$ and $k_3$ in the middle, and $k_4$ at the end. So $f$ is evaluated at
     $s$ as well. Source: M1 [Hairer et al. sec. II.1].
     """
-    h, middle = _h(x, t, s), (t + s) / 2
+    h, middle = _h(x, t, s), (check_number("t", t) + check_number("s", s)) / 2
     k1 = _slope(f, x, t)
     k2 = _slope(f, x + h * k1 / 2, middle)
     k3 = _slope(f, x + h * k2 / 2, middle)
@@ -56,10 +59,9 @@ def solve_adaptive(f: Model, x: Array, t: float, s: float, rtol: float = 1e-6, a
     All examples are solved together as one system. Source: M1 [SciPy solve_ivp].
     """
     check_arrays(x=x)
-    check_number("t", t)
-    check_number("s", s)
-    check_number("rtol", rtol, 1e-13)  # scipy raises smaller ones, with a warning
-    check_number("atol", atol, 0)
+    t, s = check_scalar("t", t), check_scalar("s", s)
+    rtol, atol = check_scalar("rtol", rtol, 1e-13), check_scalar("atol", atol, 0)  # scipy raises a smaller rtol, with a warning
+    check_choice("method", method, METHODS)
 
     def slope(tau: float, y: Array) -> Array:
         values = f(y.reshape(x.shape), tau)
@@ -69,7 +71,7 @@ def solve_adaptive(f: Model, x: Array, t: float, s: float, rtol: float = 1e-6, a
     solution = solve_ivp(slope, (t, s), x.ravel(), method, rtol=rtol, atol=atol)
     if not solution.success:
         raise RuntimeError(f"solve_ivp stopped between t = {t} and s = {s}: {solution.message}")
-    return solution.y[:, -1].reshape(x.shape).astype(x.dtype)
+    return cast("s", solution.y[:, -1].reshape(x.shape), x).astype(x.dtype)
 
 
 def velocity_field(model: Model, path: GaussianPath, kind: str) -> Model:
@@ -79,6 +81,7 @@ def velocity_field(model: Model, path: GaussianPath, kind: str) -> Model:
     $\tau$ of `flow.flow_time`, not $dx_t / dt$. Convert the state by `flow.to_flow` and integrate in $\tau$, or use
     `ddim_step`. Source: R6, M1.
     """
+    check_choice("kind", kind, predict.KINDS)
     if isinstance(path, Schedule):
         raise TypeError(f"path is a Schedule, T = {path.T}; allowed: a flow's path. Move states by flow.to_flow, or use ddim_step")
     return lambda x, t: predict.convert(model(x, t), x, t, path, kind, "velocity")
@@ -92,6 +95,5 @@ def _slope(f: Model, x: Array, t: Time) -> Array:
 
 def _h(x: Array, t: Time, s: Time) -> Array:
     check_arrays(x=x)
-    check_number("t", t)
-    check_number("s", s)
-    return like(as_array(s) - as_array(t), x)
+    t, s = per_example("t", t, x), per_example("s", s, x)
+    return like(s - t, x, "s - t")

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, GaussianPath, Time, as_array, check_number, event_size, like
+from ..arrays import Array, GaussianPath, Time, as_array, cast, event_size, like
+from ..checks import as_float64, check_broadcast, check_number
 from ..process.reverse import Reverse
 from ..process.schedules import Schedule
 from .mixture import Mixture as Mixture
@@ -21,8 +22,7 @@ def mixture(means: Any, covariances: Any, weights: Any = None, labels: Any = Non
 
     By default the weights are equal, and all components have the label 0. Source: G4.
     """
-    means = np.atleast_2d(np.array(means, dtype=np.float64))
-    covariances = np.asarray(covariances, dtype=np.float64)
+    means, covariances = np.atleast_2d(as_float64("means", means)), as_float64("covariances", covariances)
     check_number("covariances", covariances)
     if means.size == 0:
         raise ValueError(f"means has shape {means.shape}; allowed: (K, d), not empty")
@@ -38,7 +38,7 @@ def mixture(means: Any, covariances: Any, weights: Any = None, labels: Any = Non
 
 def gaussian(mean: Any, covariance: Any) -> Mixture:
     """Single Gaussian of any covariance: mean (d,), covariance (d, d). Source: C1."""
-    return mixture([mean], [covariance])
+    return mixture(as_float64("mean", mean)[None], as_float64("covariance", covariance)[None])
 
 
 def data_set(points: Any, weights: Any = None, labels: Any = None) -> Mixture:
@@ -46,7 +46,7 @@ def data_set(points: Any, weights: Any = None, labels: Any = None) -> Mixture:
 
     The points are equally likely unless weights are given. Source: C2, M3.
     """
-    points = np.array(points, dtype=np.float64)
+    points = as_float64("points", points)
     if points.size == 0 or points.ndim == 0:
         raise ValueError(f"points has shape {points.shape}; allowed: (N, ...), not empty")
     points = points.reshape(len(points), event_size(points))
@@ -55,7 +55,7 @@ def data_set(points: Any, weights: Any = None, labels: Any = None) -> Mixture:
 
 def point_mass(point: Any) -> Mixture:
     """Point mass: data that is always this point (d,). Source: C2."""
-    return data_set([point])
+    return data_set(as_float64("point", point)[None])
 
 
 def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -> Array:
@@ -82,26 +82,27 @@ def exact_reverse(mean: Array, variance: Array, schedule: Schedule) -> Reverse:
 
     $m$ is `mean`, $v$ is `variance`, and $S_t = signal_t^2 v + \sigma_t^2$. Source: R5, E5 [PRML eq. 2.116].
     """
-    check_number("mean", mean)
-    check_number("variance", variance, 0)
+    mean, variance = check_number("mean", mean), check_number("variance", variance, 0)
 
     def reverse(x_t: Array, t: Time, s: Time) -> tuple[Array, Array]:
+        check_broadcast("x_t", x_t, mean=mean, variance=variance)
+        m, v = cast("mean", mean, x_t), cast("variance", variance, x_t)
         _, beta = schedule.transition(t, s)
         (signal_t, sigma_t), (signal_s, sigma_s) = schedule.signal_sigma(t), schedule.signal_sigma(s)
-        width_t, width_s = (like(a**2, x_t) * variance + like(b**2, x_t) for a, b in ((signal_t, sigma_t), (signal_s, sigma_s)))
+        width_t, width_s = (like(a**2, x_t) * v + like(b**2, x_t) for a, b in ((signal_t, sigma_t), (signal_s, sigma_s)))
         gain = like(schedule.signal_between(t, s), x_t) * width_s / width_t
-        return like(signal_s, x_t) * mean + gain * (x_t - like(signal_t, x_t) * mean), width_s / width_t * like(beta, x_t)
+        return like(signal_s, x_t) * m + gain * (x_t - like(signal_t, x_t) * m), width_s / width_t * like(beta, x_t)
 
     return reverse
 
 
 def _checked(means: Array, spreads: Array, axes: Array | None, weights: Any, labels: Any) -> Mixture:
     count = len(means)
-    check_number("means", means)
-    weights = np.ones(count) if weights is None else np.asarray(weights, dtype=np.float64)
-    labels = np.zeros(count, dtype=np.int64) if labels is None else np.array(labels)
-    if weights.shape != (count,) or not np.all((weights > 0) & (weights < np.inf)):
+    check_number("means", means, -1e140, 1e140)
+    weights = np.ones(count) if weights is None else as_float64("weights", weights)
+    labels = np.zeros(count, dtype=np.int64) if labels is None else as_array(labels, "labels")
+    if weights.shape != (count,) or not np.all((weights > 0) & (weights <= 1e300)):
         raise ValueError(f"weights = {weights!r}; allowed: {count} positive, finite numbers")
     if labels.shape != (count,) or labels.dtype.kind not in "iu" or set(labels) != set(range(len(set(labels)))):
         raise ValueError(f"labels = {labels!r}; allowed: {count} integers from 0 up, with no class left out")
-    return Mixture(means, np.log(weights / weights.sum()), spreads, axes, labels)
+    return Mixture(means, np.log(weights / weights.sum()), spreads, axes, labels.astype(np.int64))

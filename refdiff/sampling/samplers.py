@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Model, Number, Time, all_true, as_array, check_arrays, check_choice, check_number, event_size, like
+from ..arrays import Array, Model, Number, Time, all_true, as_array, event_size, like
+from ..checks import check_arrays, check_choice, check_number, check_scalar
 from ..process import predict, reverse
 from ..process.forward import posterior, posterior_variance, q_sample
-from ..process.schedules import Schedule
+from ..process.schedules import Schedule, check_times
 from .ode import euler_step, heun_step, rk4_step, solve_adaptive, velocity_field
 
 __all__ = [
@@ -42,6 +43,10 @@ def sample(model: Model, step: Step, grid: Array, x: Array, noise: Sequence[Arra
     `noise[i]` is passed to the step from `grid[i]`. A progress bar or an animation can wrap this generator.
     Source: S1, S2, M1 [DDPM alg. 2].
     """
+    check_arrays(x=x)
+    check_times(grid)
+    if noise is not None and not hasattr(noise, "__getitem__"):
+        raise TypeError(f"noise = {noise!r}; allowed: one array for each of the {len(grid) - 1} steps")
     if noise is not None and hasattr(noise, "__len__") and len(noise) < len(grid) - 1:
         raise ValueError(f"noise has {len(noise)} entries; allowed: one for each of the {len(grid) - 1} steps")
     yield x
@@ -114,9 +119,7 @@ def ddim_step(
     cancellation. Raises for $\eta$ outside [0, 1]. `noise` may be None for $\eta = 0$ or $s = 0$.
     Source: S2 [DDIM eq. 12, 16].
     """
-    check_number("eta", eta, 0, 1)
-    if np.ndim(eta):
-        raise ValueError(f"eta = {eta!r}; allowed: one number for the whole batch")
+    eta = check_scalar("eta", eta, 0, 1)
     alpha, _ = schedule.transition(t, s)
     share = alpha * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
     x0 = predict.to_x0(prediction, x_t, t, schedule, kind)
@@ -138,6 +141,7 @@ def ddim_inversion_step(
     Use it with `stepper` and a reversed grid. At $s = 0$ the kind cannot be $x_0$, which does not determine $\epsilon$
     there, nor the score, which does not exist there. Source: S2 [DDIM sec. 4.3].
     """
+    check_arrays(x_s=x_s, prediction=prediction)
     t, s = schedule.pair(t, s)
     x0 = predict.to_x0(prediction, x_s, s, schedule, kind)
     eps = predict.to_eps(prediction, x_s, s, schedule, kind)
@@ -152,9 +156,8 @@ def shared_noise_interpolation(x0_a: Array, x0_b: Array, weight: Number, t: Time
     `weight` is $w$, in [0, 1]. Both states have the same noise, so the interpolated noise has the same variance. With
     two independent noises the variance would be smaller. Source: S2 [DDPM sec. 4.4].
     """
-    check_number("weight", weight, 0, 1)
     check_arrays(x0_a=x0_a, x0_b=x0_b, noise=noise)
-    share = like(weight, x0_a, "weight")
+    share = like(check_number("weight", weight, 0, 1), x0_a, "weight")
     return q_sample((1 - share) * x0_a + share * x0_b, t, schedule, noise)
 
 
@@ -166,7 +169,7 @@ def slerp(a: Array, b: Array, weight: float) -> Array:
     `weight` is $w$. `a` and `b` (B, ...) must not be zero or opposite. Parallel `a` and `b` are interpolated linearly.
     Source: S2 [DDIM eq. 67].
     """
-    check_number("weight", weight, 0, 1)
+    weight = check_scalar("weight", weight, 0, 1)
     check_arrays(a=a, b=b)
     flat_a, flat_b = _direction(a, "a"), _direction(b, "b")
     # the angle from half chords: precise near 0, where the arc cosine of a dot product is not

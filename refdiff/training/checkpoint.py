@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import files, tree
-from ..arrays import check_integer
+from ..checks import check_integer
 from ..tree import Tree
 from . import archive
 from .archive import FORMAT, MANIFEST

@@ -12,7 +12,7 @@ from ..arrays import Array, Time, device_get
 from ..networks import layers
 from ..networks.classifier import classifier
 from ..tree import Params, Vjp
-from . import parallel
+from . import optim, parallel
 from .loop import Batch, Network
 from .parallel import Reduce
 
@@ -38,6 +38,7 @@ def value_and_grad(
         grads, _ = vjp(loss_vjp(np.ones_like(loss)))
         return float(device_get(loss.sum())), grads
 
+    optim.check_trees(params=params)
     return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
 
 

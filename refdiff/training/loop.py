@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import rng, tree
-from ..arrays import Array, GaussianPath, Model, check_choice, check_integer, check_number, device_get, event_size, like, sum_event
+from ..arrays import Array, GaussianPath, Model, device_get, event_size, like, sum_event
+from ..checks import check_choice, check_count, check_integer, check_number, check_shape
 from ..networks import layers
+from ..networks.inputs import check_data
 from ..networks.layers import Params
 from ..networks.mlp import mlp
 from ..process import predict
@@ -55,7 +57,7 @@ class Config:
             check_integer(name, getattr(self, name), low, 2**64 - 1)
         for name, high in (("rate", math.inf), ("decay", math.inf), ("label_dropout", 1.0), ("ema", math.nextafter(1.0, 0.0))):
             check_number(name, getattr(self, name), 0, high)
-        if self.clip != math.inf:
+        if not isinstance(self.clip, float) or self.clip != math.inf:
             check_number("clip", self.clip, 0, open_low=True)
 
 
@@ -84,7 +86,7 @@ class Batch(NamedTuple):
 
 def start(params: Params) -> State:
     """The training state before the first step."""
-    return State(0, params, tree.map(np.zeros_like, params), optim.init(params))
+    return State(moments=optim.init(params), step=0, params=params, ema=tree.map(np.zeros_like, params))
 
 
 def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Batch:
@@ -95,10 +97,7 @@ def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPat
     The target is the quantity that `config.kind` names. Diffusions draw $t$ from $1..T$, flows from $(0, 1)$. For an array of K steps,
     the K batches are concatenated. Source: T1, M4 [DDPM alg. 1].
     """
-    if len(data) == 0 or (labels is not None and len(labels) != len(data)):
-        raise ValueError(
-            f"data has {len(data)} examples, labels {len(data if labels is None else labels)}; allowed: 1 or more, and as many labels"
-        )
+    check_data(data, labels)
     samples, steps = np.tile(np.arange(config.batch), np.size(step)), np.repeat(step, config.batch)
     pick = rng.integers(config.seed, samples, len(data), steps, rng.BATCH)
     x0 = data[pick]
@@ -119,6 +118,8 @@ def batches(first: int, data: Array, labels: Array | None, path: GaussianPath, c
 
     The blocks are the same for every `first`.
     """
+    check_data(data, labels)
+    first = check_count("first", first, 1, optim.STEPS)
     block = max(1, 2**13 // (config.batch * event_size(data)))
     for low in range((first - 1) // block * block + 1, config.steps + 1, block):
         drawn = parallel.split(draw(np.arange(low, low + block), data, labels, path, config), block)
@@ -138,10 +139,12 @@ def value_and_grad(
 
     def of_slice(part: Batch) -> tuple[float, Params]:
         out, vjp = net(params, part.x, part.clock, part.y, L)
+        check_shape("data", part.target, *out.shape)
         error = out - part.target
         grads, _ = vjp(2 * error)
         return float(device_get(sum_event(error**2).sum())), grads
 
+    optim.check_trees(params=params)
     return parallel.summed(of_slice, batch, batch.x.size * tree.size(params), workers, all_reduce)
 
 
@@ -175,6 +178,7 @@ def rate(step: int, config: Config) -> float:
 
 def update(state: State, grads: Params, config: Config) -> State:
     """Update of the state from the gradient of the summed loss: division by the batch size, clipping, Adam, EMA. Source: T1."""
+    optim.check_trees(params=state.params, grads=grads)
     step = state.step + 1
     grads, _ = optim.clip(tree.map(lambda g: g / config.batch, grads), config.clip)
     params, moments = optim.adam(state.params, grads, state.moments, step, rate(step, config), decay=config.decay)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from .. import tree
-from ..arrays import Array, check_number, device_get
+from ..arrays import FARTHEST, Array, describe, device_get
+from ..checks import check_count, check_counts, check_number, check_real, check_scalar, check_shape
 from ..tree import Tree
+
+HIGH = FARTHEST["f4"]
+STEPS = 2**53  # the largest number of a step
 
 
 def init(params: Tree) -> Tree:
     """Initial state of `adam`: zero moments, shaped like the parameters."""
+    check_trees(params=params)
     return {"m": tree.map(np.zeros_like, params), "v": tree.map(np.zeros_like, params)}
 
 
@@ -36,10 +42,8 @@ def adam(
     decay acts on the parameters directly and not through the gradient. It is multiplied by the rate, so the paper's $\lambda$ is decay
     times the peak rate. Source: T1 [Adam alg. 1], [AdamW alg. 2].
     """
-    check_number("step", step, 1)
-    check_number("1 - beta1", 1 - beta1, 0, 1, open_low=True)
-    check_number("1 - beta2", 1 - beta2, 0, 1, open_low=True)
-    rate, beta1, beta2, eps, decay = (float(value) for value in (rate, beta1, beta2, eps, decay))  # np.float64 would widen float32
+    step, rate, beta1, beta2, eps, decay = check_settings(step, rate, beta1, beta2, eps, decay)
+    check_trees(params=params, grads=grads, **check_moments(state))
     m = tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state["m"], grads)
     v = tree.map(lambda v, g: beta2 * v + (1 - beta2) * g * g, state["v"], grads)
     debias1, debias2 = debias(beta1, step), debias(beta2, step)
@@ -55,8 +59,8 @@ def ema(average: Tree, params: Tree, decay: float = 0.999) -> Tree:
 
     `ema_debiased` corrects the bias of the start at zero. Source: T1 [Adam sec. 7.2].
     """
-    check_number("decay", decay, 0, 1)
-    decay = float(decay)
+    check_trees(average=average, params=params)
+    decay = check_scalar("decay", decay, 0, 1)
     return tree.map(lambda a, theta: decay * a + (1 - decay) * theta, average, params)
 
 
@@ -65,9 +69,9 @@ def ema_debiased(average: Tree, step: int, decay: float = 0.999) -> Tree:
 
     Source: T1 [Adam sec. 7.2].
     """
-    check_number("step", step, 1)
-    check_number("1 - decay", 1 - decay, 0, 1, open_low=True)
-    return tree.map(lambda a: a / debias(float(decay), step), average)
+    check_trees(average=average)
+    bias = debias(check_decay("decay", decay), check_count("step", step, 1, STEPS))
+    return tree.map(lambda a: a / bias, average)
 
 
 def debias(beta: float, step: int) -> float:
@@ -78,6 +82,8 @@ def debias(beta: float, step: int) -> float:
 
 def global_norm(grads: Tree) -> float:
     r"""Global gradient norm, $\|g\| = \sqrt{\sum g_i^2}$ over all parameters. Source: T1 [Pascanu et al. alg. 1]."""
+    check_trees(grads=grads)
+    check_real(**tree.flatten(grads, "grads"))
     return float(np.sqrt(sum(float(device_get((g * g).sum(dtype=np.float64))) for g in tree.flatten(grads).values())))
 
 
@@ -88,10 +94,11 @@ def clip(grads: Tree, limit: float) -> tuple[Tree, float]:
 
     Source: T1 [Pascanu et al. alg. 1].
     """
-    if not limit > 0:
+    limit = limit if isinstance(limit, float) and limit == math.inf else check_scalar("limit", limit)
+    if limit <= 0:
         raise ValueError(f"limit = {limit!r}; allowed: above 0, inf for no limit")
     norm = global_norm(grads)
-    factor = float(limit) / norm if norm > limit else 1.0
+    factor = limit / norm if norm > limit else 1.0
     return tree.map(lambda g: g * factor, grads), norm
 
 
@@ -102,10 +109,47 @@ def learning_rate(step: int, peak: float, warmup: int, total: int, floor: float 
 
     Here $k$ is the step, counted from 1. After step `total` the rate stays at `floor`. Source: T1 [SGDR eq. 5].
     """
-    check_number("step", step, 1)
+    step, peak, floor = check_count("step", step, 1, STEPS), check_scalar("peak", peak), check_scalar("floor", floor)
+    warmup, total = check_counts(warmup=warmup, total=total)
     if not 0 <= warmup < total:
         raise ValueError(f"warmup = {warmup}; allowed: 0..total - 1 = {total - 1}")
     if step <= warmup:
         return peak * step / warmup
     left = max(0.0, (total - step) / (total - warmup))
     return floor + (peak - floor) * math.sin(math.pi / 2 * left) ** 2  # (1 + cos) / 2 would cancel near the end
+
+
+def check_settings(step: Any, rate: Any, beta1: Any, beta2: Any, eps: Any, decay: Any) -> tuple[int, float, float, float, float, float]:
+    """The settings of Adam as Python numbers; raises unless they are finite, and the averages move."""
+    step, rate, eps, decay = (
+        check_count("step", step, 1, STEPS),
+        check_scalar("rate", rate, -HIGH, HIGH),
+        check_scalar("eps", eps, -HIGH, HIGH),
+        check_scalar("decay", decay, -HIGH, HIGH),
+    )
+    return step, rate, check_decay("beta1", beta1), check_decay("beta2", beta2), eps, decay
+
+
+def check_decay(name: str, decay: Any) -> float:
+    """The decay of an average as a Python number; raises unless it is in [0, 1)."""
+    decay = check_scalar(name, decay)
+    check_number(f"1 - {name}", 1 - decay, 0, 1, open_low=True)
+    return decay
+
+
+def check_moments(state: Any) -> dict[str, Tree]:
+    """The moments m and v; raises unless the state is what `init` makes."""
+    if not isinstance(state, dict) or state.keys() != {"m", "v"}:
+        raise ValueError(f"state = {describe(state)}; allowed: the moments m and v, as `init` makes them")
+    return {"state m": state["m"], "state v": state["v"]}
+
+
+def check_trees(**named: Tree) -> None:
+    """Raise unless all trees hold floating-point arrays of the same shapes, by the same names; values are not read."""
+    first, arrays = next((name, tree.flatten(value)) for name, value in named.items())
+    for name, value in named.items():
+        found = tree.flatten(value)
+        if found.keys() != arrays.keys():
+            raise ValueError(f"{name} has the arrays {', '.join(found)}; allowed: {', '.join(arrays)}, as {first} has")
+        for path, array in found.items():
+            check_shape(f"{name} at {path}", array, *getattr(arrays[path], "shape", ()))

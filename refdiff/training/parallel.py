@@ -23,7 +23,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from .. import tree
-from ..arrays import check_integer, read_only
+from ..arrays import read_only
+from ..checks import check_integer
 from ..tree import Tree
 
 Task = Callable[[], Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.arrays import CHECKED, Array
+from refdiff.arrays import CHECKED, Array, kind
 
 from ..emulator import guard
 from .driver import emulating, require_cupy
@@ -30,8 +30,8 @@ def arange(count: int, dtype: Any = np.int64) -> Any:
 
 
 def same_float_dtype(*arrays: Array) -> bool:
-    """Whether all arrays are float32, or all are float64, as kernels require."""
-    dtypes = {array.dtype for array in arrays}
+    """Whether all arrays are float32, or all are float64, as kernels require; false for all that is no array, or has a mask."""
+    dtypes = {array.dtype if kind(array) == "f" else None for array in arrays}
     return dtypes == {np.dtype(np.float32)} or dtypes == {np.dtype(np.float64)}
 
 

@@ -18,7 +18,7 @@ __all__ = ["check_conv", "conv", "conv_up", "neighbours_at", "pool", "up"]
 
 @wraps(reference.conv)
 def conv(p: Params, x: Array, stride: int = 1) -> tuple[Array, Vjp]:
-    check_conv(p["w"], x, stride)
+    stride = check_conv(p["w"], x, stride)
     if not same_float_dtype(x, p["w"], p["b"]) or not x.size:
         return reference.conv(p, x, stride)
     if len(p["w"]) == 1 and stride == 1:

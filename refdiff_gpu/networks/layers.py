@@ -11,7 +11,8 @@ from functools import wraps
 
 import numpy as np
 
-from refdiff.arrays import Array, check_integer
+from refdiff.arrays import Array
+from refdiff.checks import check_integer
 from refdiff.networks import layers as reference
 from refdiff.networks.layers import Params, Vjp, cross_entropy, film, normalize, time_features
 
@@ -47,7 +48,7 @@ __all__ = [
 
 @wraps(reference.linear)
 def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
-    if not same_float_dtype(x, p["w"], p["b"]):
+    if not same_float_dtype(x, p["w"], p["b"]) or x.ndim != 2 or x.shape[1] != len(p["w"]):
         return reference.linear(p, x)
 
     def vjp(dy: Array) -> tuple[Params, Array]:

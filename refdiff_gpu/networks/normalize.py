@@ -40,14 +40,14 @@ def group_norm_silu(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
 
 @wraps(reference.adaptive_group_norm)
 def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Any]:
-    if _not_fused(x, groups, emb, p["w"], p["b"]):
+    if _not_fused(x, groups, emb, p["w"], p["b"]) or not _fits(p, x, emb):
         return reference.adaptive_group_norm(p, x, emb, groups)
     return _adaptive(p, x, emb, groups, "")
 
 
 @wraps(reference.adaptive_group_norm_silu)
 def adaptive_group_norm_silu(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Any]:
-    if _not_fused(x, groups, emb, p["w"], p["b"]):
+    if _not_fused(x, groups, emb, p["w"], p["b"]) or not _fits(p, x, emb):
         return reference.adaptive_group_norm_silu(p, x, emb, groups)
     return _adaptive(p, x, emb, groups, "_silu")
 
@@ -80,7 +80,12 @@ def _adaptive(p: Params, x: Array, emb: Array, groups: int, silu: str) -> tuple[
 
 def _not_fused(x: Array, groups: int, *more: Array) -> bool:
     """Whether the reference implementation has to run: for wrong arguments, empty arrays, or several precisions."""
-    return groups < 1 or bool(x.shape[-1] % groups) or not x.size or not same_float_dtype(x, *more)
+    return not same_float_dtype(x, *more) or type(groups) is not int or groups < 1 or bool(x.shape[-1] % groups) or not x.size
+
+
+def _fits(p: Params, x: Array, emb: Array) -> bool:
+    """Whether the embedding and the parameters are those of the examples and channels of x."""
+    return emb.shape == (len(x), len(p["w"])) and p["w"].shape[1] == 2 * x.shape[-1]
 
 
 def _fused(name: str, silu: str, x: Array, scale: Array, shift: Array, groups: int) -> tuple[Array, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import wraps
 
-from refdiff.arrays import Array, Time, check_arrays, like
+from refdiff.arrays import Array, Time, like
+from refdiff.checks import check_arrays
 from refdiff.objectives import flow as reference
 from refdiff.objectives.flow import (
     Path,

@@ -7,7 +7,8 @@ from functools import wraps
 
 import numpy as np
 
-from refdiff.arrays import Array, Time, check_arrays, like
+from refdiff.arrays import Array, Time, like
+from refdiff.checks import check_arrays
 from refdiff.process import forward as reference
 from refdiff.process.forward import (
     posterior,
@@ -56,6 +57,7 @@ def q_step_sample(x_s: Array, t: Time, s: Time, schedule: Schedule, noise: Array
 
 @wraps(reference.trajectory)
 def trajectory(x0: Array, grid: Array, schedule: Schedule, noise: Sequence[Array]) -> list[Array]:
+    check_arrays(x0=x0)
     grid = check_chain(noise, grid, schedule.T, "noise")
     states = [x0]
     for i in range(len(grid) - 2, -1, -1):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.arrays import Array, GaussianPath, Time, check_arrays, check_number, like
+from refdiff.arrays import Array, GaussianPath, Time, cast, like
+from refdiff.checks import check_arrays, check_scalar
 from refdiff.process import predict as reference
 from refdiff.process.predict import KINDS, row, target, tweedie_covariance
 
@@ -43,9 +44,9 @@ def convert(prediction: Array, x_t: Array, t: Time, path: GaussianPath, source: 
 
 @wraps(reference.clip_x0)
 def clip_x0(prediction: Array, x_t: Array, t: Time, path: GaussianPath, kind: str = "eps", limit: float = 1.0) -> Array:
-    check_number("limit", limit, 0, open_low=True)
-    clipped = np.clip(to_x0(prediction, x_t, t, path, kind), -limit, limit)
-    return convert(clipped, x_t, t, path, "x0", kind)
+    x0 = to_x0(prediction, x_t, t, path, kind)
+    limit = cast("limit", check_scalar("limit", limit, 0, open_low=True), x0)
+    return convert(np.clip(x0, -limit, limit), x_t, t, path, "x0", kind)
 
 
 @wraps(reference.tweedie_mean)

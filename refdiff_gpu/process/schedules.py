@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from refdiff.process import schedules as reference
-from refdiff.process.schedules import GRIDS, MAX_T, Schedule, check_chain, check_grid, check_steps, grid
+from refdiff.process.schedules import GRIDS, MAX_T, Schedule, check_chain, check_grid, check_steps, check_times, grid
 
 from ..device.wrappers import returns_device_arrays
 
@@ -14,6 +14,7 @@ __all__ = [
     "check_chain",
     "check_grid",
     "check_steps",
+    "check_times",
     "cosine",
     "from_alpha_bars",
     "from_betas",

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refdiff.arrays import Array, GaussianPath, Model, Number, Time, check_arrays, check_number, like
+from refdiff.arrays import Array, GaussianPath, Model, Number, Time, as_array, like
+from refdiff.checks import check_arrays, check_count, check_integer, check_number, per_example
 from refdiff.sampling import guidance as reference
 from refdiff.sampling.guidance import classifier_gradient, drop_labels, scale_from_w, w_from_scale
 
@@ -40,28 +41,26 @@ class GuidedPrediction(NamedTuple):
 @wraps(reference.classifier_score)
 def classifier_score(score: Array, gradient: Array, gamma: Number) -> Array:
     check_arrays(score=score, gradient=gradient)
-    check_number("gamma", gamma)
-    return launch("classifier_score", score, gradient, like(gamma, score, "gamma"))
+    return launch("classifier_score", score, gradient, like(check_number("gamma", gamma), score, "gamma"))
 
 
 @wraps(reference.classifier_eps)
 def classifier_eps(eps: Array, gradient: Array, gamma: Number, t: Time, path: GaussianPath) -> Array:
     check_arrays(eps=eps, gradient=gradient)
-    check_number("gamma", gamma)
-    _, sigma = path.signal_sigma(t)
-    return launch("classifier_eps", eps, gradient, like(gamma * sigma, eps))
+    gamma, (_, sigma) = per_example("gamma", gamma, eps), path.signal_sigma(t)
+    return launch("classifier_eps", eps, gradient, like(gamma * per_example("t", sigma, eps), eps, "gamma"))
 
 
 @wraps(reference.classifier_free)
 def classifier_free(unconditional: Array, conditional: Array, gamma: Number) -> Array:
     check_arrays(unconditional=unconditional, conditional=conditional)
-    check_number("gamma", gamma)
-    return launch("classifier_free", unconditional, conditional, like(gamma, unconditional, "gamma"))
+    return launch("classifier_free", unconditional, conditional, like(check_number("gamma", gamma), unconditional, "gamma"))
 
 
 @wraps(reference.guided)
 def guided(model: Model, y: Array, gamma: Number, no_label: int) -> Model:
-    y = to_device(np.asarray(y) if isinstance(y, list | tuple) else y)
+    y, no_label = to_device(check_integer("y", as_array(y, "y"), 0, 2**62)), check_count("no_label", no_label, 0, 2**62)
+    gamma = check_number("gamma", gamma)
     labels = np.concatenate([np.full_like(y, no_label), y])
 
     def guided_prediction(x: Array, t: Time) -> GuidedPrediction:

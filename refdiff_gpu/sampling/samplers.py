@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.arrays import Array, Model, Time, all_true, as_array, check_arrays, check_choice, check_number, like
+from refdiff.arrays import Array, Model, Time, all_true, as_array, like
+from refdiff.checks import check_arrays, check_choice, check_scalar
 from refdiff.process import reverse
 from refdiff.process.forward import posterior_variance
 from refdiff.process.schedules import Schedule
@@ -110,9 +111,7 @@ def ddim_step(
     eta: float = 0.0,
     kind: str = "eps",
 ) -> Array:
-    check_number("eta", eta, 0, 1)
-    if np.ndim(eta):
-        raise ValueError(f"eta = {eta!r}; allowed: one number for the whole batch")
+    eta = check_scalar("eta", eta, 0, 1)
     alpha, _ = schedule.transition(t, s)
     share = alpha * schedule.one_minus_alpha_bar[s] / schedule.one_minus_alpha_bar[t]
     guided, inputs = kernel_inputs(prediction, x_t)

@@ -12,6 +12,7 @@ import numpy as np
 
 from refdiff import tree
 from refdiff.arrays import Array, GaussianPath, Model, device_get, like
+from refdiff.networks.inputs import check_data
 from refdiff.networks.layers import Params
 from refdiff.networks.mlp import mlp
 from refdiff.process.predict import row
@@ -73,8 +74,7 @@ class FlatState(State):
 
 @wraps(reference.draw)
 def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Batch:
-    if len(data) == 0 or (labels is not None and len(labels) != len(data)):
-        return reference.draw(step, data, labels, path, config)  # for its errors
+    check_data(data, labels)
     samples, steps = _counters(step, config)
     indices = rng.integers(config.seed, samples, len(data), steps, rng.BATCH)
     x0 = data[indices]

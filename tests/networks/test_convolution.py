@@ -90,6 +90,15 @@ def test_conv_derivative(seed, k, fan_out, stride, shape):
     check_vjp(lambda a: layers.conv(a["p"], a["x"], stride)[0], {"p": p, "x": x}, dy, {"p": dp, "x": dx})
 
 
+def test_conv_derivative_of_complex_numbers():
+    """N2: the backward pass is linear in dy and in the weights, complex ones included, so a complex step can differentiate it again."""
+    p, x = case(0, 3, 2, (1, 4, 3, 2))
+    y, vjp = layers.conv(p, x)
+    dy = numbers(0, y.shape, 4)
+    np.testing.assert_array_equal(vjp(1j * dy)[1], 1j * vjp(dy)[1])
+    np.testing.assert_array_equal(layers.conv(p | {"w": 1j * p["w"]}, x)[1](dy)[1], 1j * vjp(dy)[1])
+
+
 @given(seeds, shapes)
 @example(0, (0, 3, 2, 1))
 @example(1, (2, 3, 5, 2))
@@ -175,7 +184,7 @@ def p_of(*shape):
         (lambda: layers.conv(p_of(3, 3, 1, 1), np.ones((1, 3, 3, 1)), 3), "stride = 3; allowed: 1, 2"),
         (lambda: layers.conv(p_of(3, 3, 1, 1), np.ones((1, 3, 3, 1)), 0), "stride = 0; allowed: 1, 2"),
         (lambda: layers.up({}, np.ones((3, 3, 2))), "x has shape (3, 3, 2); allowed: (B, H, W, C)"),
-        (lambda: layers.conv_up(p_of(3, 3, 2, 1), np.ones((3, 3, 2))), "x has shape (3, 3, 2); allowed: (B, H, W, C)"),
+        (lambda: layers.conv_up(p_of(3, 3, 2, 1), np.ones((3, 3, 2))), "x has shape (3, 3, 2); allowed: (B, H, W, 2)"),
         (lambda: layers.pool({}, np.ones((4, 4))), "x has shape (4, 4); allowed: (B, H, W, C)"),
         (lambda: layers.pool({}, np.ones((1, 3, 4, 1))), "x has shape (1, 3, 4, 1); allowed: (B, H, W, C) with H and W even"),
         (lambda: layers.pool({}, np.ones((1, 4, 3, 1))), "x has shape (1, 4, 3, 1); allowed: (B, H, W, C) with H and W even"),
@@ -189,9 +198,11 @@ def test_errors(call, message):
 
 @given(seeds, st.integers(0, 2), st.integers(0, 2), strides, st.integers(1, 4), st.integers(1, 4))
 def test_neighbours_at(seed, a, c, stride, height, width):
-    """N2: output pixel (i, j) depends on pixel (stride i + a, stride j + c) of the padded image; `_neighbours` copies nothing."""
+    """N2: output pixel (i, j) depends on pixel (stride i + a, stride j + c) of the padded image, which is not copied; stride 1 by default."""
     image = np.array(numbers(seed, (2, stride * height + 2, stride * width + 2, 3)))
     seen = convolution.neighbours_at(image, a, c, height, width, stride)
     assert seen.shape == (2, height, width, 3) and np.shares_memory(seen, image)
     for i, j in np.ndindex(height, width):
         np.testing.assert_array_equal(seen[:, i, j], image[:, stride * i + a, stride * j + c])
+    default, one = (convolution.neighbours_at(image, a, c, height, width, *stride) for stride in ((), (1,)))
+    np.testing.assert_array_equal(default, one)

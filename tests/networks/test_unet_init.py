@@ -138,6 +138,13 @@ def test_plan(multipliers, blocks, attention):
         at = names.index(name)
         assert (names[at + 1] == name.replace("block", "attention")) == (attention == (0,))
     assert "mid_attention0" in names and "mid_attention1" not in names
+    assert all((name == "") == (what in ("save", "concat", "silu")) for what, name in steps)
+
+
+def test_smallest_network():
+    """N5: the smallest allowed sizes: one channel, base 4, one level, one block, an embedding of one number."""
+    p = unet.init(0, channels=1, base=4, multipliers=(1,), blocks=1, embedding=1, classes=1)
+    assert p["time2"]["w"].shape == (1, 1) and p["label"]["table"].shape == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ ONE = np.ones((1, 2))
         (
             lambda: gaussian.kl_isotropic(ONE, ONE, ONE, 1.0),
             ValueError,
-            r"^variance1 has shape \(1, 2\); allowed: \(\) or \(B,\), one variance",
+            r"^variance1 has shape \(1, 2\); allowed: \(\) or \(B,\)",
         ),
         (lambda: gaussian.kl_isotropic(ONE, 1.0, ONE, ONE), ValueError, r"^variance2 has shape \(1, 2\); allowed: \(\) or \(B,\)"),
         (lambda: gaussian.kl_diagonal(ONE, 0.0, ONE, ONE), ValueError, "^variance1 = 0.0; allowed"),

@@ -176,12 +176,17 @@ def test_another_configuration(tmp_path):
 def test_checkpointed_saves_on_the_way_and_at_the_end(tmp_path, monkeypatch):
     """Every `every` steps, at the end, and where the caller leaves; never a step twice, nothing without steps, and states pass through."""
     saved, config = [], problem()[-1]
-    monkeypatch.setattr(checkpoints, "save_state", lambda path, state, config, extra: saved.append((state.step, extra)))
+
+    def save(path, state, given, extra):
+        assert path == "p" and given is config
+        saved.append((state.step, extra))
+
+    monkeypatch.setattr(checkpoints, "save_state", save)
     whole = states()
     assert list(checkpointed(whole, "p", config, 4)) == whole and saved == [(4, None), (6, None)]
     saved.clear()
-    list(checkpointed(whole, "p", config, 3, {"a": 1}))
-    assert saved == [(3, {"a": 1}), (6, {"a": 1})]
+    list(checkpointed(whole, "p", config, 4, {"a": 1}))
+    assert saved == [(4, {"a": 1}), (6, {"a": 1})]
     saved.clear()
     assert list(checkpointed([], "p", config)) == list(checkpointed(whole, "p", config))[6:] == [] and saved == [(6, None)]
     for leave, expected in (2, [2]), (4, [4]), (5, [4, 5]):

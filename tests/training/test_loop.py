@@ -1,14 +1,16 @@
 """The training loop: batches, gradients, updates, and reproducibility."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refdiff import flow, layers, mlp, optim, predict, rng, schedules, training, tree
+from refdiff import flow, layers, mlp, optim, parallel, predict, rng, schedules, training, tree
 from refdiff.training import Config
 
 from ..strategies import frozen, tree_gradient
@@ -46,19 +48,21 @@ def run(state, config, path=flow.straight, dtype=np.float64):
 @paths
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_draw_is_algorithm_1(name, dtype):
-    """T1, M4: x = signal x0 + sigma noise exactly, from a data point, the step's noise and time, with the target of the kind."""
-    path, (data, labels), config = PATHS[name], problem(dtype), Config(batch=9, seed=5)
-    x0 = data[rng.integers(5, 9, len(data), 3, rng.BATCH)]
-    noise = rng.normal(5, 9, (2,), 3, rng.NOISE, dtype)
-    t = path.draw_time(rng.uniform(5, 9, 1, 3, rng.TIME)[:, 0])
+    """T1, M4: x = signal x0 + sigma noise exactly, from a data point, the step's noise, time and label, with the target of the kind."""
+    path, (data, labels), config = PATHS[name], problem(dtype), Config(batch=9, seed=5, label_dropout=0.5, classes=4)
+    pick = rng.integers(5, 9, len(data), 33, rng.BATCH)
+    x0, noise = data[pick], rng.normal(5, 9, (2,), 33, rng.NOISE, dtype)
+    t = path.draw_time(rng.uniform(5, 9, 1, 33, rng.TIME)[:, 0])
+    y = np.where(rng.uniform(5, 9, 1, 33, rng.LABEL)[:, 0] < 0.5, 4, labels[pick])
     signal, sigma = (values.astype(dtype)[:, None] for values in path.signal_sigma(t))
     for kind in ("x0", "eps", "v", "velocity"):
-        batch = training.draw(3, data, labels, path, replace(config, kind=kind))
+        batch = training.draw(33, data, labels, path, replace(config, kind=kind))
         np.testing.assert_array_equal(batch.x, signal * x0 + sigma * noise)
         np.testing.assert_array_equal(batch.clock, path.clock(t))
+        np.testing.assert_array_equal(batch.y, y)
         np.testing.assert_array_equal(batch.target, predict.target(kind, x0, noise, t, path))
         assert batch.x.dtype == batch.target.dtype == dtype and batch.clock.dtype == np.float64
-    assert training.draw(3, data, None, path, config).y is None
+    assert training.draw(33, data, None, path, config).y is None
 
 
 @paths
@@ -127,6 +131,17 @@ def test_batches_equal_single_draws(path, batch, first):
                 assert (a is b is None) or (a.dtype == b.dtype and a.tobytes() == b.tobytes())
 
 
+@pytest.mark.parametrize("batch", [1, 7, 4096, 9999])
+def test_batches_are_drawn_in_blocks(batch, monkeypatch):
+    """T1: the steps of a block are drawn at once, as many as have 8192 numbers of data, but at least one, and no block without need."""
+    drawn, draw = [], training.loop.draw
+    monkeypatch.setattr(training.loop, "draw", lambda steps, *arguments: (drawn.append(steps), draw(steps, *arguments))[1])
+    most = max(1, 8192 // (2 * batch))
+    assert len(list(training.batches(most + 1, *problem(), flow.straight, Config(batch=batch, steps=2 * most)))) == most
+    (steps,) = drawn
+    np.testing.assert_array_equal(steps, np.arange(most + 1, 2 * most + 1))
+
+
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.7, 1.0])
 def test_label_dropout(probability):
     """G3, T1: labels are those of the drawn points or, with the given probability, the index after the last class; nothing else."""
@@ -154,13 +169,22 @@ def test_value_and_grad(seed, name, kind, batch_size, labelled):
     assert relative(tree.pack(grads)[0], tree.pack(tree_gradient(total, p))[0]) <= COMPLEX_STEP
 
 
-def test_step_by_hand():
+def test_update_takes_the_mean_gradient():
+    """T1: an update takes the summed gradient divided by the batch size: Adam's first moments are (1 - beta) g / B and (1 - beta) (g / B)^2."""
+    grads = tree.map(lambda leaf: 3 + leaf, network(0))
+    moments = training.update(training.start(network(0)), grads, Config(batch=8, clip=np.inf)).moments
+    for name, expected in ("m", lambda g: 0.1 * (g / 8)), ("v", lambda g: 0.001 * (g / 8) ** 2):
+        assert relative(tree.pack(moments[name])[0], expected(tree.pack(grads)[0])) <= IDENTITY * EPS / 0.001
+
+
+@pytest.mark.parametrize("limit", [0.3, np.inf])
+def test_step_by_hand(limit):
     """T1: a step is the mean gradient, clipped, Adam with the step's rate and decay, then the EMA; no state is modified."""
-    config = Config(steps=9, batch=6, rate=0.05, warmup=4, decay=0.2, clip=0.3, ema=0.8, seed=2)
+    config = Config(steps=9, batch=6, rate=0.05, warmup=4, decay=0.2, clip=limit, ema=0.8, seed=2)
     (data, labels), state = problem(), training.start(network(0))
     for step, (after, loss) in enumerate(run(training.State(0, *map(frozen, (state.params, state.ema, state.moments))), config), 1):
         total, grads = training.value_and_grad(mlp.mlp, state.params, training.draw(step, data, labels, flow.straight, config))
-        clipped, norm = optim.clip(tree.map(lambda g: g / 6, grads), 0.3)
+        clipped, norm = optim.clip(tree.map(lambda g: g / 6, grads), limit)
         assert norm > 0.3 and relative(loss, total / 6) <= EPS
         rate = 0.05 * step / 4 if step <= 4 else optim.learning_rate(step, 0.05, 4, 9)
         params, moments = optim.adam(state.params, clipped, state.moments, step, rate, decay=0.2)
@@ -172,12 +196,13 @@ def test_step_by_hand():
 
 def test_start_and_ema():
     """T1: a run starts at step 0 with zero EMA and moments; its model is the initial parameters, and after one step the new ones."""
-    p, config = network(0), Config(steps=2, batch=4, ema=0.9)
+    p, config = network(0), Config(steps=3, batch=4, ema=0.9)  # the rate of the last step is 0
     state = training.start(p)
     assert state.step == 0 and state.params is p and state.averaged(config) is p
     assert not any(leaf.any() for leaf in tree.flatten({"a": state.ema, "m": state.moments}).values())
     assert state.moments.keys() == {"m", "v"} and tree.map(np.shape, state.ema) == tree.map(np.shape, p)
-    (first, _), (second, _) = run(state, config)
+    (first, _), (second, _), _ = run(state, config)
+    assert relative(tree.pack(second.params)[0], tree.pack(first.params)[0]) > 1e-5
     assert relative(tree.pack(first.averaged(config))[0], tree.pack(first.params)[0]) <= IDENTITY * EPS
     mean = tree.map(lambda a, b: (0.9 * a + b) / 1.9, first.params, second.params)
     assert relative(tree.pack(second.averaged(config))[0], tree.pack(mean)[0]) <= IDENTITY * EPS
@@ -247,8 +272,45 @@ def test_networks_and_layers_are_arguments():
     assert seen == [ops] * 3 and state.step == 1
 
 
+def test_layers_may_bring_their_own_steps():
+    """T1: the loop calls `adopt` and `step` of the layers, and a step their `value_and_grad` and `update`, with all that it was given."""
+    state, (data, labels), config = training.start(network(0)), problem(), Config(steps=1, batch=3)
+    seen, batch, own, done = (
+        [],
+        training.draw(1, data, labels, flow.straight, config),
+        training.start(network(1)),
+        training.start(network(2)),
+    )
+    L = SimpleNamespace(
+        adopt=lambda given: (seen.append(("adopt", given)), own)[1],
+        step=lambda *given: (seen.append(("step", given[0], *given[2:])), (done, 12.0))[1],
+        value_and_grad=lambda *given: (seen.append(("value_and_grad", *given)), (7.0, "grads"))[1],
+        update=lambda *given: (seen.append(("update", *given)), done)[1],
+    )
+    assert list(training.train(state, data, labels, flow.straight, config, "net", L, 5, max)) == [(done, 4.0)]
+    assert seen == [("adopt", state), ("step", own, config, "net", L, 5, max)]
+    seen.clear()
+    assert training.step(state, batch, config, "net", L, 5, max) == (done, 7.0)
+    assert seen == [("value_and_grad", "net", state.params, batch, L, 5, max), ("update", state, "grads", config)]
+    seen.clear()
+    training.step(state, batch, config, "net", L)
+    list(training.train(state, data, labels, flow.straight, config, "net", L))
+    assert [call[-2:] for call in (seen[0], seen[3])] == [(1, parallel.total)] * 2, "one worker and the sum by default"
+
+
+def test_a_single_worker_keeps_the_threads_of_blas(monkeypatch):
+    """T1: a step and its gradient limit BLAS for the number of workers that they were given."""
+    asked, state = [], training.start(network(0))
+    batch = training.draw(1, *problem(), flow.straight, Config(batch=4))
+    monkeypatch.setattr(parallel, "blas_threads", lambda workers: (asked.append(workers), nullcontext())[1])
+    for workers in 1, 2, None:
+        training.step(state, batch, Config(batch=4), workers=workers)
+    assert asked == [1, 1, 2, 2, None, None]
+
+
 def test_defaults():
-    """T1: the default configuration."""
+    """T1: the default configuration, and no warm-up as the shortest."""
+    assert Config(warmup=0).warmup == 0
     plain = Config()
     assert (plain.kind, plain.steps, plain.batch, plain.rate, plain.warmup) == ("eps", 4000, 256, 2e-3, 100)
     assert (plain.decay, plain.clip, plain.ema, plain.label_dropout, plain.seed) == (0.0, 1.0, 0.999, 0.1, 0)
@@ -261,7 +323,7 @@ DATA, LABELS = problem()
     "call, error, message",
     [
         (lambda: training.draw(1, DATA, None, flow.straight, Config(kind="noise")), ValueError, "kind = 'noise'; allowed: x0, eps, v"),
-        (lambda: training.draw(1, LABELS[:, None], None, flow.straight, Config()), TypeError, "x0 is"),
+        (lambda: training.draw(1, LABELS[:, None], None, flow.straight, Config()), TypeError, "data is"),
         (lambda: training.draw(-1, DATA, None, flow.straight, Config()), ValueError, "step = "),
         (
             lambda: training.draw(1, DATA[:0], None, flow.straight, Config()),

@@ -107,6 +107,12 @@ def test_clip_keeps_the_direction(seed, limit):
         assert ulps(optim.global_norm(clipped), limit) <= IDENTITY
 
 
+def test_global_norm_is_in_float64():
+    """T1: squares are summed in float64: none is lost beside a large one, also in float32."""
+    grads = {"a": np.array([2.0**12] + 7 * [1.0], np.float32), "b": np.ones(2, np.float32)}
+    assert optim.global_norm(grads) == (2.0**24 + 9) ** 0.5
+
+
 def test_clip_by_hand():
     """T1: a gradient of norm 5, against limits of 10, 5 and 1, and none."""
     grads = {"a": np.array([3.0]), "b": {"c": np.array([[-4.0]])}}
@@ -154,20 +160,20 @@ A = {"a": np.ones(2)}
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: optim.adam(A, A, optim.init(A), 0), "step = 0; allowed: finite, in [1, inf]"),
+        (lambda: optim.adam(A, A, optim.init(A), 0), "step = 0; allowed: 1.."),
         (lambda: optim.adam(A, A, optim.init(A), 1, beta1=1.0), "1 - beta1 = 0.0; allowed: finite, in (0, 1]"),
         (lambda: optim.adam(A, A, optim.init(A), 1, beta1=-0.5), "1 - beta1 = 1.5; allowed: finite, in (0, 1]"),
         (lambda: optim.adam(A, A, optim.init(A), 1, beta2=1.0), "1 - beta2 = 0.0; allowed: finite, in (0, 1]"),
         (lambda: optim.adam(A, A, optim.init(A), 1, beta2=-0.5), "1 - beta2 = 1.5; allowed: finite, in (0, 1]"),
         (lambda: optim.ema_debiased(A, 1, 1.0), "1 - decay = 0.0; allowed: finite, in (0, 1]"),
         (lambda: optim.ema_debiased(A, 1, -0.5), "1 - decay = 1.5; allowed: finite, in (0, 1]"),
-        (lambda: optim.adam(A, {"b": A["a"]}, optim.init(A), 1), "trees differ: ['a'] against ['b']"),
+        (lambda: optim.adam(A, {"b": A["a"]}, optim.init(A), 1), "grads has the arrays b; allowed: a, as params has"),
         (lambda: optim.ema(A, A, 1.5), "decay = 1.5; allowed: finite, in [0, 1]"),
         (lambda: optim.ema(A, A, -0.5), "decay = -0.5; allowed: finite, in [0, 1]"),
-        (lambda: optim.ema_debiased(A, 0), "step = 0; allowed: finite, in [1, inf]"),
+        (lambda: optim.ema_debiased(A, 0), "step = 0; allowed: 1.."),
         (lambda: optim.clip(A, 0.0), "limit = 0.0; allowed: above 0, inf for no limit"),
-        (lambda: optim.clip(A, float("nan")), "limit = nan; allowed: above 0, inf for no limit"),
-        (lambda: optim.learning_rate(0, 1.0, 0, 5), "step = 0; allowed: finite, in [1, inf]"),
+        (lambda: optim.clip(A, float("nan")), "limit = nan; allowed: finite"),
+        (lambda: optim.learning_rate(0, 1.0, 0, 5), "step = 0; allowed: 1.."),
         (lambda: optim.learning_rate(1, 1.0, 5, 5), "warmup = 5; allowed: 0..total - 1 = 4"),
         (lambda: optim.learning_rate(1, 1.0, -1, 5), "warmup = -1; allowed: 0..total - 1 = 4"),
     ],

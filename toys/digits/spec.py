@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from refdiff import checkpoint, classifier, fast, flow, mnist, schedules, training, tree, unet
-from refdiff.arrays import Array, GaussianPath, check_integer
+from refdiff.arrays import Array, GaussianPath
+from refdiff.checks import check_integer
 from refdiff.training import classification
 from refdiff.tree import Tree
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...arrays import Array, GaussianPath, Number, Time, all_true, as_array, check_integer, check_number
+from ...arrays import Array, GaussianPath, Number, Time, all_true, as_array
+from ...checks import check_integer, check_number
 from ...objectives import flow
 from ...process.tables import Schedule
 from ...sampling import guidance

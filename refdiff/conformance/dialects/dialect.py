@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...arrays import Array, GaussianPath, Number, Time, as_array, check_arrays, check_choice, check_integer, check_number, holds, like
+from ...arrays import Array, GaussianPath, Number, Time, as_array, holds, like
+from ...checks import check_arrays, check_choice, check_integer, check_number
 from ...process import predict, schedules
 from ...process.forward import posterior_variance
 from ...process.tables import Schedule

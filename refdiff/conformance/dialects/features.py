@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...arrays import Array, as_array, check_choice
+from ...arrays import Array, as_array
+from ...checks import check_choice
 from . import choices
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from ...arrays import check_choice
+from ...checks import check_choice
 from .choices import TIMES
 from .dialect import CONVENTIONS, Dialect
 from .table import DIALECTS
