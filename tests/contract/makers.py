@@ -167,7 +167,7 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "exact_reverse.variance": positive(2), "step": each(2, 2, 1, 3), "sample.step": this(samplers.stepper(samplers.ddim_step, SCHEDULE, eta=0.5)),
     "last.states": lambda v: iter([array(3, 2)(v)]), "formula": this(samplers.ddim_step), "optim.step": this(2), "State.step": this(2),
     "generation.shape": this((3, 2)), "generation.steps": this(4), "generation.method": this("ddim"), "generation.labels": copies([0, 1, 1]),
-    "guidance": this(2.0), "generation.kind": this("eps"), "generation.grid": this("leading"), "progress": this(False), 
+    "guidance": this(2.0), "generation.kind": this("eps"), "generation.grid": this("leading"), "progress": this(False),
     "generation.path": this(SCHEDULE), "generation.model": this(model), "generation.seed": this(3),
     # networks
     "heads": this(2), "groups": this(4), "networks.x": array(2, 4, 4, 8), "fast.x": array(2, 4, 4, 8), "z": array(2, 3, 4), "context": array(2, 3, 8),
