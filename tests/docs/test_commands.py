@@ -90,6 +90,7 @@ LESS = {  # words that leave a command less to do; of an option given twice the 
 }
 STATUS = {  # the template answers nothing, the page's own adapter has a mistake, and without a card the GPU's demo says what to install
     ("README", "refdiff check my_adapter"): 1,
+    ("README", "pytest --refdiff-impl my_adapter"): 1,
     ("validate", "refdiff check my_adapter"): 1,
     ("validate", "pytest --refdiff-impl my_adapter"): 1,
     ("validate", "pytest --refdiff-impl my_adapter --refdiff-minimal --refdiff-xfails refdiff-xfails.txt"): 1,
