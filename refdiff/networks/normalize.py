@@ -72,6 +72,7 @@ def group_norm(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
     x (B, ..., C); p["scale"] and p["shift"] (C,); sums over all examples and positions. Source: N2 [GroupNorm sec. 3.1].
     """
     normal, normal_vjp = normalize({}, x, groups)
+    check_floats("scale", p["scale"])
     y = p["scale"] * normal + p["shift"]
     positions = tuple(range(x.ndim - 1))
 
