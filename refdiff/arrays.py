@@ -17,7 +17,7 @@ Model = Callable[..., Array]  # model(x, t) or model(x, t, y) -> prediction of x
 
 LARGEST = {"f4": 1e15, "f8": 1e140, "c8": 1e15, "c16": 1e140}  # of data, by dtype: beyond, squares or their sums may overflow
 FARTHEST = {"f4": 1e30, "f8": 1e300, "c8": 1e30, "c16": 1e300}  # of other numbers: beyond, products with data may overflow
-OTHERWISE = np.ma.MaskedArray, np.matrix  # arrays that compute otherwise
+SUBCLASSES = np.ma.MaskedArray, np.matrix  # whose arithmetic differs from that of arrays
 CHECKED = ContextVar("CHECKED", default=True)  # whether checks read the values of arrays on a device
 
 
@@ -120,20 +120,22 @@ def _converted(value: Any) -> Any:
 
 
 def kind(value: Any) -> str:
-    """The kind of an array's dtype; "O" for all other values, and for arrays that would compute otherwise."""
-    return "O" if isinstance(value, OTHERWISE) else getattr(getattr(value, "dtype", None), "kind", "O")
+    """The kind of an array's dtype; "O" for all other values, and for `SUBCLASSES`."""
+    return "O" if isinstance(value, SUBCLASSES) else getattr(getattr(value, "dtype", None), "kind", "O")
 
 
 def within(values: Array, limit: float) -> Any:
-    """Whether numbers are at most so large; false for NaN."""
+    """Whether numbers are at most so large; false for NaN. A limit beyond the numbers' own precision is compared in float64."""
     return abs(values) <= (limit if values.dtype.itemsize >= 4 and limit < 1e38 else np.float64(limit))
 
 
 def code(x: Array) -> str:
+    """Kind and bytes of an array's dtype, such as "f4", whatever its byte order."""
     return x.dtype.str[1:]
 
 
 def describe(value: Any) -> str:
+    """A value in an error message: its text, or what a large array holds."""
     value = device_get(value)
     if isinstance(getattr(value, "size", None), int) and value.size > 8:
         numbers = f", from {value.min()} to {value.max()}" if value.dtype.kind in "biufc" else ""

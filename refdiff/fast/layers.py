@@ -25,6 +25,7 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
     def vjp(dy: Array) -> tuple[Params, Array]:
         return {"w": _matmul(x.T, dy), "b": buffers.ones(len(dy), dy.dtype) @ dy}, _matmul(dy, p["w"].T)
 
+    check_floats("w", p["w"])
     check_shape("x", x, "B", len(p["w"]))
     y = _matmul(x, p["w"])
     return np.add(y, p["b"], y if y.dtype == p["b"].dtype else None), vjp

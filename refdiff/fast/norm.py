@@ -14,6 +14,7 @@ import numpy as np
 from ..arrays import Array, read_only
 from ..checks import check_shape
 from ..networks import layers, normalize
+from ..networks.inputs import check_modulation
 from ..training import parallel
 from ..tree import Params, Vjp
 from . import buffers
@@ -36,16 +37,14 @@ def group_norm_silu(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
 
 def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
     """`normalize.adaptive_group_norm`, with all steps for a few images at a time."""
-    check_shape("x", x, "B", ..., p["w"].shape[1] // 2)
-    check_shape("emb", emb, len(x), len(p["w"]))
+    check_modulation(p, x, emb)
     supported = _supported(x, groups, emb, *p.values())
     return _adaptive(p, x, emb, groups, False) if supported else normalize.adaptive_group_norm(p, x, emb, groups)
 
 
 def adaptive_group_norm_silu(p: Params, x: Array, emb: Array, groups: int) -> tuple[Array, Callable[[Array], Any]]:
     """`layers.adaptive_group_norm_silu`, with all steps for a few images at a time."""
-    check_shape("x", x, "B", ..., p["w"].shape[1] // 2)
-    check_shape("emb", emb, len(x), len(p["w"]))
+    check_modulation(p, x, emb)
     supported = _supported(x, groups, emb, *p.values())
     return _adaptive(p, x, emb, groups, True) if supported else layers.adaptive_group_norm_silu(p, x, emb, groups)
 

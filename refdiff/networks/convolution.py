@@ -99,6 +99,7 @@ def _check_image(x: Array) -> None:
 
 def check_conv(w: Array, x: Array, stride: int) -> int:
     check_floats("x", x)
+    check_floats("w", w)
     if w.ndim != 4 or w.shape[0] != w.shape[1] or w.shape[0] % 2 == 0:
         raise ValueError(f"w has shape {w.shape}; allowed: (k, k, in, out) with k odd")
     if x.ndim != 4 or x.shape[3] != w.shape[2]:

@@ -32,6 +32,12 @@ def check_points(p: Params, x: Array) -> None:
         )
 
 
+def check_modulation(p: Params, x: Array, emb: Array) -> None:
+    """Raise unless x has the channels, and emb the examples of x and the numbers, that the linear layer p connects."""
+    check_shape("x", x, "B", ..., p["w"].shape[1] // 2)
+    check_shape("emb", emb, len(x), len(p["w"]))
+
+
 def check_data(data: Any, labels: Any) -> None:
     """Raise unless the data (N, ...) are floating-point numbers, N >= 1, and the labels None or integers (N,); values are not read."""
     check_shape("data", data, "N", ...)

@@ -50,6 +50,7 @@ def linear(p: Params, x: Array) -> tuple[Array, Vjp]:
 
     Source: N1, N2 [Backprop].
     """
+    check_floats("w", p["w"])
     check_shape("x", x, "B", len(p["w"]))
     y = x @ p["w"] + p["b"]
 

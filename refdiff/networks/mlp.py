@@ -32,11 +32,8 @@ def init(
     of mean 0 and variance 1 / fan-in. The last layer starts at zero, so that an untrained network returns 0. Source: N1.
     """
     inputs, width, depth, classes = check_counts(inputs=inputs, width=width, depth=depth, classes=classes)
-    outputs, features, dtype = (
-        inputs if outputs is None else check_count("outputs", outputs, 1, MOST),
-        check_features(features),
-        check_dtype(dtype),
-    )
+    outputs = inputs if outputs is None else check_count("outputs", outputs, 1, MOST)
+    features, dtype = check_features(features), check_dtype(dtype)
     if depth < 1 or width < 1:
         raise ValueError(f"depth = {depth}, width = {width}; allowed: 1 or more")
     if inputs < 1 or classes < 0:

@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import Array
 from ..checks import MOST, check_count, check_floats, check_scalar, check_shape
 from ..tree import Params, Vjp
+from .inputs import check_modulation
 
 
 def normalize(p: Params, x: Array, groups: int, eps: float = 1e-5) -> tuple[Array, Vjp]:
@@ -72,6 +73,7 @@ def group_norm(p: Params, x: Array, groups: int) -> tuple[Array, Vjp]:
     x (B, ..., C); p["scale"] and p["shift"] (C,); sums over all examples and positions. Source: N2 [GroupNorm sec. 3.1].
     """
     normal, normal_vjp = normalize({}, x, groups)
+    check_floats("scale", p["scale"])
     y = p["scale"] * normal + p["shift"]
     positions = tuple(range(x.ndim - 1))
 
@@ -91,8 +93,7 @@ def adaptive_group_norm(p: Params, x: Array, emb: Array, groups: int) -> tuple[A
     x (B, ..., C), emb (B, E), p["w"] (E, 2C), p["b"] (2C,). vjp(dy) gives (dp, dx, demb), with dscale, dshift and $d\hat x$ from `film`.
     Source: N3 [Dhariwal & Nichol sec. 3].
     """
-    check_shape("x", x, "B", ..., p["w"].shape[1] // 2)
-    check_shape("emb", emb, len(x), len(p["w"]))
+    check_modulation(p, x, emb)
     modulation = emb @ p["w"] + p["b"]  # the scales, then the shifts
     channels = x.shape[-1]
     normal, normal_vjp = normalize({}, x, groups)

@@ -106,7 +106,7 @@ def conditional_path(data: Array, noise: Array, t: Time, width: float = 0.0) -> 
 
     Source: M2 [Tong et al. eq. 14].
     """
-    width = check_scalar("width", check_number("width", width, 0), high=1e140)
+    width = check_scalar("width", width, 0, 1e140)
     return interpolate(data, noise, t, straight), like(width**2, data, "width")
 
 

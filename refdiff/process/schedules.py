@@ -132,10 +132,8 @@ def sigmoid(T: int = 1000, start: float = -3, end: float = 3, tau: float = 1, be
     Source: F5 [Jabri et al. fig. 8], [Chen 2023].
     """
     tau, beta_max = check_scalar("tau", tau, 0, open_low=True), check_scalar("beta_max", beta_max, 0, 1, open_low=True)
-    start, end = (
-        check_scalar("start", start, -700 * tau, 700 * tau),
-        check_scalar("end", end, -700 * tau, 700 * tau),
-    )  # else the cosh overflows
+    furthest = 700 * tau  # beyond, the cosh overflows
+    start, end = check_scalar("start", start, -furthest, furthest), check_scalar("end", end, -furthest, furthest)
     check_number("|end - start|", abs(end - start), 0, open_low=True)
     T = check_steps(T)
     t, step = np.arange(1, T + 1), (end - start) / (2 * tau * T)

@@ -45,7 +45,8 @@ def rk4_step(f: Model, x: Array, t: Time, s: Time, noise: None = None) -> Array:
     The slope $k_1$ is taken at the start, $k_2$ and $k_3$ in the middle, and $k_4$ at the end. So $f$ is evaluated at
     $s$ as well. Source: M1 [Hairer et al. sec. II.1].
     """
-    h, middle = _h(x, t, s), (check_number("t", t) + check_number("s", s)) / 2
+    t, s = check_number("t", t), check_number("s", s)
+    h, middle = _h(x, t, s), (t + s) / 2
     k1 = _slope(f, x, t)
     k2 = _slope(f, x + h * k1 / 2, middle)
     k3 = _slope(f, x + h * k2 / 2, middle)

@@ -86,7 +86,8 @@ class Batch(NamedTuple):
 
 def start(params: Params) -> State:
     """The training state before the first step."""
-    return State(moments=optim.init(params), step=0, params=params, ema=tree.map(np.zeros_like, params))
+    moments = optim.init(params)  # checks the parameters
+    return State(0, params, tree.map(np.zeros_like, params), moments)
 
 
 def draw(step: int | Array, data: Array, labels: Array | None, path: GaussianPath, config: Config) -> Batch:
@@ -139,7 +140,7 @@ def value_and_grad(
 
     def of_slice(part: Batch) -> tuple[float, Params]:
         out, vjp = net(params, part.x, part.clock, part.y, L)
-        check_shape("data", part.target, *out.shape)
+        check_shape("data", part.target, *out.shape)  # the target has the shape of the data
         error = out - part.target
         grads, _ = vjp(2 * error)
         return float(device_get(sum_event(error**2).sum())), grads

@@ -121,13 +121,9 @@ def learning_rate(step: int, peak: float, warmup: int, total: int, floor: float 
 
 def check_settings(step: Any, rate: Any, beta1: Any, beta2: Any, eps: Any, decay: Any) -> tuple[int, float, float, float, float, float]:
     """The settings of Adam as Python numbers; raises unless they are finite, and the averages move."""
-    step, rate, eps, decay = (
-        check_count("step", step, 1, STEPS),
-        check_scalar("rate", rate, -HIGH, HIGH),
-        check_scalar("eps", eps, -HIGH, HIGH),
-        check_scalar("decay", decay, -HIGH, HIGH),
-    )
-    return step, rate, check_decay("beta1", beta1), check_decay("beta2", beta2), eps, decay
+    named = {"rate": rate, "eps": eps, "decay": decay}
+    rate, eps, decay = (check_scalar(name, value, -HIGH, HIGH) for name, value in named.items())
+    return check_count("step", step, 1, STEPS), rate, check_decay("beta1", beta1), check_decay("beta2", beta2), eps, decay
 
 
 def check_decay(name: str, decay: Any) -> float:

@@ -120,6 +120,24 @@ def of_integer_arrays(x):
         yield Damage("huge", np.where(x == x.max(), 2**63 + 1, abs(x).astype(np.uint64)), SANE)
 
 
+def of_one(value):
+    """Of one number or integer: other types and shapes."""
+    yield Damage("complex", complex(value, 0), SAME, value)
+    yield Damage("complex NaN", complex(value, np.nan), REFUSED)
+    yield Damage("strings", str(value), REFUSED)
+    yield Damage("strings", np.array(str(value)), REFUSED)
+    yield Damage("objects", np.array(value, object), SAME, value)
+    yield Damage("objects", Decimal(value), SAME, value)
+    yield Damage("objects", Fraction(value), SAME, value)
+    yield Damage("masked", np.ma.masked, REFUSED)
+    yield Damage("lists", [value], SANE)
+    yield Damage("rank", np.array([value]), SANE)
+    yield Damage("rank", np.array([[value]]), SANE)
+    yield Damage("batch", np.array([value] * 5), SANE)
+    yield Damage("empty", [], SANE)
+    yield Damage("empty", np.array([], type(value)), SANE)
+
+
 def of_numbers(value):
     """Of one number."""
     for each in (np.nan, np.float32(np.nan), np.array(np.nan)):
@@ -140,21 +158,8 @@ def of_numbers(value):
     for dtype in FLOATS:
         yield Damage("floats", dtype.type(value), SAME, value)
         yield Damage("floats", np.array(value, dtype), SAME, value)
-    yield Damage("complex", complex(value, 0), SAME, value)
     yield Damage("complex", complex(value, 1), SAME, complex(value, 1))
-    yield Damage("complex NaN", complex(value, np.nan), REFUSED)
-    yield Damage("strings", str(value), REFUSED)
-    yield Damage("strings", np.array(str(value)), REFUSED)
-    yield Damage("objects", np.array(value, object), SAME, value)
-    yield Damage("objects", Decimal(value), SAME, value)
-    yield Damage("objects", Fraction(value), SAME, value)
-    yield Damage("masked", np.ma.masked, REFUSED)
-    yield Damage("lists", [value], SANE)
-    yield Damage("rank", np.array([value]), SANE)
-    yield Damage("rank", np.array([[value]]), SANE)
-    yield Damage("batch", np.array([value] * 5), SANE)
-    yield Damage("empty", [], SANE)
-    yield Damage("empty", np.array([]), SANE)
+    yield from of_one(value)
     for each in (1e308, -1e308, 1e160, 1e30):
         yield Damage("huge", each, SANE)
     for each in (5e-324, 1e-300, 1e-40):
@@ -176,20 +181,7 @@ def of_integers(value):
     for each in (float(value), np.float32(value), np.array(float(value))):
         yield Damage("floats", each, SAME, value)
     yield Damage("floats", value + 0.5, REFUSED)
-    yield Damage("complex", complex(value, 0), SAME, value)
-    yield Damage("complex NaN", complex(value, np.nan), REFUSED)
-    yield Damage("strings", str(value), REFUSED)
-    yield Damage("strings", np.array(str(value)), REFUSED)
-    yield Damage("objects", np.array(value, object), SAME, value)
-    yield Damage("objects", Decimal(value), SAME, value)
-    yield Damage("objects", Fraction(value), SAME, value)
-    yield Damage("masked", np.ma.masked, REFUSED)
-    yield Damage("lists", [value], SANE)
-    yield Damage("rank", np.array([value]), SANE)
-    yield Damage("rank", np.array([[value]]), SANE)
-    yield Damage("batch", np.array([value] * 5), SANE)
-    yield Damage("empty", [], SANE)
-    yield Damage("empty", np.array([], int), SANE)
+    yield from of_one(value)
     for each in (10**30, -(10**30), 2**63, 2**62, -(2**62), 2**64):
         yield Damage("huge", each, SANE)
 

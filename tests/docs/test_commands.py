@@ -74,7 +74,7 @@ ELSEWHERE = {  # commands that are not run here, and why
     r"python3 -m venv \S+|\S*pip install .*": "sets an environment up; .ci/run types the README's two commands in fresh ones",
     r"(\S*/)?pytest( -m long)?|ruff .*|mypy|lint-imports|\S*python -m docs\.build": ".ci/run runs it",
     r"\.ci/run": "it runs this",
-    r".* mutmut run": "takes half an hour; docs/mutation.md says what it found",
+    r".* mutmut run": "takes an hour; docs/mutation.md says what it found",
     r"\.\./departures/.*": "needs other libraries; tests/conformance/test_departures.py runs all adapters where they are installed",
 }
 LESS = {  # words that leave a command less to do; of an option given twice the last counts
@@ -90,6 +90,7 @@ LESS = {  # words that leave a command less to do; of an option given twice the 
 }
 STATUS = {  # the template answers nothing, the page's own adapter has a mistake, and without a card the GPU's demo says what to install
     ("README", "refdiff check my_adapter"): 1,
+    ("README", "pytest --refdiff-impl my_adapter"): 1,
     ("validate", "refdiff check my_adapter"): 1,
     ("validate", "pytest --refdiff-impl my_adapter"): 1,
     ("validate", "pytest --refdiff-impl my_adapter --refdiff-minimal --refdiff-xfails refdiff-xfails.txt"): 1,

@@ -107,8 +107,18 @@ def test_networks(name):
     assert same(lambda L: net(objects, x, 500.0, L=L))[1].startswith("p at ")
 
 
-def test_object_parameters_of_layers():
-    """Parameters that are object arrays do not reach a buffer: no op set computes with them, or a result is still a number."""
-    for L in (layers, fast):
-        with pytest.raises((TypeError, ValueError)):
-            L.group_norm({name: leaf.astype(object) for name, leaf in AFFINE.items()}, IMAGE.astype(object), 4)
+@pytest.mark.parametrize("op", [op for op in OPS if op != "silu"])
+def test_object_parameters_of_layers(op):
+    """Parameters that are object arrays are a TypeError that names them."""
+    x = OPS[op][1]
+    p = {
+        "linear": {"w": np.ones((8, 5)), "b": np.ones(5)},
+        "conv": KERNEL,
+        "conv_up": KERNEL,
+        "group_norm": AFFINE,
+        "group_norm_silu": AFFINE,
+    }
+    p = tree.map(lambda leaf: leaf.astype(object), p.get(op, MODULATION))
+    more = (EMB, 4) if op.startswith("adaptive") else (4,) if "norm" in op else ()
+    error, text = same(lambda L: getattr(L, op)(p, x, *more))
+    assert error is TypeError and text.startswith(("w ", "scale "))

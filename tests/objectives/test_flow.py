@@ -340,7 +340,7 @@ ERRORS = {
     "velocity noise": (ValueError, "^noise holds NaN", lambda: flow.velocity(X, NAN, 0.5)),
     "sigma_min above": (ValueError, "^sigma_min = 1.5; allowed: finite, in .0, 1.", lambda: flow.optimal_transport(1.5)),
     "sigma_min below": (ValueError, "^sigma_min = -0.5; allowed", lambda: flow.optimal_transport(-0.5)),
-    "width": (ValueError, "^width = -1; allowed: finite, in .0, inf.", lambda: flow.conditional_path(X, X, 0.5, -1)),
+    "width": (ValueError, "^width = -1; allowed: finite, in .0, 1e.140.", lambda: flow.conditional_path(X, X, 0.5, -1)),
     "conditional prediction": (ValueError, r"^prediction has shape \(2, 2\)", lambda: flow.conditional_loss(Y, X, X, 0.5)),
     "conditional data": (ValueError, "^data holds NaN", lambda: flow.conditional_loss(X, NAN, X, 0.5)),
     "marginal prediction": (ValueError, "^prediction holds NaN", lambda: flow.marginal_loss(NAN, X)),

@@ -240,6 +240,7 @@ TABLE_OF = np.array([0.0, -1.0, -3.0])
         (lambda: Schedule(-np.array([0.0, 1, 1]), np.zeros(3)), r"^log_alpha_bar\[2\] = -1.0; allowed: below log_alpha_bar\[1\] = -1.0$"),
         (lambda: Schedule(TABLE_OF, np.zeros(3), np.array([-1.0])), r"^log_alpha has shape \(1,\); allowed: \(2,\), one step for each"),
         (lambda: Schedule(TABLE_OF, np.zeros(3), np.array([-1.0, -1.0])), r"(?s)^log_alpha = array\(.*; allowed: the steps"),
+        (lambda: Schedule(1e-12 * TABLE_OF, np.zeros(3), np.array([-1e-12, -1e-12])), r"(?s)^log_alpha = array\(.*; allowed: the steps"),
         (lambda: Schedule(TABLE_OF, np.zeros(3), np.array([-1.0, 0.0])), r"^log_alpha_bar\[2\] = -3.0; allowed: below"),
         (lambda: schedules.from_betas([0.5, 1e-400]), r"^beta_2 = 0.0; allowed: inside \(0, 1\), or 1 for the last$"),
         (lambda: schedules.from_betas([0.5, 1 - 1e-17, 0.5]), r"^beta_2 = 1.0; allowed: inside \(0, 1\), or 1 for the last$"),

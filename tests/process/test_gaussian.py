@@ -215,3 +215,12 @@ def test_nodes_of_gauss():
     for degree in range(12):
         total = sum(weight * ((-node) ** degree + node**degree) for node, weight in gaussian.GAUSS)
         assert abs(total - (2 / (degree + 1) if degree % 2 == 0 else 0)) <= 1e-15
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_covariances_near_zero(dtype):
+    """E1: a covariance so small that a whitened square would overflow is refused; one above the limit has a finite log-density."""
+    x, limit = np.ones((1, 2), dtype), gaussian.SMALLEST[np.dtype(dtype).str[1:]]
+    assert np.isfinite(gaussian.log_density_full(x, np.zeros(2), 4 * limit * np.eye(2))).all()
+    with pytest.raises(ValueError, match=r"(?s)^covariance = .*; allowed: symmetric positive definite"):
+        gaussian.log_density_full(x, np.zeros(2), limit / 4 * np.eye(2))

@@ -62,6 +62,13 @@ def add(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_what(check)
+    _add_how(check)
+    check.set_defaults(work=lambda arguments: work(check, arguments))
+
+
+def _add_what(check: argparse.ArgumentParser) -> None:
+    """The options of what is checked, or listed."""
     check.add_argument("adapter", nargs="?", metavar="ADAPTER", help="a Python module, or module:Class")
     check.add_argument("--pipe", metavar="COMMAND", help="a program that reads requests and writes answers, instead of ADAPTER")
     check.add_argument("--minimal", action="store_true", help="run a small set of vectors, which takes a few seconds")
@@ -72,6 +79,14 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help="run only this area or operation, or several, separated by commas; may be repeated",
     )
+    check.add_argument(
+        "--list", action="store_true", help="list all operations with their inputs, outputs, equations and rules; run nothing"
+    )
+    check.add_argument("--template", action="store_true", help="print a Python adapter to fill in; run nothing")
+
+
+def _add_how(check: argparse.ArgumentParser) -> None:
+    """The options of the run and its report."""
     check.add_argument(
         "--level", choices=LEVELS, default="must", help="the weakest level of vectors that counts for the exit code (default must)"
     )
@@ -90,11 +105,6 @@ def add(commands: Any) -> None:
     )
     check.add_argument("--in-process", action="store_true", help="run ADAPTER in this process, without a time limit, for a debugger")
     check.add_argument("--out", type=Path, metavar="FILE", help="write the report to this file and print a summary")
-    check.add_argument(
-        "--list", action="store_true", help="list all operations with their inputs, outputs, equations and rules; run nothing"
-    )
-    check.add_argument("--template", action="store_true", help="print a Python adapter to fill in; run nothing")
-    check.set_defaults(work=lambda arguments: work(check, arguments))
 
 
 def work(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
