@@ -21,7 +21,8 @@ from .objectives import elbo, flow, latent
 from .process import forward, gaussian, grids, predict, reverse, schedules, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
-from .sampling import guidance, mixture, ode, oracles, samplers
+from .sampling import generation, guidance, mixture, ode, oracles, samplers
+from .sampling.generation import generate
 from .sampling.samplers import ddim_step, ddpm_step, sample
 from .training import optim, parallel
 
@@ -51,6 +52,8 @@ __all__ = [
     "flow",
     "forward",
     "gaussian",
+    "generate",
+    "generation",
     "grids",
     "guidance",
     "io",

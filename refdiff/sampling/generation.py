@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,12 +11,23 @@ from ..arrays import Array, GaussianPath, Model, as_array
 from ..checks import MOST, check_choice, check_count, check_dtype, check_flag, check_integer, check_scalar, check_tuple
 from ..process import grids, predict
 from ..process.tables import Schedule
+from . import guidance as guidance_
 from . import samplers
-from .guidance import classifier_free
 
-DIFFUSION = {"ddim": samplers.ddim_step, "ddpm": samplers.ddpm_step}
-FLOW = {"heun": samplers.heun_step, "euler": samplers.euler_step, "rk4": samplers.rk4_step}
+METHODS = {"diffusion": ("ddim", "ddpm"), "flow": ("heun", "euler", "rk4")}
 FIRST = 2**20  # index of the first sample: training draws noise for the samples 0, 1, ... of its batches
+
+
+class Modules(NamedTuple):
+    """Where the parts come from: this package, or the package for a GPU."""
+
+    rng: Any
+    samplers: Any
+    guidance: Any
+    asarray: Any
+
+
+HOST = Modules(rng, samplers, guidance_, np.asarray)
 
 
 def generate(
@@ -43,12 +54,26 @@ def generate(
 
     A sample depends on the seed and on its index only. `steps_of` gives the same steps to drive by hand. Source: S1, S2, M1, G3.
     """
+    return _generate(HOST, model, path, shape, steps, method, seed, labels, guidance, kind, grid, dtype, progress, **options)
+
+
+def steps_of(
+    path: GaussianPath, steps: int = 50, method: str | None = None, kind: str | None = None, grid: Any = "linspace", **options: Any
+) -> tuple[samplers.Step, Array]:
+    """The step of a method and its time grid, for `samplers.sample`; arguments as in `generate`. Source: S1, S2, M1."""
+    return _steps_of(HOST, path, steps, method, kind, grid, **options)
+
+
+def _generate(
+    on: Modules, model: Model, path: GaussianPath, shape: Any, steps: Any, method: Any, seed: Any, labels: Any, gamma: Any, kind: Any,
+    grid: Any, dtype: Any, progress: Any, **options: Any,
+) -> Array:  # fmt: skip
     count, *event = check_tuple("shape", shape, 1) or check_tuple("shape", (0,), 1)
     indices, dtype = FIRST + np.arange(count), check_dtype(dtype)
-    step, times = steps_of(path, steps, method, kind, grid, **options)
-    start = rng.normal(seed, indices, tuple(event), stream=rng.START, dtype=dtype)
-    noise: Any = rng.Normals(seed, indices, tuple(event), dtype=dtype)
-    states = samplers.sample(_conditioned(model, labels, guidance, count), step, times, start, noise)
+    step, times = _steps_of(on, path, steps, method, kind, grid, **options)
+    start = on.rng.normal(seed, indices, tuple(event), stream=rng.START, dtype=dtype)
+    noise: Any = on.rng.Normals(seed, indices, tuple(event), dtype=dtype)
+    states = on.samplers.sample(_conditioned(on, model, labels, gamma, count), step, times, start, noise)
     if check_flag("progress", progress):
         from tqdm import tqdm
 
@@ -56,24 +81,22 @@ def generate(
     return samplers.last(states)
 
 
-def steps_of(
-    path: GaussianPath, steps: int = 50, method: str | None = None, kind: str | None = None, grid: Any = "linspace", **options: Any
-) -> tuple[samplers.Step, Array]:
-    """The step of a method and its time grid, for `samplers.sample`; arguments as in `generate`. Source: S1, S2, M1."""
-    methods: Any = DIFFUSION if isinstance(path, Schedule) else FLOW
-    method = next(iter(methods)) if method is None else method
-    kind = ("eps" if methods is DIFFUSION else "velocity") if kind is None else kind
-    check_choice("method", method, tuple(methods))
+def _steps_of(on: Modules, path: Any, steps: Any, method: Any, kind: Any, grid: Any, **options: Any) -> tuple[samplers.Step, Array]:
+    diffusion = isinstance(path, Schedule)
+    methods, usual = (METHODS["diffusion"], "eps") if diffusion else (METHODS["flow"], "velocity")
+    method, kind = methods[0] if method is None else method, usual if kind is None else kind
+    check_choice("method", method, methods)
     check_choice("kind", kind, predict.KINDS)
-    steps = check_count("steps", steps, 1, path.T if isinstance(path, Schedule) else MOST)
+    steps = check_count("steps", steps, 1, path.T if diffusion else MOST)
     if isinstance(grid, str):
         check_choice("grid", grid, grids.GRIDS)
-    if isinstance(path, Schedule):
+    formula = getattr(on.samplers, f"{method}_step")
+    if diffusion:
         times = grids.grid(grid, path.T, steps) if isinstance(grid, str) else grids.check_grid(grid, path.T)
-        return samplers.stepper(methods[method], path, kind=kind, **options), times
+        return on.samplers.stepper(formula, path, kind=kind, **options), times
     if options:
         raise TypeError(f"{next(iter(options))} = {next(iter(options.values()))!r}; allowed: no other options for the path of a flow")
-    return _flow_step(methods[method], path, kind), np.linspace(0, 1, steps + 1) if isinstance(grid, str) else grid
+    return _flow_step(formula, path, kind), np.linspace(0, 1, steps + 1) if isinstance(grid, str) else grid
 
 
 def _flow_step(formula: samplers.Step, path: GaussianPath, kind: str) -> samplers.Step:
@@ -82,7 +105,7 @@ def _flow_step(formula: samplers.Step, path: GaussianPath, kind: str) -> sampler
     return lambda model, x, t, s, noise: formula(samplers.velocity_field(model, path, kind), x, t, s, noise)
 
 
-def _conditioned(model: Model, labels: Any, gamma: float, count: int) -> Model:
+def _conditioned(on: Modules, model: Model, labels: Any, gamma: float, count: int) -> Model:
     r"""The `model(x, t)` that samples with labels need: conditional on them, and guided with the scale $\gamma$. Source: G3."""
     gamma = check_scalar("guidance", gamma, -1e6, 1e6)
     if labels is None and gamma == 1:
@@ -92,7 +115,7 @@ def _conditioned(model: Model, labels: Any, gamma: float, count: int) -> Model:
     y = check_integer("labels", as_array(labels, "labels"), 0, MOST)
     if y.shape not in ((), (count,)):
         raise ValueError(f"labels has shape {y.shape}; allowed: () or ({count},), one for each sample")
-    y = np.broadcast_to(y, count)
+    y = on.asarray(np.broadcast_to(y, count))
     if gamma == 1:
         return lambda x, t: model(x, t, y)
-    return lambda x, t: classifier_free(model(x, t, None), model(x, t, y), gamma)
+    return lambda x, t: on.guidance.classifier_free(model(x, t, None), model(x, t, y), gamma)

@@ -200,10 +200,13 @@ def test_the_rebound_equations_are_the_reference(name, dtype):
 def test_every_equation_has_a_case():
     """Every public function of the equation modules has a case, or is of host numbers, or is in another test here."""
     in_other_tests = {"elbo.weight_mean", "elbo.weight_eps", "elbo.weight_x0", "flow.couple_optimally", "flow.optimal_transport"}
-    in_other_tests |= {f"samplers.{name}" for name in ("sample", "last", "stepper", "solve_adaptive")}
+    in_other_tests |= {f"samplers.{name}" for name in ("sample", "last", "stepper", "solve_adaptive")} | {
+        "generation.generate",
+        "generation.steps_of",
+    }
     of_host_numbers = {"forward.posterior_variance", "predict.row", "guidance.scale_from_w", "guidance.w_from_scale"}
     public = set()
-    for name in ("forward", "predict", "reverse", "gaussian", "elbo", "latent", "flow", "samplers", "guidance"):
+    for name in ("forward", "predict", "reverse", "gaussian", "elbo", "latent", "flow", "samplers", "guidance", "generation"):
         module = getattr(refdiff, name)
         own = {key for key, item in vars(module).items() if isfunction(item) and item.__module__ == module.__name__ and key[0] != "_"}
         public |= {f"{name}.{key}" for key in own | {key for key in getattr(module, "__all__", ()) if isfunction(vars(module)[key])}}
@@ -407,6 +410,21 @@ def test_guided_ddim_sampler(schedule):
     with sealed():
         *_, ours = states
     assert relative(to_host(ours), expected) <= 1e3 * COMPLEX_STEP
+
+
+@pytest.mark.parametrize("path", ["diffusion", "flow"])
+def test_generate(schedule, path):
+    """One call gives the samples of the CPU, with labels, guidance and noise, and returns them on the device."""
+    p, y = network(np.float64), np.array([0, 1, 2])
+
+    def run(lib, p, schedule, net):
+        steps = (schedule, "ddpm") if path == "diffusion" else (lib.flow.straight, "heun")
+        model = lib.training.as_model(p, steps[0], net)
+        return lib.generate(model, steps[0], (3, 8, 8, 1), 4, steps[1], labels=y, guidance=2.0, dtype=np.float64)
+
+    ours = run(refdiff_gpu, to_device(p), schedule, refdiff_gpu.unet.unet)
+    assert isinstance(ours, GuardArray)
+    assert relative(to_host(ours), run(refdiff, p, refdiff.schedules.linear(100), unet.unet)) <= 1e3 * COMPLEX_STEP
 
 
 LAYERS = {
