@@ -24,7 +24,7 @@ from .training import optim, parallel
 
 if TYPE_CHECKING:
     from . import conformance, data, demo, equations, fast
-    from .data import metrics, mnist
+    from .data import fashion, images, metrics, mnist
     from .demo import plots
     from .training import checkpoint
 
@@ -35,11 +35,13 @@ __all__ = [
     "ddim_step",
     "ddpm_step",
     "elbo",
+    "fashion",
     "flow",
     "forward",
     "gaussian",
     "generate",
     "guidance",
+    "images",
     "latent",
     "layers",
     "mlp",
@@ -66,6 +68,8 @@ _LAZY = {  # modules that are loaded when first used
     "fast": "fast",
     "io": "training.checkpoint",
     "metrics": "data.metrics",
+    "fashion": "data.fashion",
+    "images": "data.images",
     "mnist": "data.mnist",
     "plots": "demo.plots",
 }

@@ -27,7 +27,7 @@ from .sampling.samplers import ddim_step, ddpm_step, sample
 from .training import optim, parallel
 
 if TYPE_CHECKING:
-    from refdiff.data import mnist
+    from refdiff.data import fashion, images, mnist
     from refdiff.training import checkpoint
     from refdiff.training import checkpoint as io
 
@@ -49,6 +49,7 @@ __all__ = [
     "ddim_step",
     "ddpm_step",
     "elbo",
+    "fashion",
     "flow",
     "forward",
     "gaussian",
@@ -56,6 +57,7 @@ __all__ = [
     "generation",
     "grids",
     "guidance",
+    "images",
     "io",
     "latent",
     "layers",
@@ -94,6 +96,8 @@ _LAZY = {  # modules that are loaded when first used
     "data": "refdiff_gpu.data",
     "io": "refdiff.training.checkpoint",
     "metrics": "refdiff_gpu.data.metrics",
+    "fashion": "refdiff.data.fashion",
+    "images": "refdiff.data.images",
     "mnist": "refdiff.data.mnist",
 }
 

@@ -19,7 +19,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "unet": ["residual", "unet", "unet_init", "classifier"],
     },
     "Training": {"training": ["optim", "training", "classification", "tree"], "rng": ["rng"], "checkpoint": ["checkpoint"]},
-    "Data": {"data": ["data", "mnist"], "metrics": ["metrics"]},
+    "Data": {"data": ["data", "images", "mnist", "fashion"], "metrics": ["metrics"]},
     "Fast": {"fast": ["fast.layers", "fast.convolution", "fast.norm", "fast.winograd", "fast.winograd_up", "fast.matmul"]},
     "Conformance": {"validate": [], "vectors": [], "report": [], "pipe": [], "departures": []},
     "GPU": {"gpu": []},

@@ -1,6 +1,6 @@
-"""Data: labelled 2-D distributions, handwritten digits (`data.mnist`), and distances from samples to data (`data.metrics`)."""
+"""Data: labelled 2-D distributions, images (`data.images`, `data.mnist`, `data.fashion`), and distances from samples (`data.metrics`)."""
 
-from . import metrics, mnist
+from . import fashion, images, metrics, mnist
 from .toy2d import DATASETS, Points, checkerboard, eight_gaussians, load, pinwheel, spirals, swiss_roll, two_moons
 
 __all__ = [
@@ -8,6 +8,8 @@ __all__ = [
     "Points",
     "checkerboard",
     "eight_gaussians",
+    "fashion",
+    "images",
     "load",
     "metrics",
     "mnist",

@@ -1,6 +1,19 @@
 """Data sets, generated on the host, and `metrics`, computed on the host from device arrays."""
 
-from refdiff.data import DATASETS, Points, checkerboard, eight_gaussians, load, mnist, pinwheel, spirals, swiss_roll, two_moons
+from refdiff.data import (
+    DATASETS,
+    Points,
+    checkerboard,
+    eight_gaussians,
+    fashion,
+    images,
+    load,
+    mnist,
+    pinwheel,
+    spirals,
+    swiss_roll,
+    two_moons,
+)
 
 from . import metrics
 
@@ -9,6 +22,8 @@ __all__ = [
     "Points",
     "checkerboard",
     "eight_gaussians",
+    "fashion",
+    "images",
     "load",
     "metrics",
     "mnist",

@@ -469,7 +469,7 @@ def test_inputs_are_not_modified():
     [
         (lambda: to_model(DIGITS[0].astype(int)), TypeError, "images has dtype int64; allowed: uint8"),
         (lambda: to_model([[0]]), TypeError, "images has dtype None; allowed: uint8"),
-        (lambda: to_model(DIGITS[0][..., None]), ValueError, r"images has shape \(12, 28, 28, 1\); allowed: \(N, 28, 28\)"),
+        (lambda: to_model(DIGITS[0][..., None, None]), ValueError, r"images has shape \(12, 28, 28, 1, 1\); allowed: \(N, H, W\) or"),
         (lambda: to_model(DIGITS[0][0]), ValueError, r"images has shape \(28, 28\)"),
         (lambda: to_model(DIGITS[0], np.uint8), TypeError, "dtype = .*; allowed: a floating-point dtype"),
         (lambda: to_pixels(DIGITS[0]), TypeError, "x is .*; allowed: a floating-point array"),

@@ -60,7 +60,7 @@ def test_lazy_modules():
     """`import refdiff_gpu` loads no data sets; these modules are loaded when first used. Other names raise."""
     program = """
 import sys, refdiff_gpu as rd
-lazy = "checkpoint", "data", "io", "metrics", "mnist"
+lazy = "checkpoint", "data", "fashion", "images", "io", "metrics", "mnist"
 assert not {"refdiff.data", "refdiff.training.checkpoint", "urllib.request"} & set(sys.modules) and set(lazy) <= set(dir(rd))
 assert all(getattr(rd, name) for name in lazy) and rd.metrics is rd.data.metrics and rd.io is rd.checkpoint
 assert not hasattr(rd, "fast")

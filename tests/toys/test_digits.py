@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from refdiff import checkpoint, classifier, fast, guidance, layers, mnist, rng, schedules, training, tree
+from refdiff.data.images import Images
 from refdiff.training import classification, loop
 from toys.digits import __main__ as toy
 from toys.digits import evaluation, generate
@@ -54,7 +55,7 @@ def test_resumed_run_is_the_uninterrupted_one(data, tmp_path, capfd, monkeypatch
     whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"
     assert train(data, whole, steps=3) == 0
     out, err = capfd.readouterr()
-    assert f"60 digits to train on and 20 to test on, from the IDX files in {data}" in out and "steps/s" in err
+    assert f"60 images to train on and 20 to test on, from {data}" in out and "steps/s" in err
     assert 0.5 < float(re.search(r"loss (\S+) per pixel", err)[1]) < 2  # noise of variance 1, of which the network predicts nothing yet
     value_and_grad, calls = loop.value_and_grad, []
 
@@ -219,7 +220,7 @@ def test_guidance_scale_selects_the_conditioning(gamma):
     """G3: gamma = 0 evaluates the model without labels, 1 with them, any other value combines the two predictions."""
     net = lambda x, t, y=None: x + (100.0 if y is None else np.where(y == 10, 100.0, y))  # noqa: E731
     x, y = np.zeros(3), np.array([1, 2, 3])
-    prediction = generate.conditional(net, y, generate.Method("ddim", 1, gamma))(x, 5)
+    prediction = generate.conditional(net, toy.Spec("unet", "eps", "linear", 8, 1, ""), y, generate.Method("ddim", 1, gamma))(x, 5)
     np.testing.assert_allclose(prediction, (1 - gamma) * 100.0 + gamma * y, rtol=1e-15)
 
 
@@ -318,7 +319,7 @@ def test_wrong_classifiers():
 def test_elbo_of_a_model_that_predicts_zero():
     r"""E5, E6: for the prediction x0 = 0 the divergences, with every time once, sum to $\tfrac12 (SNR(1) - SNR(T)) \|x_0\|^2$."""
     images, labels = digits.draw(30, 2)
-    data = mnist.Digits(images, labels.astype(int), images, labels.astype(int), "")
+    data = Images(images, labels.astype(int), images, labels.astype(int), "")
     spec = toy.Spec("unet", "x0", "cosine", 8, 1, "")
     schedule, x0 = spec.path(), mnist.to_model(images[:: len(images) // 3], np.float64)
     rows = dict(evaluation.elbo_estimate(lambda x, t, y: np.zeros_like(x), spec, data, 3, 999, 0))

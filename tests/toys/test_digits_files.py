@@ -42,6 +42,10 @@ def written(path, state=None, config=None, **changed):
         ({"kind": "eps"}, "parameters or configuration of another model than it says"),
         ({"workers": 10**9}, "workers = 1000000000; allowed: 1..1024"),
         ({"workers": 1.5}, "workers = 1.5; allowed: an integer"),
+        ({"size": [28, 28, 2]}, "size = (28, 28, 2); allowed: height, width, and 1 or 3 colours"),
+        ({"size": 28}, "'int' object is not iterable"),
+        ({"size": [28, -28, 1]}, "size[1] = -28; allowed"),
+        ({"classes": 0}, "classes = 0 for a clean-classifier; allowed: 2 or more"),
         ({"novel": 1}, "not written by this toy"),
     ],
 )
@@ -103,7 +107,7 @@ def test_a_picture_that_cannot_be_written(capsys, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device", "digits.png")
 
-    monkeypatch.setattr(toy, "load_method", lambda arguments: (None, None, None))
+    monkeypatch.setattr(toy, "load_method", lambda arguments: (None, Spec("unet", "eps", "linear", 8, 1, ""), None))
     monkeypatch.setattr(toy.generate, "draw_samples", lambda *arguments: np.zeros((10, 28, 28, 1)))
     monkeypatch.setattr(pictures, "save_grid", full)
     assert toy.main(["sample", "--run", "a", "--columns", "1"]) == 1

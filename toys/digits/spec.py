@@ -1,21 +1,20 @@
-"""Shared by the commands of the digits toy: the usage error, the specification of a run, and the data."""
+"""Shared by the commands of the digits toy: the usage error, and the specification of a run."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from refdiff import checkpoint, classifier, fast, flow, mnist, schedules, training, tree, unet
+from refdiff import checkpoint, classifier, fast, flow, images, schedules, training, tree, unet
 from refdiff.arrays import Array, GaussianPath
-from refdiff.checks import check_integer
+from refdiff.checks import check_integer, check_tuple
 from refdiff.training import classification
 from refdiff.tree import Tree
 
-CLASSES, SHAPE = 10, (28, 28, 1)
+MULTIPLE = 4  # heights and widths are padded to a multiple of it, because the networks halve them twice
 MODELS = ("unet", "classifier", "clean-classifier")
 KINDS = ("eps", "x0", "v", "velocity")
 SCHEDULES = ("linear", "cosine")
@@ -30,7 +29,8 @@ class Spec:
     """Specification of a run: model, prediction target, schedule ("straight" for flows, "none" for clean data) and width.
 
     `workers` is the number of slices of a batch, and `digits` the digest of the training data. If both are the same, a resumed
-    run equals the uninterrupted one bit for bit.
+    run equals the uninterrupted one bit for bit. `size` is the height, width and number of colours of an image, `classes` the number
+    of labels, 0 for data without labels, and `ink` whether pictures are shown as negatives, dark on light.
     """
 
     model: str
@@ -39,6 +39,9 @@ class Spec:
     base: int
     workers: int
     digits: str
+    size: tuple[int, ...] = (28, 28, 1)
+    classes: int = 10
+    ink: bool = True
 
     def __post_init__(self) -> None:
         for name, allowed in ("model", MODELS), ("kind", KINDS), ("schedule", (*SCHEDULES, "straight", "none")):
@@ -48,8 +51,12 @@ class Spec:
             raise ValueError(
                 f"schedule = {self.schedule!r} for a {self.model} of {self.kind}; allowed: none for clean data, straight for flows"
             )
-        for name, low, high in ("base", 8, 256), ("workers", 1, 1024):
+        for name, low, high in ("base", 8, 256), ("workers", 1, 1024), ("classes", 0, images.LIMIT):
             check_integer(name, getattr(self, name), low, high)
+        if len(check_tuple("size", self.size, 1)) != 3 or self.size[2] not in (1, 3):
+            raise ValueError(f"size = {self.size}; allowed: height, width, and 1 or 3 colours")
+        if self.model != "unet" and self.classes < 2:
+            raise ValueError(f"classes = {self.classes} for a {self.model}; allowed: 2 or more")
 
     def path(self) -> GaussianPath:
         """The path that adds noise to the data."""
@@ -60,25 +67,46 @@ class Spec:
     def params(self, seed: int) -> Tree:
         """The initial parameters."""
         if self.model == "unet":
-            return unet.init(seed, base=self.base, classes=CLASSES)
-        return classifier.init(seed, base=self.base, classes=CLASSES)
+            return unet.init(seed, self.size[2], self.base, classes=self.classes)
+        return classifier.init(seed, self.size[2], self.base, self.classes)
 
     def network(self) -> tuple[Any, Any]:
         """The network, and the op set for its training."""
         return (unet.unet, fast) if self.model == "unet" else (classification.as_network, classification.with_cross_entropy(fast))
 
+    @property
+    def padded(self) -> tuple[int, ...]:
+        """Height, width and colours of what the networks see."""
+        height, width, colours = self.size
+        return height + -height % MULTIPLE, width + -width % MULTIPLE, colours
+
+    def to_model(self, levels: Array, dtype: Any = np.float32) -> Array:
+        """Images as the networks see them: scaled to [-1, 1], and padded at the right and lower edge by repeating the last pixels."""
+        x = images.to_model(levels, dtype)
+        more = [(0, new - old) for new, old in zip(self.padded, self.size, strict=True)]
+        return np.pad(x, [(0, 0), *more], "edge") if self.padded != self.size else x
+
+    def crop(self, x: Array) -> Array:
+        """Images without the padding."""
+        return x[:, : self.size[0], : self.size[1]]
+
+    def labels(self, count: int) -> Array:
+        """Labels that cycle through the classes: 0..9, 0..9, and so on; zeros for data without labels."""
+        return np.arange(count) % max(1, self.classes)
+
     def save(self, path: Path, state: training.State, config: training.Config) -> None:
         """Write a checkpoint atomically."""
-        checkpoint.save_state(path, state, config, asdict(self))
+        checkpoint.save_state(path, state, config, asdict(self) | {"size": list(self.size)})
 
 
 def load_run(option: str, path: Path, models: tuple[str, ...] = MODELS) -> tuple[training.State, training.Config, Spec]:
     """State, configuration and specification in the checkpoint that an option names; raises UsageError for another model."""
     try:
         state, config, extra = checkpoint.load_state(path)
-        if extra.keys() != Spec.__dataclass_fields__.keys():
+        fields = Spec.__dataclass_fields__
+        if not {name for name in fields if fields[name].default is MISSING} <= extra.keys() <= fields.keys():
             raise ValueError("not written by this toy")
-        spec = Spec(**extra)
+        spec = Spec(**{name: tuple(value) if name == "size" else value for name, value in extra.items()})
         if shapes(spec.params(0)) != shapes(state.params) or spec.kind != config.kind:
             raise ValueError("parameters or configuration of another model than it says")
     except (OSError, ValueError, TypeError) as error:
@@ -91,25 +119,3 @@ def load_run(option: str, path: Path, models: tuple[str, ...] = MODELS) -> tuple
 def shapes(params: Tree) -> dict[str, tuple[int, ...]]:
     """The shape of every array of a tree, by its path."""
     return {path: leaf.shape for path, leaf in tree.flatten(params).items()}
-
-
-def load_digits(folder: Path | None, download: bool) -> mnist.Digits:
-    """Load the digits, and print where they come from."""
-    try:
-        digits = mnist.load(folder, download)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"argument --data: {None if folder is None else str(folder)!r}; allowed: a folder with the IDX files ({error})"
-        ) from error
-    print(digits.source, flush=True)
-    return digits
-
-
-def digest(digits: mnist.Digits) -> str:
-    """Digest of the training data."""
-    return hashlib.sha256(digits.train.tobytes() + digits.train_labels.tobytes()).hexdigest()[:16]
-
-
-def labels(count: int) -> Array:
-    """Labels that cycle through the classes: 0..9, 0..9, and so on."""
-    return np.arange(count) % CLASSES
