@@ -23,9 +23,8 @@ from .sampling.samplers import ddim_step, ddpm_step, sample
 from .training import optim, parallel
 
 if TYPE_CHECKING:
-    from . import conformance, data, demo, equations, fast
+    from . import conformance, data, demo, equations, fast, plots
     from .data import fashion, images, metrics, mnist
-    from .demo import plots
     from .training import checkpoint
 
 __version__ = "0.2.0"
@@ -71,7 +70,7 @@ _LAZY = {  # modules that are loaded when first used
     "fashion": "data.fashion",
     "images": "data.images",
     "mnist": "data.mnist",
-    "plots": "demo.plots",
+    "plots": "plots",
 }
 
 

@@ -9,25 +9,23 @@ import tempfile
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors suggest the nearest of the allowed words, or for an unknown option the nearest option."""
 
-    known: ClassVar[set[str]] = set()  # all options
-
-    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
-        """As in `argparse`; the option is then known."""
-        self.known.update(name for name in names if name.startswith("--"))
-        return super().add_argument(*names, **options)
+    def known(self) -> set[str]:
+        """All options, those of the commands included."""
+        commands = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return set(self._option_string_actions).union(*(each.known() for choices in commands for each in choices.values()))
 
     def error(self, message: str) -> NoReturn:
         """Exit with the message, and a suggestion if a word is near."""
         option, listed = re.search(r"arguments: (--[^\s=]+)", message), re.search(r"(?:allowed: |choose from )(.+?)\)?$", message)
         word = re.search(r"'([^']*)'", message)
         words = [each.strip(" '") for each in listed[1].split(",")] if listed else []
-        near = get_close_matches(option[1], self.known, 1) if option else get_close_matches(word[1], words, 1) if word else []
+        near = get_close_matches(option[1], sorted(self.known()), 1) if option else get_close_matches(word[1], words, 1) if word else []
         super().error(f"{message}. Did you mean {near[0]}?" if near and " " not in near[0] else message)
 
 

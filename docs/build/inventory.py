@@ -61,7 +61,7 @@ def modules() -> dict[str, str]:
         package, name = path.parent.name, path.stem
         if package in ("refdiff", *PACKAGES, "fast", "demo") and name != "__init__":
             found[f"{package}.{name}" if package in ("fast", "demo") else name] = str(path.relative_to(ROOT))
-    return found | {"training": found["loop"], "data": found["toy2d"], "plots": found["demo.plots"]}
+    return found | {"training": found["loop"], "data": found["toy2d"]}
 
 
 def split_name(name: str) -> tuple[str, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from refdiff.demo.plots import COLORS, FAINT
+from refdiff.plots import COLORS, FAINT
 
 INK = "#1d2228"
 DARK = {INK: "#dde1e6", FAINT: "#565f69", COLORS[0]: "#64abe8", COLORS[2]: "#4cc796", COLORS[3]: "#e07fb0", COLORS[4]: "#a58be6"}

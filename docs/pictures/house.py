@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from refdiff.demo.plots import COLORS, FAINT
+from refdiff.plots import COLORS, FAINT
 
 from .canvas import INK, panels
 

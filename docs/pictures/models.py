@@ -9,7 +9,7 @@ import numpy as np
 from refdiff import elbo as objective
 from refdiff import gaussian, latent, layers, oracles, reverse, rng, schedules
 from refdiff import unet as net
-from refdiff.demo.plots import COLORS, FAINT
+from refdiff.plots import COLORS, FAINT
 
 from .canvas import INK, panels
 

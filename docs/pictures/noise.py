@@ -9,7 +9,7 @@ import numpy as np
 from refdiff import data, gaussian, predict, rng
 from refdiff import forward as q
 from refdiff import schedules as make
-from refdiff.demo.plots import COLORS, FAINT, colors
+from refdiff.plots import COLORS, FAINT, colors
 
 from .canvas import INK, bare, panels
 

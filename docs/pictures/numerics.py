@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refdiff.arrays import Array
-from refdiff.demo.plots import COLORS
+from refdiff.plots import COLORS
 
 from ..build.accuracy import measure
 from ..build.measurement import Measurement

@@ -9,7 +9,7 @@ import numpy as np
 from refdiff import data, flow, oracles, rng, samplers
 from refdiff import guidance as guide
 from refdiff.demo.exact import fit_mixture, level_schedule
-from refdiff.demo.plots import COLORS, colors
+from refdiff.plots import COLORS, colors
 
 from .canvas import INK, bare, panels
 

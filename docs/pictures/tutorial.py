@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff.demo.plots import colors
+from refdiff.plots import colors
 
 from ..build.program import run
 from .canvas import bare, panels

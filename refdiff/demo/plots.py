@@ -9,10 +9,10 @@ import numpy as np
 
 from .. import files
 from ..arrays import Array
+from ..plots import COLORS, FAINT, INK, arrows, colors, new_figure
 from ..process.tables import Schedule
 
-COLORS = ("#1f6fb2", "#e8853a", "#2a9d72", "#c2528b", "#7a5cc4", "#c9a227", "#4ab3c9", "#8a6d5a")  # by label, repeating
-INK, FAINT, GREEN, RED = "#222222", "#b8bcc2", "#2a9d72", "#c0392b"
+GREEN, RED = "#2a9d72", "#c0392b"
 
 
 class Panel(NamedTuple):
@@ -94,21 +94,6 @@ def save_animation(frames: list[list[Panel]], path: Path, limit: float, fps: int
             writer.grab_frame()
 
 
-def new_figure(width: float, height: float) -> Any:
-    """An empty figure of this size in inches, for files; it needs no display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def colors(labels: Array) -> list[str]:
-    """A colour per label."""
-    return [COLORS[y % len(COLORS)] for y in labels]
-
-
 def _by_label(panel: Panel) -> list[Array]:
     """The points of each label."""
     return [panel.points[panel.labels == y] for y in np.unique(panel.labels)]
@@ -122,8 +107,8 @@ def _draw_panel(ax: Any, panel: Panel, limit: float) -> list[Any]:
         for members, color in zip(_by_label(panel), colors(np.unique(panel.labels)), strict=True)
     ]
     if panel.field is not None:
-        (x, y), arrows = panel.field[0].T, _arrows(panel.field[1])
-        ax.quiver(x, y, *arrows.T, color=INK, angles="xy", scale_units="xy", scale=8 / limit, width=0.0055, headwidth=4.5, zorder=2)
+        (x, y), vectors = panel.field[0].T, arrows(panel.field[1])
+        ax.quiver(x, y, *vectors.T, color=INK, angles="xy", scale_units="xy", scale=8 / limit, width=0.0055, headwidth=4.5, zorder=2)
     if panel.trajectories is not None:
         states, labels = panel.trajectories
         for i, color in enumerate(colors(labels)):
@@ -133,12 +118,6 @@ def _draw_panel(ax: Any, panel: Panel, limit: float) -> list[Any]:
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
     _finish_axes(ax, panel.title)
     return clouds
-
-
-def _arrows(vectors: Array) -> Array:
-    """Arrows of the square root of the magnitude, relative to its 95 % quantile, so that small vectors remain visible."""
-    length = np.hypot(*vectors.T)[:, None]
-    return vectors / np.sqrt(np.maximum(length, 1e-12) * np.quantile(length, 0.95))
 
 
 def _draw_schedule(ax: Any, schedule: Schedule) -> None:

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from refdiff import data, flow, guidance, layers, mlp, oracles, parallel, plots, samplers, schedules, training
-from refdiff.demo import exact, experiment, figure, scores
+from refdiff import data, flow, guidance, layers, mlp, oracles, parallel, samplers, schedules, training
+from refdiff.demo import exact, experiment, figure, plots, scores
 from refdiff.demo.experiment import QUICK, Settings
+from refdiff.plots import arrows
 
 from ..tolerances import FLOAT32_FIELD, IDENTITY, KMEANS, relative
 
@@ -230,10 +231,10 @@ def test_frames_pair_equal_signal_to_noise_ratios(dataset, models):
 def test_arrows_keep_direction_and_order():
     """Arrows keep the direction of their vectors, and their lengths are the square roots of the magnitudes; zero stays zero."""
     vectors = np.array([[0.0, 0.0], [3.0, 4.0], [0.0, -20.0]])
-    arrows = plots._arrows(vectors)
-    np.testing.assert_allclose(np.hypot(*arrows[2]) / np.hypot(*arrows[1]), 2, rtol=IDENTITY * EPS)
-    np.testing.assert_allclose(arrows[1] / np.hypot(*arrows[1]), [0.6, 0.8], rtol=IDENTITY * EPS)
-    assert not arrows[0].any()
+    drawn = arrows(vectors)
+    np.testing.assert_allclose(np.hypot(*drawn[2]) / np.hypot(*drawn[1]), 2, rtol=IDENTITY * EPS)
+    np.testing.assert_allclose(drawn[1] / np.hypot(*drawn[1]), [0.6, 0.8], rtol=IDENTITY * EPS)
+    assert not drawn[0].any()
 
 
 def test_running_mean_of_losses():

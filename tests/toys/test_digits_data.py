@@ -6,7 +6,6 @@ from PIL import Image
 
 from refdiff import checkpoint, rng
 from toys.digits import __main__ as toy
-from toys.digits import pictures
 from toys.digits.spec import Spec
 
 COLOUR = rng.integers(0, 30 * 270, 256).astype(np.uint8).reshape(30, 10, 9, 3)
@@ -86,14 +85,6 @@ def test_padding_is_cropped():
     assert x.shape == (30, 12, 12, 3)
     np.testing.assert_array_equal(x[:, 11, 11], x[:, 9, 8])
     np.testing.assert_array_equal(spec.crop(x), spec.to_model(COLOUR)[:, :10, :9])
-
-
-def test_negatives():
-    """Drawings on black are shown dark on white; photographs as they are, with a white frame."""
-    x = np.full((2, 4, 4, 1), -1.0)
-    assert pictures.tile(x, 1).min() == 255
-    shown = pictures.tile(x, 1, ink=False)
-    assert shown[0, 0] == 255 and (shown[4:12, 4:12] == 0).all()
 
 
 def test_runs_of_digits_alone_are_read():

@@ -10,7 +10,7 @@ from refdiff import checkpoint, training, tree
 from refdiff.training import Config, State
 from refdiff_gpu.proof import report
 from toys.digits import __main__ as toy
-from toys.digits import fit, pictures
+from toys.digits import fit
 from toys.digits.spec import Spec
 
 from .. import digits
@@ -109,7 +109,7 @@ def test_a_picture_that_cannot_be_written(capsys, monkeypatch):
 
     monkeypatch.setattr(toy, "load_method", lambda arguments: (None, Spec("unet", "eps", "linear", 8, 1, ""), None))
     monkeypatch.setattr(toy.generate, "draw_samples", lambda *arguments: np.zeros((10, 28, 28, 1)))
-    monkeypatch.setattr(pictures, "save_grid", full)
+    monkeypatch.setattr(toy.plots, "grid", full)
     assert toy.main(["sample", "--run", "a", "--columns", "1"]) == 1
     assert capsys.readouterr().err == "toys.digits: [Errno 28] No space left on device: 'digits.png'\n"
 

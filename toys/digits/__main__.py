@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from refdiff import training
+from refdiff import plots, training
 from refdiff.demo.experiment import progress_bar
 from refdiff.options import Parser
 from refdiff.tree import Tree
 
-from . import data, evaluation, fit, generate, pictures
+from . import data, evaluation, fit, generate
 from .generate import SAMPLERS, Method
 from .options import NEW_RUN_OPTIONS, add_animate, add_eval, add_sample, add_train, check_file, new_spec
 from .spec import Spec, UsageError, load_run
@@ -177,7 +177,7 @@ def sample(arguments: argparse.Namespace) -> int:
     rows = spec.classes or 10
     y = spec.labels(rows * arguments.columns)
     x = spec.crop(generate.draw_samples(net, spec, method, y))
-    pictures.save_grid(x[np.argsort(y, kind="stable")], rows, arguments.out, spec.ink)
+    plots.grid(x[np.argsort(y, kind="stable")], rows, spec.ink).save(arguments.out)
     print(f"picture    {arguments.out}")
     return 0
 
@@ -211,7 +211,7 @@ def animate(arguments: argparse.Namespace) -> int:
     steps = generate.trajectory(net, spec, method, spec.labels(10))
     states = list(progress_bar(steps, "sampling", method.steps + 1))
     shown = sorted({round(i) for i in np.linspace(0, len(states) - 1, FRAMES)})
-    pictures.save_animation([spec.crop(states[i]) for i in shown], 2, arguments.out, spec.ink)
+    plots.gif([spec.crop(states[i]) for i in shown], arguments.out, rows=2, ink=spec.ink)
     print(f"animation  {arguments.out}")
     return 0
 
