@@ -1,7 +1,7 @@
 """The order of the book: its parts, their pages, and for each page the modules whose public functions it shows."""
 
 PARTS: dict[str, dict[str, list[str]]] = {
-    "Start": {"index": [], "tutorial": [], "notation": [], "map": []},
+    "Start": {"index": [], "tutorial": [], "recipes": [], "notation": [], "map": []},
     "Process": {
         "schedules": ["tables", "schedules", "grids"],
         "gaussian": ["gaussian"],
@@ -19,7 +19,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "unet": ["residual", "unet", "unet_init", "classifier"],
     },
     "Training": {"training": ["optim", "training", "classification", "tree"], "rng": ["rng"], "checkpoint": ["checkpoint"]},
-    "Data": {"data": ["data", "images", "mnist", "fashion"], "metrics": ["metrics"]},
+    "Data": {"data": ["data", "images", "idx", "mnist", "fashion"], "metrics": ["metrics"]},
     "Fast": {"fast": ["fast.layers", "fast.convolution", "fast.norm", "fast.winograd", "fast.winograd_up", "fast.matmul"]},
     "Conformance": {"validate": [], "vectors": [], "report": [], "pipe": [], "departures": []},
     "GPU": {"gpu": []},

@@ -14,7 +14,7 @@ from mdit_py_plugins.anchors import anchors_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from .formulas import mathml
-from .highlight import LANGUAGES, highlight
+from .highlight import LANGUAGES, highlight, in_lines
 from .inventory import LOCATOR, ROOT, BookError, modules, reference, references, split_name, tests
 
 FILE = re.compile(r"((?:tests|refdiff|refdiff_gpu|toys|docs)/[\w/]+\.py)(?:::(test_\w+))?(?:\[.*\])?")
@@ -67,7 +67,7 @@ class Markup:
     def code(self, text: str, language: str, _: str = "") -> str:
         if language not in LANGUAGES:
             raise BookError(f"a block of code is in {language!r}, which is not known; there are {', '.join(LANGUAGES)}")
-        return f'<pre class="code"><code>{highlight(text, language).rstrip()}</code></pre>'
+        return f'<pre class="code"><code>{in_lines(highlight(text, language).rstrip())}</code></pre>'
 
     def file(self, path: str, line: int = 0) -> str:
         """The address of a source file's page. Raises BookError if there is no such file."""

@@ -14,9 +14,10 @@ from . import check, equations
 from .chapters import PAGES, PARTS
 from .directives import DIRECTIVES, coverage, test_list, vector_list
 from .formulas import FormulaError
-from .highlight import highlight
+from .highlight import highlight, in_lines
 from .inventory import ROOT, BookError, public, references, tests_by_equation
 from .markup import Markup, slug
+from .notebooks import notebook
 
 HERE = Path(__file__).parent
 DIRECTIVE = re.compile(r"^::: (\w+) ?(.*)$", re.M)
@@ -38,7 +39,7 @@ def build(out: Path) -> str:
     problems += [f"docs/pictures/draw.py: no page shows {name}" for name in pictures.PICTURES if name not in markup.pictures]
     if problems:
         raise BookError("\n".join(problems))
-    write(out, markup, bodies)
+    write(out, markup, bodies, {page: found for page, text in texts.items() if (found := notebook(page, text))})
     if problems := check.problems(out):
         raise BookError("\n".join(problems))
     return coverage(markup)
@@ -46,7 +47,7 @@ def build(out: Path) -> str:
 
 def check_folder(out: Path) -> None:
     """Raise if the folder has files that no build wrote where a build deletes: `--out docs` would take the program of the pictures."""
-    for folder, ending in ("pictures", ".svg"), ("source", ".html"):
+    for folder, ending in ("pictures", ".svg"), ("source", ".html"), ("notebooks", ".ipynb"):
         for path in (out / folder).rglob("*"):
             if path.suffix != ending and not path.is_dir():
                 raise BookError(f"argument --out: {str(out)!r} has {path.relative_to(out)}; allowed: a folder for the site alone")
@@ -109,11 +110,14 @@ def unfold_equations(markup: Markup, html: str) -> str:
 FINISH = {"references": anchor_references, "map": unfold_equations}
 
 
-def write(out: Path, markup: Markup, bodies: dict[str, str]) -> None:
+def write(out: Path, markup: Markup, bodies: dict[str, str], notebooks: dict[str, str]) -> None:
     """Write all files of the site; folders of an earlier build are removed."""
-    for folder in ("pictures", "source"):
+    for folder in ("pictures", "source", "notebooks"):
         shutil.rmtree(out / folder, ignore_errors=True)
-    (out / "pictures").mkdir(parents=True)
+    for folder in ("pictures", "notebooks"):
+        (out / folder).mkdir(parents=True)
+    for page, text in notebooks.items():
+        (out / "notebooks" / f"{page}.ipynb").write_text(text, encoding="utf-8")
     pictures.draw(out / "pictures")
     template = Template((HERE / "theme" / "page.html").read_text(encoding="utf-8"))
     titles = {page: unescape(re.sub("<.*?>", "", body.partition("</h1>")[0])).strip() for page, body in bodies.items()}
@@ -122,7 +126,11 @@ def write(out: Path, markup: Markup, bodies: dict[str, str]) -> None:
             "title": titles[page],
             "root": "",
             "nav": nav(titles, page, "", headings(body)),
-            "body": body,
+            "body": body.replace(
+                "</h1>", f'</h1>\n<p class="foot"><a href="notebooks/{page}.ipynb" download>This page as a notebook</a></p>', 1
+            )
+            if page in notebooks
+            else body,
             "contents": headings(body),
             "pager": pager(titles, page),
         }
@@ -142,7 +150,7 @@ def write_source(out: Path, path: str, linked: set[int], template: Template, tit
     """A source file as a page, with an anchor on every line that is linked to."""
     target, root = out / "source" / f"{path}.html", "../" * (path.count("/") + 1)
     code = highlight((ROOT / path).read_text(encoding="utf-8"), "python").split("\n")
-    marked = "\n".join(f'<a id="L-{number}"></a>{line}' if number in linked else line for number, line in enumerate(code, 1))
+    marked = in_lines("\n".join(f'<a id="L-{number}"></a>{line}' if number in linked else line for number, line in enumerate(code, 1)))
     body = f'<div class="source"><h1>{path}</h1><pre class="code"><code>{marked}</code></pre></div>'
     target.parent.mkdir(parents=True, exist_ok=True)
     values = {"title": path, "root": root, "nav": nav(titles, "", root), "body": body, "contents": "", "pager": ""}

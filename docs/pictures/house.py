@@ -13,7 +13,11 @@ from refdiff.plots import COLORS, FAINT
 from .canvas import INK, panels
 
 ROOT = Path(__file__).parents[2]
-SHARED = {**dict.fromkeys(("arrays", "checks", "tree", "rng", "files", "equations"), "base"), "options": "cli"}  # modules that share a box
+SHARED = {
+    **dict.fromkeys(("arrays", "checks", "tree", "rng", "files", "equations"), "base"),
+    "options": "cli",
+    "plots": "demo",
+}  # modules that share a box
 BLUE, ORANGE, GREEN, PINK, VIOLET, YELLOW = COLORS[:6]
 
 
@@ -36,7 +40,7 @@ def _row(title: str, text: str, left: float, right: float, row: float, color: st
 BOXES = {
     "cli": _row("refdiff.cli", "the command refdiff", 0, 6.3, 8.3, FAINT),
     "conformance": _row("conformance", "test vectors, runner, known mistakes, report", 0, 4, 7, VIOLET),
-    "demo": _row("demo", "experiment, scores, figure", 1, 3.5, 6, YELLOW),
+    "demo": _row("demo, plots", "experiment, scores, figure", 1, 3.5, 6, YELLOW),
     "fast": _row("fast", "layers for the CPU", 1, 1.95, 5, YELLOW),
     "training": _row("training", "loop, optimizer, checkpoints", 0, 1.95, 4, GREEN),
     "networks": _row("networks", "layers, MLP, U-Net", 0, 0.95, 3, ORANGE),

@@ -33,6 +33,11 @@ async function look(page, width, theme) {
   const result = { over: inside.documentElement.scrollWidth - width, formulas: inside.querySelectorAll("math").length, flat: flat.length,
     errors: inside.querySelectorAll("merror").length, pictures: shown.length, broken: shown.filter((each) => !each.naturalWidth).length,
     wide: [...inside.querySelectorAll("main *")].filter((each) => each.getBoundingClientRect().right > width + 1 && !each.closest(".wide, pre, figure, .math.block, .long")).map((each) => each.outerHTML.slice(0, 80)).slice(0, 3) };
+  const blocks = [...inside.querySelectorAll("main pre.code")];
+  result.cut = blocks.filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.textContent.slice(0, 60)).slice(0, 3);
+  result.buttons = blocks.length - inside.querySelectorAll("main .copy").length;
+  const slab = (each) => each.src.endsWith(".png") && frame.contentWindow.getComputedStyle(each).filter === "none";
+  result.slabs = theme === "dark" ? shown.filter(slab).length : 0;
   const style = frame.contentWindow.getComputedStyle(inside.body), menu = inside.getElementById("menu"), nav = inside.querySelector("nav");
   const open = () => frame.contentWindow.getComputedStyle(nav).display !== "none";
   result.contrast = (bright(style.color) - bright(style.backgroundColor)) * (theme === "dark" ? 1 : -1);
@@ -51,7 +56,7 @@ async function look(page, width, theme) {
 (async () => {
   for (const page of pages) {
     found[page] = [await look(page, 390, "light")];
-    if (!page.startsWith("source/")) found[page].push(await look(page, 1300, "light"), await look(page, 390, "dark"));
+    if (!page.startsWith("source/")) found[page].push(await look(page, 1280, "light"), await look(page, 390, "dark"));
   }
   await fetch("found", { method: "POST", body: JSON.stringify(found) });
 })();
@@ -82,7 +87,8 @@ class Pages(http.server.SimpleHTTPRequestHandler):
 def test_the_site_in_a_browser(tmp_path):
     """Every page at phone and desk width, light and dark: formulas and pictures have a size, text stands out, the menu opens, search answers.
 
-    Nothing scrolls sideways, and the console is silent; the pages of the source are among them.
+    Nothing scrolls sideways, every block of code fits its box and has a button that copies it, no picture is a white slab on a dark page,
+    and the console is silent; the pages of the source are among them.
     """
     build.build(tmp_path)
     pages = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.html")]
@@ -101,6 +107,7 @@ def test_the_site_in_a_browser(tmp_path):
     for page, views in found.items():
         for view in views:
             wrong = view["over"] > 0 or view["wide"] or view["flat"] + view["errors"] + view["broken"] + view["other"] or view["hits"] < 4
+            wrong = wrong or view["cut"] or view["buttons"] or view["slabs"]
             assert not wrong and view["contrast"] > 0.6 and view["opened"], f"{page}: {view}"
         assert [view["menu"] for view in views] == [False, True, False][: len(views)], page
     assert sum(views[0]["formulas"] for views in found.values()) > 400

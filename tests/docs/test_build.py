@@ -255,8 +255,9 @@ rd.unet.init = partial(rd.unet.init, base=8, multipliers=(1,), embedding=8)
 
 
 @pytest.mark.parametrize("page", [page for page in PYTHON if PYTHON[page] and page != "gpu"])
-def test_python_runs(page, capsys):
-    """The code of a page, block after block in one namespace."""
+def test_python_runs(page, capsys, tmp_path, monkeypatch):
+    """The code of a page, block after block in one namespace, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
     namespace = {}
     for code in PYTHON[page]:
         exec(compile(code, f"{page}.md", "exec"), namespace)

@@ -11,10 +11,16 @@ document.getElementById("menu").onclick = (event) => {
   event.currentTarget.setAttribute("aria-expanded", document.body.classList.toggle("open"));
 };
 
-function found(text) {  // sections that hold all words, those with a word in the title first
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  const score = (entry) => words.reduce((sum, word) => sum + 4 * entry.title.toLowerCase().includes(word) + entry.page.toLowerCase().includes(word), 0);
-  const all = SECTIONS.filter((entry) => words.every((word) => `${entry.title} ${entry.page} ${entry.text}`.toLowerCase().includes(word)));
+const SAME = { vpred: ["velocity", "kind"], "v-prediction": ["kind"], cfg: ["classifier-free"], "text-to-image": ["guidance"], folder: ["pictures"],
+  jpg: ["jpeg", "pictures"], png: ["picture"], dataset: ["data"], image: ["picture"], images: ["pictures"], checkpoint: ["save"], store: ["save"],
+  inference: ["sampling", "samples"], denoiser: ["model"], vae: ["latent"], fid: ["frechet"], nll: ["likelihood", "bits per dimension"], bpd: ["bits per dimension"],
+  cuda: ["gpu"], jupyter: ["notebook"], colab: ["notebook"], custom: ["own"], scheduler: ["schedule", "sampler"], resume: ["train on"], gif: ["animation"] };
+
+function found(text) {  // sections that hold all words or words of the same meaning, those with a word in the title first
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean).map((word) => [word, ...(SAME[word] || [])]);
+  const holds = (text, same) => same.some((word) => text.toLowerCase().includes(word));
+  const score = (entry) => words.reduce((sum, same) => sum + 4 * holds(entry.title, same) + holds(entry.page, same), 0);
+  const all = SECTIONS.filter((entry) => words.every((same) => holds(`${entry.title} ${entry.page} ${entry.text}`, same)));
   return words.length ? all.sort((a, b) => score(b) - score(a)).slice(0, 12) : [];
 }
 
@@ -46,3 +52,17 @@ document.onkeydown = (event) => {
 };
 
 document.onclick = (event) => { if (!event.target.closest("#search-results, #search")) results.hidden = true; };
+
+for (const pre of document.querySelectorAll("main pre.code")) {
+  const around = document.createElement("div"), button = document.createElement("button"), text = pre.textContent;
+  around.className = "copied";
+  button.className = "copy";
+  button.textContent = "Copy";
+  button.onclick = async () => {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  };
+  pre.replaceWith(around);
+  around.append(pre, button);
+}
