@@ -131,8 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     parser = Parser("python -m toys.table", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path, help="a CSV file")
     parser.add_argument("--label", metavar="NAME", help="the column that holds the classes")
@@ -141,8 +141,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=integer(0, 2**64 - 1), default=0, metavar="N", help="seed of all random numbers (default 0)")
     parser.add_argument("--out", type=Path, default=Path("samples.csv"), metavar="FILE", help="file of the samples (default ./samples.csv)")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the first two columns of the samples, on those of the data")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
     try:
-        return run(parser.parse_args(argv))
+        return run(parser().parse_args(argv))
     except SystemExit as stop:  # argparse exits this way, after printing its message
         return int(stop.code or 0)
     except (OSError, ValueError) as error:

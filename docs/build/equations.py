@@ -21,6 +21,7 @@ CHAPTERS = {
     "training": "The training loop, its batches, and the optimizer.",
 }
 BLOCK = re.compile(r"(<!-- equations: .*? -->\n).*?(<!-- end of equations -->)", re.S)
+PAGES_URL = "https://github.com/refdiff/refdiff/blob/main/docs/"  # absolute, so that the README is whole on other sites
 ROW = re.compile(r"<tr>\n<td>([A-Z]\d)</td>\n(<td>.*?</td>\n<td>.*?</td>)\n<td>\d+</td>\n<td>[\d,]+</td>")
 
 
@@ -58,7 +59,7 @@ def summary() -> str:
     rows = ["| chapter | equations | pages | tests | vectors |", "|---|---|---|---|---|"]
     for chapter in CHAPTERS:
         of_chapter = ids(chapter)
-        links = ", ".join(f"[{name}](docs/{name}.md)" for name in PAGES if name in map(page, of_chapter))
+        links = ", ".join(f"[{name}]({PAGES_URL}{name}.md)" for name in PAGES if name in map(page, of_chapter))
         tests = {test.name for id in of_chapter for test in tests_by_equation()[id]}
         counts = {name: count for id in of_chapter for name, count in vectors(id).items()}
         rows.append(f"| {chapter} | {', '.join(_ranges(of_chapter))} | {links} | {len(tests)} | {sum(counts.values()):,} |")

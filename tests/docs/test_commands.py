@@ -11,10 +11,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import refdiff_gpu
 from refdiff import cli
 from refdiff.conformance import operations
+from toys import table as table_toy
 from toys.digits import __main__ as digits_toy
 
 from .. import digits
@@ -45,7 +47,7 @@ def test_commands_exist(page, command, monkeypatch):
     elif program.startswith("python") and rest[0] == "-m":
         path = ROOT / rest[1].replace(".", "/")
         assert rest[1] == "venv" or path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), command
-        parser = script(str(path / "__main__.py")).get("parser") if rest[1] == "toys.digits" else None
+        parser = {"toys.digits": digits_toy.parser, "toys.table": table_toy.parser}.get(rest[1])
         if parser:
             parser().parse_args(rest[2:])
         else:
@@ -79,6 +81,8 @@ ELSEWHERE = {  # commands that are not run here, and why
 }
 LESS = {  # words that leave a command less to do; of an option given twice the last counts
     r"\S*refdiff demo.*": "--quick --no-gif --steps 30",
+    r"\S*python -m toys\.digits train --data pictures .*": "--base 8 --minutes 0.01",
+    r"python -m toys\.table .*": "--steps 20",
     r"\S*python -m toys\.digits train.*": "--base 8 --minutes 0.01 --data digits",
     r"\S*python -m toys\.digits (sample|animate).*": "--steps 2",
     r"\S*python -m toys\.digits eval.*": "--steps 2 --samples 20 --elbo 4 --draws 1 --data digits",
@@ -115,6 +119,11 @@ def home(tmp_path, monkeypatch):
     for name in "digits", "user":
         (folder / name).mkdir()
     digits.write(folder / "digits")
+    (folder / "pictures").mkdir()
+    for i, image in enumerate(digits.draw(20, 0)[0]):
+        Image.fromarray(image).save(folder / "pictures" / f"{i}.png")
+    rows = "".join(f"{i},{i % 7},{'ab'[i % 2]}\n" for i in range(40))
+    (folder / "measurements.csv").write_text(f"length,width,species\n{rows}")
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "refdiff-xfails.txt").touch()
     monkeypatch.setenv("PATH", f"{sys.prefix}/bin", prepend=":")
