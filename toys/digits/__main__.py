@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff import plots, training
+from refdiff import mnist, plots, training
 from refdiff.demo.experiment import progress_bar
 from refdiff.options import Parser
 from refdiff.tree import Tree
@@ -183,11 +183,9 @@ def sample(arguments: argparse.Namespace) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    """Print measurements of the samples, if there is an evaluation classifier, and the ELBO, if the model is a diffusion."""
+    """Print measurements of the samples, if there is an evaluation classifier, and the ELBO beside published likelihoods."""
     net, spec, method = load_method(arguments)
     classifier = None if arguments.judge is None else load_run("--judge", arguments.judge, ("clean-classifier",))
-    if classifier is None and spec.kind == "velocity":
-        raise UsageError("argument --judge: None for a run of kind velocity, which has no ELBO; allowed: a clean-classifier's checkpoint")
     digits = data.load(arguments)
     data.check_size("--data", spec, data.with_data(spec, digits))
     if classifier is not None:
@@ -197,10 +195,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
         samples = generate.draw_samples(net, spec, method, y)
         for name, text in evaluation.quality(state.averaged(config), spec, samples, y, digits):
             print(f"{name:<52} {text}")
-    if spec.kind != "velocity":
-        print("bits per dimension of held-out digits, given their labels, with standard errors:")
-        for name, estimate in evaluation.elbo_estimate(net, spec, digits, arguments.elbo, arguments.draws, arguments.seed):
-            print(f"  {name:<50} {estimate}")
+    print(f"bits per dimension of held-out images{', given their labels' if spec.classes else ''}, with standard errors:")
+    for name, estimate in evaluation.elbo_estimate(net, spec, digits, arguments.elbo, arguments.draws, arguments.seed):
+        print(f"  {name:<50} {estimate}")
+    if digits.names == mnist.DIGITS:
+        print(evaluation.PUBLISHED)
     return 0
 
 

@@ -63,14 +63,19 @@ def on_all_cores(model: Any) -> Any:
 
 
 def predict_x0(net: Model, spec: Spec, y: Array, method: Method) -> Model:
-    """The prediction of x0 by a diffusion model, model(x, t): guided, and clipped to [-1, 1], the range of pixels.
+    """The prediction of x0 on the noise schedule of a run, model(x, t): guided, and clipped to [-1, 1], the range of pixels.
 
-    Without clipping, an error at t near T would be divided by the small signal there. Source: [DDPM sec. 3.2].
+    Without clipping, an error at t near T would be divided by the small signal there. The velocity of a flow is one more prediction
+    of x0, at the time of the straight path that has the same SNR (M5). Source: [DDPM sec. 3.2].
     """
-    path, kind, predicted = spec.path(), spec.kind, conditional(net, spec, y, method)
+    path, kind, predicted = spec.diffusion(), spec.kind, conditional(net, spec, y, method)
     gradient = None if method.classifier is None else class_gradient(method.classifier, path)
 
     def model(x: Array, t: Time) -> Array:
+        if kind == "velocity":
+            signal, sigma = path.signal_sigma(t)
+            tau, z = flow.flow_time(path.log_snr[t]), x / like(signal + sigma, x)
+            return np.clip(predict.to_x0(predicted(z, tau), z, tau, flow.straight, kind), -1, 1)
         p = predicted(x, t)
         if gradient is not None:
             eps = predict.to_eps(p, x, t, path, kind)
@@ -104,8 +109,7 @@ def trajectory(net: Model, spec: Spec, method: Method, y: Array, first: int = 0)
     x = rng.normal(method.seed, indices, spec.padded, stream=rng.START, dtype=np.float32)
     if spec.kind == "velocity":
         return samplers.sample(conditional(net, spec, y, method), samplers.heun_step, np.linspace(0, 1, method.steps + 1), x)
-    model, schedule = predict_x0(net, spec, y, method), spec.path()
-    assert isinstance(schedule, Schedule)
+    model, schedule = predict_x0(net, spec, y, method), spec.diffusion()
     grid = schedules.grid("linspace", schedule.T, method.steps)
     if method.sampler == "heun":
         return heun_states(model, schedule, grid, x)

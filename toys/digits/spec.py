@@ -11,6 +11,7 @@ import numpy as np
 from refdiff import checkpoint, classifier, fast, flow, images, schedules, training, tree, unet
 from refdiff.arrays import Array, GaussianPath
 from refdiff.checks import check_integer, check_tuple
+from refdiff.process.tables import Schedule
 from refdiff.training import classification
 from refdiff.tree import Tree
 
@@ -63,6 +64,11 @@ class Spec:
         if self.schedule == "none":
             return classification.CleanPath()
         return flow.straight if self.schedule == "straight" else getattr(schedules, self.schedule)(1000)
+
+    def diffusion(self) -> Schedule:
+        """The noise schedule; for flows, and for clean data, the linear one."""
+        path = self.path()
+        return path if isinstance(path, Schedule) else schedules.linear(1000)
 
     def params(self, seed: int) -> Tree:
         """The initial parameters."""
