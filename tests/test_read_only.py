@@ -5,6 +5,7 @@ import functools
 import importlib
 import pickle
 import pkgutil
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def arrays(value):
         yield from (array for each in value for array in arrays(each))
     elif isinstance(value, Schedule):
         yield from arrays({name: getattr(value, name) for name in tabulated()})
-    elif hasattr(value, "__dict__") and not callable(value):
+    elif hasattr(value, "__dict__") and not callable(value) and not isinstance(value, ModuleType):
         yield from arrays(vars(value))
 
 

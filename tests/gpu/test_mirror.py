@@ -100,7 +100,7 @@ def sources():
 
 # Packages and modules that never see a device array: code for the CPU, files, figures, data sets, the command line.
 HOST_PACKAGES = {"fast", "data", "demo", "conformance", "emulator", "proof"}
-HOST_MODULES = {"parallel", "archive", "files", "checkpoint", "cli", "equations", "schedules", "unet_init", "tables"}
+HOST_MODULES = {"parallel", "archive", "files", "checkpoint", "cli", "equations", "options", "plots", "schedules", "unet_init", "tables"}
 
 
 def calls():
