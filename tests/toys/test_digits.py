@@ -13,7 +13,7 @@ from refdiff import checkpoint, classifier, fast, guidance, layers, mnist, rng, 
 from refdiff.data.images import Images
 from refdiff.training import classification, loop
 from toys.digits import __main__ as toy
-from toys.digits import evaluation, generate
+from toys.digits import evaluation, fit, generate
 
 from .. import digits
 from ..strategies import frozen, tree_gradient
@@ -104,6 +104,26 @@ def test_a_run_is_extended(data, tmp_path, capfd, more):
     state, config, _ = checkpoint.load_state(run)
     assert state.step == config.steps >= 5 and training.rate(config.steps, config) < 1e-6
     assert f"extended from step 3 to {config.steps}: learning rate 0 so far, from" in capfd.readouterr().out
+
+
+def test_a_run_of_minutes_is_measured_again(monkeypatch, data, tmp_path, capfd):
+    """A machine that turns out four times as slow as measured gets fewer steps, one that is faster more, and the run ends in its time."""
+    for speed in 0.25, 4.0:
+        now, out = [0.0], tmp_path / f"{speed}.npz"
+        monkeypatch.setattr(fit, "monotonic", lambda now=now: now[0])
+        monkeypatch.setattr(fit, "steps_within", lambda *_: 40)
+        step = loop.value_and_grad
+
+        def counted(*arguments, now=now, speed=speed, step=step):
+            now[0] += 0.6 / 40 / speed  # the plan was 40 steps in 0.6 seconds
+            return step(*arguments)
+
+        monkeypatch.setattr(loop, "value_and_grad", counted)
+        assert toy.main(["train", "--data", str(data), "--base", "8", "--workers", "1", "--minutes", "0.01", "--out", str(out)]) == 0
+        monkeypatch.undo()
+        state, config, _ = checkpoint.load_state(out)
+        assert state.step == config.steps and abs(state.step / (40 * speed) - 1) < 0.3 and 0.5 < now[0] < 0.7
+        assert training.rate(config.steps, config) < 1e-6 and "measured again: " in capfd.readouterr().err
 
 
 @pytest.mark.long

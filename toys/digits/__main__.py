@@ -89,8 +89,9 @@ def train(arguments: argparse.Namespace) -> int:
     digits = data.load(arguments)
     spec = data.with_data(spec, digits)
     state = training.start(spec.params(seed))
-    steps = arguments.steps or fit.steps_within(60 * (arguments.minutes or 10), state, digits, spec, seed)
-    return run_training(arguments, state, digits, spec, fit.config(spec, steps, seed), out)
+    seconds = None if arguments.steps else 60 * (arguments.minutes or 10)
+    steps = arguments.steps or fit.steps_within(seconds, state, digits, spec, seed)
+    return run_training(arguments, state, digits, spec, fit.config(spec, steps, seed), out, seconds)
 
 
 def resume(arguments: argparse.Namespace) -> int:
@@ -115,16 +116,24 @@ def resume(arguments: argparse.Namespace) -> int:
         command = fit.resume_command(arguments.resume, data.options(arguments))
         print(f"finished: step {state.step} of {config.steps}. To train for 10 more minutes:\n{command} --minutes 10")
         return 0
-    return run_training(arguments, state, digits, spec, config, arguments.resume)
+    return run_training(arguments, state, digits, spec, config, arguments.resume, arguments.minutes and 60 * arguments.minutes)
 
 
-def run_training(arguments: argparse.Namespace, state: training.State, digits: Any, spec: Spec, config: training.Config, out: Path) -> int:
-    """Train, and print the command that resumes the run if it is not finished."""
+def run_training(
+    arguments: argparse.Namespace,
+    state: training.State,
+    digits: Any,
+    spec: Spec,
+    config: training.Config,
+    out: Path,
+    seconds: float | None,
+) -> int:
+    """Train, to the last step or for some seconds, and print the command that resumes the run if it is not finished."""
     what = f"{spec.model}, {spec.kind}, {spec.schedule}" if spec.model == "unet" else f"{spec.model}, {spec.schedule}"
     print(f"{what}, base {spec.base}: step {state.step} to {config.steps} on {spec.workers} threads, checkpoint {out}", flush=True)
     command = fit.resume_command(out, data.options(arguments))
     try:
-        state = fit.train_with_checkpoints(state, digits, spec, config, out)
+        state, config = fit.train_with_checkpoints(state, digits, spec, config, out, seconds)
     except KeyboardInterrupt:
         print(f"\ninterrupted; the last checkpoint is kept. To resume:\n{command}", file=sys.stderr)
         return 130
