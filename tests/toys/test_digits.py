@@ -313,6 +313,16 @@ def test_class_gradient_is_that_of_guidance():
     assert abs((gradient * direction).sum() - slope) <= UNET * np.linalg.norm(gradient)
 
 
+def test_speckle_is_noise_in_the_frame():
+    """A drawing inside the frame is clean; one pixel in a hundred of the frame at full ink, or all at a little more, is speckle."""
+    x = np.full((4, 28, 28, 1), -1.0)
+    x[:, 2:-2, 2:-2] = 1
+    x[1, 0, :3] = 1  # 3 of 208 pixels
+    x[2, :, 0] = -0.8
+    x[3, 0, 0] = 1
+    assert [evaluation.speckle(each[None]) for each in x] == [0, 1, 1, 0] and evaluation.speckle(x) == 0.5
+
+
 def test_nearest_distance_finds_copies():
     """A copy has distance 0; an image with one pixel changed from background to ink has distance 1."""
     training = mnist.to_model(digits.draw(30, 1)[0])

@@ -44,6 +44,23 @@ def test_own_images(tmp_path, make, rows, size, capfd):
     assert "negative ELBO" in capfd.readouterr().out
 
 
+def test_drawings_on_black_are_measured_for_speckle(tmp_path, capfd):
+    """Drawings, whose pixels are mostly black, are shown as negatives, and eval says how many samples have ink in the frame."""
+    x = np.zeros((20, 12, 12), np.uint8)
+    x[::2, 4:8, 4:8] = 255
+    np.savez(tmp_path / "x.npz", images=x, labels=np.arange(20) % 2)
+    run, judge, data = (str(tmp_path / name) for name in ("run.npz", "judge.npz", "x.npz"))
+    for model, out in ("unet", run), ("clean-classifier", judge):
+        assert toy.main(["train", "--data", data, "--model", model, "--out", out, *FAST]) == 0
+    assert checkpoint.load_state(run)[2]["ink"] is True
+    assert (
+        toy.main(["eval", "--run", run, "--data", data, "--judge", judge, "--samples", "4", "--steps", "2", "--elbo", "2", "--draws", "1"])
+        == 0
+    )
+    out = capfd.readouterr().out
+    assert "speckled, with ink in the outer frame, held-out" in out and "speckled, with ink in the outer frame, samples" in out
+
+
 def test_labels_that_a_run_lacks(tmp_path, capfd):
     """Guidance, a classifier and a judge need labels, and images of the same size; each is refused by name."""
     plain, run, judge = array(tmp_path), str(tmp_path / "run.npz"), str(tmp_path / "judge.npz")

@@ -60,6 +60,16 @@ def nearest_distance(images: Array, training: Array) -> Array:
     return np.array([cdist(x[i : i + 1], k[j : j + 1])[0, 0] for i, j in enumerate(nearest)]) / 2
 
 
+def speckle(images: Array) -> float:
+    """Share of the drawings, images (N, H, W, 1) on black, with more than 1 % of full ink on average in the outer two rows and columns.
+
+    Digits do not reach this frame. Noise that a sampler leaves is everywhere.
+    """
+    inside = np.zeros(images.shape[1:3], bool)
+    inside[2:-2, 2:-2] = True
+    return float(np.mean((images[:, ~inside].mean(axis=(1, 2)) + 1) / 2 > 0.01))
+
+
 def quality(params: Tree, spec: Spec, samples: Array, y: Array, digits: Images) -> list[tuple[str, str]]:
     """Rows of text: accuracy, Frechet distance and distance to the training digits, each for samples and for held-out digits."""
     held, train = evenly_spaced(digits.test, len(samples)), evenly_spaced(digits.train, len(samples))
@@ -67,11 +77,16 @@ def quality(params: Tree, spec: Spec, samples: Array, y: Array, digits: Images) 
     features, classes = classify(params, samples)
     real_features, real_classes = classify(params, real)
     floor = frechet(classify(params, training[train])[0], real_features)
+    speckled = [
+        (f"speckled, with ink in the outer frame, {name}", f"{speckle(spec.crop(each)):.4f}")
+        for name, each in ((("samples", samples), ("held-out", real)) if spec.ink else ())
+    ]
     return [
         ("classified as the requested label, samples", f"{np.mean(classes == y):.4f}"),
         ("classified as their label, held-out digits", f"{np.mean(real_classes == digits.test_labels[held]):.4f}"),
         ("Frechet distance, samples to held-out", f"{frechet(features, real_features):.4f}"),
         (f"Frechet distance, {len(train)} training digits to held-out", f"{floor:.4f}"),
+        *speckled,
         ("distance to the nearest training digit, samples", _quantiles(nearest_distance(samples, training))),
         ("distance to the nearest training digit, held-out", _quantiles(nearest_distance(real, training))),
     ]
