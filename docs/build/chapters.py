@@ -1,7 +1,7 @@
 """The order of the book: its parts, their pages, and for each page the modules whose public functions it shows."""
 
 PARTS: dict[str, dict[str, list[str]]] = {
-    "Start": {"index": [], "tutorial": [], "recipes": [], "notation": [], "map": []},
+    "Start": {"index": [], "tutorial": [], "recipes": ["plots"], "notation": [], "map": []},
     "Process": {
         "schedules": ["tables", "schedules", "grids"],
         "gaussian": ["gaussian"],

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import rng
-from ..arrays import Array, GaussianPath, Model, as_array
+from ..arrays import Array, GaussianPath, Model, as_array, describe
 from ..checks import MOST, check_choice, check_count, check_dtype, check_flag, check_integer, check_scalar, check_tuple
 from ..process import grids, predict
 from ..process.tables import Schedule
@@ -83,6 +83,8 @@ def _generate(
 
 def _steps_of(on: Modules, path: Any, steps: Any, method: Any, kind: Any, grid: Any, **options: Any) -> tuple[samplers.Step, Array]:
     diffusion = isinstance(path, Schedule)
+    if not hasattr(path, "signal_sigma"):
+        raise TypeError(f"path = {describe(path)}; allowed: a Schedule, or the path of a flow, such as flow.straight")
     methods, usual = (METHODS["diffusion"], "eps") if diffusion else (METHODS["flow"], "velocity")
     method, kind = methods[0] if method is None else method, usual if kind is None else kind
     check_choice("method", method, methods)
