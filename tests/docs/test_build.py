@@ -40,7 +40,7 @@ def test_the_site_is_whole(tmp_path, monkeypatch):
         r"(?:src|href)=\"(?:https?:)?//(?!arxiv|github)|@import|url\(", "".join(html.values()) + (tmp_path / "style.css").read_text()
     )
     assert {path.stem.rpartition("-")[0] for path in (tmp_path / "pictures").iterdir()} == set(pictures.PICTURES)
-    assert all(f"docs.pictures {name}<" in html["gallery"] and pictures_command.parser().parse_args([name]) for name in pictures.PICTURES)
+    assert all(f"docs.pictures {name}\n<" in html["gallery"] and pictures_command.parser().parse_args([name]) for name in pictures.PICTURES)
     assert '"page": "The forward process"' in (tmp_path / "search.js").read_text()
     (tmp_path / "pictures" / "posterior-dark.svg").unlink()
     (tmp_path / "rng.html").write_text(
