@@ -5,11 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from refdiff import attention, classifier, gaussian, guidance, latent, layers, mlp, normalize, predict, schedules, unet
+from refdiff import attention, classifier, flow, gaussian, guidance, latent, layers, mlp, normalize, oracles, predict, schedules, unet
 from refdiff.networks import inputs
 
 ONE, TWO, THREE, FOUR = (np.ones((2,) * n) for n in (1, 2, 3, 4))
 MODEL = latent.LinearGaussian(np.ones((3, 2)), np.ones(3), 0.5)
+MIXTURE = oracles.gaussian([0.5], [[2.0]])
 HEADS = {name: {"w": np.ones((4, 4)), "b": np.ones(4)} for name in ("q", "k", "v", "out")}
 MODULATION = {"w": np.ones((4, 6)), "b": np.ones(6)}
 CLASSIFIER = classifier.init(0, base=8, classes=3, embedding=8)
@@ -35,6 +36,11 @@ SHAPES = {  # a call with an array of another shape, and the message
     "classifier": (lambda: classifier.classifier(CLASSIFIER, THREE.astype(np.float32), 1.0), "x has shape (2, 2, 2); allowed: (B, H, W, 1) with H and W 1 or more"),
     "data": (lambda: inputs.check_data(np.ones(()), None), "data has shape (); allowed: (N, ...)"),
     "hessian": (lambda: predict.tweedie_covariance(TWO, 1, schedules.cosine(10)), "hessian has shape (2, 2); allowed: (B, d, d)"),
+    "noise of a mixture": (lambda: MIXTURE.sample([0.5], ONE), "noise has shape (2,); allowed: (B, 1)"),
+    "complex choice": (lambda: MIXTURE.sample(np.array([0.5j]), np.ones((1, 1))), "choice = array([0.+0.5j]); allowed: real numbers"),
+    "complex noise": (lambda: MIXTURE.sample(np.array([0.5]), np.ones((1, 1)) * 1j), "noise = array([[0.+1.j]]); allowed: real numbers"),
+    "uniform": (lambda: flow.straight.draw_time(np.array([1.5])), "uniform = array([1.5]); allowed: finite, in [0, 1]"),
+    "eps": (lambda: normalize.normalize({}, TWO, 1, 0.0), "eps = 0.0; allowed: finite, in (0, inf]"),
     "times": (lambda: inputs.check_times(TWO), "t has shape (2, 2); allowed: (B,)"),
     "points": (
         lambda: inputs.check_points(MLP, np.ones((2, 4))),
