@@ -34,7 +34,7 @@ def train(data, out, *more, steps=3):
 def runs(data, tmp_path_factory):
     """A checkpoint of every kind of model."""
     folder = tmp_path_factory.mktemp("runs")
-    chosen = {"eps": [], "velocity": ["--kind", "velocity"], "v": ["--kind", "v", "--schedule", "cosine"]}
+    chosen = {"eps": ["--kind", "eps"], "velocity": [], "v": ["--kind", "v", "--schedule", "cosine"]}
     chosen |= {name: ["--model", name] for name in ("classifier", "clean-classifier")}
     for name, more in chosen.items():
         assert train(data, folder / name, *more, steps=2) == 0
@@ -132,7 +132,7 @@ def test_minutes_become_steps_that_fit(data, tmp_path):
     assert toy.main(["train", "--data", str(data), "--base", "8", "--minutes", "0.01", "--out", str(tmp_path / "run")]) == 0
     state, config, extra = checkpoint.load_state(tmp_path / "run")
     assert state.step == config.steps >= 2 and training.rate(config.steps, config) < 1e-6
-    assert extra["model"] == "unet" and config.kind == "eps" and (config.batch, config.ema, config.clip) == (64, 0.995, 1.0)
+    assert extra["model"] == "unet" and config.kind == "velocity" and (config.batch, config.ema, config.clip) == (64, 0.995, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def add_train(command: argparse.ArgumentParser) -> None:
         "--resume", type=Path, metavar="FILE", help="resume from this checkpoint, and write to it; --minutes or --steps extend the run"
     )
     command.add_argument("--model", type=choice(*MODELS), help=f"{', '.join(MODELS)} (default unet)")
-    command.add_argument("--kind", type=choice(*KINDS), help=f"prediction target of a unet: {', '.join(KINDS)} (default eps)")
+    command.add_argument("--kind", type=choice(*KINDS), help=f"prediction target of a unet: {', '.join(KINDS)} (default velocity, a flow; eps with --schedule)")
     command.add_argument("--schedule", type=choice(*SCHEDULES), help=f"{', '.join(SCHEDULES)} (default linear); velocity has none")
     command.add_argument("--base", type=integer(8, 256), metavar="N", help="base number of channels, a multiple of 8 (default 16)")
     length = command.add_mutually_exclusive_group()
@@ -116,7 +116,8 @@ def check_file(command: argparse.ArgumentParser, path: Path) -> None:
 
 def new_spec(arguments: argparse.Namespace) -> Spec:
     """Spec of a new run, without the digest of its data; raises UsageError for options that do not fit together."""
-    model, kind, base = arguments.model or "unet", arguments.kind or "eps", arguments.base or 16
+    model, base = arguments.model or "unet", arguments.base or 16
+    kind = arguments.kind or ("velocity" if model == "unet" and not arguments.schedule else "eps")
     if base % 8:
         raise UsageError(f"argument --base: {base}; allowed: a multiple of 8")
     if model != "unet" and arguments.kind:
