@@ -5,7 +5,24 @@ import re
 import numpy as np
 import pytest
 
-from refdiff import attention, classifier, flow, gaussian, guidance, latent, layers, mlp, normalize, oracles, predict, schedules, unet
+from refdiff import (
+    arrays,
+    attention,
+    classifier,
+    flow,
+    gaussian,
+    guidance,
+    images,
+    latent,
+    layers,
+    mlp,
+    normalize,
+    optim,
+    oracles,
+    predict,
+    schedules,
+    unet,
+)
 from refdiff.networks import inputs
 
 ONE, TWO, THREE, FOUR = (np.ones((2,) * n) for n in (1, 2, 3, 4))
@@ -41,6 +58,15 @@ SHAPES = {  # a call with an array of another shape, and the message
     "complex noise": (lambda: MIXTURE.sample(np.array([0.5]), np.ones((1, 1)) * 1j), "noise = array([[0.+1.j]]); allowed: real numbers"),
     "uniform": (lambda: flow.straight.draw_time(np.array([1.5])), "uniform = array([1.5]); allowed: finite, in [0, 1]"),
     "eps": (lambda: normalize.normalize({}, TWO, 1, 0.0), "eps = 0.0; allowed: finite, in (0, inf]"),
+    "labels of another shape": (
+        lambda: guidance.classifier_gradient(np.ones((2, 3)), lambda d: ({}, d), [0]),
+        "y has shape (1,); allowed: (2,), one label for each example of x",
+    ),
+    "dtype of images": (lambda: images.to_model(np.zeros((1, 4, 4), np.uint8), complex), "dtype = <class 'complex'>; allowed: a floating-point dtype"),
+    "moments": (
+        lambda: optim.adam({"a": ONE}, {"a": ONE}, {"m": {"a": ONE}}, 1),
+        "state = {'m': {'a': array([1., 1.])}}; allowed: the moments m and v, as `init` makes them",
+    ),
     "times": (lambda: inputs.check_times(TWO), "t has shape (2, 2); allowed: (B,)"),
     "points": (
         lambda: inputs.check_points(MLP, np.ones((2, 4))),
@@ -105,3 +131,12 @@ def test_unsigned_labels():
     """Labels of any integer type are labels."""
     for dtype in np.uint8, np.int8, np.uint64:
         inputs.check_data(TWO, np.ones(2, dtype))
+
+
+@pytest.mark.parametrize("length", [398, 399, 500])
+def test_long_values_are_cut(length):
+    """A value of more than 400 characters is cut after 400; an array of more than 8 numbers is described."""
+    text = repr("x" * length)
+    assert arrays.describe("x" * length) == (text if length <= 398 else text[:400] + "...")
+    assert arrays.describe(np.arange(9)) == "an array of dtype int64, shape (9,), from 0 to 8"
+    assert arrays.describe(np.array(["a"] * 9)) == "an array of dtype <U1, shape (9,)"
