@@ -43,7 +43,11 @@ def add_train(command: argparse.ArgumentParser) -> None:
         "--resume", type=Path, metavar="FILE", help="resume from this checkpoint, and write to it; --minutes or --steps extend the run"
     )
     command.add_argument("--model", type=choice(*MODELS), help=f"{', '.join(MODELS)} (default unet)")
-    command.add_argument("--kind", type=choice(*KINDS), help=f"prediction target of a unet: {', '.join(KINDS)} (default velocity, a flow; eps with --schedule)")
+    command.add_argument(
+        "--kind",
+        type=choice(*KINDS),
+        help=f"prediction target of a unet: {', '.join(KINDS)} (default velocity, a flow; eps with --schedule)",
+    )
     command.add_argument("--schedule", type=choice(*SCHEDULES), help=f"{', '.join(SCHEDULES)} (default linear); velocity has none")
     command.add_argument("--base", type=integer(8, 256), metavar="N", help="base number of channels, a multiple of 8 (default 16)")
     length = command.add_mutually_exclusive_group()

@@ -15,6 +15,9 @@ from .options import NEW_RUN_OPTIONS, check_file, new_spec
 from .spec import Spec, UsageError, load_run
 
 
+CLEAN = 2000  # training steps after which digits are clean, measured with base 16
+
+
 def train(arguments: argparse.Namespace) -> int:
     """Train a new model, or resume from a checkpoint."""
     if arguments.resume is not None:
@@ -29,6 +32,9 @@ def train(arguments: argparse.Namespace) -> int:
     state = training.start(spec.params(seed))
     seconds = None if arguments.steps else 60 * (arguments.minutes or 10)
     steps = arguments.steps or fit.steps_within(seconds, state, digits, spec, seed)
+    if spec.model == "unet" and steps < CLEAN:
+        time = f", which take {seconds / 60 * CLEAN / steps:.0f} minutes here" if seconds else ""
+        print(f"note: digits are rough after 300 steps, and clean after {CLEAN:,}{time}")
     return run_training(arguments, state, digits, spec, fit.config(spec, steps, seed), out, seconds)
 
 
