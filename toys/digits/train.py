@@ -14,7 +14,6 @@ from . import data, fit
 from .options import NEW_RUN_OPTIONS, check_file, new_spec
 from .spec import Spec, UsageError, load_run
 
-
 CLEAN = 2000  # training steps after which digits are clean, measured with base 16
 
 
