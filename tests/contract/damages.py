@@ -100,6 +100,8 @@ def of_float_arrays(x):
     top, bottom = np.finfo(x.dtype).max, np.finfo(x.dtype).smallest_subnormal
     yield Damage("huge", np.sign(x) * top, SANE)
     yield Damage("huge", np.sign(x) * np.sqrt(top), SANE)
+    yield Damage("huge", abs(np.sign(x)) * top, SANE)  # above the range alone, if x has both signs
+    yield Damage("huge", -abs(np.sign(x)) * top, SANE)
     yield Damage("tiny", np.sign(x) * bottom, SANE)
     yield Damage("tiny", np.sign(x) * np.finfo(x.dtype).tiny, SANE)
 
