@@ -303,3 +303,12 @@ def test_wrong_arguments_are_named(case):
     error, message, call = ERRORS[case]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_many_labels():
+    """G3: labels are any whole numbers from 0, such as those of a thousand classes or of a hash."""
+    y = np.array([0, 124, 999, 2**40])
+    np.testing.assert_array_equal(guidance.drop_labels(y, np.array([0.9, 0.05, 0.9, 0.9]), 0.1, 2**41), [0, 2**41, 999, 2**40])
+    model = guidance.guided(lambda x, t, y: x * 0 + y[:, None], y, 1.0, 2**41)
+    np.testing.assert_array_equal(model(np.zeros((4, 1)), 1.0)[:, 0], y)
+    assert (guidance.drop_labels(y, np.zeros(4), 0.5, 0) == 0).all()
