@@ -3,6 +3,7 @@ without shrinking). HYPOTHESIS_PROFILE selects one. mpmath computes with 50 digi
 cores already."""
 
 import os
+import signal
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is imported
 
@@ -16,3 +17,5 @@ settings.register_profile("nightly", max_examples=3000, **common)
 settings.register_profile("mutation", max_examples=12, derandomize=True, phases=[Phase.explicit, Phase.generate], database=None, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 mpmath.mp.dps = 50
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that runs the tests in the background has switched Ctrl-C off
+    signal.signal(signal.SIGINT, signal.default_int_handler)
