@@ -61,7 +61,7 @@ def test_commands_exist(page, command, monkeypatch):
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert {extra for word in rest for extra in re.findall(r"\[(.*)\]", word)} <= set(extras)
     else:
-        assert program in ("pytest", "mutmut", "ruff", "mypy", "lint-imports") or (ROOT / words[0]).is_file(), command
+        assert program in ("cd", "pytest", "mutmut", "ruff", "mypy", "lint-imports") or (ROOT / words[0]).is_file(), command
 
 
 @cache
@@ -76,7 +76,7 @@ ELSEWHERE = {  # commands that are not run here, and why
     r"python3 -m venv \S+|\S*pip install .*": "sets an environment up; .ci/run types the README's two commands in fresh ones",
     r"(\S*/)?pytest( -m long)?|ruff .*|mypy|lint-imports|\S*python -m docs\.build": ".ci/run runs it",
     r"\.ci/run": "it runs this",
-    r".* mutmut run": "takes an hour; docs/mutation.md says what it found",
+    r".* mutmut run|cd mutants|python -m tests\.contract\.mutants": "takes an hour; docs/mutation.md says what it found",
     r"\.\./departures/.*": "needs other libraries; tests/conformance/test_departures.py runs all adapters where they are installed",
 }
 LESS = {  # words that leave a command less to do; of an option given twice the last counts
