@@ -7,6 +7,7 @@ window is opened.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +34,18 @@ class Picture:
         """Write the picture; the file replaces an older one only when it is complete."""
         path = Path(path)
         with files.replacing(path) as new:
-            if hasattr(self.figure, "savefig"):
-                self.figure.savefig(new, format=path.suffix[1:] or "png", dpi=150)
-            else:
-                self.figure.save(new, format=path.suffix[1:] or "png")
+            self._write(new, path.suffix[1:] or "png", 150)
 
     def _repr_png_(self) -> bytes:
-        from io import BytesIO
-
         buffer = BytesIO()
-        if hasattr(self.figure, "savefig"):
-            self.figure.savefig(buffer, format="png", dpi=100)
-        else:
-            self.figure.save(buffer, format="png")
+        self._write(buffer, "png", 100)
         return buffer.getvalue()
+
+    def _write(self, new: Any, form: str, dpi: int) -> None:
+        if hasattr(self.figure, "savefig"):
+            self.figure.savefig(new, format=form, dpi=dpi)
+        else:
+            self.figure.save(new, format=form)
 
 
 def schedule(*schedules: Schedule, names: Sequence[str] | None = None) -> Picture:

@@ -76,7 +76,7 @@ def csv(path: Path) -> Read:
     """A square grey image in each row; a first column `label` holds the classes. A line of names above the numbers is optional."""
     with path.open(encoding="utf-8-sig") as file:
         first = file.readline()
-    header = not all(re.fullmatch(r"[\s+-.\deE]*", field) for field in first.split(","))
+    header = not all(re.fullmatch(r"[\s\d.eE+-]*", field) for field in first.split(","))
     try:
         table = np.loadtxt(path, delimiter=",", skiprows=int(header), ndmin=2, dtype=np.int64, encoding="utf-8-sig")
     except ValueError as error:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import refdiff as rd
-from refdiff import flow, guidance, mlp, oracles, rng, samplers, schedules, training
+from refdiff import flow, guidance, mlp, oracles, rng, samplers, schedules, training, tree
 from refdiff.sampling import generation
 
 SCHEDULE = schedules.linear(100)
-NETWORK = mlp.init(0, width=8, features=4, classes=3, dtype=np.float64)
+NETWORK = tree.map(lambda leaf: leaf + rng.normal(7, 1, leaf.shape)[0] / 4, mlp.init(0, width=8, features=4, classes=3, dtype=np.float64))
 
 
 def start(seed, count, event, dtype):

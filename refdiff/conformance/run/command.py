@@ -69,7 +69,7 @@ def add(commands: Any) -> None:
 
 def _add_what(check: argparse.ArgumentParser) -> None:
     """The options of what is checked, or listed."""
-    check.add_argument("adapter", nargs="?", metavar="ADAPTER", help="a Python module, or module:Class")
+    check.add_argument("adapter", nargs="?", metavar="ADAPTER", help="a Python module or file, or module:Class")
     check.add_argument("--pipe", metavar="COMMAND", help="a program that reads requests and writes answers, instead of ADAPTER")
     check.add_argument("--minimal", action="store_true", help="run a small set of vectors, which takes a few seconds")
     check.add_argument(
