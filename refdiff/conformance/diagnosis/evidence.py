@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import models
 from ..results import Result
+from .predicates import predicates
 
 
 class Observation(NamedTuple):
@@ -24,6 +25,13 @@ class Observation(NamedTuple):
         return self.result.vector.id
 
     @property
+    def largest(self) -> float:
+        """The largest number of the inputs and the right outputs, at least 1."""
+        given = [value for value in self.inputs.values() if getattr(getattr(value, "dtype", None), "kind", "") == "f"]
+        right = [np.asarray(value, float) for value in (self.result.vector.expected or {}).values()]
+        return max([1.0, *(float(abs(value[np.isfinite(value)]).max(initial=0)) for value in (*given, *right))])
+
+    @property
     def size(self) -> int:
         """The count of numbers in the vector's inputs and expected outputs."""
         vector = self.result.vector
@@ -33,9 +41,9 @@ class Observation(NamedTuple):
 class Evidence(NamedTuple):
     """The results of one operation.
 
-    `failures` counts all vectors that failed or errored. `wrong` are the wrong outputs, the smallest vector first.
+    `failures` counts all vectors that failed or errored. `wrong` are the wrong outputs that hold a number, the smallest vector first.
     `errored` and `passed` are vectors that have expected outputs. `unchecked` are the ids of vectors for which
-    the implementation returned outputs although only an error is right.
+    the implementation returned outputs although only an error is right. `predicates` are those that are true, by id.
     """
 
     operation: str
@@ -45,6 +53,7 @@ class Evidence(NamedTuple):
     errored: list[Observation]
     passed: list[Observation]
     unchecked: frozenset[str]
+    predicates: dict[str, tuple[str, ...]]
 
     @property
     def size(self) -> int:
@@ -68,8 +77,18 @@ def collect(results: Sequence[Result], precision: str) -> Evidence:
     for result in results:
         if result.status in by_status and result.vector.expected is not None:
             by_status[result.status].append(observe(result))
-    wrong = sorted(by_status["failed"], key=lambda each: (each.size, -len(each.result.vector.kills)))
+    wrong = sorted(filter(_is_number, by_status["failed"]), key=lambda each: (each.size, -len(each.result.vector.kills)))
     wrong[:1] = [first._replace(tried={}) for first in wrong[:1]]
     failures = sum(r.status in ("failed", "errored") for r in results)
     unchecked = frozenset(r.vector.id for r in results if r.status == "failed" and r.vector.expected is None)
-    return Evidence(results[0].vector.operation, precision, failures, wrong, by_status["errored"], by_status["passed"], unchecked)
+    true = {each.id: tuple(predicates(each.result.vector.inputs)) for group in by_status.values() for each in group}
+    return Evidence(results[0].vector.operation, precision, failures, wrong, by_status["errored"], by_status["passed"], unchecked, true)
+
+
+def _is_number(observation: Observation) -> bool:
+    """Whether wrong outputs hold a finite number each, which a change could give."""
+    got = observation.result.got
+    names = observation.result.vector.expected or {}
+    return got is not None and all(
+        name in got and np.asarray(got[name]).dtype.kind in "biuf" and np.isfinite(got[name]).any() for name in names
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from .. import compare, operations
 from ..cases import prepared
 from ..numbers import exact, rounded
-from . import catalogue, mutants
+from . import catalogue, input_changes, more_expressions, mutants, output_changes
 from .mutants import Mutant
 from .symptoms import UNCHECKED, symptom
 
@@ -25,6 +26,19 @@ def candidates(operation: str) -> tuple[Mutant, ...]:
     return tuple(sorted(found, key=lambda mutant: (not mutant.text, operation not in mutant.functions)))
 
 
+def more(operation: str) -> Iterator[Sequence[Mutant]]:
+    """More mutants in parts, for the search alone: changes of the inputs and the outputs, of the formula, of two in a row, of helpers."""
+    yield (*output_changes.single(operation), *input_changes.changes(operation), *more_expressions.generated(operation))
+    yield output_changes.double(operation)
+    for name in sorted(mutants.reachable(operation) - {operation}, key=lambda name: len(mutants.reachable(name)), reverse=True):
+        yield more_expressions.generated(name)
+
+
+def near(operation: str) -> tuple[Mutant, ...]:
+    """The candidates, and the first part of the others."""
+    return (*candidates(operation), *next(more(operation)))
+
+
 @cache
 def targets(operation: str) -> tuple[Mutant, ...]:
     """The mutants that an operation's vectors list: those of its own formula and its helpers, and the known ones that
@@ -34,15 +48,29 @@ def targets(operation: str) -> tuple[Mutant, ...]:
     return tuple(mutant for mutant in candidates(operation) if mutant.text or mutant.functions & own)
 
 
+@cache
+def target_names(operation: str) -> frozenset[str]:
+    """The names of the mutants that an operation's vectors list."""
+    return frozenset(mutant.name for mutant in targets(operation))
+
+
 def outcome(operation: operations.Operation, mutant: Mutant | None, inputs: dict[str, Any]) -> dict[str, Any] | None:
     """The outputs of a mutant, or of the formula itself, None for an error of any kind; in float64, or at 50 digits for
     such inputs.
     """
     try:
+        return answer(operation, mutants.formula(operation.name, mutant), inputs, mutant.after if mutant else None)
+    except Exception:
+        return None
+
+
+def answer(operation: operations.Operation, formula: Any, inputs: dict[str, Any], after: Any = None) -> dict[str, Any] | None:
+    """The outputs of a formula, perhaps changed afterwards, None for an error of any kind."""
+    try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            outputs = operations.call(operation, inputs, mutants.formula(operation.name, mutant))
-            return {name: rounded(np.asarray(value)) for name, value in outputs.items()}
+            outputs = {name: rounded(np.asarray(value)) for name, value in operations.call(operation, inputs, formula).items()}
+            return after(outputs, inputs) if after else outputs
     except Exception:
         return None
 

@@ -4,50 +4,104 @@ contradict a pass?
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from .. import compare
 from ..operations import operations
-from . import kills
+from . import kills, likelihood
 from .evidence import Observation
 from .mutants import Mutant
 
 MATCH = {"float64": 1e-6, "float32": 1e-2}  # distance from a mutant, relative to the mutant's distance from the specification
 MAX_KEPT = 1000  # outputs of mutants that are kept for an observation
+FLOOR = 2e-14  # distance allowed in addition in float64, relative to the largest number of the vector: digits cancel
 ROUNDING = {"float64": 1e-12, "float32": 3e-6}  # distance allowed in addition, relative to the largest element
+
+
+SAME, EXPLAINED, CONTRADICTED = "same", "explained", "contradicted"  # what a mutant says of an answer
+
+
+def verdict(mutant: Mutant, observation: Observation, precision: str) -> str:
+    """Whether a mutant leaves the right outputs as they are, gives those of the implementation, or others."""
+    vector = observation.result.vector
+    if observation.result.status == "passed" and precision == "float64" and mutant.name in kills.target_names(vector.operation):
+        return CONTRADICTED if mutant.name in _killed(vector.id, vector.kills) else SAME
+    outputs = outcome(mutant, observation)
+    if observation.result.status == "errored":  # an exception says nothing about numbers
+        return EXPLAINED if outputs is None else SAME
+    if outputs is None:
+        return CONTRADICTED
+    if compare.difference(outputs, vector.expected or {}, vector.tolerance, precision) is None:
+        return SAME
+    return EXPLAINED if explains(mutant, observation, precision) else CONTRADICTED
+
+
+_KILLED: dict[str, frozenset[str]] = {}
+
+
+def _killed(id: str, names: list[str]) -> frozenset[str]:
+    """The mutants that a vector of the files kills, as a set."""
+    if id not in _KILLED:
+        _KILLED[id] = frozenset(names)
+    return _KILLED[id]
 
 
 def explains(mutant: Mutant, observation: Observation, precision: str) -> bool:
     """Whether the outputs are those of the mutant: much closer to the mutant's than the mutant's are to the specification's."""
-    outputs, got, vector = outcome(mutant, observation), observation.result.got, observation.result.vector
+    return agrees(outcome(mutant, observation), observation, precision)
+
+
+def agrees(outputs: dict[str, Any] | None, observation: Observation, precision: str) -> bool:
+    """Whether the outputs of an implementation are these."""
+    got, vector = observation.result.got, observation.result.vector
     if outputs is None or got is None or vector.expected is None:
         return False
     return all(
-        name in got and name in outputs and _matches(got[name], outputs[name], want, vector.tolerance, precision)
+        name in got and name in outputs and _matches(got[name], outputs[name], want, vector.tolerance, precision, observation.largest)
         for name, want in vector.expected.items()
     )
 
 
-def contradicts(mutant: Mutant, observation: Observation, precision: str) -> bool:
-    """Whether a mutant fails a vector that the implementation passed."""
-    outputs, vector = outcome(mutant, observation), observation.result.vector
-    return outputs is None or compare.difference(outputs, vector.expected or {}, vector.tolerance, precision) is not None
+def bits(mutant: Mutant, observation: Observation) -> dict[Any, float]:
+    """The bits of the different numbers of an answer that a mutant explains; of integers, of all that differ."""
+    outputs, got, want = outcome(mutant, observation), observation.result.got, observation.result.vector.expected
+    if outputs is None or got is None or want is None:
+        return {observation.id: 1.0}
+    found: dict[Any, float] = {}
+    for name, right in want.items():
+        if np.asarray(right).dtype.kind in "iu" and np.shape(outputs[name]) == np.shape(right):
+            each = math.log2(max(2, len(np.unique(right))))
+            found |= {(observation.id, name, int(i)): each for i in np.flatnonzero(np.asarray(outputs[name]) != right)}
+        else:
+            found |= likelihood.numbers(got[name], outputs[name], right)
+    return found
 
 
 def outcome(mutant: Mutant, observation: Observation) -> dict[str, Any] | None:
     """The outputs of a mutant for the inputs of a vector, None for an error."""
     tried = {} if observation.tried is None else observation.tried
     if mutant.name not in tried:
-        outputs = kills.outcome(operations()[observation.result.vector.operation], mutant, observation.inputs)
+        outputs = _computed(mutant, observation)
         if len(tried) == MAX_KEPT:
             return outputs
         tried[mutant.name] = outputs
     return tried[mutant.name]
 
 
-def _matches(got: Any, output: Any, want: Any, tolerance: str, precision: str) -> bool:
+def _computed(mutant: Mutant, observation: Observation) -> dict[str, Any] | None:
+    vector = observation.result.vector
+    if mutant.after is None or mutant.edits or mutant.wrap or vector.expected is None:
+        return kills.outcome(operations()[vector.operation], mutant, observation.inputs)
+    try:  # a change of the right outputs, which are known
+        return mutant.after(dict(vector.expected), observation.inputs)
+    except Exception:
+        return None
+
+
+def _matches(got: Any, output: Any, want: Any, tolerance: str, precision: str, largest: float) -> bool:
     if not {np.asarray(got).dtype.kind, np.asarray(output).dtype.kind} <= set("biuf") or _clearly_different(got, output):
         return False
     if compare.difference({"": output}, {"": want}, tolerance, precision) is None:  # the mutant leaves this output right
@@ -61,8 +115,13 @@ def _matches(got: Any, output: Any, want: Any, tolerance: str, precision: str) -
         return False
     size = abs(output[finite]).max(initial=0)
     with np.errstate(all="ignore"):
-        scale = abs(output - want)[finite].max(initial=0) if output.shape == np.shape(want) else size
-        return bool((abs(got - output)[finite] <= min(MATCH[precision] * scale, 1e-2 * size) + ROUNDING[precision] * size).all())
+        scale = abs(output - want)[finite] if output.shape == np.shape(want) else size
+        if output.shape == np.shape(want) and compare.TOLERANCES[tolerance][0] != "each element":
+            scale = scale.max(initial=0)
+        floor = FLOOR * largest if precision == "float64" else 0.0
+        return bool(
+            (abs(got - output)[finite] <= np.minimum(MATCH[precision] * scale, 1e-2 * size) + ROUNDING[precision] * size + floor).all()
+        )
 
 
 def _clearly_different(got: Any, output: Any) -> bool:

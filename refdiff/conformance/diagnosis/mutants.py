@@ -32,7 +32,9 @@ class Edit(NamedTuple):
 class Mutant(NamedTuple):
     """A name that says what is changed, and the edits; or, without edits, an operation and the wrapper of its formula.
 
-    `text` describes a known departure; generated mutants have none.
+    `after` changes the outputs by name, given the inputs, after the formula with its edits. `text` describes a known departure;
+    generated mutants have none. `choices` are the bits of what was chosen to fit: a fitted number, a region. `parts` are the mutants
+    that this one is made of, and `limits` says where it holds.
     """
 
     name: str
@@ -40,6 +42,10 @@ class Mutant(NamedTuple):
     operation: str = ""
     wrap: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     text: str = ""
+    after: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]] | None = None
+    choices: float = 0.0
+    parts: tuple[Mutant, ...] = ()
+    limits: str = ""
 
     @property
     def functions(self) -> set[str]:
@@ -59,6 +65,15 @@ def syntax_trees() -> dict[str, ast.FunctionDef]:
                 tree.body, tree.decorator_list = tree.body[1:], []
             found[function.__name__] = tree
     return found
+
+
+@cache
+def expressions(name: str) -> tuple[tuple[int, str], ...]:
+    """The operations, variables, entries and calls of a formula: their positions and texts."""
+    kinds = ast.BinOp | ast.Name | ast.Subscript | ast.Call
+    nodes = enumerate(ast.walk(ast.parse(ast.unparse(syntax_trees()[name])).body[0]))
+    listed = [(i, node) for i, node in nodes if isinstance(node, kinds) and not isinstance(getattr(node, "ctx", None), ast.Store)]
+    return tuple((i, text) for i, node in listed if (text := ast.unparse(node)) not in ("np", *syntax_trees()))
 
 
 @cache
@@ -83,7 +98,7 @@ def _called(tree: ast.FunctionDef) -> list[str]:
 def formula(operation: str, mutant: Mutant | None = None) -> Callable[..., Any]:
     """An operation's formula, with a mutant's edits in it and in all that it calls."""
     edits = mutant.edits if mutant else ()
-    function = _namespace(edits)[operation] if edits else operations()[operation].formula
+    function = _namespace(edits, operation)[operation] if edits else operations()[operation].formula
     return mutant.wrap(function) if mutant and mutant.wrap and mutant.operation == operation else function
 
 
@@ -98,19 +113,24 @@ def _originals() -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8192)
-def _namespace(edits: tuple[Edit, ...]) -> dict[str, Any]:
-    """The globals of the formulas after these edits, in which all formulas call each other."""
-    namespace = {**_originals()[next(iter(_originals()))].__globals__, "np": np, "permutations": __import__("itertools").permutations}
-    namespace.update({name: value for name, value in vars(numbers).items() if not name.startswith("_")})
+def _namespace(edits: tuple[Edit, ...], operation: str = "") -> dict[str, Any]:
+    """The globals of the formulas after these edits, in which all formulas, or those that an operation calls, call each other."""
+    namespace = dict(_globals())
     changed = {edit.function for edit in edits}
-    for name, function in _originals().items():
+    for name in reachable(operation) if operation else _originals():
         if name in changed:
             exec(_code(name, tuple(edit for edit in edits if edit.function == name)), namespace)
         elif changed & reachable(name):
+            function = _originals()[name]
             namespace[name] = FunctionType(function.__code__, namespace, name, function.__defaults__)
-        else:
-            namespace[name] = function
     return namespace
+
+
+@cache
+def _globals() -> dict[str, Any]:
+    """The globals of the formulas: all formulas, and what `numbers` has."""
+    found = {**_originals()[next(iter(_originals()))].__globals__, "np": np, "permutations": __import__("itertools").permutations}
+    return found | {name: value for name, value in vars(numbers).items() if not name.startswith("_")} | _originals()
 
 
 @lru_cache(maxsize=8192)

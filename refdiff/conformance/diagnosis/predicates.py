@@ -4,17 +4,18 @@ contradicts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from ..results import Result
-from .evidence import observe
-from .match import contradicts
-from .mutants import Mutant
+from . import likelihood
+from .cover import Score
 
 Inputs = dict[str, Any]
+
+_VALUE = re.compile(r" is (not )?[-\d]| is (above|below|equal)|^[ts] [<=>]|the batch has")  # of a predicate on a number
 
 TIMES: dict[str, Callable[[Any, Any, int], Any]] = {
     "s = 0": lambda t, s, T: s == 0,
@@ -28,17 +29,14 @@ TIMES: dict[str, Callable[[Any, Any, int], Any]] = {
 }
 
 
-def separating(mutant: Mutant, explained: Sequence[Result], results: Sequence[Result], precision: str) -> str:
-    """A predicate that is true for all explained vectors and false for all contradicted ones; an empty string if there
-    is none.
-    """
-    passed = (result for result in results if result.status == "passed" and result.vector.expected is not None)
-    contradicted = [result.vector.inputs for result in passed if contradicts(mutant, observe(result), precision)]
-    if not contradicted:
-        return ""
-    true = set.intersection(*(set(predicates(result.vector.inputs)) for result in explained))
-    true -= {text for inputs in contradicted for text in predicates(inputs)}
-    return next((text for text in predicates(explained[0].vector.inputs) if text in true), "")
+def conditional(score: Score, true: dict[str, tuple[str, ...]], wrong: int) -> Score:
+    """The score with a predicate, of those that are true for each vector, that is true for all explained vectors and false for all that contradict it, if there is one."""
+    if not score.contradicted or not score.ids or score.mutant.choices >= likelihood.CONSTANT:
+        return score
+    common = set.intersection(*(set(true[id]) for id in score.ids)).difference(*(true[id] for id in score.contradicted))
+    few = 2 * len(score.ids) < wrong  # of the wrong vectors: only a choice of the caller, such as a kind, separates these from others
+    where = next((text for text in true[min(score.ids)] if text in common and not (few and _VALUE.search(text))), "")
+    return score._replace(contradicted=frozenset(), where=where) if where else score
 
 
 def predicates(inputs: Inputs) -> Iterator[str]:
@@ -52,9 +50,9 @@ def predicates(inputs: Inputs) -> Iterator[str]:
         if name in inputs and "states" not in inputs:
             yield f"{name} is {'an array with a value for each example' if np.ndim(inputs[name]) else 'a single number'}"
     yield from _sizes(inputs)
-    for name in ("eta", "S", "stride", "clip"):
-        if name in inputs:
-            yield _number(name, inputs[name])
+    for name, value in inputs.items():
+        if np.ndim(value) == 0 and not isinstance(value, str | dict) and not callable(value):
+            yield from _number(name, value)
     for name in ("times", "grid"):
         if len(inputs.get(name, ())) > 1:
             yield f"{name} is {'increasing' if inputs[name][-1] > inputs[name][0] else 'decreasing'}"
@@ -70,11 +68,17 @@ def _sizes(inputs: Inputs) -> Iterator[str]:
         yield "the batch has one example" if len(data) == 1 else "the batch has several examples"
 
 
-def _number(name: str, value: Any) -> str:
+def _number(name: str, value: Any) -> Iterator[str]:
     if value is None:
-        return f"{name} is not given"
+        yield f"{name} is not given"
+        return
     if name == "S":
-        return f"S is {'odd' if value % 2 else 'even'}"
+        yield f"S is {'odd' if value % 2 else 'even'}"
     if name == "eta":
-        return "eta is 0 or 1" if value in (0, 1) else "eta is neither 0 nor 1"
-    return f"{name} is given" if name == "clip" else f"{name} is {value}"
+        yield "eta is 0 or 1" if value in (0, 1) else "eta is neither 0 nor 1"
+    if name == "clip":
+        yield "clip is given"
+    if name not in ("t", "s") or isinstance(value, float):
+        yield f"{name} is {value:g}"
+        yield f"{name} is {'not ' * (value != 0)}0"
+        yield f"{name} is {'above' if value > 1 else 'below' if value < 1 else 'equal to'} 1"

@@ -1,16 +1,17 @@
 """Symptoms: failures that are described without a change of a formula.
 
-There are two: a missing input check and lost precision.
+There are three: a missing input check, single precision, and digits that cancel.
 """
 
 from __future__ import annotations
 
 from .mutants import Mutant
 
-UNCHECKED, ROUNDED = "unchecked", "rounded"
+UNCHECKED, ROUNDED, CANCELLED = "unchecked", "rounded", "cancelled"
 TEXTS = {
     UNCHECKED: "gives an answer where only an error is right",
-    ROUNDED: "correct to single precision only (a step is computed in float32, or a small constant is added)",
+    ROUNDED: "correct to single precision only: everything, or a step, is computed in float32",
+    CANCELLED: "the formula is right, but its small answers lose digits: nearly equal numbers are subtracted",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ... import __version__
 from ..budget import Budget
-from ..diagnosis import causes, mutants, predicates, search, symptoms
+from ..diagnosis import causes, mutants, search, symptoms
 from ..operations import AREAS, operations
 from ..results import STATUSES, Result
 from ..vectors import files
@@ -29,7 +29,8 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
     header = {"set": "full", "only": [], "seconds": 0.0, **header}
     precision, time = implementation.precision, Budget(limit)
     diagnoses = search.diagnose(results, precision, time)
-    found = causes.causes(diagnoses)
+    said = causes.causes(diagnoses)
+    found = [cause for cause in said if cause.is_cause]
     incomplete = {diagnosis.operation for diagnosis in diagnoses if not diagnosis.complete}
     by_operation: dict[str, list[Result]] = {}
     for result in results:
@@ -38,7 +39,7 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
     for operation in listed:
         operation.look_at = _upstream(operation, listed)
         operation.searched = operation.name not in incomplete
-    shown = [_cause(cause, by_operation, precision, time) for cause in found]
+    shown = [_cause(cause, by_operation) for cause in said]
     stopped = f"{implementation.who} {implementation.broken}" if getattr(implementation, "broken", "") else ""
     return Report(
         format=FORMAT,
@@ -57,7 +58,8 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
         counts=counts(results),
         areas={area: counts([r for o in listed if o.area == area for r in by_operation[o.name]]) for area in AREAS if _has(listed, area)},
         operations=listed,
-        causes=shown,
+        causes=shown[: len(found)],
+        resemblances=shown[len(found) :],
         coverage=_coverage(results),
         warnings=misspelled(implementation) + overwriting(results),
         vectors=[_vector(result) for result in results],
@@ -108,14 +110,13 @@ def _upstream(operation: Operation, listed: list[Operation]) -> list[str]:
     return [each.name for each in listed if operation.unexplained and each.name in used[operation.name] and not used[each.name]]
 
 
-def _cause(cause: causes.Cause, results: dict[str, list[Result]], precision: str, time: Budget) -> Cause:
+def _cause(cause: causes.Cause, results: dict[str, list[Result]]) -> Cause:
     names = list(cause.explained)
     first = names[0]
     ids = {id for each in cause.explained.values() for id in each}
     wrong = [r for name in names for r in results[name] if r.status in ("failed", "errored")]
     shown = cause.mutants[:SHOWN]
     all_results = [r for name in names for r in results[name]]
-    explained = [r for r in all_results if r.vector.id in ids]
     return Cause(
         sentences=list(dict.fromkeys(mutant_text.sentence(mutant, first if len(names) == 1 else "") for mutant in shown)),
         known=bool(shown[0].text) and not symptoms.is_symptom(shown[0].name),
@@ -124,7 +125,7 @@ def _cause(cause: causes.Cause, results: dict[str, list[Result]], precision: str
         failures=len(wrong),
         explained=cause.explained,
         contradicted=cause.contradicted,
-        where=predicates.separating(shown[0], explained, all_results, precision) if cause.contradicted and time.left() else "",
+        where=cause.where,
         common=_common([r for r in wrong if r.vector.id in ids], all_results),
         lines=mutant_text.changed_lines(shown[0]),
         mutants=[mutant.name for mutant in cause.mutants],

@@ -18,8 +18,8 @@ class Cause:
     """One cause of failures.
 
     `sentences` describe changes with the same answers, the first few of `total`. `explained` are the failing vectors by
-    operation, and `contradicted` counts the passed vectors that the cause would change. `where` is the predicate that
-    separates the two, if there is one.
+    operation. `where` is a predicate on the inputs: elsewhere, the implementation is right. `contradicted` counts the vectors
+    with other answers than the change gives: 0 for a cause, more for a resemblance.
     """
 
     sentences: list[str]
@@ -68,7 +68,7 @@ class Coverage:
 
 @dataclass
 class Report:
-    """All findings of a run of the vectors.
+    """All findings of a run of the vectors. `resemblances` are changes that explain some failures, but are not the cause.
 
     `timeout` is the time limit of each answer, None if there was none. `stopped` says why the run ended early; it is
     empty otherwise.
@@ -94,6 +94,7 @@ class Report:
     areas: dict[str, Counts]
     operations: list[Operation]
     causes: list[Cause]
+    resemblances: list[Cause]
     coverage: list[Coverage]
     warnings: list[str]
     vectors: list[dict[str, Any]]

@@ -33,6 +33,7 @@ def _parts(report: Report) -> Iterator[str]:
         f"{wording.quantity(len(wrong), 'operation')} with the smallest vector that each gets wrong. Open an operation to see the numbers."
     )
     yield _section("Operations that differ", "".join(_operation(operation) for operation in wrong), lead)
+    yield _section("Not the cause", "".join(f"<p>{_text(wording.resemblance(each))}</p>" for each in report.resemblances))
     yield _section("Coverage", _coverage(report), "Vectors passed / vectors run, by sampler or step, parameterization and schedule.")
     yield _section("Warnings", "".join(f'<p class="warning">{_text(warning)}</p>' for warning in report.warnings))
     lead = f"{len(right)} passed every vector that was run, {len(wrong)} differ, {len(skipped)} were not run."

@@ -30,6 +30,8 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ["", "## Operations that differ"]
         for operation in wrong:
             yield from _operation(operation)
+    if report.resemblances:
+        yield from ["", "## Not the cause", "", *(f"- {plain(wording.resemblance(each))}" for each in report.resemblances)]
     yield from _coverage(report)
     if report.warnings:
         yield from ["", "## Warnings", "", *(f"- {plain(warning)}" for warning in report.warnings)]

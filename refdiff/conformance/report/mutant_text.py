@@ -10,6 +10,7 @@ from ..diagnosis.mutants import Edit, Mutant, apply_edits, syntax_trees
 
 _INPUT = re.compile(r"input (\w+):? (.+)")
 _OUTPUT = re.compile(r"output (\w+)[:,]? (.+)")
+_SEVERAL = re.compile(r"(inputs|outputs) ([\w, ]+?)( and \w+ exchanged|: .+)")
 _VARIANCES = re.compile(r"(square root of )?(\w+)(?: and (\w+))?( read as a logarithm| squared)?")
 _PHRASES = {  # for mutations whose names do not fit into "as if the input `x` were ..."
     "the first for every step": "the noise of the first step at every step",
@@ -25,6 +26,9 @@ def sentence(mutant: Mutant, operation: str) -> str:
     """The end of "differs from eq. R2 ...": the text of a known departure, or "as if `s` were `t`"."""
     if mutant.text:
         return mutant.text
+    if mutant.parts:
+        said = [sentence(part, operation) for part in mutant.parts]
+        return ", and ".join([said[0], *(each.removeprefix("as if ") for each in said[1:])]) + mutant.limits
     if not mutant.edits:
         return f"as if {_interface_mutation(mutant)}"
     parts = [_edits(name, list(edits), operation) for name, edits in groupby(mutant.edits, key=lambda edit: edit.function)]
@@ -32,11 +36,16 @@ def sentence(mutant: Mutant, operation: str) -> str:
 
 
 def _edits(name: str, edits: list[Edit], operation: str) -> str:
-    changes = list(dict.fromkeys((edit.old, edit.new) for edit in edits))
+    changes = list(dict.fromkeys((edit.old, _plain(edit.new)) for edit in edits))
     formula = "" if name == operation else f"in {name} "
     if {(new, old) for old, new in changes} == set(changes) and len(changes) == 2:
         return f"{formula}`{changes[0][0]}` and `{changes[0][1]}` were swapped"
     return formula + " and ".join(f"`{old}` were `{new}`" for old, new in changes)
+
+
+def _plain(expression: str) -> str:
+    """An expression without needless brackets."""
+    return ast.unparse(ast.parse(expression, mode="eval"))
 
 
 def _interface_mutation(mutant: Mutant) -> str:
@@ -45,6 +54,14 @@ def _interface_mutation(mutant: Mutant) -> str:
         return f"the output `{found[1]}` were {_PHRASES.get(found[2], found[2])}"
     if found := _INPUT.fullmatch(change):
         return f"the input `{found[1]}` were {_input_change(change, *found.groups())}"
+    if found := _SEVERAL.fullmatch(change):
+        names = ", ".join(f"`{name}`" for name in found[2].split(", "))
+        last = found[3].removesuffix(" exchanged")
+        return (
+            f"the {found[1]} {names} were{found[3][1:]}"
+            if found[3][0] == ":"
+            else f"the {found[1]} {names} and `{last[5:]}` were exchanged"
+        )
     if found := _VARIANCES.fullmatch(change):
         names = " and ".join(f"`{name}`" for name in (found[2], found[3]) if name)
         return f"the square root of {names} were used" if found[1] else f"{names} were{found[4]}"

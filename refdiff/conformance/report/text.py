@@ -31,6 +31,8 @@ def _lines(report: Report) -> Iterator[str]:
     wrong, right, skipped = wording.by_outcome(report.operations)
     for operation in wrong:
         yield from _operation(operation)
+    for each in report.resemblances:
+        yield from ["", *_wrapped(wording.resemblance(each), "  ", "")]
     yield from _coverage(report)
     yield from _names("every vector that was run passed", right)
     yield from _skipped(report, skipped)

@@ -76,7 +76,7 @@ def cause_title(cause: Cause) -> str:
 
 
 def cause_scope(cause: Cause) -> str:
-    """The failures that a cause explains, what they have in common, and the passed vectors that contradict the cause."""
+    """The failures that a cause explains, what they have in common, and where it holds."""
     explained = sum(map(len, cause.explained.values()))
     where = next(iter(cause.explained)) if len(cause.explained) == 1 else quantity(len(cause.explained), "operation")
     share = "" if is_symptom(cause.mutants[0], UNCHECKED) else f"{explained:,} of "
@@ -84,10 +84,18 @@ def cause_scope(cause: Cause) -> str:
     if cause.common:
         text += f", all with {', '.join(f'{name} = {value}' for name, value in cause.common.items())}"
     if cause.where:
-        text += f"; only where {cause.where}: elsewhere, {quantity(cause.contradicted, 'vector')} that it would change passed"
-    elif cause.contradicted:
-        text += f"; but it would also change {quantity(cause.contradicted, 'vector')} that passed"
+        text += f"; only where {cause.where}: elsewhere, the answers are right"
     return text
+
+
+def resemblance(cause: Cause) -> str:
+    """A change that gives some of the wrong answers, and what says that it is not the cause."""
+    given, name = sum(map(len, cause.explained.values())), next(iter(cause.explained))
+    against = quantity(cause.contradicted, "other vector")
+    return (
+        f"{name} resembles eq. {cause.equations[0]} {cause.sentences[0]}: this gives {given} of {cause.failures} wrong answers, "
+        f"but {against} say{'s' * (cause.contradicted == 1)} otherwise. It is not the cause."
+    )
 
 
 def equivalent_changes(cause: Cause) -> str:

@@ -1,0 +1,127 @@
+"""Scores: what all vectors of an operation say of a mutant, and the diagnosis that the scores make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ..budget import Budget
+from . import likelihood
+from .cover import Explanation, Score, cover
+from .evidence import Evidence, Observation
+from .match import CONTRADICTED, EXPLAINED, bits, explains, verdict
+from .mutants import Mutant
+from .precision import lost_precision
+from .predicates import conditional
+from .symptoms import UNCHECKED, symptom
+
+MAX_PROBES = 6  # failures of an operation on which every mutant is tried, the smallest first
+MAX_FRUITLESS = 2  # probes without a fitting mutant that end the search
+SAMPLE = 12  # wrong vectors on which a mutant is tried before it is tried on all
+
+
+class Diagnosis(NamedTuple):
+    """The diagnosis of one operation.
+
+    `explanations` cover the failures, the one that explains most first. `scores` holds every mutant that is a cause, by name.
+    `complete` says that the time was enough to try all mutants and pairs on what is left.
+    """
+
+    operation: str
+    failures: int
+    explanations: list[Explanation]
+    scores: dict[str, Score]
+    complete: bool = True
+
+    @property
+    def mutants(self) -> list[Mutant]:
+        """The mutants of the first explanation, which all have the same score."""
+        return self.explanations[0].mutants if self.explanations else []
+
+    @property
+    def causes(self) -> list[Mutant]:
+        """All mutants that are causes."""
+        return [score.mutant for score in self.scores.values()]
+
+    @property
+    def explained(self) -> int:
+        """How many failures the first explanation explains."""
+        return len(self.explanations[0].ids) if self.explanations else 0
+
+
+def diagnosis(evidence: Evidence, candidates: Sequence[Mutant], time: Budget, patience: int = MAX_FRUITLESS) -> Diagnosis:
+    """Try all candidates on the unexplained failures, one after the other, and cover the failures with the candidates that fit."""
+    scores: dict[str, Score] = {}
+    left, fruitless = evidence.wrong, 0
+    for _ in range(MAX_PROBES):
+        if not left or fruitless == patience:
+            break
+        fitting = [m for m in time.within(candidates) if m.name not in scores and explains(m, left[0], evidence.precision)]
+        scores |= {score.mutant.name: score for score in _scores(fitting, evidence, time)}
+        fruitless += not fitting
+        explained = {id for score in scores.values() if not score.contradicted for id in score.ids}
+        left = _different_first(left[0], [each for each in left[1:] if each.id not in explained])
+    return _of_scores(evidence, scores, candidates)
+
+
+def _of_scores(evidence: Evidence, scores: dict[str, Score], candidates: Sequence[Mutant]) -> Diagnosis:
+    known = sum(bool(mutant.text) for mutant in candidates)
+    scores = {name: conditional(score, evidence.predicates, len(evidence.wrong)) for name, score in scores.items()}
+    causes = {name: score for name, score in scores.items() if is_cause(score, known if score.mutant.text else len(candidates))}
+    explanations = cover(causes.values(), [each.id for each in (*evidence.wrong, *evidence.errored)])
+    explanations += _symptoms(evidence, explanations)
+    explanations += _resemblance(evidence, scores, explanations)
+    return Diagnosis(evidence.operation, evidence.failures, explanations, causes)
+
+
+def is_cause(score: Score, tried: int) -> bool:
+    """Whether nothing contradicts a mutant, and its numbers agree beyond chance."""
+    choices = [score.mutant.choices, likelihood.PREDICATE if score.where else 0.0]
+    return not score.contradicted and likelihood.above_chance(sum(score.bits.values()), tried, choices) >= likelihood.NEEDED
+
+
+def first_unexplained(evidence: Evidence, found: Diagnosis) -> Observation | None:
+    """The smallest wrong output that has no explanation."""
+    explained = frozenset[str]().union(*(each.ids for each in found.explanations if each.is_cause))
+    return next((each for each in evidence.wrong if each.id not in explained), None)
+
+
+def _different_first(probe: Observation, left: list[Observation]) -> list[Observation]:
+    """The failures in another order: first those whose tags contain a word (such as the kind) that differs from the tags of the last probe."""
+    words = {name: value for name, value in probe.result.vector.tags.items() if isinstance(value, str) and name != "schedule"}
+    return sorted(left, key=lambda each: all(each.result.vector.tags.get(name) == value for name, value in words.items()))
+
+
+def _scores(fitting: Iterable[Mutant], evidence: Evidence, time: Budget) -> list[Score]:
+    """The scores of the mutants that explain one vector in twelve, or more."""
+    sample = evidence.wrong[:: max(1, len(evidence.wrong) // SAMPLE)]
+    often = [m for m in time.within(fitting) if SAMPLE * sum(explains(m, each, evidence.precision) for each in sample) >= len(sample)]
+    return [_score(mutant, evidence) for mutant in time.within(often)]
+
+
+def _score(mutant: Mutant, evidence: Evidence) -> Score:
+    seen = [(each, verdict(mutant, each, evidence.precision)) for each in (*evidence.wrong, *evidence.errored, *evidence.passed)]
+    explained = [each for each, said in seen if said == EXPLAINED and each.result.status != "passed"]
+    numbers: dict[Any, float] = {}
+    for each in explained:
+        numbers |= bits(mutant, each)
+    return Score(
+        mutant, frozenset(each.id for each in explained), frozenset(each.id for each, said in seen if said == CONTRADICTED), numbers
+    )
+
+
+def _symptoms(evidence: Evidence, explanations: list[Explanation]) -> list[Explanation]:
+    """Explanations by lost precision, for a float64 implementation without another explanation, and by missing input checks."""
+    kinds = {UNCHECKED: evidence.unchecked}
+    if not explanations and evidence.precision == "float64":
+        kinds |= dict.fromkeys(lost_precision(evidence), frozenset(each.id for each in evidence.wrong))
+    return [Explanation([Score(symptom(kind, evidence.operation), ids, frozenset(), {})], ids) for kind, ids in kinds.items() if ids]
+
+
+def _resemblance(evidence: Evidence, scores: dict[str, Score], found: list[Explanation]) -> list[Explanation]:
+    """The mutant that explains most of what is left, if that is half of it, although something contradicts it."""
+    left = {each.id for each in evidence.wrong}.difference(*(each.ids for each in found))
+    best = max(scores.values(), key=lambda score: (len(score.ids & left), -len(score.contradicted)), default=None)
+    if best is None or not left or 2 * len(best.ids & left) < len(left):
+        return []
+    return [Explanation([best], frozenset(best.ids & left), is_cause=False)]

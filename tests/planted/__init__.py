@@ -1,0 +1,1 @@
+"""Wrong implementations, written without knowledge of the catalogue of mutants, on which the diagnosis is measured."""
