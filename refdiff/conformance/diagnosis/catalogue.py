@@ -6,10 +6,13 @@ The reports say "differs from", not "bug": several known departures are conventi
 from __future__ import annotations
 
 import ast
-from functools import cache
+import inspect
+from functools import cache, partial
 from typing import Any
 
 from ..known import KNOWN
+from ..known import alternatives as known_alternatives
+from ..operations import operations
 from . import expression_mutations, interface_mutations, mutants
 from .mutants import Edit, Mutant
 
@@ -21,6 +24,24 @@ def all_mutants() -> dict[str, Mutant]:
     taken = {mutant.edits for mutant in known.values() if mutant.edits}
     generated = expression_mutations.generated() | interface_mutations.generated()
     return known | {name: mutant for name, mutant in generated.items() if mutant.edits not in taken or not mutant.edits}
+
+
+@cache
+def alternatives(operation: str) -> tuple[Mutant, ...]:
+    """Other methods of the field under an operation's name, for the search alone."""
+    formulas = [f for f in vars(known_alternatives).values() if inspect.isfunction(f) and _is_of(f.__name__, operation)]
+    whole = (Mutant(f"{operation}: {f.__name__}", (), operation, partial(_replaced, f), inspect.getdoc(f) or "") for f in formulas)
+    edited = (_known(name, [change], text) for name, (text, *change) in known_alternatives.EDITS.items())
+    return (*whole, *(mutant for mutant in edited if mutants.affects(mutant, operation)))
+
+
+def _is_of(name: str, operation: str) -> bool:
+    """Whether a formula is an alternative of this operation: the longest operation that its name begins with."""
+    return max((each for each in operations() if name == each or name.startswith(f"{each}_")), key=len) == operation
+
+
+def _replaced(replacement: Any, formula: Any) -> Any:
+    return mutants.bind(replacement)
 
 
 def _known(name: str, changes: Any, text: str) -> Mutant:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ def candidates(operation: str) -> tuple[Mutant, ...]:
 
 
 def more(operation: str) -> Iterator[Sequence[Mutant]]:
-    """More mutants in parts, for the search alone: changes of the inputs and the outputs, of the formula, of two in a row, of helpers."""
+    """More mutants in parts, for the search alone: alternatives, changes of the inputs and the outputs, of the formula, of two in a row, of helpers."""
+    yield catalogue.alternatives(operation)
     yield (*output_changes.single(operation), *input_changes.changes(operation), *more_expressions.generated(operation))
     yield output_changes.double(operation)
     for name in sorted(mutants.reachable(operation) - {operation}, key=lambda name: len(mutants.reachable(name)), reverse=True):
@@ -35,8 +37,8 @@ def more(operation: str) -> Iterator[Sequence[Mutant]]:
 
 
 def near(operation: str) -> tuple[Mutant, ...]:
-    """The candidates, and the first part of the others."""
-    return (*candidates(operation), *next(more(operation)))
+    """The candidates, and the first parts of the others."""
+    return (*candidates(operation), *chain.from_iterable(islice(more(operation), 2)))
 
 
 @cache

@@ -6,7 +6,7 @@ from ..numbers import after_one, cached_at_50_digits, cos, event_sum, log, pi, s
 
 
 def linear(T, beta_start, beta_end):
-    """F5 -> betas: beta_t = (1000 / T) (beta_start + (t - 1) / (T - 1) (beta_end - beta_start)); T = 1 takes beta_start; an error if one leaves (0, 1)."""
+    """F5 -> betas: beta_t = (1000 / T) (beta_start + (t - 1) / (T - 1) (beta_end - beta_start)); T = 1 takes beta_start; an error if one leaves (0, 1]."""
     t = np.arange(1, T + 1)
     return 1000 * (beta_start + (t - 1) * (beta_end - beta_start) / max(T - 1, 1)) / T
 

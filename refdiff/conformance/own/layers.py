@@ -21,12 +21,12 @@ def embedding_vjp(labels: Any, table: Any, dy: Any) -> Any:
 
 
 def linear_layer(x: Any, w: Any, b: Any) -> Any:
-    return layers.linear({"w": w, "b": b}, x)[0]
+    return layers.linear({"w": w, "b": b}, x.reshape(-1, x.shape[-1]))[0].reshape(*x.shape[:-1], len(b))
 
 
 def linear_layer_vjp(x: Any, w: Any, b: Any, dy: Any) -> Any:
-    dp, dx = layers.linear({"w": w, "b": b}, x)[1](dy)
-    return dx, dp["w"], dp["b"]
+    dp, dx = layers.linear({"w": w, "b": b}, x.reshape(-1, x.shape[-1]))[1](dy.reshape(-1, len(b)))
+    return dx.reshape(x.shape), dp["w"], dp["b"]
 
 
 def silu(x: Any) -> Any:
