@@ -4,6 +4,7 @@ import math
 
 from .boundary import array, choice, column, each, integer, like, number, per_example, shape_of, total
 from .predict import to_x0
+from .schedules import for_times
 from .tables import at, checked, grid_times, pair, pairs, tilde
 
 
@@ -39,7 +40,7 @@ def _posterior_mean(x_t, x0, a_t, a_s):
 
 
 def posterior_variance(t, s, betas):
-    return array(tilde(*pair(betas, t, s)))
+    return for_times(lambda t, s: tilde(*pair(betas, t, s)), t, s)
 
 
 def mean_from_eps(eps, x_t, t, s, betas):

@@ -1,6 +1,9 @@
 """Noise schedules and time grids."""
 
 import math
+from operator import truediv
+
+import numpy as np
 
 from .boundary import array, between, choice, integer, integer_array, number, numbers, shape_of, total
 from .tables import checked, kept, pair
@@ -74,8 +77,13 @@ def zero_terminal_snr(betas):
 
 
 def transition(t, s, betas):
-    a_t, a_s = pair(betas, t, s)
-    return array(a_t / a_s), array(1 - a_t / a_s)
+    ratios = for_times(lambda t, s: [ratio := truediv(*pair(betas, t, s)), 1 - ratio], t, s)
+    return ratios[..., 0], ratios[..., 1]
+
+
+def for_times(rule, t, s):
+    """An array of rule(t, s) for one pair of times, or for each of two lists of times."""
+    return array(rule(t, s) if np.ndim(t) == 0 else [rule(a, b) for a, b in zip(t, s, strict=True)])
 
 
 def prior_kl(x0, betas):
