@@ -81,6 +81,11 @@ def like(name, value, x):
     return array(examples(name, value, shape_of(x)), shape_of(x))
 
 
+def for_times(rule, t, s):
+    """An array of rule(t, s) for one pair of times, or for each of two lists of times."""
+    return array(rule(t, s) if not shape_of(t) else [rule(a, b) for a, b in zip(t, s, strict=True)])
+
+
 def integer_array(values):
     """A list of ints as an array."""
     return np.array(values, dtype=np.int64)

@@ -2,9 +2,8 @@
 
 import math
 
-from .boundary import array, choice, column, each, integer, like, number, per_example, shape_of, total
+from .boundary import array, choice, column, each, for_times, integer, like, number, per_example, shape_of, total
 from .predict import to_x0
-from .schedules import for_times
 from .tables import at, checked, grid_times, pair, pairs, tilde
 
 

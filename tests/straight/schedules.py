@@ -1,11 +1,8 @@
 """Noise schedules and time grids."""
 
 import math
-from operator import truediv
 
-import numpy as np
-
-from .boundary import array, between, choice, integer, integer_array, number, numbers, shape_of, total
+from .boundary import array, between, choice, for_times, integer, integer_array, number, numbers, shape_of, total
 from .tables import checked, kept, pair
 
 
@@ -77,13 +74,11 @@ def zero_terminal_snr(betas):
 
 
 def transition(t, s, betas):
-    ratios = for_times(lambda t, s: [ratio := truediv(*pair(betas, t, s)), 1 - ratio], t, s)
-    return ratios[..., 0], ratios[..., 1]
+    def kept_between(t, s):
+        a_t, a_s = pair(betas, t, s)
+        return a_t / a_s
 
-
-def for_times(rule, t, s):
-    """An array of rule(t, s) for one pair of times, or for each of two lists of times."""
-    return array(rule(t, s) if np.ndim(t) == 0 else [rule(a, b) for a, b in zip(t, s, strict=True)])
+    return for_times(kept_between, t, s), for_times(lambda t, s: 1 - kept_between(t, s), t, s)
 
 
 def prior_kl(x0, betas):
