@@ -41,7 +41,7 @@ WITHOUT = {  # and those that give none
     "refdiff_gpu.proof.nvrtc",
     "refdiff_gpu.kernels.kernel.Kernel",
     "refdiff.conformance.operations",
-    "refdiff.conformance.diagnosis",  # formulas, syntax trees and names
+    "refdiff.conformance.mutations",  # formulas, syntax trees and names
 }
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import cases, operations
-from .diagnosis import kills
+from .mutations import kills
 from .numbers import exact, rounded
 from .vectors.files import FOLDER, FORMAT, encode
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from refdiff.conformance import adapter, cases, compare, generate, operations
-from refdiff.conformance.diagnosis import catalogue, kills, mutants, search
+from refdiff.conformance.diagnosis import search
 from refdiff.conformance.known.equivalent import EQUIVALENT
+from refdiff.conformance.mutations import catalogue, kills, mutants
 from refdiff.conformance.run import runner
 from refdiff.conformance.vectors import files
 

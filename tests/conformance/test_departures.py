@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from refdiff.conformance import adapter, operations
-from refdiff.conformance.diagnosis import catalogue, search
+from refdiff.conformance.diagnosis import search
+from refdiff.conformance.mutations import catalogue
 from refdiff.conformance.run import runner
 
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,10 @@ import pytest
 from refdiff.conformance import adapter, compare, models, operations, own
 from refdiff.conformance.cases import numbers
 from refdiff.conformance.cases.gaussian import covariance
-from refdiff.conformance.diagnosis import catalogue, kills, mutants
 from refdiff.conformance.formulas import elbo, forward, gaussian, latent
 from refdiff.conformance.known.elbo import KNOWN
 from refdiff.conformance.known.equivalent_elbo import EQUIVALENT
+from refdiff.conformance.mutations import catalogue, kills, mutants
 from refdiff.conformance.numbers import exact, identity, log_det, solve, trace
 from refdiff.conformance.run import runner
 from refdiff.conformance.vectors.files import load

@@ -14,7 +14,7 @@ import pytest
 
 from refdiff import cli
 from refdiff.conformance import adapter
-from refdiff.conformance.diagnosis.catalogue import all_mutants
+from refdiff.conformance.mutations.catalogue import all_mutants
 from refdiff.conformance.operations import named, operations
 from refdiff.conformance.own import Adapter as Own
 from refdiff.conformance.report import build, wording

@@ -6,9 +6,9 @@ import pytest
 
 from refdiff.conformance import cases, compare, operations, own
 from refdiff.conformance.adapter import Adapter
-from refdiff.conformance.diagnosis import catalogue, kills, mutants
 from refdiff.conformance.known.equivalent_layers import EQUIVALENT
 from refdiff.conformance.known.layers import KNOWN
+from refdiff.conformance.mutations import catalogue, kills, mutants
 from refdiff.conformance.numbers import exact
 from refdiff.conformance.run import runner
 

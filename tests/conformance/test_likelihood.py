@@ -6,7 +6,7 @@ import pytest
 from refdiff.conformance import adapter
 from refdiff.conformance.budget import Budget
 from refdiff.conformance.diagnosis import causes, likelihood, search
-from refdiff.conformance.diagnosis.symptoms import CANCELLED, ROUNDED
+from refdiff.conformance.mutations.symptoms import CANCELLED, ROUNDED
 from refdiff.conformance.run import runner
 
 SECONDS = 2.0  # of computing for a search

@@ -10,9 +10,10 @@ import pytest
 
 from refdiff import cli
 from refdiff.conformance import adapter
-from refdiff.conformance.diagnosis import mutants, search
-from refdiff.conformance.diagnosis.catalogue import all_mutants, edits_of
-from refdiff.conformance.diagnosis.mutants import Mutant
+from refdiff.conformance.diagnosis import search
+from refdiff.conformance.mutations import mutants
+from refdiff.conformance.mutations.catalogue import all_mutants, edits_of
+from refdiff.conformance.mutations.mutants import Mutant
 from refdiff.conformance.operations import operations
 from refdiff.conformance.report import build, findings, mutant_text, wording
 from refdiff.conformance.results import STATUSES

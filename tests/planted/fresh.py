@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 
 from refdiff.conformance import models
-from refdiff.conformance.diagnosis import kills
+from refdiff.conformance.mutations import kills
 from refdiff.conformance.operations import operations
 
 KEPT = {"grid", "times", "x", "uniform", "labels"}  # inputs whose numbers are ordered, or on levels

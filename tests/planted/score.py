@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from refdiff.conformance import adapter, compare
 from refdiff.conformance.budget import Budget
-from refdiff.conformance.diagnosis import causes, search, symptoms
+from refdiff.conformance.diagnosis import causes, search
 from refdiff.conformance.diagnosis.derivatives import DERIVATIVE, consistent
 from refdiff.conformance.diagnosis.evidence import observe
 from refdiff.conformance.diagnosis.match import explains, outcome
 from refdiff.conformance.diagnosis.predicates import predicates
+from refdiff.conformance.mutations import symptoms
 from refdiff.conformance.operations import operations
 from refdiff.conformance.run import runner
 

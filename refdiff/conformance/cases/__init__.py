@@ -41,7 +41,7 @@ CHOICES = {  # operations with a convention that other libraries choose differen
 def all_cases() -> tuple[Case, ...]:
     """Every case of every area, once."""
     found: dict[str, Case] = {}
-    for area in (*AREAS, "practice"):
+    for area in AREAS:
         for case in importlib.import_module(f"refdiff.conformance.cases.{area}").cases():
             found.setdefault(_key(case), _with_level(case))
     for case in found.values():

@@ -30,6 +30,8 @@ def cases() -> Iterator[Case]:
         yield Case("scaled_dot_product", {"q": q, "k": k, "v": v, "heads": heads}, "should", error=True, minimal=True)
         yield Case("self_attention", {"x": q, **_weights(4, 4, 0), "heads": heads}, "should", error=True, minimal=True)
     yield Case("cross_attention", {"x": q, "context": k[:, :0], **_weights(4, 4, 0), "heads": 1}, "should", error=True, minimal=True)
+    q, k, v = numbers((1, 2, 2), 18) * 48, numbers((1, 3, 2), 19) * 48, numbers((1, 3, 2), 20)  # exponentials that overflow
+    yield from pair("scaled_dot_product", {"q": q, "k": k, "v": v, "heads": 1}, (1, 2, 2))
 
 
 def _weights(C: int, D: int, seed: int) -> dict[str, Any]:

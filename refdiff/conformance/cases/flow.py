@@ -33,6 +33,7 @@ def cases() -> Iterator[Case]:
     yield from _maps()
     yield from _couplings()
     yield from _errors()
+    yield from _other_scales()
 
 
 def _maps() -> Iterator[Case]:
@@ -61,3 +62,11 @@ def _errors() -> Iterator[Case]:
     yield Case("to_flow", {"x_t": numbers((2, 2)), "signal": 0.0, "sigma": 0.0}, "should", error=True, minimal=True)
     ends = {"prediction": numbers((2, 2)), "x_t": numbers((2, 2), 1), "path": "straight", "source": "eps", "to": "x0"}
     yield Case("convert_on_path", ends | {"t": 0.0}, error=True, minimal=True)
+
+
+def _other_scales() -> Iterator[Case]:
+    """Paths whose squares do not add up to 1: variance exploding, and others."""
+    for signal, sigma in ((1.0, 2.5), (0.5, 0.25), (1.0, 0.125)):
+        yield Case("to_flow", {"x_t": numbers((2, 2), 17), "signal": signal, "sigma": sigma}, minimal=True)
+    both = {"x_t": numbers((2, 2), 17), "signal": np.array([1.0, 0.5]), "sigma": np.array([2.5, 0.25])}
+    yield Case("to_flow", both, minimal=True)

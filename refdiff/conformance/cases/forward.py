@@ -36,6 +36,7 @@ def cases() -> Iterator[Case]:
     yield from _batches()
     yield from _chains()
     yield from _errors()
+    yield from _learned()
 
 
 def _batches() -> Iterator[Case]:
@@ -95,3 +96,15 @@ def _errors() -> Iterator[Case]:
     yield Case("mean_from_eps", {"eps": noise, "x_t": x, "t": 5, "s": 4, "betas": Table("zero-terminal-5")}, error=True, minimal=True)
     yield Case("alpha_bar", {"betas": np.array([0.5, 1.25])}, "should", error=True, minimal=True)
     yield Case("q_sample", {"x0": x * np.nan, "t": 1, "betas": betas, "noise": noise}, "should", error=True, minimal=True)
+
+
+def _learned() -> Iterator[Case]:
+    """Learned variances in a whole reverse step, for every kind; a time for each example in a variance."""
+    x, prediction, mix = numbers((2, 2), 13), numbers((2, 2), 14), (numbers((2, 2), 15) + 2) / 4
+    for kind in ("eps", "x0", "v"):
+        for t in (3, 2):
+            step = {"prediction": prediction, "x_t": x, "t": t, "s": 1, "betas": Table("three"), "kind": kind}
+            yield Case("reverse_kernel", {**step, "variance": "learned", "mix": mix}, minimal=True)
+    for late, early in (([3, 1, 2], [1, 0, 1]), ([3, 3, 1], [0, 2, 0])):
+        times = {"t": np.array(late), "s": np.array(early), "betas": Table("three")}
+        yield Case("posterior_variance", times, tolerance="each", minimal=True)

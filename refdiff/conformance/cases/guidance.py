@@ -41,6 +41,7 @@ def cases() -> Iterator[Case]:
     inputs = {"y": np.array([0]), "uniform": np.array([0.5]), "probability": 1.5, "no_label": 4}
     yield Case("drop_labels", inputs, "should", error=True, minimal=True)
     yield from _mixtures()
+    yield from _channels()
 
 
 def _mixtures() -> Iterator[Case]:
@@ -50,3 +51,13 @@ def _mixtures() -> Iterator[Case]:
         yield Case("mixture_score", inputs, minimal=d == 2)
         yield Case("mixture_class_gradient", inputs | {"y": np.array([0, K - 1, 1])}, minimal=d == 2)
     yield Case("mixture_class_gradient", inputs | {"y": np.array([0, 9, 1])}, error=True, minimal=True)
+
+
+def _channels() -> Iterator[Case]:
+    """Latent images of four channels, and of five: all of them are guided."""
+    for shape in ((1, 2, 1, 4), (2, 1, 2, 5)):
+        a, b = numbers(shape, 11), numbers(shape, 12)
+        yield Case("classifier_free", {"unconditional": a, "conditional": b, "gamma": 3.0}, minimal=True)
+        yield Case("classifier_free_w", {"unconditional": a, "conditional": b, "w": 2.0}, minimal=True)
+        yield Case("classifier_score", {"score": a, "gradient": b, "gamma": 3.0}, minimal=True)
+        yield Case("classifier_eps", {"eps": a, "gradient": b, "gamma": 3.0, "t": 2, "betas": Table("three")}, minimal=True)

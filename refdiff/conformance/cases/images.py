@@ -38,6 +38,8 @@ def _convolutions() -> Iterator[Case]:
         x, w, b = numbers((B, H, W, fan_in), number), numbers((size, size, fan_in, fan_out), number + 20), numbers((fan_out,), number + 40)
         y = (B, -(-H // stride), -(-W // stride), fan_out)
         yield from pair("conv", {"x": x, "w": w, "b": b, "stride": stride}, y)
+    x, w, b = numbers((1, 3, 4, 2), 24) / 3, numbers((3, 3, 2, 2), 25) / 3, numbers((2,), 26) / 3  # numbers that float32 cannot hold
+    yield from pair("conv", {"x": x, "w": w, "b": b, "stride": 1}, (1, 3, 4, 2))
 
 
 def _blocks() -> Iterator[Case]:

@@ -36,6 +36,9 @@ def _samples() -> Iterator[Case]:
     yield Case("marginal_likelihood", {"log_likelihood": apart}, minimal=True)
     yield Case("importance_weighted", {"log_joint": apart, "log_q": np.zeros((3, 2))}, minimal=True)
     yield Case("importance_weighted", {"log_joint": apart - 2048, "log_q": apart}, minimal=True)
+    columns = np.array([[0.25, -2000.0], [-0.5, -2001.0], [1.0, -1999.5]])  # one peak for both underflows
+    yield Case("marginal_likelihood", {"log_likelihood": columns}, tolerance="each", minimal=True)
+    yield Case("importance_weighted", {"log_joint": columns, "log_q": columns[::-1] / 8}, tolerance="each", minimal=True)
 
 
 def _errors() -> Iterator[Case]:

@@ -45,6 +45,8 @@ def _dense() -> Iterator[Case]:
     ):
         x, w, b = numbers((*leading, fan_in), number), numbers((fan_in, fan_out), number + 10), numbers((fan_out,), number + 20)
         yield from pair("linear_layer", {"x": x, "w": w, "b": b}, (*leading, fan_out))
+    tokens, w, b = numbers((2, 3, 2), 21), numbers((2, 3), 22), numbers((3,), 23)
+    yield from pair("linear_layer", {"x": tokens, "w": w, "b": b}, (2, 3, 3))
     for x in (
         numbers((2, 3)),
         numbers((1, 5)) * 25,
@@ -59,6 +61,8 @@ def _softmax() -> Iterator[Case]:
     large = np.array([[100.0, -100.0, 99.0], [-100.0, -100.5, -101.0]])
     for z in (numbers((2, 3)), numbers((1, 5), 1), large, np.array([[800.0, 799.0]]), numbers((1, 2, 2, 4), 2), numbers((2, 1), 3)):
         yield from pair("softmax", {"z": z}, z.shape)
+    far = np.array([[1.0, -0.5, 0.25], [-2000.0, -2000.5, -1999.0]])  # one largest number for both rows leaves 0 / 0
+    yield from pair("softmax", {"z": far}, far.shape)
 
 
 def _cross_entropy() -> Iterator[Case]:

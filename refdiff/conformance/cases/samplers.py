@@ -25,6 +25,7 @@ def cases() -> Iterator[Case]:
     yield from _odes()
     yield from _mixtures()
     yield from _errors()
+    yield from _long_steps()
 
 
 def _steps(betas: Table, t: int, s: int, number: int, small: bool) -> Iterator[Case]:
@@ -135,3 +136,13 @@ def _errors() -> Iterator[Case]:
     yield Case("ddpm_step", gone | {"variance": "posterior"}, error=True, minimal=True)
     yield Case("ddim_sample", _trajectory(Table("zero-terminal-5"), "trailing", 5) | {"eta": 0.0}, error=True, minimal=True)
     yield Case("slerp", {"a": x, "b": -x, "weight": 0.5}, "should", error=True, minimal=True)
+
+
+def _long_steps() -> Iterator[Case]:
+    """Long steps at eta = 1, where the variance taken off in float32 may leave less than 0; noises that are nearly parallel."""
+    x, prediction, noise, betas = numbers((2, 2), 13), numbers((2, 2), 14), numbers((2, 2), 16), Table("cosine-1000")
+    for t, s in ((1000, 16), (1000, 30), (1000, 59), (1000, 277), (1000, 651), (1000, 834), (999, 26), (999, 93)):
+        inputs = {"prediction": prediction, "x_t": x, "t": t, "s": s, "betas": betas, "noise": noise, "eta": 1.0, "kind": "eps"}
+        yield Case("ddim_step", inputs, minimal=s == 834)
+    a = numbers((2, 4), 27)
+    yield Case("slerp", {"a": a, "b": a + numbers((2, 4), 28) / 128, "weight": 0.25}, minimal=True)

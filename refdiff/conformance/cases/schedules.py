@@ -24,11 +24,14 @@ def cases() -> Iterator[Case]:
     for T in (1000, 1, 2, 10):
         yield Case("sigmoid_betas", {"T": T, "start": -3.0, "end": 3.0, "tau": 1.0, "beta_max": 0.999}, tolerance="each", minimal=T < 20)
     yield Case("sigmoid_betas", {"T": 25, "start": 0.0, "end": 3.0, "tau": 0.5, "beta_max": 0.99}, "should", "each")
+    yield Case("sigmoid_betas", {"T": 12, "start": -2.0, "end": 3.5, "tau": 0.75, "beta_max": 0.999}, tolerance="each", minimal=True)
     for name in DIFFUSION:
         for operation in ("alpha_bar", "snr", "log_snr"):
             yield Case(operation, {"betas": Table(name)}, tolerance="each", minimal=len(tables()[name]) < 50)
         for t, s in steps(len(tables()[name])):
             yield Case("transition", {"t": t, "s": s, "betas": Table(name)}, tolerance="each", minimal=name in ("three", "two"))
+    for late, early in (([3, 1, 2], [1, 0, 1]), ([3, 3, 1], [0, 2, 0])):
+        yield Case("transition", {"t": np.array(late), "s": np.array(early), "betas": Table("three")}, tolerance="each", minimal=True)
     for name in ("linear-1000", "scaled-linear-1000", "linear-50", "three", "two"):
         yield Case("zero_terminal_snr", {"betas": Table(name)}, tolerance="each", minimal=name in ("three", "two"))
     yield Case("zero_terminal_snr", {"betas": Table("one")}, "should", error=True)

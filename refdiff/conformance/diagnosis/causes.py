@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..mutations.mutants import Mutant
+from ..mutations.symptoms import CANCELLED, ROUNDED, UNCHECKED, is_symptom
 from .cover import Explanation, Score, cover
 from .derivatives import DERIVATIVE
-from .mutants import Mutant
 from .scoring import Diagnosis
-from .symptoms import CANCELLED, ROUNDED, UNCHECKED, is_symptom
 
 
 class Cause(NamedTuple):

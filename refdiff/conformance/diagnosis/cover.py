@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .mutants import Mutant
+from ..mutations.mutants import Mutant
 
 CLOSE = 0.95  # the share of the best weight that other mutants with the same vectors must have
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..mutations import kills
+from ..mutations.mutants import Mutant
 from ..operations import operations
-from . import kills
-from .mutants import Mutant
 
 DERIVATIVE = ", and its derivative"  # the end of the names
 STEP = 1e-3

@@ -12,14 +12,15 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ..budget import Budget
+from ..mutations import kills, mutants
+from ..mutations.mutants import Edit, Mutant
+from ..mutations.output_changes import ORDERS, VALUES, Change
 from ..operations import operations
-from . import kills, likelihood, mutants
+from . import likelihood
 from .evidence import Observation
 from .match import explains
-from .mutants import Edit, Mutant
-from .output_changes import ORDERS, VALUES, Change
 
-START = np.array([-1.0, -0.1, *10.0 ** np.arange(-20, 5, 0.5)])  # between which a number is looked for
+START = (-1.0, -0.1, *(10.0 ** (k / 2) for k in range(-40, 10)))  # between which a number is looked for
 NAMED = {"pi": math.pi, "log 2": math.log(2), "log 10": math.log(10), "e": math.e, "sqrt 2": 2**0.5, "sqrt(2 pi)": (2 * math.pi) ** 0.5}
 KINDS = {  # of a number in an expression of a formula
     "({old}) * {c}": "multiplied by {c}",
@@ -124,10 +125,10 @@ def _solved(answer: Callable[[float], dict[str, Any] | None], failure: Observati
 
 def _root(error: Callable[[float], float]) -> float | None:
     """The first zero of a function between the numbers of `START`."""
-    errors = np.array([error(float(start)) for start in START])
+    errors = np.array([error(start) for start in START])
     for i in np.flatnonzero((errors[:-1] * errors[1:] <= 0) & np.isfinite(errors[:-1] * errors[1:])).tolist():
         if errors[i] == 0:
-            return float(START[i])
+            return START[i]
         try:
             return float(brentq(error, START[i], START[i + 1], xtol=1e-16, rtol=1e-14))
         except ValueError:  # not a number between the two

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from .. import compare
+from ..mutations import kills
+from ..mutations.mutants import Mutant
 from ..operations import operations
-from . import kills, likelihood
+from . import likelihood
 from .evidence import Observation
-from .mutants import Mutant
 
 MATCH = {"float64": 1e-6, "float32": 1e-2}  # distance from a mutant, relative to the mutant's distance from the specification
 MAX_KEPT = 1000  # outputs of mutants that are kept for an observation

@@ -11,10 +11,10 @@ import numpy as np
 
 from .. import compare
 from ..budget import Budget
-from . import kills, output_changes
+from ..mutations import kills, output_changes
+from ..mutations.mutants import Mutant
 from .evidence import Observation
 from .match import agrees, explains, outcome
-from .mutants import Mutant
 
 MAX_FITTING = 300  # pairs with equal outputs that are tried one by one
 MAX_SAME = 3  # mutants with equal outputs that are paired with a change of them

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..mutations import kills
+from ..mutations.symptoms import CANCELLED, ROUNDED
 from ..operations import operations
-from . import kills
 from .evidence import Evidence, Observation
-from .symptoms import CANCELLED, ROUNDED
 
 SINGLE, DOUBLE = float(np.finfo(np.float32).eps), float(np.finfo(np.float64).eps)
 FACTOR = 64  # by which an error may differ from that of the formula in float32

@@ -79,6 +79,7 @@ def _number(name: str, value: Any) -> Iterator[str]:
     if name == "clip":
         yield "clip is given"
     if name not in ("t", "s") or isinstance(value, float):
-        yield f"{name} is {value:g}"
+        if value in (0, 1):
+            yield f"{name} is {value:g}"
         yield f"{name} is {'not ' * (value != 0)}0"
         yield f"{name} is {'above' if value > 1 else 'below' if value < 1 else 'equal to'} 1"

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from . import kills, likelihood
+from ..mutations import kills
+from ..mutations.mutants import Mutant
+from . import likelihood
 from .evidence import Observation
 from .match import outcome
-from .mutants import Mutant
 
 AXES = (0, 1, 2, 3)
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..budget import Budget
+from ..mutations.mutants import Mutant
+from ..mutations.symptoms import UNCHECKED, symptom
 from . import likelihood
 from .cover import Explanation, Score, cover
 from .evidence import Evidence, Observation
 from .match import CONTRADICTED, EXPLAINED, bits, explains, verdict
-from .mutants import Mutant
 from .precision import lost_precision
 from .predicates import conditional
-from .symptoms import UNCHECKED, symptom
 
 MAX_PROBES = 6  # failures of an operation on which every mutant is tried, the smallest first
 MAX_FRUITLESS = 2  # probes without a fitting mutant that end the search

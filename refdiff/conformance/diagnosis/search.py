@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from ..budget import Budget
+from ..mutations import kills
+from ..mutations.mutants import Mutant, affects
 from ..results import Result
-from . import derivatives, fitted, kills, pairs, regions
+from . import derivatives, fitted, pairs, regions
 from .evidence import Evidence, Observation, collect
-from .mutants import Mutant, affects
 from .scoring import MAX_FRUITLESS, Diagnosis, diagnosis, first_unexplained
 
 MANY_OPERATIONS = 30  # when more operations than these are wrong, one fruitless probe ends the search, and fewer pairs are tried
@@ -48,11 +49,14 @@ class Search:
 
     def run(self) -> list[Diagnosis]:
         """All stages; the diagnoses in the order of the operations."""
-        for stage in (self.catalogue, self.shared, self.derivative, self.changes, self.shared, self.derivative, self.special, self.two):
+        for stage in (self.catalogue, self.shared, self.derivative, self.changes, self.shared, self.derivative, self.parts, self.two):
             for name in self.order:
                 mutants = stage(name)
                 while self.failure(name) is not None and self.time.left() and (part := next(mutants, None)) is not None:
                     self.extend(name, part)
+        for name in self.order:
+            if self.evidence[name].wrong and not self.found[name].scores and self.time.left():  # unexplained, or a symptom
+                self.extend(name, fitted.fits(self.evidence[name].wrong[0], self.precision, self.time))
         unexplained = {name for name in self.order if self.failure(name) is not None}
         return [each._replace(complete=not (self.time.cut and name in unexplained)) for name, each in self.found.items()]
 
@@ -88,8 +92,8 @@ class Search:
         """More changes of the inputs, the outputs and the formulas."""
         return kills.more(name)
 
-    def special(self, name: str) -> Iterator[Sequence[Mutant]]:
-        """Fitted numbers, changes of a part of the output, and mutants whose outputs are changed once more."""
+    def parts(self, name: str) -> Iterator[Sequence[Mutant]]:
+        """Changes of a part of the output, fitted numbers, and mutants whose outputs are changed once more."""
         failure = self.failure(name)
         if failure is not None:
             yield fitted.fits(failure, self.precision, self.time)

@@ -8,7 +8,8 @@ from typing import Any
 
 from ... import __version__
 from ..budget import Budget
-from ..diagnosis import causes, mutants, search, symptoms
+from ..diagnosis import causes, search
+from ..mutations import mutants, symptoms
 from ..operations import AREAS, operations
 from ..results import STATUSES, Result
 from ..vectors import files

@@ -6,7 +6,7 @@ import ast
 import re
 from itertools import groupby
 
-from ..diagnosis.mutants import Edit, Mutant, apply_edits, syntax_trees
+from ..mutations.mutants import Edit, Mutant, apply_edits, syntax_trees
 
 _INPUT = re.compile(r"input (\w+):? (.+)")
 _OUTPUT = re.compile(r"output (\w+)[:,]? (.+)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..diagnosis.symptoms import UNCHECKED, is_symptom
+from ..mutations.symptoms import UNCHECKED, is_symptom
 from ..operations import operations
 from ..vectors.files import LEVELS
 from .failures import Failure, Step

@@ -5,7 +5,7 @@ There are three: a missing input check, single precision, and digits that cancel
 
 from __future__ import annotations
 
-from .mutants import Mutant
+from ..mutations.mutants import Mutant
 
 UNCHECKED, ROUNDED, CANCELLED = "unchecked", "rounded", "cancelled"
 TEXTS = {

@@ -1,0 +1,1 @@
+"""Mutants: the formulas, inputs and outputs with a change, known or generated."""
