@@ -81,7 +81,7 @@ def check_shape(name: str, x: Any, *axes: Any) -> None:
         )
 
 
-def check_broadcast(to: str, x: Array, **named: Any) -> None:
+def check_broadcast(to: str, x: Array, /, **named: Any) -> None:
     """Raise unless all named arguments broadcast to the shape of x, which is called `to`."""
     for name, shape in zip(named, map(np.shape, named.values()), strict=True):
         if len(shape) > np.ndim(x) or any(n not in (1, m) for n, m in zip(shape[::-1], np.shape(x)[::-1], strict=False)):

@@ -17,7 +17,7 @@ from . import mutant_text, wording
 from .failures import failure, size
 from .findings import Cause, Coverage, Operation, Report, counts, total
 
-FORMAT = 1
+FORMAT = 2  # 2: causes are contradicted by nothing, and resemblances are apart
 SEARCH = 8.0  # seconds for the search for causes, by default
 SHOWN = 5  # changes with the same answers that are listed
 
