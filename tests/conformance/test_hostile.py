@@ -560,7 +560,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n == "squared" else [pytest.mark.long]) for n in CHANGES if n != "nan"])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n == "squared" else [pytest.mark.long]) for n in ("squared", "zero")])
 def test_the_search_for_causes_keeps_its_limit(name):
     """An adapter that is wrong in every operation: the search ends in time, and says in every format that it was cut."""
     wrong = perturbed(CHANGES[name])

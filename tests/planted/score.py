@@ -25,6 +25,7 @@ from .fresh import fresh
 
 SECONDS = 4.0  # of computing for the search for the causes of one implementation
 SYMPTOMS = {"rounded": ("dtype",), "cancelled": ("digits", "nan", "dtype"), "unchecked": ("check",)}  # and the kinds that they are
+ROUNDING = 1e-13
 SHARE = 0.95  # of the fresh answers that a right cause predicts
 
 
@@ -112,6 +113,9 @@ def _holds(cause, mutant, target, results):
 
 
 def _departs(mutant, observation, precision):
-    """Whether a mutant's answer is not the right one."""
+    """Whether a mutant's answer is not the right one, by more than what rounding leaves of the fresh right one, which has no 50 digits."""
     outputs, vector = outcome(mutant, observation), observation.result.vector
-    return outputs is None or compare.difference(outputs, vector.expected, vector.tolerance, precision) is not None
+    if outputs is None:
+        return True
+    found = compare.difference(outputs, vector.expected, vector.tolerance, precision)
+    return found is not None and not found.error < ROUNDING * observation.largest

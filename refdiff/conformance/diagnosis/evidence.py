@@ -25,6 +25,11 @@ class Observation(NamedTuple):
         return self.result.vector.id
 
     @property
+    def is_mute(self) -> bool:
+        """Whether the outputs hold no finite number."""
+        return not any(np.isfinite(value).any() for value in (self.result.got or {}).values() if np.asarray(value).dtype.kind in "biuf")
+
+    @property
     def largest(self) -> float:
         """The largest number of the inputs and the right outputs, at least 1."""
         given = [value for value in self.inputs.values() if getattr(getattr(value, "dtype", None), "kind", "") == "f"]
@@ -77,7 +82,10 @@ def collect(results: Sequence[Result], precision: str) -> Evidence:
     for result in results:
         if result.status in by_status and result.vector.expected is not None:
             by_status[result.status].append(observe(result))
-    wrong = sorted(filter(_is_number, by_status["failed"]), key=lambda each: (each.size, -len(each.result.vector.kills)))
+    wrong = sorted(
+        (each for each in by_status["failed"] if _is_number(each, bool(by_status["passed"]))),
+        key=lambda each: (each.size, -len(each.result.vector.kills)),
+    )
     wrong[:1] = [first._replace(tried={}) for first in wrong[:1]]
     failures = sum(r.status in ("failed", "errored") for r in results)
     unchecked = frozenset(r.vector.id for r in results if r.status == "failed" and r.vector.expected is None)
@@ -85,10 +93,10 @@ def collect(results: Sequence[Result], precision: str) -> Evidence:
     return Evidence(results[0].vector.operation, precision, failures, wrong, by_status["errored"], by_status["passed"], unchecked, true)
 
 
-def _is_number(observation: Observation) -> bool:
-    """Whether wrong outputs hold a finite number each, which a change could give."""
+def _is_number(observation: Observation, some_passed: bool) -> bool:
+    """Whether wrong outputs hold numbers that a change could give: NaN alone only if other vectors passed."""
     got = observation.result.got
     names = observation.result.vector.expected or {}
     return got is not None and all(
-        name in got and np.asarray(got[name]).dtype.kind in "biuf" and np.isfinite(got[name]).any() for name in names
+        name in got and np.asarray(got[name]).dtype.kind in "biuf" and (some_passed or np.isfinite(got[name]).any()) for name in names
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import compare
 from ..mutations import kills
 from ..mutations.symptoms import CANCELLED, ROUNDED
 from ..operations import operations
@@ -27,18 +28,31 @@ def lost_precision(evidence: Evidence) -> list[str]:
         return [CANCELLED]
     if any(error > LARGE * _size(each) for error, each in errors):
         return []
-    single = {each.id: _single_error(each) for each in (*evidence.wrong, *evidence.passed)}
+    answers = {each.id: _in_single(each) for each in (*evidence.wrong, *evidence.passed)}
+    single = {each.id: _error(answers[each.id], each) for each in (*evidence.wrong, *evidence.passed)}
     like = all(error <= FACTOR * max(single[each.id], SINGLE * _size(each)) for error, each in errors)
+    like = like and sum(_alike(each, answers[each.id]) for each in evidence.wrong) >= SHARE * len(evidence.wrong)
     failing = [each for each in (*evidence.wrong, *evidence.passed) if single[each.id] > FACTOR * 1e-9 * _size(each)]
     wrong = {each.id for each in evidence.wrong}
     return [ROUNDED] if like and sum(each.id in wrong for each in failing) >= SHARE * max(len(failing), 1) else []
 
 
-def _single_error(observation: Observation) -> float:
-    """The error of the formula in float32."""
+def _in_single(observation: Observation) -> dict[str, Any]:
+    """The answer of the formula in float32; nothing if it raises."""
     inputs = {name: _single(value) for name, value in observation.inputs.items()}
-    found = kills.outcome(operations()[observation.result.vector.operation], None, inputs)
-    return np.inf if found is None else _error(found, observation)
+    return kills.outcome(operations()[observation.result.vector.operation], None, inputs) or {}
+
+
+def _alike(observation: Observation, single: dict[str, Any]) -> bool:
+    """Whether at least half of the numbers that float32 gets wrong are wrong: a single wrong number is not float32."""
+    vector, got = observation.result.vector, observation.result.got or {}
+    wrong, expected = 0, 0
+    for name, want in (vector.expected or {}).items():
+        if np.shape(single.get(name, want)) == np.shape(want) == np.shape(got.get(name, 0)) and name in single:
+            allowed = compare.allowed(np.asarray(want, float), vector.tolerance, "float64")
+            off = abs(np.asarray(single[name], float) - want) > allowed
+            wrong, expected = wrong + int((off & (abs(np.asarray(got[name], float) - want) > allowed)).sum()), expected + int(off.sum())
+    return 2 * wrong >= expected
 
 
 def _single(value: Any) -> Any:

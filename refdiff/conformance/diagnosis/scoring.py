@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..budget import Budget
 from ..mutations.mutants import Mutant
-from ..mutations.symptoms import UNCHECKED, symptom
+from ..mutations.symptoms import UNCHECKED, is_symptom, symptom
 from . import likelihood
 from .cover import Explanation, Score, cover
 from .evidence import Evidence, Observation
@@ -77,12 +78,14 @@ def _of_scores(evidence: Evidence, scores: dict[str, Score], candidates: Sequenc
 def is_cause(score: Score, tried: int) -> bool:
     """Whether nothing contradicts a mutant, and its numbers agree beyond chance."""
     choices = [score.mutant.choices, likelihood.PREDICATE if score.where else 0.0]
-    return not score.contradicted and likelihood.above_chance(sum(score.bits.values()), tried, choices) >= likelihood.NEEDED
+    needed = likelihood.OF_KNOWN if score.mutant.text else likelihood.NEEDED
+    return not score.contradicted and likelihood.above_chance(sum(score.bits.values()), tried, choices) >= needed
 
 
-def first_unexplained(evidence: Evidence, found: Diagnosis) -> Observation | None:
-    """The smallest wrong output that has no explanation."""
-    explained = frozenset[str]().union(*(each.ids for each in found.explanations if each.is_cause))
+def first_unexplained(evidence: Evidence, found: Diagnosis, by_symptoms: bool = True) -> Observation | None:
+    """The smallest wrong output that has no explanation, or none but a symptom."""
+    causes = (each for each in found.explanations if each.is_cause and (by_symptoms or not is_symptom(each.mutants[0].name)))
+    explained = frozenset[str]().union(*(each.ids for each in causes))
     return next((each for each in evidence.wrong if each.id not in explained), None)
 
 
@@ -105,9 +108,15 @@ def _score(mutant: Mutant, evidence: Evidence) -> Score:
     numbers: dict[Any, float] = {}
     for each in explained:
         numbers |= bits(mutant, each)
+    numbers |= _of_pattern(evidence, [each.id for each in explained if each.is_mute])
     return Score(
         mutant, frozenset(each.id for each in explained), frozenset(each.id for each, said in seen if said == CONTRADICTED), numbers
     )
+
+
+def _of_pattern(evidence: Evidence, mute: list[str]) -> dict[Any, float]:
+    """The bits of answers without a number (NaN), which a mutant gives there and only there: one choice among all vectors for each."""
+    return {id: math.log2((len(evidence.wrong) + len(evidence.passed)) / len(mute)) for id in mute}
 
 
 def _symptoms(evidence: Evidence, explanations: list[Explanation]) -> list[Explanation]:

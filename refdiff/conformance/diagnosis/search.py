@@ -50,9 +50,10 @@ class Search:
     def run(self) -> list[Diagnosis]:
         """All stages; the diagnoses in the order of the operations."""
         for stage in (self.catalogue, self.shared, self.derivative, self.changes, self.shared, self.derivative, self.parts, self.two):
+            by_symptoms = stage != self.catalogue  # a known departure tells more than "right to single precision"
             for name in self.order:
                 mutants = stage(name)
-                while self.failure(name) is not None and self.time.left() and (part := next(mutants, None)) is not None:
+                while self.failure(name, by_symptoms) is not None and self.time.left() and (part := next(mutants, None)) is not None:
                     self.extend(name, part)
         for name in self.order:
             if self.evidence[name].wrong and not self.found[name].scores and self.time.left():  # unexplained, or a symptom
@@ -60,9 +61,9 @@ class Search:
         unexplained = {name for name in self.order if self.failure(name) is not None}
         return [each._replace(complete=not (self.time.cut and name in unexplained)) for name, each in self.found.items()]
 
-    def failure(self, name: str) -> Observation | None:
-        """The smallest wrong output of an operation that has no explanation."""
-        return first_unexplained(self.evidence[name], self.found[name])
+    def failure(self, name: str, by_symptoms: bool = True) -> Observation | None:
+        """The smallest wrong output of an operation that has no explanation, or none but a symptom."""
+        return first_unexplained(self.evidence[name], self.found[name], by_symptoms)
 
     def extend(self, name: str, mutants: Iterable[Mutant]) -> None:
         """Try more mutants on an operation, together with its causes so far."""
