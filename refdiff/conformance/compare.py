@@ -1,4 +1,4 @@
-"""Comparison of outputs with the expected ones: tolerance classes, the first element that differs, and its distance in ulps."""
+"""Comparison of outputs with the expected ones: tolerance classes, the first element that differs, and by how much."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TINY = 1e-18  # an absolute error that "each" always allows: variances of 0 are 
 
 class Difference(NamedTuple):
     """The first element outside its tolerance: output, index, both values, distance in ulps of the right value, and the
-    largest error.
+    largest error of the output. `allowed` is the largest error of this element, and `is_integer` whether it is an integer.
     """
 
     output: str
@@ -29,6 +29,8 @@ class Difference(NamedTuple):
     ulps: float
     error: float
     text: str = ""
+    allowed: float = 0.0
+    is_integer: bool = False
 
 
 def difference(got: dict[str, Any], want: dict[str, Any], tolerance: str, precision: str = "float64") -> Difference | None:
@@ -70,16 +72,18 @@ def _array(name: str, got: Any, want: Any, tolerance: str, precision: str) -> Di
         got = np.broadcast_to(got, want.shape).astype(np.float64)
     except ValueError:
         return Difference(name, (), np.nan, np.nan, np.inf, np.inf, f"{name} has shape {got.shape}, not {want.shape}")
-    want = want.astype(np.float64)
+    is_integer, want = want.dtype.kind in "iu", want.astype(np.float64)
     with np.errstate(all="ignore"):
         error = np.where(got == want, 0.0, abs(got - want))
-        wrong = ~(error <= allowed(want, tolerance, precision))
+        most = np.broadcast_to(allowed(want, tolerance, precision), want.shape)
+        wrong = ~(error <= most)
     if not wrong.any():
         return None
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     with np.errstate(all="ignore"):
         ulps = float(np.nan_to_num(error[index] / np.spacing(abs(want[index])), nan=np.inf))
-    return Difference(name, index, float(got[index]), float(want[index]), ulps, float(np.nan_to_num(error, nan=np.inf).max(initial=0)))
+    largest = float(np.nan_to_num(error, nan=np.inf).max(initial=0))
+    return Difference(name, index, float(got[index]), float(want[index]), ulps, largest, "", float(most[index]), is_integer)
 
 
 def allowed(want: Any, tolerance: str, precision: str) -> Any:

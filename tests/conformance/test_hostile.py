@@ -329,7 +329,7 @@ def test_inputs_that_are_changed_are_named(check):
         body = f"        found = right(betas)\n        {change}\n        return found"
         code, printed = check(ADAPTER.format(body), "--only", "alpha_bar", "--format", "json")
         found = json.loads(printed.out)
-        assert code == 0 and any("alpha_bar writes into its input betas" in warning for warning in found["warnings"]), change
+        assert code == 1 and any("alpha_bar writes into its input betas" in warning for warning in found["warnings"]), change
 
 
 def test_a_buffer_that_is_used_again_is_read_in_time():

@@ -24,7 +24,12 @@ from refdiff.conformance.run import runner
 from .fresh import fresh
 
 SECONDS = 4.0  # of computing for the search for the causes of one implementation
-SYMPTOMS = {"rounded": ("dtype",), "cancelled": ("digits", "nan", "dtype"), "unchecked": ("check",)}  # and the kinds that they are
+SYMPTOMS = {
+    "rounded": ("dtype",),
+    "cancelled": ("digits", "nan", "dtype"),
+    "unchecked": ("check",),
+    "nan": ("nan",),
+}  # and the kinds that they are
 ROUNDING = 1e-13
 SHARE = 0.95  # of the fresh answers that a right cause predicts
 
@@ -80,6 +85,9 @@ def verdict(area, cls, seconds=SECONDS):
         listed = [cause for cause in listed if cause.is_cause]
         found.causes = [(_name(cause), _is_right(cause, target, results, cls.kind)) for cause in listed]
         found.explained = len({id for cause in listed for each in cause.explained.values() for id in each})
+    if any(each.overwritten for each in results):  # a warning says so
+        found.causes.append(("writes into its input", cls.kind == "alias" or None))
+        found.failures, found.explained = found.failures + 1, found.explained + 1
     return found
 
 
@@ -91,7 +99,9 @@ def _is_right(cause, target, results, kind):
     """Whether a cause predicts the answers to fresh inputs; None for a statement that predicts none."""
     mutant = cause.mutants[0]
     if symptoms.is_symptom(mutant.name):
-        return kind in SYMPTOMS[mutant.name.partition(":")[0]] or (None if symptoms.is_symptom(mutant.name, symptoms.UNCHECKED) else False)
+        return kind in SYMPTOMS[mutant.name.partition(":")[0]] or (
+            None if symptoms.is_symptom(mutant.name, symptoms.UNCHECKED, symptoms.NAN) else False
+        )
     return all(_holds(cause, mutant, target, [each for each in results if each.vector.operation == name]) for name in cause.explained)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..mutations.mutants import Mutant
-from ..mutations.symptoms import CANCELLED, ROUNDED, UNCHECKED, is_symptom
+from ..mutations.symptoms import CANCELLED, NAN, ROUNDED, UNCHECKED, is_symptom
 from .cover import Explanation, Score, cover
 from .derivatives import DERIVATIVE
 from .scoring import Diagnosis
@@ -66,7 +66,7 @@ def _by_number(id: str) -> tuple[str, int]:
 def _merged(found: Sequence[Cause]) -> list[Cause]:
     """Missing input checks are one cause, not one for each operation; so is lost precision."""
     merged = []
-    for kind in (ROUNDED, CANCELLED, UNCHECKED):
+    for kind in (ROUNDED, CANCELLED, NAN, UNCHECKED):
         if same := [cause for cause in found if is_symptom(cause.mutants[0].name, kind)]:
             merged.append(Cause(same[0].mutants, {name: ids for cause in same for name, ids in cause.explained.items()}))
     return merged

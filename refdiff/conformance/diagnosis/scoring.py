@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..budget import Budget
 from ..mutations.mutants import Mutant
-from ..mutations.symptoms import UNCHECKED, is_symptom, symptom
+from ..mutations.symptoms import NAN, UNCHECKED, is_symptom, symptom
 from . import likelihood
 from .cover import Explanation, Score, cover
 from .evidence import Evidence, Observation
@@ -120,8 +120,9 @@ def _of_pattern(evidence: Evidence, mute: list[str]) -> dict[Any, float]:
 
 
 def _symptoms(evidence: Evidence, explanations: list[Explanation]) -> list[Explanation]:
-    """Explanations by lost precision, for a float64 implementation without another explanation, and by missing input checks."""
-    kinds = {UNCHECKED: evidence.unchecked}
+    """Explanations by lost precision, for a float64 implementation without another explanation, by NaN, and by missing input checks."""
+    explained = frozenset[str]().union(*(each.ids for each in explanations))
+    kinds = {UNCHECKED: evidence.unchecked, NAN: frozenset(each.id for each in evidence.wrong if each.is_mute) - explained}
     if not explanations and evidence.precision == "float64":
         kinds |= dict.fromkeys(lost_precision(evidence), frozenset(each.id for each in evidence.wrong))
     return [Explanation([Score(symptom(kind, evidence.operation), ids, frozenset(), {})], ids) for kind, ids in kinds.items() if ids]

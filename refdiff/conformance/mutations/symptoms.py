@@ -1,16 +1,17 @@
 """Symptoms: failures that are described without a change of a formula.
 
-There are three: a missing input check, single precision, and digits that cancel.
+There are four: a missing input check, single precision, digits that cancel, and answers that are no numbers.
 """
 
 from __future__ import annotations
 
-from ..mutations.mutants import Mutant
+from .mutants import Mutant
 
-UNCHECKED, ROUNDED, CANCELLED = "unchecked", "rounded", "cancelled"
+UNCHECKED, ROUNDED, CANCELLED, NAN = "unchecked", "rounded", "cancelled", "nan"
 TEXTS = {
     UNCHECKED: "gives an answer where only an error is right",
     ROUNDED: "correct to single precision only: everything, or a step, is computed in float32",
+    NAN: "the answer is NaN or infinite where the right one is finite (a root or a logarithm below 0, 0 / 0, an overflow)",
     CANCELLED: "the formula is right, but its small answers lose digits: nearly equal numbers are subtracted",
 }
 

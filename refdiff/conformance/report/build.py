@@ -8,7 +8,7 @@ from typing import Any
 
 from ... import __version__
 from ..budget import Budget
-from ..diagnosis import causes, search
+from ..diagnosis import causes, predicates, search
 from ..mutations import mutants, symptoms
 from ..operations import AREAS, operations
 from ..results import STATUSES, Result
@@ -72,13 +72,13 @@ def _has(listed: list[Operation], area: str) -> bool:
 
 
 def passed(results: Sequence[Result], level: str = "must") -> bool:
-    """Whether outputs were compared at this level or a stricter one, and no vector there failed or errored.
+    """Whether outputs were compared at this level or a stricter one, and no vector there failed, errored or had its inputs overwritten.
 
     An implementation that only refuses inputs gives no output to compare, and has not passed.
     """
     counted = [r for r in results if r.vector.level in files.LEVELS[: files.LEVELS.index(level) + 1]]
     compared = any(r.status == "passed" and r.vector.expected is not None for r in counted)
-    return compared and not any(r.status in ("failed", "errored") for r in counted)
+    return compared and not any(r.status in ("failed", "errored") or r.overwritten for r in counted)
 
 
 def _operation(name: str, results: list[Result], found: list[causes.Cause], precision: str) -> Operation:
@@ -99,7 +99,18 @@ def _operation(name: str, results: list[Result], found: list[causes.Cause], prec
         shares,
         len(wrong) - sum(shares.values()),
         other=failure(others[0], precision) if others else None,
+        where=_where([r for r in wrong if r.vector.id not in explained], results),
     )
+
+
+def _where(unexplained: list[Result], results: list[Result]) -> str:
+    """The first predicate on the inputs that separates the unexplained failures from the vectors that passed."""
+    if len(unexplained) < 2:
+        return ""
+    true = set.intersection(*(set(predicates.predicates(each.vector.inputs)) for each in unexplained))
+    true -= {text for each in results if each.status == "passed" for text in predicates.predicates(each.vector.inputs)}
+    passed = any(each.status == "passed" and each.vector.expected is not None for each in results)
+    return next((text for text in predicates.predicates(unexplained[0].vector.inputs) if text in true), "") if passed else ""
 
 
 def _upstream(operation: Operation, listed: list[Operation]) -> list[str]:

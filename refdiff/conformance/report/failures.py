@@ -28,6 +28,8 @@ class Step:
     got: float | str
     want: float | str
     ulps: float | str
+    allowed: float = 0.0
+    is_integer: bool = False
 
 
 @dataclass
@@ -46,6 +48,8 @@ class Failure:
     ulps: float | str | None = None
     error: float | str | None = None
     tolerance: str = ""
+    allowed: float = 0.0
+    is_integer: bool = False
     step: Step | None = None
 
 
@@ -59,7 +63,7 @@ def failure(result: Result, precision: str) -> Failure:
         return found
     found.output, found.index, found.message = different.output, list(different.where), different.text
     found.got, found.want, found.ulps, found.error = map(json_number, (different.got, different.want, different.ulps, different.error))
-    found.tolerance = _tolerance(vector.tolerance, precision)
+    found.tolerance, found.allowed, found.is_integer = _tolerance(vector.tolerance, precision), different.allowed, different.is_integer
     found.step = _step(result, precision)
     return found
 
@@ -80,7 +84,7 @@ def _step(result: Result, precision: str) -> Step | None:
         if found is not None:
             start, end = (None, None) if times is None or k == 0 else (float(times[k - 1]), float(times[k]))
             got_value, want_value, ulps = (json_number(value) for value in (found.got, found.want, found.ulps))
-            return Step(k, start, end, f"states[{k}]", list(found.where), got_value, want_value, ulps)
+            return Step(k, start, end, f"states[{k}]", list(found.where), got_value, want_value, ulps, found.allowed, found.is_integer)
     return None
 
 

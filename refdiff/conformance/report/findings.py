@@ -41,6 +41,7 @@ class Operation:
 
     `look_at` are operations that its formula uses and that also differ without an explanation. `other` is the first
     failure without an explanation, where `first` has one. `searched` is false if the search for causes was cut before its end.
+    `where` is a predicate on the inputs that is true for all failures without an explanation, and for no vector that passed.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Operation:
     look_at: list[str] = field(default_factory=list)
     other: Failure | None = None
     searched: bool = True
+    where: str = ""
 
 
 @dataclass

@@ -38,7 +38,7 @@ def _parts(report: Report) -> Iterator[str]:
     yield _section("Warnings", "".join(f'<p class="warning">{_text(warning)}</p>' for warning in report.warnings))
     lead = f"{len(right)} passed every vector that was run, {len(wrong)} differ, {len(skipped)} were not run."
     yield _section("All operations", _all_operations(report), lead)
-    yield f"<footer>{_text(wording.header(report))}. All numbers are float64 unless stated otherwise; an ulp is the distance from a number to the next.</footer>"
+    yield f"<footer>{_text(wording.header(report))}.</footer>"
 
 
 def _text(text: str) -> str:
@@ -75,10 +75,12 @@ def bar(counts: Counts) -> str:
 
 
 def _areas(report: Report) -> str:
-    rows = [_bar_row(area, counts) for area, counts in report.areas.items()]
+    asked, others = wording.asked(report)
+    rows = [_bar_row(area, counts) for area, counts in asked.items()]
+    missing = f"<p>Not run: {', '.join(others)}.</p>" if others else ""
     levels = [_bar_row(level, {level: report.counts[level]}) for level in LEVELS if sum(report.counts[level].values())]
     legend = "".join(f'<span><i class="{status}"></i>{status}</span>' for status in STATUSES)
-    return _section("Areas", f'<div class="rows">{"".join(rows)}</div><h3>By level</h3><div class="rows">{"".join(levels)}</div>'
+    return _section("Areas", f'<div class="rows">{"".join(rows)}</div>{missing}<h3>By level</h3><div class="rows">{"".join(levels)}</div>'
                     f'<p class="legend">{legend}</p>', "Vectors passed, of those that were run.")  # fmt: skip
 
 
@@ -134,8 +136,12 @@ def _failure(failure: Failure) -> str:
     found = [("message", failure.message)] if failure.message else []
     if failure.got is not None and not failure.message:
         element = f"{failure.output}{failure.index}" if failure.index else failure.output
-        found = [("differs at", element), ("got", wording.value(failure.got)), ("want", wording.value(failure.want))]
-        found += [("distance", wording.distance(failure.ulps))] if wording.distance(failure.ulps) else []
+        found = [
+            ("differs at", element),
+            ("got", wording.value(failure.got, failure.is_integer)),
+            ("want", wording.value(failure.want, failure.is_integer)),
+        ]
+        found += [("distance", wording.distance(failure))] if wording.distance(failure) else []
         found += [("tolerance", failure.tolerance)]
     if failure.step is not None:
         found.append(("trajectory", wording.diverging_step(failure.step)))

@@ -20,7 +20,9 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"# {plain(f'{report.implementation} {report.version}'.strip())} against refdiff"
     yield from ["", f"**{wording.verdict(report)}** {plain(report.summary)} {wording.causes_summary(report)}".rstrip()]
     yield from ["", f"{plain(wording.header(report))}.", ""]
-    yield from _table([("area", report.areas)], report.counts)
+    asked, others = wording.asked(report)
+    yield from _table([("area", asked)], report.counts)
+    yield from ["", f"Not run: {', '.join(others)}."] if others else []
     if report.causes:
         yield from ["", "## Causes"]
         for number, cause in enumerate(report.causes, 1):

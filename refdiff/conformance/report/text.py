@@ -24,6 +24,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _wrapped(report.summary)
     yield from _wrapped(wording.causes_summary(report))
     yield from _wrapped(wording.header(report))
+    for warning in report.warnings:
+        yield from ["", *_wrapped(f"warning: {warning}", "  ", "")]
     yield ""
     yield from _areas(report)
     for number, cause in enumerate(report.causes, 1):
@@ -36,8 +38,6 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _coverage(report)
     yield from _names("every vector that was run passed", right)
     yield from _skipped(report, skipped)
-    for warning in report.warnings:
-        yield from ["", *_wrapped(f"warning: {warning}", "  ")]
     yield from ["", *_wrapped(wording.verdict(report))]
 
 
@@ -47,13 +47,16 @@ def _wrapped(text: str, indent: str = "", first: str | None = None) -> list[str]
 
 def _areas(report: Report) -> Iterator[str]:
     yield f"{'area':<12} {'':<{BAR}} {'passed':>8} {'failed':>8} {'errored':>8} {'skipped':>8}"
-    for area, counts in report.areas.items():
+    asked, others = wording.asked(report)
+    for area, counts in asked.items():
         yield f"{area:<12} {bar(counts)} {_numbers(counts)}"
     yield f"{'all':<12} {bar(report.counts)} {_numbers(report.counts)}"
     for level in LEVELS:
         if sum(report.counts[level].values()):
             yield f"{'  ' + level:<12} {bar({level: report.counts[level]})} {_numbers({level: report.counts[level]})}"
     yield f"{'':<12} # passed, x failed or errored, - skipped"
+    if others:
+        yield from _wrapped(f"not run: {', '.join(others)}", " " * 13)
 
 
 def _numbers(counts: Counts) -> str:
@@ -135,12 +138,9 @@ def _names(text: str, listed: list[Operation]) -> Iterator[str]:
 
 
 def _skipped(report: Report, listed: list[Operation]) -> Iterator[str]:
-    """Operations that were not run: by name where another operation of the area was run, else by area."""
+    """Operations that were not run, where another operation of the area was run; other areas are named above."""
     ran = {operation.area for operation in report.operations if operation not in listed}
     yield from _names("nothing was run", [operation for operation in listed if operation.area in ran])
-    whole = dict.fromkeys(operation.area for operation in listed if operation.area not in ran)
-    if whole:
-        yield from ["", *_wrapped(f"nothing was run in {', '.join(whole)}", "  ", "")]
 
 
 def listing(only: list[str]) -> str:

@@ -8,7 +8,7 @@ from ..mutations.symptoms import UNCHECKED, is_symptom
 from ..operations import operations
 from ..vectors.files import LEVELS
 from .failures import Failure, Step
-from .findings import Cause, Operation, Report, total
+from .findings import Cause, Counts, Operation, Report, total
 
 UNEXPLAINED = "no known mistake and no small change of a formula gives these answers"
 NOT_SEARCHED = "no explanation was found in the time of the search"
@@ -40,6 +40,12 @@ def header(report: Report) -> str:
     return f"refdiff {report.refdiff}, {vectors}; {report.precision}; {ran}, {limit}"
 
 
+def asked(report: Report) -> tuple[dict[str, Counts], list[str]]:
+    """The areas of which vectors were run, and the names of the others."""
+    ran = {area: counts for area, counts in report.areas.items() if total(counts, *RAN)}
+    return ran, [area for area in report.areas if area not in ran]
+
+
 def verdict(report: Report) -> str:
     """Passed or not, and at which level."""
     if report.passed:
@@ -50,6 +56,8 @@ def verdict(report: Report) -> str:
         return "NOT PASSED: nothing was run."
     strict = LEVELS[: LEVELS.index(report.level) + 1]
     if not total({level: report.counts[level] for level in strict}, "failed", "errored"):
+        if any(" writes into its input " in warning for warning in report.warnings):
+            return "NOT PASSED: the answers are right, but the implementation changes arrays of its caller."
         return f"NOT PASSED: at level {report.level}, no outputs were compared."
     return f"NOT PASSED: at level {report.level}, something differs or ends in an error."
 
@@ -119,7 +127,8 @@ def explanation(operation: Operation) -> str:
     if operation.unexplained:
         has = "has" if operation.unexplained == 1 else "have"
         none = UNEXPLAINED if operation.searched else NOT_SEARCHED
-        parts.append(f"the other {operation.unexplained:,} {has} no explanation" if parts else none)
+        where = f", all where {operation.where}" if operation.where else ""
+        parts.append(f"the other {operation.unexplained:,} {has} no explanation{where}" if parts else none + where)
     if operation.look_at:
         parts.append(
             f"its formula uses {', '.join(operation.look_at)}, which differ{'s' * (len(operation.look_at) == 1)} too: look there first"
@@ -152,22 +161,25 @@ def inputs(failure: Failure) -> str:
     return ", ".join(f"{name}={text}" for name, text in failure.inputs.items())
 
 
-def value(number: float | str | None) -> str:
+def value(number: float | str | None, is_integer: bool = False) -> str:
     """A number with all its digits."""
+    if isinstance(number, float) and is_integer and number == int(number):
+        return str(int(number))
     return f"{number:.17g}" if isinstance(number, float) else str(number)
 
 
 def got_and_want(found: Failure | Step) -> str:
-    """Both values and their distance in ulps."""
-    text = f"got {value(found.got)}, want {value(found.want)}"
-    return f"{text}, {distance(found.ulps)} apart" if distance(found.ulps) else text
+    """Both values, and how far they are apart."""
+    text = f"got {value(found.got, found.is_integer)}, want {value(found.want, found.is_integer)}"
+    return f"{text}: {distance(found)}" if distance(found) else text
 
 
-def distance(ulps: float | str | None) -> str:
-    """A distance in ulps, rounded; empty if it overflows, as it does from 0."""
-    if not isinstance(ulps, float) or ulps > 1e300:
+def distance(found: Failure | Step) -> str:
+    """The absolute error, and what is allowed; empty for integers, and for values that are not finite."""
+    if found.is_integer or not isinstance(found.got, float) or not isinstance(found.want, float):
         return ""
-    return f"{ulps:.0f} ulp{'s' * (ulps != 1)}" if ulps < 1e5 else f"{ulps:.1e} ulps"
+    error = abs(found.got - found.want)
+    return f"{error:.2g} apart" + (f", {found.allowed:.2g} allowed" if found.allowed else "")
 
 
 def by_outcome(listed: Iterable[Operation]) -> tuple[list[Operation], list[Operation], list[Operation]]:

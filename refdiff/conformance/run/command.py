@@ -43,7 +43,7 @@ by how much, and which known mistake, convention or small change of a formula re
 EPILOG = """\
 exit codes:
   0  outputs were compared, and no vector at the level failed or errored
-  1  a vector at the level failed or errored, or no outputs were compared at the level: the implementation has none of the
+  1  a vector at the level failed, errored or had its inputs overwritten, or no outputs were compared: the implementation has none of the
      operations, or skipped all vectors
   2  wrong usage, or the run stopped early: the implementation ended its process or gave no answer in time; the report says so
 130  interrupted

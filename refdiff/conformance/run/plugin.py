@@ -166,7 +166,7 @@ def _difference(result: Result) -> str:
     if found.text:
         return f"{result.status}: {found.text}"
     where = f"[{', '.join(map(str, found.where))}]" if found.where else ""
-    numbers = f"got {found.got!r}, want {found.want!r}: {found.ulps:.3g} ulps"
+    numbers = f"got {found.got!r}, want {found.want!r}: {abs(found.got - found.want):.3g} apart, {found.allowed:.3g} allowed"
     return f"{result.status}: {found.output}{where}: {numbers}; largest error {found.error:.3g}; tolerance class {result.vector.tolerance}"
 
 
