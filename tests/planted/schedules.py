@@ -119,7 +119,8 @@ class RightPlainLoops:
         return np.array(kept)
 
     def transition(self, t, s, betas):
-        kept = math.prod(1 - float(b) for b in betas[s:t])
+        pairs = zip(np.ravel(t), np.ravel(s), strict=True)
+        kept = np.array([math.prod(1 - float(b) for b in betas[early:late]) for late, early in pairs]).reshape(np.shape(t))
         return kept, 1 - kept
 
     def zero_terminal_snr(self, betas):
