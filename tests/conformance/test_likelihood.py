@@ -121,12 +121,12 @@ def test_rounding_is_no_change_of_the_formula():
     """N5: a divergence that loses its digits to cancellation is not told that two names of a square were swapped."""
 
     def kl_diagonal(mean1, variance1, mean2, variance2):
-        ratio = np.broadcast_to(variance1, mean1.shape) / variance2
-        inner = (ratio - 1e3) - np.log(ratio) + 1e3 - 1 + (mean1 - mean2) ** 2 / variance2
-        return inner.reshape(len(mean1), -1).sum(1) / 2
+        ratio = variance1 / variance2
+        inner = 0.5 * (ratio + (mean1 - mean2) ** 2 / variance2 - 1 - np.log(ratio)) + 0 * mean1
+        return inner.reshape(len(mean1), -1).sum(1)
 
     names, _ = diagnosed(kl_diagonal=kl_diagonal)
-    assert all(name.startswith(CANCELLED) for name in names)
+    assert names == [f"{CANCELLED}: kl_diagonal"]
 
 
 def test_a_condition_is_told():
