@@ -90,11 +90,11 @@ def test_only_minimal_and_their_own_tests(run, pytester):
 
 
 def test_a_failure_is_short_and_says_what_is_wrong(run):
-    """Output, index, values, ulps, equation, rule and small inputs, and no traceback through the kit."""
+    """Output, index, values, error, equation, rule and small inputs, and no traceback through the kit."""
     result = run(WRONG_SNR, "--refdiff-only", "snr,alpha_bar")
     result.assert_outcomes(passed=count("alpha_bar"), failed=count("snr"))
     text = result.stdout.str()
-    assert re.search(r"^failed: snr\[0\]: got \S+, want \S+: \S+ ulps; largest error \S+; tolerance class each$", text, re.M)
+    assert re.search(r"^failed: snr\[0\]: got \S+, want \S+: \S+ apart, \S+ allowed; largest error \S+; tolerance class each$", text, re.M)
     assert f"snr (must; F5): {operations()['snr'].rule}" in text
     assert re.search(r"^  betas = \[0\.1, 0\.2, 0\.3\]$", text, re.M) and "  betas = linear-1000, array of shape (1000,)" in text
     assert "Traceback" not in text and "runner.py" not in text and "FAILED refdiff::snr/1 - failed: snr[0]" in text

@@ -130,7 +130,7 @@ def test_a_failure_without_an_explanation_is_shown_beside_one_that_has_it():
 def test_areas_without_a_run_take_a_line():
     """By name only where another operation of the area was run."""
     text = command.render(checked(type("Few", (), {"q_step": staticmethod(Right.q_step)}), ["forward", "guidance"]), "text")
-    assert "nothing was run in guidance\n" in text and "classifier_free" not in text and "q_sample" in text
+    assert "not run: guidance\n" in text and "classifier_free" not in text and "q_sample" in text
 
 
 def test_counts_add_up():
