@@ -99,36 +99,6 @@ def after_one(table: Any) -> Any:
     return np.concatenate([table[:1] ** 0, table])
 
 
-def late(table: Any) -> Any:
-    """A table read one entry late, its first entry twice; like the next four, only mutants use it."""
-    return np.concatenate([table[:1], table[:-1]])
-
-
-def early(table: Any) -> Any:
-    """A table read one entry early, its last entry twice."""
-    return np.concatenate([table[1:], table[-1:]])
-
-
-def late_around(table: Any) -> Any:
-    """A table read one entry late, its last entry in front."""
-    return np.roll(table, 1, axis=0)
-
-
-def early_around(table: Any) -> Any:
-    """A table read one entry early, its first entry at the end."""
-    return np.roll(table, -1, axis=0)
-
-
-def single(table: Any) -> Any:
-    """A table rounded to float32."""
-    return np.asarray(table, dtype=np.float32).astype(np.float64)
-
-
-def first(t: Any) -> Any:
-    """The value of the first example."""
-    return t.ravel()[0] if getattr(t, "ndim", 0) else t
-
-
 def per_example(t: Any, x: Any) -> Any:
     """Times or labels (B,) shaped to broadcast with x (B, ...); a scalar unchanged."""
     return t.reshape(t.shape + (1,) * (x.ndim - 1)) if getattr(t, "ndim", 0) else t

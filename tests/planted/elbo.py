@@ -141,7 +141,7 @@ class DensityRootDeterminant:
 
 
 class DensityUpperSolve:
-    """solve_triangular reads the upper triangle unless told otherwise."""
+    """solve_triangular reads the upper triangle unless it is asked for the lower."""
 
     truth = "the lower Cholesky factor is solved as an upper triangular one, so only its diagonal is used and the correlations are lost"
     kind = "part"
@@ -757,7 +757,7 @@ class ChainOfLogTables(_Chain):
 
 
 class ChainModelToldNext(_Chain):
-    truth = "in the bounds the network is told the time the step goes to, not the time of its input"
+    truth = "in the bounds the network is given the time the step goes to, not the time of its input"
     kind = "index"
 
     def last_aware(self, model, x_t, t, s, betas, variance):

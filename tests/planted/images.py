@@ -518,12 +518,12 @@ class Net:
     def norm(self, x, scale, shift, groups):
         return plus(times(self.standardize(x, groups), scale), shift)
 
-    def told(self, emb, w, b):
+    def modulation(self, emb, w, b):
         h = self.dense(emb, w, b)
         return reshape(h, len(h.value), 1, 1, -1)
 
     def modulate(self, x, emb, w, b, groups):
-        h, c = self.told(emb, w, b), x.value.shape[-1]
+        h, c = self.modulation(emb, w, b), x.value.shape[-1]
         scale, shift = part(h, slice(c)), part(h, slice(c, None))
         return plus(times(self.standardize(x, groups), plus(scale, Node(np.ones(1)))), shift)
 
@@ -537,7 +537,7 @@ class Net:
 
     def shift_block(self, x, emb, p, groups):
         h = self.conv2d(self.act(self.norm(x, p["norm1_scale"], p["norm1_shift"], groups)), p["conv1_w"], p["conv1_b"])
-        h = plus(h, self.told(emb, p["conditioning_w"], p["conditioning_b"]))
+        h = plus(h, self.modulation(emb, p["conditioning_w"], p["conditioning_b"]))
         h = self.act(self.norm(h, p["norm2_scale"], p["norm2_shift"], groups))
         return plus(self.skip(x, p), self.conv2d(h, p["conv2_w"], p["conv2_b"]))
 
@@ -652,7 +652,7 @@ class BlockResidualNormalized(ShiftBlock):
     def shift_block(self, x, emb, p, groups):
         x = self.norm(x, p["norm1_scale"], p["norm1_shift"], groups)
         h = self.conv2d(self.act(x), p["conv1_w"], p["conv1_b"])
-        h = plus(h, self.told(emb, p["conditioning_w"], p["conditioning_b"]))
+        h = plus(h, self.modulation(emb, p["conditioning_w"], p["conditioning_b"]))
         h = self.conv2d(self.act(self.norm(h, p["norm2_scale"], p["norm2_shift"], groups)), p["conv2_w"], p["conv2_b"])
         return plus(self.skip(x, p), h)
 
@@ -663,8 +663,8 @@ class BlockActivatesEmbedding(ScaleBlock, ShiftBlock):
     truth = "emb goes through another silu before the conditioning layer"
     kind = "alternative"
 
-    def told(self, emb, w, b):
-        return super().told(self.act(emb), w, b)
+    def modulation(self, emb, w, b):
+        return super().modulation(self.act(emb), w, b)
 
 
 class BlockRootTwo(ScaleBlock, ShiftBlock):
@@ -692,7 +692,7 @@ class BlockShiftAfterNorm(ShiftBlock):
     def shift_block(self, x, emb, p, groups):
         h = self.conv2d(self.act(self.norm(x, p["norm1_scale"], p["norm1_shift"], groups)), p["conv1_w"], p["conv1_b"])
         h = self.norm(h, p["norm2_scale"], p["norm2_shift"], groups)
-        h = self.act(plus(h, self.told(emb, p["conditioning_w"], p["conditioning_b"])))
+        h = self.act(plus(h, self.modulation(emb, p["conditioning_w"], p["conditioning_b"])))
         return plus(self.conv2d(h, p["conv2_w"], p["conv2_b"]), self.skip(x, p))
 
 
@@ -703,7 +703,7 @@ class BlockModulateWithoutOne(ScaleBlock):
     kind = "term"
 
     def modulate(self, x, emb, w, b, groups):
-        h, c = self.told(emb, w, b), x.value.shape[-1]
+        h, c = self.modulation(emb, w, b), x.value.shape[-1]
         return plus(times(self.standardize(x, groups), part(h, slice(c))), part(h, slice(c, None)))
 
 
@@ -726,8 +726,8 @@ class BlockFirstEmbedding(ShiftBlock):
     truth = "all examples are conditioned on the embedding of the first"
     kind = "part"
 
-    def told(self, emb, w, b):
-        return super().told(Node(emb.value[:1]), w, b)
+    def modulation(self, emb, w, b):
+        return super().modulation(Node(emb.value[:1]), w, b)
 
     block_by_shift_vjp = None
 
@@ -750,8 +750,8 @@ class BlockGradPlaceMean(ShiftBlock):
     truth = "demb and the derivatives of the conditioning layer take the mean over the places instead of the sum"
     kind = "units"
 
-    def told(self, emb, w, b):
-        y = super().told(emb, w, b)
+    def modulation(self, emb, w, b):
+        y = super().modulation(emb, w, b)
         return Node(y.value, (y,), lambda dy: (dy / self.places,))
 
     def shift_block(self, x, emb, p, groups):
@@ -1234,7 +1234,7 @@ class UnetCosineFirst(Unet):
 
 
 class UnetTimeFraction(Unet):
-    """A network that is told t / 1000."""
+    """A network that is given t / 1000."""
 
     truth = "t is divided by 1000 before the time features"
     kind = "units"
@@ -1313,11 +1313,11 @@ class UnetGradTimeOnce(Unet):
     kind = "part"
 
     def time_embedding(self, *args):
-        self.told_before = False
+        self.embedded_before = False
         return super().time_embedding(*args)
 
     def block(self, x, emb, arrays, groups):
-        emb, self.told_before = detached(emb) if self.told_before else emb, True
+        emb, self.embedded_before = detached(emb) if self.embedded_before else emb, True
         return super().block(x, emb, arrays, groups)
 
 

@@ -933,12 +933,12 @@ class _Net:
         return np.hstack([np.sin(arguments), np.cos(arguments)])
 
     def embed(self, x, t, w0, table, labels):
-        told = self.features(np.asarray(t), w0.shape[0] - x.shape[1])
+        embedded = self.features(np.asarray(t), w0.shape[0] - x.shape[1])
         if table is not None:
             if np.min(labels) < 0 or np.max(labels) >= len(table):
                 raise IndexError("label")
-            told = told + table[labels]
-        return np.concatenate([x, told], axis=-1)
+            embedded = embedded + table[labels]
+        return np.concatenate([x, embedded], axis=-1)
 
     def act(self, z):
         return swish(z)
@@ -1189,7 +1189,7 @@ class TrainerOneVector(_Trainer):
 
 
 class TrainerRawTime(_Trainer):
-    truth = "the network is told t as it is, not 1000 t / T: right only for 1000 steps"
+    truth = "the network is given t as it is, not 1000 t / T: right only for 1000 steps"
     kind = "units"
 
     def clock(self, t, steps):

@@ -123,7 +123,7 @@ class TimeFeaturesFloat32:
 
 
 class TimeFeaturesOfFraction:
-    """t is taken to the unit interval first, for a network that was meant to be told t / T."""
+    """t is taken to the unit interval first, for a network that was meant to be given t / T."""
 
     truth = "the time is divided by 1000 before it is multiplied by the frequencies"
     kind = "units"
@@ -1091,17 +1091,17 @@ class FilmGradOfOutput:
 class Adaptive(NormBackward):
     """Adaptive group normalization and its derivative, right; the classes below change a part."""
 
-    def told(self, emb, w, b):
+    def modulation(self, emb, w, b):
         c = b.size // 2
         h = emb @ w + b
         return h[:, :c], h[:, c:]
 
     def adaptive_group_norm(self, x, emb, w, b, groups):
-        scale, shift = self.told(emb, w, b)
+        scale, shift = self.modulation(emb, w, b)
         return self.normalize(x, groups) * as_channels(1 + scale, x) + as_channels(shift, x)
 
     def adaptive_group_norm_vjp(self, x, emb, w, b, groups, dy):
-        scale, _ = self.told(emb, w, b)
+        scale, _ = self.modulation(emb, w, b)
         normal = self.normalize(x, groups)
         dh = np.hstack([(dy * normal).sum(axis=place_axes(x)), dy.sum(axis=place_axes(x))])
         return self.normalize_vjp(x, groups, dy * as_channels(1 + scale, x)), dh @ w.T, emb.T @ dh, dh.sum(axis=0)
@@ -1113,8 +1113,8 @@ class AdaptiveShiftFirst(Adaptive):
     truth = "the first half is taken as the shift and the second as the scale"
     kind = "swap"
 
-    def told(self, emb, w, b):
-        first, second = super().told(emb, w, b)
+    def modulation(self, emb, w, b):
+        first, second = super().modulation(emb, w, b)
         return second, first
 
 
@@ -1124,7 +1124,7 @@ class AdaptivePairs(Adaptive):
     truth = "scale and shift alternate in the linear layer's output, instead of two halves"
     kind = "axis"
 
-    def told(self, emb, w, b):
+    def modulation(self, emb, w, b):
         pairs = (emb @ w + b).reshape(len(emb), -1, 2)
         return pairs[..., 0], pairs[..., 1]
 
@@ -1135,8 +1135,8 @@ class AdaptiveActivated(Adaptive):
     truth = "silu is applied to emb before its linear layer"
     kind = "alternative"
 
-    def told(self, emb, w, b):
-        return super().told(emb * special.expit(emb), w, b)
+    def modulation(self, emb, w, b):
+        return super().modulation(emb * special.expit(emb), w, b)
 
 
 class AdaptiveNormLast(Adaptive):
@@ -1146,7 +1146,7 @@ class AdaptiveNormLast(Adaptive):
     kind = "swap"
 
     def adaptive_group_norm(self, x, emb, w, b, groups):
-        scale, shift = self.told(emb, w, b)
+        scale, shift = self.modulation(emb, w, b)
         return self.normalize(x * as_channels(1 + scale, x) + as_channels(shift, x), groups)
 
 

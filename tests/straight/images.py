@@ -114,8 +114,8 @@ def _shift_block(
     shortcut_b,
 ):
     inner = convolved(silu_of(group_normed(x, norm1_scale, norm1_shift, groups)), conv1_w, conv1_b)
-    told = affine(emb, conditioning_w, conditioning_b)
-    inner = [[[added(pixel, row) for pixel in line] for line in image] for image, row in zip(inner, told, strict=True)]
+    conditioning = affine(emb, conditioning_w, conditioning_b)
+    inner = [[[added(pixel, row) for pixel in line] for line in image] for image, row in zip(inner, conditioning, strict=True)]
     inner = convolved(silu_of(group_normed(inner, norm2_scale, norm2_shift, groups)), conv2_w, conv2_b)
     return added(x if shortcut_w is None else convolved(x, shortcut_w, shortcut_b), inner)
 

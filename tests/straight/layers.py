@@ -198,9 +198,9 @@ def film_vjp(x, scale, shift, dy):
 
 def adapted(x, emb, w, b, groups):
     """film by a linear layer of the embedding."""
-    told = affine(emb, w, b)
+    conditioning = affine(emb, w, b)
     half = len(b) // 2
-    return filmed(normalized(x, groups), [row[:half] for row in told], [row[half:] for row in told])
+    return filmed(normalized(x, groups), [row[:half] for row in conditioning], [row[half:] for row in conditioning])
 
 
 def adaptive_group_norm(x, emb, w, b, groups):

@@ -13,11 +13,11 @@ from .tape import dot, flat, lift, pull_back
 def _network(x, t, weights, table=None, labels=None):
     """Three linear layers of x beside the time features, to which the labels' rows are added."""
     w0, b0, w1, b1, w2, b2 = weights
-    told = lift(features_of(t, len(w0) - len(x[0])))
+    embedded = lift(features_of(t, len(w0) - len(x[0])))
     if table is not None:
         chosen = integers("labels", labels, 0, len(table) - 1)
-        told = [[a + b for a, b in zip(row, table[label], strict=True)] for row, label in zip(told, chosen, strict=True)]
-    hidden = silu_of(affine([one + row for one, row in zip(x, told, strict=True)], w0, b0))
+        embedded = [[a + b for a, b in zip(row, table[label], strict=True)] for row, label in zip(embedded, chosen, strict=True)]
+    hidden = silu_of(affine([one + row for one, row in zip(x, embedded, strict=True)], w0, b0))
     return affine(silu_of(affine(hidden, w1, b1)), w2, b2)
 
 
@@ -80,8 +80,8 @@ def train_mlp(w0, b0, w1, b1, w2, b2, x0, t, noise, betas, kind, rate, beta1, be
 
     def batch(k):
         i = (k - 1) % len(t)
-        told = [1000 * int(time) / last for time in per_example(t[i], len(x0), "t")]
-        return q_sample(x0, t[i], betas, noise[i]), told, target_of(kind, x0, noise[i], t[i], betas)
+        clock = [1000 * int(time) / last for time in per_example(t[i], len(x0), "t")]
+        return q_sample(x0, t[i], betas, noise[i]), clock, target_of(kind, x0, noise[i], t[i], betas)
 
     return _trained((w0, b0, w1, b1, w2, b2), batch, rate, beta1, beta2, eps, checkpoints)
 
@@ -89,7 +89,7 @@ def train_mlp(w0, b0, w1, b1, w2, b2, x0, t, noise, betas, kind, rate, beta1, be
 def train_mlp_flow(w0, b0, w1, b1, w2, b2, data, t, noise, rate, beta1, beta2, eps, checkpoints):
     def batch(k):
         i = (k - 1) % len(t)
-        told = [1000 * time for time in per_example(t[i], len(data), "t")]
-        return interpolate(data, noise[i], t[i], "straight"), told, velocity(data, noise[i], t[i], "straight")
+        clock = [1000 * time for time in per_example(t[i], len(data), "t")]
+        return interpolate(data, noise[i], t[i], "straight"), clock, velocity(data, noise[i], t[i], "straight")
 
     return _trained((w0, b0, w1, b1, w2, b2), batch, rate, beta1, beta2, eps, checkpoints)

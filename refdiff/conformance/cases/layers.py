@@ -9,7 +9,7 @@ from . import Case, numbers
 
 
 def cases() -> Iterator[Case]:
-    yield from _told()
+    yield from _embeddings()
     yield from _dense()
     yield from _softmax()
     yield from _cross_entropy()
@@ -24,7 +24,7 @@ def pair(name: str, inputs: dict[str, Any], y: tuple[int, ...], tolerance: str =
     yield Case(f"{name}_vjp", {**inputs, "dy": numbers(y, 77)}, level, tolerance, minimal=True)
 
 
-def _told() -> Iterator[Case]:
+def _embeddings() -> Iterator[Case]:
     for features, t in (
         (4, [0.0, 1000.0]),
         (4, [1.0]),

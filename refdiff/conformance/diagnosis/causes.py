@@ -40,7 +40,7 @@ def _over_operations(diagnoses: Sequence[Diagnosis]) -> list[Score]:
     for score in (score for each in diagnoses for score in each.scores.values()):
         key = score.mutant.name.removesuffix(DERIVATIVE), score.where
         before = total.get(key, score._replace(ids=frozenset()))
-        total[key] = before._replace(ids=before.ids | score.ids)
+        total[key] = before._replace(ids=before.ids | score.ids, bits=before.bits | score.bits)
     return list(total.values())
 
 
@@ -54,7 +54,7 @@ def _cause(explanation: Explanation) -> Cause:
         explained.setdefault(_by_number(id)[0], []).append(id)
     best = explanation.scores[0]
     same = [score.mutant for score in explanation.scores if score.where == best.where]
-    return Cause(same, explained, best.where, explanation.is_cause, len(best.contradicted))
+    return Cause(same, explained, best.where, explanation.is_cause, 0 if explanation.is_cause else len(best.contradicted))
 
 
 def _by_number(id: str) -> tuple[str, int]:

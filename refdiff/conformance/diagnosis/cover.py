@@ -12,13 +12,14 @@ CLOSE = 0.95  # the share of the best weight that other mutants with the same ve
 
 class Score(NamedTuple):
     """One mutant, the ids of the failing vectors that it explains, and those of the vectors that contradict it: it changes their
-    outputs, but the implementation passed them or gave others. `bits` are what its numbers are worth, by `likelihood.numbers`, and
-    `where` is a predicate on the inputs: elsewhere, the formula is the specification's.
+    outputs, but the implementation passed them, or gave others (`missed`). `bits` are what its numbers are worth, by
+    `likelihood.numbers`, and `where` is a predicate on the inputs: elsewhere, the formula is the specification's.
     """
 
     mutant: Mutant
     ids: frozenset[str]
     contradicted: frozenset[str]
+    missed: frozenset[str]
     bits: dict[Any, float]
     where: str = ""
 

@@ -7,16 +7,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import models
+from .. import compare, models
 from ..results import Result
-from .predicates import predicates
+from .predicates import choices, predicates
 
 
 class Observation(NamedTuple):
-    """A result, its inputs with the models built, and perhaps the outputs of mutants that have been tried, by name."""
+    """A result, its inputs with the models built, the mutants that its vector lists as killed, the precision of the implementation, and
+    perhaps the outputs of mutants that have been tried, by name.
+    """
 
     result: Result
     inputs: dict[str, Any]
+    kills: frozenset[str]
+    precision: str
     tried: dict[str, Any] | None = None
 
     @property
@@ -25,9 +29,18 @@ class Observation(NamedTuple):
         return self.result.vector.id
 
     @property
-    def is_mute(self) -> bool:
-        """Whether the outputs hold no finite number."""
-        return not any(np.isfinite(value).any() for value in (self.result.got or {}).values() if np.asarray(value).dtype.kind in "biuf")
+    def gaps(self) -> float:
+        """The share of the outputs that is NaN or infinite where the right numbers are finite, 0 if other numbers are wrong as well."""
+        vector, got, count, total = self.result.vector, self.result.got or {}, 0, 0
+        for name, want in (vector.expected or {}).items():
+            value = np.asarray(got.get(name, want))
+            if value.dtype.kind not in "biuf" or value.shape != np.shape(want):
+                return 0.0
+            missing = ~np.isfinite(value) & np.isfinite(want)
+            if compare.difference({"": np.where(missing, want, value)}, {"": want}, vector.tolerance, self.precision) is not None:
+                return 0.0
+            count, total = count + int(missing.sum()), total + value.size
+        return count / max(total, 1)
 
     @property
     def largest(self) -> float:
@@ -48,7 +61,8 @@ class Evidence(NamedTuple):
 
     `failures` counts all vectors that failed or errored. `wrong` are the wrong outputs that hold a number, the smallest vector first.
     `errored` and `passed` are vectors that have expected outputs. `unchecked` are the ids of vectors for which
-    the implementation returned outputs although only an error is right. `predicates` are those that are true, by id.
+    the implementation returned outputs although only an error is right. `predicates` are those that are true, by id, and `chosen`
+    those of them on a choice of the caller.
     """
 
     operation: str
@@ -58,7 +72,8 @@ class Evidence(NamedTuple):
     errored: list[Observation]
     passed: list[Observation]
     unchecked: frozenset[str]
-    predicates: dict[str, tuple[str, ...]]
+    predicates: dict[str, list[str]]
+    chosen: frozenset[str]
 
     @property
     def size(self) -> int:
@@ -66,10 +81,10 @@ class Evidence(NamedTuple):
         return self.wrong[0].size if self.wrong else 0
 
 
-def observe(result: Result) -> Observation:
+def observe(result: Result, precision: str = "float64") -> Observation:
     """A result, ready to be compared with the outputs of mutants."""
     inputs = {key: models.build(value) if isinstance(value, dict) else value for key, value in result.vector.inputs.items()}
-    return Observation(result, inputs)
+    return Observation(result, inputs, frozenset(result.vector.kills), precision)
 
 
 def collect(results: Sequence[Result], precision: str) -> Evidence:
@@ -81,19 +96,24 @@ def collect(results: Sequence[Result], precision: str) -> Evidence:
     by_status: dict[str, list[Observation]] = {"failed": [], "errored": [], "passed": []}
     for result in results:
         if result.status in by_status and result.vector.expected is not None:
-            by_status[result.status].append(observe(result))
+            by_status[result.status].append(observe(result, precision))
     wrong = sorted(
-        (each for each in by_status["failed"] if _is_number(each, bool(by_status["passed"]))),
+        (each for each in by_status["failed"] if _has_numbers(each, bool(by_status["passed"]))),
         key=lambda each: (each.size, -len(each.result.vector.kills)),
     )
     wrong[:1] = [first._replace(tried={}) for first in wrong[:1]]
     failures = sum(r.status in ("failed", "errored") for r in results)
     unchecked = frozenset(r.vector.id for r in results if r.status == "failed" and r.vector.expected is None)
-    true = {each.id: tuple(predicates(each.result.vector.inputs)) for group in by_status.values() for each in group}
-    return Evidence(results[0].vector.operation, precision, failures, wrong, by_status["errored"], by_status["passed"], unchecked, true)
+    inputs = {each.id: each.result.vector.inputs for group in by_status.values() for each in group}
+    true, chosen = (
+        {id: predicates(each) for id, each in inputs.items()},
+        frozenset(text for each in inputs.values() for text in choices(each)),
+    )
+    operation, errored, passed = results[0].vector.operation, by_status["errored"], by_status["passed"]
+    return Evidence(operation, precision, failures, wrong, errored, passed, unchecked, true, chosen)
 
 
-def _is_number(observation: Observation, some_passed: bool) -> bool:
+def _has_numbers(observation: Observation, some_passed: bool) -> bool:
     """Whether wrong outputs hold numbers that a change could give: NaN alone only if other vectors passed."""
     got = observation.result.got
     names = observation.result.vector.expected or {}

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-NEEDED, OF_KNOWN = 16.0, 8.0  # bits above chance, of a cause (one in 65,536), and of a known departure, which others have made before
+NEEDED, OF_KNOWN = 16.0, 4.0  # bits above chance, of a cause (one in 65,536), and of a known departure, which others have made before
 MOST = 30.0  # bits of a number, at most
 PREDICATE, REGION, CONSTANT = 6.0, 5.0, 30.0  # bits of choice in a predicate on the inputs, a region of the output, a fitted number
 

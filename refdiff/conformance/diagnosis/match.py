@@ -20,8 +20,6 @@ MATCH = {"float64": 1e-6, "float32": 1e-2}  # distance from a mutant, relative t
 MAX_KEPT = 1000  # outputs of mutants that are kept for an observation
 FLOOR = 2e-14  # distance allowed in addition in float64, relative to the largest number of the vector: digits cancel
 ROUNDING = {"float64": 1e-12, "float32": 3e-6}  # distance allowed in addition, relative to the largest element
-
-
 SAME, EXPLAINED, CONTRADICTED = "same", "explained", "contradicted"  # what a mutant says of an answer
 
 
@@ -29,27 +27,16 @@ def verdict(mutant: Mutant, observation: Observation, precision: str) -> str:
     """Whether a mutant leaves the right outputs as they are, gives those of the implementation, or others."""
     vector = observation.result.vector
     if observation.result.status == "passed" and precision == "float64" and mutant.name in kills.target_names(vector.operation):
-        return CONTRADICTED if mutant.name in _killed(vector.id, vector.kills) else SAME
+        return CONTRADICTED if mutant.name in observation.kills else SAME
     outputs = outcome(mutant, observation)
     if observation.result.status == "errored":  # an exception says nothing about numbers
         return EXPLAINED if outputs is None else SAME
     if outputs is None:
         return CONTRADICTED
-    if all(
-        _leaves_right(outputs.get(n), want, vector.tolerance, precision, observation.largest) for n, want in (vector.expected or {}).items()
-    ):
+    expected, largest = vector.expected or {}, observation.largest
+    if all(_leaves_right(outputs.get(name), want, vector.tolerance, precision, largest) for name, want in expected.items()):
         return SAME
     return EXPLAINED if explains(mutant, observation, precision) else CONTRADICTED
-
-
-_KILLED: dict[str, frozenset[str]] = {}
-
-
-def _killed(id: str, names: list[str]) -> frozenset[str]:
-    """The mutants that a vector of the files kills, as a set."""
-    if id not in _KILLED:
-        _KILLED[id] = frozenset(names)
-    return _KILLED[id]
 
 
 def explains(mutant: Mutant, observation: Observation, precision: str) -> bool:

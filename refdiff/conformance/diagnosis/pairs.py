@@ -11,7 +11,8 @@ import numpy as np
 
 from .. import compare
 from ..budget import Budget
-from ..mutations import kills, output_changes
+from ..mutations import output_changes
+from ..mutations.candidates import candidates, near
 from ..mutations.mutants import Mutant
 from .evidence import Observation
 from .match import agrees, explains, outcome
@@ -26,7 +27,7 @@ def fitting_pairs(failure: Observation, precision: str, limit: int, time: Budget
 
     Mutants with equal outputs on this vector are grouped, and one of each group is tried first.
     """
-    groups = _by_outputs(failure, time, [m for m in kills.candidates(failure.result.vector.operation) if m.edits])
+    groups = _by_outputs(failure, time, [m for m in candidates(failure.result.vector.operation) if m.edits])
     tried = [(first, second) for first, second in combinations(groups, 2) if not _overlap(first[0], second[0])][:limit]
     fitting = [(first, second) for first, second in time.within(tried) if explains(_pair(first[0], second[0]), failure, precision)]
     pairs = (_pair(a, b) for first, second in fitting for a, b in product(first, second) if not _overlap(a, b))
@@ -37,7 +38,7 @@ def changed_again(failure: Observation, precision: str, time: Budget) -> list[Mu
     """Mutants whose outputs, changed once more, explain a failure."""
     operation = failure.result.vector.operation
     found = []
-    for group in time.within(_by_outputs(failure, time, kills.near(operation))):
+    for group in time.within(_by_outputs(failure, time, near(operation))):
         for change in output_changes.single(operation):
             if agrees(_again(change, outcome(group[0], failure) or {}, failure.inputs), failure, precision):
                 found += [_pair(mutant, change) for mutant in group[:MAX_SAME]]
@@ -51,11 +52,11 @@ def _again(change: Mutant, outputs: dict[str, Any], inputs: dict[str, Any]) -> d
         return None
 
 
-def _by_outputs(failure: Observation, time: Budget, candidates: Sequence[Mutant]) -> list[list[Mutant]]:
+def _by_outputs(failure: Observation, time: Budget, tried: Sequence[Mutant]) -> list[list[Mutant]]:
     """The mutants that change the outputs of this vector, in groups with equal outputs."""
     groups: dict[bytes, list[Mutant]] = {}
     vector = failure.result.vector
-    for mutant in time.within(candidates):
+    for mutant in time.within(tried):
         outputs = outcome(mutant, failure)
         if (
             outputs is not None

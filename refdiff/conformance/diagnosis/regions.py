@@ -9,11 +9,11 @@ import numpy as np
 
 from ..mutations import kills
 from ..mutations.mutants import Mutant
+from ..mutations.output_changes import AXES
+from ..operations import operations
 from . import likelihood
 from .evidence import Observation
 from .match import outcome
-
-AXES = (0, 1, 2, 3)
 
 
 def _parts(axis: int) -> Iterator[tuple[str, Callable[[int], Any]]]:
@@ -61,7 +61,7 @@ def _explains(got: Any, output: Any, want: Any, wrong: Any) -> bool:
 
 def _in_region(mutant: Mutant, operation: str, axis: int, text: str, part: Callable[[int], Any]) -> Mutant:
     def after(outputs: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        changed = kills.outcome(kills.operations.operations()[operation], mutant, inputs)
+        changed = kills.outcome(operations()[operation], mutant, inputs)
         if changed is None:
             raise ValueError("the mutant raises")
         return {name: _mixed(outputs[name], changed[name]) for name in outputs}

@@ -18,6 +18,7 @@ from .predicates import conditional
 
 MAX_PROBES = 6  # failures of an operation on which every mutant is tried, the smallest first
 MAX_FRUITLESS = 2  # probes without a fitting mutant that end the search
+OTHERS = 10  # explained vectors for each that another departure changes as well
 SAMPLE = 12  # wrong vectors on which a mutant is tried before it is tried on all
 
 
@@ -45,12 +46,28 @@ class Diagnosis(NamedTuple):
         return [score.mutant for score in self.scores.values()]
 
     @property
+    def resembling(self) -> list[Mutant]:
+        """The mutants of the resemblance, if there is one."""
+        return [mutant for each in self.explanations if not each.is_cause for mutant in each.mutants]
+
+    @property
     def explained(self) -> int:
         """How many failures the first explanation explains."""
         return len(self.explanations[0].ids) if self.explanations else 0
 
 
-def diagnosis(evidence: Evidence, candidates: Sequence[Mutant], time: Budget, patience: int = MAX_FRUITLESS) -> Diagnosis:
+class Tried(NamedTuple):
+    """How many mutants the search has tried on an operation so far, and how many of them are known departures."""
+
+    all: int = 0
+    known: int = 0
+
+    def with_more(self, mutants: Sequence[Mutant]) -> Tried:
+        """The counts with more mutants."""
+        return Tried(self.all + len(mutants), self.known + sum(bool(mutant.text) for mutant in mutants))
+
+
+def diagnosis(evidence: Evidence, candidates: Sequence[Mutant], tried: Tried, time: Budget, patience: int = MAX_FRUITLESS) -> Diagnosis:
     """Try all candidates on the unexplained failures, one after the other, and cover the failures with the candidates that fit."""
     scores: dict[str, Score] = {}
     left, fruitless = evidence.wrong, 0
@@ -60,26 +77,30 @@ def diagnosis(evidence: Evidence, candidates: Sequence[Mutant], time: Budget, pa
         fitting = [m for m in time.within(candidates) if m.name not in scores and explains(m, left[0], evidence.precision)]
         scores |= {score.mutant.name: score for score in _scores(fitting, evidence, time)}
         fruitless += not fitting
-        explained = {id for score in scores.values() if not score.contradicted for id in score.ids}
+        explained = {id for score in scores.values() if is_cause(score, tried) for id in score.ids}
         left = _different_first(left[0], [each for each in left[1:] if each.id not in explained])
-    return _of_scores(evidence, scores, candidates)
+    return _of_scores(evidence, scores, tried)
 
 
-def _of_scores(evidence: Evidence, scores: dict[str, Score], candidates: Sequence[Mutant]) -> Diagnosis:
-    known = sum(bool(mutant.text) for mutant in candidates)
-    scores = {name: conditional(score, evidence.predicates, len(evidence.wrong)) for name, score in scores.items()}
-    causes = {name: score for name, score in scores.items() if is_cause(score, known if score.mutant.text else len(candidates))}
+def _of_scores(evidence: Evidence, scores: dict[str, Score], tried: Tried) -> Diagnosis:
+    wrong = len(evidence.wrong)
+    scores = {name: conditional(score, evidence.predicates, evidence.chosen, wrong) for name, score in scores.items()}
+    causes = {name: score for name, score in scores.items() if is_cause(score, tried)}
     explanations = cover(causes.values(), [each.id for each in (*evidence.wrong, *evidence.errored)])
     explanations += _symptoms(evidence, explanations)
     explanations += _resemblance(evidence, scores, explanations)
     return Diagnosis(evidence.operation, evidence.failures, explanations, causes)
 
 
-def is_cause(score: Score, tried: int) -> bool:
-    """Whether nothing contradicts a mutant, and its numbers agree beyond chance."""
+def is_cause(score: Score, tried: Tried) -> bool:
+    """Whether nothing contradicts a mutant, and its numbers agree beyond chance.
+
+    A failing vector in ten may have other outputs: another departure changes them as well.
+    """
+    contradicted = score.contradicted - score.missed or OTHERS * len(score.missed) > len(score.ids)
     choices = [score.mutant.choices, likelihood.PREDICATE if score.where else 0.0]
-    needed = likelihood.OF_KNOWN if score.mutant.text else likelihood.NEEDED
-    return not score.contradicted and likelihood.above_chance(sum(score.bits.values()), tried, choices) >= needed
+    count, needed = (tried.known, likelihood.OF_KNOWN) if score.mutant.text else (tried.all, likelihood.NEEDED)
+    return not contradicted and likelihood.above_chance(sum(score.bits.values()), count, choices) >= needed
 
 
 def first_unexplained(evidence: Evidence, found: Diagnosis, by_symptoms: bool = True) -> Observation | None:
@@ -108,24 +129,29 @@ def _score(mutant: Mutant, evidence: Evidence) -> Score:
     numbers: dict[Any, float] = {}
     for each in explained:
         numbers |= bits(mutant, each)
-    numbers |= _of_pattern(evidence, [each.id for each in explained if each.is_mute])
-    return Score(
-        mutant, frozenset(each.id for each in explained), frozenset(each.id for each, said in seen if said == CONTRADICTED), numbers
-    )
+    numbers |= _of_gaps(evidence, [each for each in explained if each.gaps])
+    against = [each for each, said in seen if said == CONTRADICTED]
+    missed = frozenset(each.id for each in against if each.result.status != "passed")
+    return Score(mutant, frozenset(each.id for each in explained), frozenset(each.id for each in against), missed, numbers)
 
 
-def _of_pattern(evidence: Evidence, mute: list[str]) -> dict[Any, float]:
-    """The bits of answers without a number (NaN), which a mutant gives there and only there: one choice among all vectors for each."""
-    return {id: math.log2((len(evidence.wrong) + len(evidence.passed)) / len(mute)) for id in mute}
+def _of_gaps(evidence: Evidence, gaps: list[Observation]) -> dict[Any, float]:
+    """The bits of NaN that a mutant gives there and only there: of the choice of these vectors among all, and of the place in each."""
+    vectors = len(evidence.wrong) + len(evidence.passed)
+    return {each.id: math.log2(math.comb(vectors, len(gaps))) / len(gaps) - math.log2(each.gaps) for each in gaps}
 
 
 def _symptoms(evidence: Evidence, explanations: list[Explanation]) -> list[Explanation]:
     """Explanations by lost precision, for a float64 implementation without another explanation, by NaN, and by missing input checks."""
     explained = frozenset[str]().union(*(each.ids for each in explanations))
-    kinds = {UNCHECKED: evidence.unchecked, NAN: frozenset(each.id for each in evidence.wrong if each.is_mute) - explained}
+    kinds = {UNCHECKED: evidence.unchecked, NAN: frozenset(each.id for each in evidence.wrong if each.gaps) - explained}
     if not explanations and evidence.precision == "float64":
         kinds |= dict.fromkeys(lost_precision(evidence), frozenset(each.id for each in evidence.wrong))
-    return [Explanation([Score(symptom(kind, evidence.operation), ids, frozenset(), {})], ids) for kind, ids in kinds.items() if ids]
+    return [
+        Explanation([Score(symptom(kind, evidence.operation), ids, frozenset(), frozenset(), {})], ids)
+        for kind, ids in kinds.items()
+        if ids
+    ]
 
 
 def _resemblance(evidence: Evidence, scores: dict[str, Score], found: list[Explanation]) -> list[Explanation]:

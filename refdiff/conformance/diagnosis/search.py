@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ..budget import Budget
-from ..mutations import kills
+from ..mutations.candidates import candidates, more, near
 from ..mutations.mutants import Mutant, affects
 from ..results import Result
 from . import derivatives, fitted, pairs, regions
 from .evidence import Evidence, Observation, collect
-from .scoring import MAX_FRUITLESS, Diagnosis, diagnosis, first_unexplained
+from .scoring import MAX_FRUITLESS, Diagnosis, Tried, diagnosis, first_unexplained
 
 MANY_OPERATIONS = 30  # when more operations than these are wrong, one fruitless probe ends the search, and fewer pairs are tried
 MAX_PAIRS = 6000  # of mutants, tried in all, shared by the operations that no single mutant explains
@@ -45,19 +45,18 @@ class Search:
         self.order = sorted(evidence, key=lambda name: evidence[name].size)
         many = len(evidence) > MANY_OPERATIONS
         self.patience, self.pairs = (1, MAX_PAIRS // 4) if many else (MAX_FRUITLESS, MAX_PAIRS)
-        self.found = {name: diagnosis(each, (), time) for name, each in evidence.items()}
+        self.tried = dict.fromkeys(evidence, Tried())
+        self.found = {name: diagnosis(each, (), Tried(), time) for name, each in evidence.items()}
 
     def run(self) -> list[Diagnosis]:
-        """All stages; the diagnoses in the order of the operations."""
-        for stage in (self.catalogue, self.shared, self.derivative, self.changes, self.shared, self.derivative, self.parts, self.two):
-            by_symptoms = stage != self.catalogue  # a known departure tells more than "right to single precision"
+        """All stages; the diagnoses in the order of the operations. The first and the last also replace a symptom by a cause."""
+        first, last = self.catalogue, self.instead_of_a_symptom
+        for stage in (first, self.shared, self.derivative, self.changes, self.shared, self.derivative, self.parts, self.two, last):
+            by_symptoms = stage not in (first, last)
             for name in self.order:
                 mutants = stage(name)
                 while self.failure(name, by_symptoms) is not None and self.time.left() and (part := next(mutants, None)) is not None:
                     self.extend(name, part)
-        for name in self.order:
-            if self.evidence[name].wrong and not self.found[name].scores and self.time.left():  # unexplained, or a symptom
-                self.extend(name, fitted.fits(self.evidence[name].wrong[0], self.precision, self.time))
         unexplained = {name for name in self.order if self.failure(name) is not None}
         return [each._replace(complete=not (self.time.cut and name in unexplained)) for name, each in self.found.items()]
 
@@ -65,16 +64,16 @@ class Search:
         """The smallest wrong output of an operation that has no explanation, or none but a symptom."""
         return first_unexplained(self.evidence[name], self.found[name], by_symptoms)
 
-    def extend(self, name: str, mutants: Iterable[Mutant]) -> None:
-        """Try more mutants on an operation, together with its causes so far."""
-        before = self.found[name]
-        again = diagnosis(self.evidence[name], [*before.causes, *mutants], self.time, self.patience)
+    def extend(self, name: str, mutants: Sequence[Mutant]) -> None:
+        """Try more mutants on an operation, together with its causes and its resemblance so far."""
+        before, self.tried[name] = self.found[name], self.tried[name].with_more(mutants)
+        again = diagnosis(self.evidence[name], [*before.causes, *before.resembling, *mutants], self.tried[name], self.time, self.patience)
         if not before.scores or len(again.scores) > len(before.scores):
             self.found[name] = again
 
     def catalogue(self, name: str) -> Iterator[Sequence[Mutant]]:
         """The known departures, and small changes of the formula and of those that it calls."""
-        yield kills.candidates(name)
+        yield candidates(name)
 
     def shared(self, name: str) -> Iterator[Sequence[Mutant]]:
         """The causes of other operations, if they change a formula that this one calls."""
@@ -91,14 +90,14 @@ class Search:
 
     def changes(self, name: str) -> Iterator[Sequence[Mutant]]:
         """More changes of the inputs, the outputs and the formulas."""
-        return kills.more(name)
+        return more(name)
 
     def parts(self, name: str) -> Iterator[Sequence[Mutant]]:
         """Changes of a part of the output, fitted numbers, and mutants whose outputs are changed once more."""
         failure = self.failure(name)
         if failure is not None:
             yield fitted.fits(failure, self.precision, self.time)
-            yield [each for mutant in self.time.within(kills.near(name)) for each in regions.restricted(mutant, failure)]
+            yield [each for mutant in self.time.within(near(name)) for each in regions.restricted(mutant, failure)]
             yield pairs.changed_again(failure, self.precision, self.time)
 
     def two(self, name: str) -> Iterator[Sequence[Mutant]]:
@@ -109,3 +108,9 @@ class Search:
             fitting, tried = pairs.fitting_pairs(failure, self.precision, self.pairs // open_operations, self.time)
             self.pairs -= tried
             yield fitting
+
+    def instead_of_a_symptom(self, name: str) -> Iterator[Sequence[Mutant]]:
+        """Fitted numbers, where all that was found is a symptom: what is right to seven digits may have a small constant added."""
+        failure = self.failure(name, by_symptoms=False)
+        if failure is not None and self.failure(name) is None:
+            yield fitted.fits(failure, self.precision, self.time)

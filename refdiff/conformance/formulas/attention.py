@@ -1,6 +1,6 @@
 """N4: attention, scaled dot products in heads side by side, each derivative below its value; q (B, N, C), k and v (B, M, C).
 
-Head h has channels h d to (h + 1) d - 1, d = C / heads. A bias of the keys changes nothing, so its derivative, 0, is not asked for.
+Head h has channels h d to (h + 1) d - 1, d = C / heads. A bias of the keys changes nothing: its derivative is 0 and left out.
 """
 
 import numpy as np
@@ -62,7 +62,7 @@ def cross_attention(x, context, q_w, q_b, k_w, k_b, v_w, v_b, out_w, out_b, head
 
 
 def cross_attention_vjp(x, context, q_w, q_b, k_w, k_b, v_w, v_b, out_w, out_b, heads, dy):
-    """N4 -> dx, dcontext, dq_w, dq_b, dk_w, dv_w, dv_b, dout_w, dout_b: back through the layers; dk_b is 0 and not asked for."""
+    """N4 -> dx, dcontext, dq_w, dq_b, dk_w, dv_w, dv_b, dout_w, dout_b: back through the layers; dk_b is 0 and left out."""
     q, k, v = linear_layer(x, q_w, q_b), linear_layer(context, k_w, k_b), linear_layer(context, v_w, v_b)
     do, dout_w, dout_b = linear_layer_vjp(scaled_dot_product(q, k, v, heads), out_w, out_b, dy)
     dq, dk, dv = scaled_dot_product_vjp(q, k, v, heads, do)
@@ -78,6 +78,6 @@ def self_attention(x, q_w, q_b, k_w, k_b, v_w, v_b, out_w, out_b, heads):
 
 
 def self_attention_vjp(x, q_w, q_b, k_w, k_b, v_w, v_b, out_w, out_b, heads, dy):
-    """N4 -> dx, dq_w, dq_b, dk_w, dv_w, dv_b, dout_w, dout_b: as cross_attention_vjp, dx from both sides; dk_b is 0 and not asked for."""
+    """N4 -> dx, dq_w, dq_b, dk_w, dv_w, dv_b, dout_w, dout_b: as cross_attention_vjp, dx from both sides; dk_b is 0 and left out."""
     dx, dcontext, *rest = cross_attention_vjp(x, x, q_w, q_b, k_w, k_b, v_w, v_b, out_w, out_b, heads, dy)
     return dx + dcontext, *rest

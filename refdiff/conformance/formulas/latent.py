@@ -48,6 +48,6 @@ def latent_elbo(x, mean, covariance, loading, bias, variance):
 
 
 def latent_gap(x, mean, covariance, loading, bias, variance):
-    """E3 -> gap: D(q(z | x) || p(z | x)), what the bound misses: log p(x) - ELBO; nats, (B,)."""
+    """E3 -> gap: D(q(z | x) || p(z | x)) = log p(x) - ELBO; nats, (B,)."""
     means, exact_covariance = latent_posterior(x, loading, bias, variance)
     return np.stack([kl_full(m, covariance, e, exact_covariance) for m, e in zip(mean, means, strict=True)])

@@ -1,4 +1,4 @@
-"""N1, N2, N3, G2, G3: what a network is told, and the layers that work on channels, each derivative below its value.
+"""N1, N2, N3, G2, G3: the embeddings of times and labels, and the layers that work on channels, each derivative below its value.
 
 Derivatives are pulled back: NAME_vjp takes what NAME takes, and dy, the derivative of some loss in NAME's output; it gives the derivative
 in every input and parameter.
@@ -137,9 +137,9 @@ def film_vjp(x, scale, shift, dy):
     return dx, places(x * dy).sum(axis=1), places(dy).sum(axis=1)
 
 
-def over_places(told, x):
+def over_places(values, x):
     """(B, C) shaped to meet x (B, ..., C)."""
-    return told.reshape(len(x), *(1,) * (x.ndim - 2), -1)
+    return values.reshape(len(x), *(1,) * (x.ndim - 2), -1)
 
 
 def places(x):

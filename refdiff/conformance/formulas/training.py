@@ -22,16 +22,16 @@ def mlp(x, t, w0, b0, w1, b1, w2, b2, table=None, labels=None):
 def mlp_vjp(x, t, w0, b0, w1, b1, w2, b2, table, labels, dy):
     """N1 -> dx, dw0, db0, dw1, db1, dw2, db2, dtable: last layer first."""
     dh, *dweights = three_layers_vjp(network_input(x, t, w0, table, labels), w0, b0, w1, b1, w2, b2, dy)
-    dx, dtold = np.split(dh, [x.shape[1]], axis=1)
-    return dx, *dweights, embedding_vjp(labels, table, dtold)
+    dx, dembedded = np.split(dh, [x.shape[1]], axis=1)
+    return dx, *dweights, embedding_vjp(labels, table, dembedded)
 
 
 def network_input(x, t, w0, table=None, labels=None):
     """The input of the network: x concatenated with the sum of the time features and the label embedding."""
-    told = time_features(t, w0.shape[0] - x.shape[1])
+    embedded = time_features(t, w0.shape[0] - x.shape[1])
     if table is not None:
-        told = told + embedding(labels, table)
-    return np.concatenate([x, told], axis=1)
+        embedded = embedded + embedding(labels, table)
+    return np.concatenate([x, embedded], axis=1)
 
 
 def three_layers(h, w0, b0, w1, b1, w2, b2):
@@ -62,7 +62,7 @@ def train_mlp(w0, b0, w1, b1, w2, b2, x0, t, noise, betas, kind, rate, beta1, be
     """T1 -> params: the network without labels trained by Adam to predict kind (eps, x0, v); all its numbers after the steps in checkpoints.
 
     A row of params holds w0, b0, w1, b1, w2, b2, each row by row. Step k sees all of x0 (B, 2), at the times t[i] (B,) and with noise[i],
-    i = (k - 1) mod R, R the number of rows of t and noise; it is told 1000 t / T. The loss is the squared error, summed over the event,
+    i = (k - 1) mod R, R the number of rows of t and noise; it receives 1000 t / T. The loss is the squared error, summed over the event,
     mean over the batch.
     """
     ab = alpha_bar(betas)[t][..., None]
@@ -73,7 +73,7 @@ def train_mlp(w0, b0, w1, b1, w2, b2, x0, t, noise, betas, kind, rate, beta1, be
 
 
 def train_mlp_flow(w0, b0, w1, b1, w2, b2, data, t, noise, rate, beta1, beta2, eps, checkpoints):
-    """M4 -> params: as train_mlp, at t data + (1 - t) noise for the velocity data - noise, t from 0 (noise) to 1 (data); it is told 1000 t."""
+    """M4 -> params: as train_mlp, at t data + (1 - t) noise for the velocity data - noise, t from 0 (noise) to 1 (data); it receives 1000 t."""
     tau = t[..., None]
     x_t = tau * data + (1 - tau) * noise
     return trained([w0, b0, w1, b1, w2, b2], x_t, 1000 * t, data - noise, rate, beta1, beta2, eps, checkpoints)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -13,32 +11,10 @@ import numpy as np
 from .. import compare, operations
 from ..cases import prepared
 from ..numbers import exact, rounded
-from . import catalogue, input_changes, more_expressions, mutants, output_changes
+from . import mutants
+from .candidates import candidates
 from .mutants import Mutant
 from .symptoms import UNCHECKED, symptom
-
-
-@cache
-def candidates(operation: str) -> tuple[Mutant, ...]:
-    """The mutants that can change an operation's outputs: known ones first, then those of its own formula, then those
-    of what it calls.
-    """
-    found = [mutant for mutant in catalogue.all_mutants().values() if mutants.affects(mutant, operation)]
-    return tuple(sorted(found, key=lambda mutant: (not mutant.text, operation not in mutant.functions)))
-
-
-def more(operation: str) -> Iterator[Sequence[Mutant]]:
-    """More mutants in parts, for the search alone: alternatives, changes of the inputs and the outputs, of the formula, of two in a row, of helpers."""
-    yield catalogue.alternatives(operation)
-    yield (*output_changes.single(operation), *input_changes.changes(operation), *more_expressions.generated(operation))
-    yield output_changes.double(operation)
-    for name in sorted(mutants.reachable(operation) - {operation}, key=lambda name: len(mutants.reachable(name)), reverse=True):
-        yield more_expressions.generated(name)
-
-
-def near(operation: str) -> tuple[Mutant, ...]:
-    """The candidates, and the first parts of the others."""
-    return (*candidates(operation), *chain.from_iterable(islice(more(operation), 2)))
 
 
 @cache
@@ -60,10 +36,7 @@ def outcome(operation: operations.Operation, mutant: Mutant | None, inputs: dict
     """The outputs of a mutant, or of the formula itself, None for an error of any kind; in float64, or at 50 digits for
     such inputs.
     """
-    try:
-        return answer(operation, mutants.formula(operation.name, mutant), inputs, mutant.after if mutant else None)
-    except Exception:
-        return None
+    return answer(operation, lambda **given: mutants.formula(operation.name, mutant)(**given), inputs, mutant.after if mutant else None)
 
 
 def answer(operation: operations.Operation, formula: Any, inputs: dict[str, Any], after: Any = None) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import numbers
 from ..operations import AREAS, functions, operations
+from . import shifts
 
 
 class Edit(NamedTuple):
@@ -128,9 +129,10 @@ def _namespace(edits: tuple[Edit, ...], operation: str = "") -> dict[str, Any]:
 
 @cache
 def _globals() -> dict[str, Any]:
-    """The globals of the formulas: all formulas, and what `numbers` has."""
+    """The globals of the formulas: all formulas, and what `numbers` and `shifts` have."""
     found = {**_originals()[next(iter(_originals()))].__globals__, "np": np, "permutations": __import__("itertools").permutations}
-    return found | {name: value for name, value in vars(numbers).items() if not name.startswith("_")} | _originals()
+    words = {name: value for module in (shifts, numbers) for name, value in vars(module).items() if not name.startswith("_")}
+    return found | words | _originals()
 
 
 @lru_cache(maxsize=8192)

@@ -63,6 +63,7 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
         resemblances=shown[len(found) :],
         coverage=_coverage(results),
         warnings=misspelled(implementation) + overwriting(results),
+        overwrites=any(result.overwritten for result in at_level(results, level)),
         vectors=[_vector(result) for result in results],
     )
 
@@ -76,9 +77,14 @@ def passed(results: Sequence[Result], level: str = "must") -> bool:
 
     An implementation that only refuses inputs gives no output to compare, and has not passed.
     """
-    counted = [r for r in results if r.vector.level in files.LEVELS[: files.LEVELS.index(level) + 1]]
+    counted = at_level(results, level)
     compared = any(r.status == "passed" and r.vector.expected is not None for r in counted)
     return compared and not any(r.status in ("failed", "errored") or r.overwritten for r in counted)
+
+
+def at_level(results: Sequence[Result], level: str) -> list[Result]:
+    """The results at a level or a stricter one."""
+    return [result for result in results if result.vector.level in files.LEVELS[: files.LEVELS.index(level) + 1]]
 
 
 def _operation(name: str, results: list[Result], found: list[causes.Cause], precision: str) -> Operation:
@@ -105,12 +111,11 @@ def _operation(name: str, results: list[Result], found: list[causes.Cause], prec
 
 def _where(unexplained: list[Result], results: list[Result]) -> str:
     """The first predicate on the inputs that separates the unexplained failures from the vectors that passed."""
-    if len(unexplained) < 2:
+    passed = [each for each in results if each.status == "passed" and each.vector.expected is not None]
+    if len(unexplained) < 2 or not passed:
         return ""
-    true = set.intersection(*(set(predicates.predicates(each.vector.inputs)) for each in unexplained))
-    true -= {text for each in results if each.status == "passed" for text in predicates.predicates(each.vector.inputs)}
-    passed = any(each.status == "passed" and each.vector.expected is not None for each in results)
-    return next((text for text in predicates.predicates(unexplained[0].vector.inputs) if text in true), "") if passed else ""
+    some, others = ([predicates.predicates(each.vector.inputs) for each in group] for group in (unexplained, passed))
+    return predicates.separating(some, others)
 
 
 def _upstream(operation: Operation, listed: list[Operation]) -> list[str]:
@@ -153,7 +158,7 @@ def _common(explained: list[Result], all_results: list[Result]) -> dict[str, Any
 
 def _summary(implementation: Any, results: Sequence[Result], listed: list[Operation], level: str) -> str:
     strict = files.LEVELS[: files.LEVELS.index(level) + 1]
-    ran = [r for r in results if r.vector.level in strict and r.status != "skipped"]
+    ran = [r for r in at_level(results, level) if r.status != "skipped"]
     wrong = [operation for operation in listed if total(operation.counts, "failed", "errored")]
     name = f"{implementation.name} {implementation.version}".strip()
     if not any(r.status != "skipped" for r in results):

@@ -73,7 +73,7 @@ class Report:
     """All findings of a run of the vectors. `resemblances` are changes that explain some failures, but are not the cause.
 
     `timeout` is the time limit of each answer, None if there was none. `stopped` says why the run ended early; it is
-    empty otherwise.
+    empty otherwise. `overwrites` says whether the implementation writes into its inputs, at the level or a stricter one.
     """
 
     format: int
@@ -99,6 +99,7 @@ class Report:
     resemblances: list[Cause]
     coverage: list[Coverage]
     warnings: list[str]
+    overwrites: bool
     vectors: list[dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:

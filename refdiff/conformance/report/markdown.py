@@ -20,6 +20,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"# {plain(f'{report.implementation} {report.version}'.strip())} against refdiff"
     yield from ["", f"**{wording.verdict(report)}** {plain(report.summary)} {wording.causes_summary(report)}".rstrip()]
     yield from ["", f"{plain(wording.header(report))}.", ""]
+    if report.warnings:
+        yield from ["## Warnings", "", *(f"- {plain(warning)}" for warning in report.warnings), ""]
     asked, others = wording.asked(report)
     yield from _table([("area", asked)], report.counts)
     yield from ["", f"Not run: {', '.join(others)}."] if others else []
@@ -35,8 +37,6 @@ def _lines(report: Report) -> Iterator[str]:
     if report.resemblances:
         yield from ["", "## Not the cause", "", *(f"- {plain(wording.resemblance(each))}" for each in report.resemblances)]
     yield from _coverage(report)
-    if report.warnings:
-        yield from ["", "## Warnings", "", *(f"- {plain(warning)}" for warning in report.warnings)]
     yield from ["", "## All operations", ""]
     yield from _table([("operation", {f"`{o.name}`": o.counts for o in report.operations})], report.counts)
 

@@ -10,7 +10,8 @@ from ..mutations.mutants import Edit, Mutant, apply_edits, syntax_trees
 
 _INPUT = re.compile(r"input (\w+):? (.+)")
 _OUTPUT = re.compile(r"output (\w+)[:,]? (.+)")
-_SEVERAL = re.compile(r"(inputs|outputs) ([\w, ]+?)( and \w+ exchanged|: .+)")
+_SEVERAL = re.compile(r"(inputs|outputs) ([\w, ]+): (.+)")
+_EXCHANGED = re.compile(r"(inputs|outputs) (\w+) and (\w+) exchanged")
 _VARIANCES = re.compile(r"(square root of )?(\w+)(?: and (\w+))?( read as a logarithm| squared)?")
 _PHRASES = {  # for mutations whose names do not fit into "as if the input `x` were ..."
     "the first for every step": "the noise of the first step at every step",
@@ -55,17 +56,17 @@ def _interface_mutation(mutant: Mutant) -> str:
     if found := _INPUT.fullmatch(change):
         return f"the input `{found[1]}` were {_input_change(change, *found.groups())}"
     if found := _SEVERAL.fullmatch(change):
-        names = ", ".join(f"`{name}`" for name in found[2].split(", "))
-        last = found[3].removesuffix(" exchanged")
-        return (
-            f"the {found[1]} {names} were{found[3][1:]}"
-            if found[3][0] == ":"
-            else f"the {found[1]} {names} and `{last[5:]}` were exchanged"
-        )
+        return f"the {found[1]} {_quoted(found[2])} were {found[3]}"
+    if found := _EXCHANGED.fullmatch(change):
+        return f"the {found[1]} `{found[2]}` and `{found[3]}` were exchanged"
     if found := _VARIANCES.fullmatch(change):
         names = " and ".join(f"`{name}`" for name in (found[2], found[3]) if name)
         return f"the square root of {names} were used" if found[1] else f"{names} were{found[4]}"
     return "`s` were `t - 1`, whatever its value" if change.startswith("s taken") else change or mutant.name
+
+
+def _quoted(names: str) -> str:
+    return ", ".join(f"`{name}`" for name in names.split(", "))
 
 
 def _input_change(change: str, name: str, text: str) -> str:

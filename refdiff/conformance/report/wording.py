@@ -56,7 +56,7 @@ def verdict(report: Report) -> str:
         return "NOT PASSED: nothing was run."
     strict = LEVELS[: LEVELS.index(report.level) + 1]
     if not total({level: report.counts[level] for level in strict}, "failed", "errored"):
-        if any(" writes into its input " in warning for warning in report.warnings):
+        if report.overwrites:
             return "NOT PASSED: the answers are right, but the implementation changes arrays of its caller."
         return f"NOT PASSED: at level {report.level}, no outputs were compared."
     return f"NOT PASSED: at level {report.level}, something differs or ends in an error."
@@ -101,8 +101,8 @@ def resemblance(cause: Cause) -> str:
     given, name = sum(map(len, cause.explained.values())), next(iter(cause.explained))
     against = quantity(cause.contradicted, "other vector")
     return (
-        f"{name} resembles eq. {cause.equations[0]} {cause.sentences[0]}: this gives {given} of {cause.failures} wrong answers, "
-        f"but {against} say{'s' * (cause.contradicted == 1)} otherwise. It is not the cause."
+        f"{name} gives {given} of its {cause.failures} wrong answers {cause.sentences[0]}, but {against} "
+        f"say{'s' * (cause.contradicted == 1)} otherwise: this is not the cause."
     )
 
 
