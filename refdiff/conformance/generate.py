@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import cases, operations
-from .mutations import kills
+from .mutations import conventions, kills
 from .numbers import exact, rounded
 from .vectors.files import FOLDER, FORMAT, encode
 
@@ -64,18 +64,20 @@ def file(name: str, find_killed: Callable[..., list[str]] = kills.killed) -> str
         "equations": operation.equations,
         "outputs": operation.outputs,
         "rule": operation.rule,
+        "conventions": conventions.choices(name),
         "mutants": mutants,
     }
     return _text({**head, "cases": listed})
 
 
 def _entry(operation: operations.Operation, case: cases.Case, number: int) -> tuple[dict[str, Any], Any]:
-    expected = None if case.error else answer(operation, case.inputs)
+    expected = None if case.refused else answer(operation, case.inputs)
     entry = {
         "id": f"{operation.name}/{number}",
         "level": case.level,
         "tolerance": case.tolerance,
         **({"minimal": True} if case.minimal else {}),
+        **({"refused": case.refused} if case.refused else {}),
         "tags": tags(case),
         "inputs": {name: _encoded(value) for name, value in case.inputs.items()},
         "expected": {"error": True} if expected is None else {name: _expected(value) for name, value in expected.items()},

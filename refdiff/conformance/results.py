@@ -11,8 +11,8 @@ STATUSES = ("passed", "failed", "errored", "skipped")
 
 
 class Result(NamedTuple):
-    """The status of a vector, the outputs, where they differ, the message of an error or a skip, and the inputs that
-    were overwritten.
+    """The status of a vector, the outputs, where they differ, the message of an error or a skip, the inputs that were
+    overwritten, and the declared convention by which a vector passed that differs from refdiff's choice.
     """
 
     vector: Vector
@@ -21,3 +21,4 @@ class Result(NamedTuple):
     difference: Difference | None = None
     message: str = ""
     overwritten: tuple[str, ...] = ()
+    convention: str = ""

@@ -62,7 +62,7 @@ def program(tmp_path):
 
 
 def vector(expected, inputs=X):
-    return Vector("q_sample/0", "q_sample", "must", "tensor", True, {}, inputs, expected, [])
+    return Vector("q_sample/0", "q_sample", "must", "tensor", True, {}, inputs, expected, [], "")
 
 
 def test_values_cross_exactly(program):

@@ -106,17 +106,17 @@ def test_exceptions_and_missing_errors_fail(run):
     result = run(GOOD.replace("return table / (1 - table)", "raise ZeroDivisionError('oh')"), "--refdiff-only", "snr")
     assert result.ret == 1
     result.stdout.re_match_lines([r"errored: ZeroDivisionError: oh \(\w+\.py, line \d+\)$"])
-    result = run(NO_ERRORS, "--refdiff-only", "alpha_bar")
+    result = run(NO_ERRORS, "--refdiff-only", "alpha_bar", "--refdiff-level", "refusal")
     result.assert_outcomes(passed=count("alpha_bar") - 1, failed=1)
-    result.stdout.fnmatch_lines(["failed: an answer, where only an error is right"])
+    result.stdout.fnmatch_lines(["failed: an answer, where only an error is right: a beta outside (0, 1[]]"])
 
 
 def test_levels(run):
-    """Failures of level should fail the run, unless must is enough: then they are shown as expected."""
-    assert {v.level for v in load() if v.operation == "alpha_bar" and v.expected is None} == {"should"}
-    result = run(NO_ERRORS, "--refdiff-only", "alpha_bar", "--refdiff-level", "must", "-rx")
+    """Refusals fail the run only if they are asked for; else they are shown as expected failures."""
+    assert {v.level for v in load() if v.operation == "alpha_bar" and v.expected is None} == {"refusal"}
+    result = run(NO_ERRORS, "--refdiff-only", "alpha_bar", "-rx")
     result.assert_outcomes(passed=count("alpha_bar") - 1, xfailed=1)
-    assert result.ret == 0 and "should: failed: an answer, where only an error is right" in result.stdout.str()
+    assert result.ret == 0 and "refusal: failed: an answer, where only an error is right" in result.stdout.str()
     run(WRONG_SNR, "--refdiff-only", "snr", "--refdiff-level", "must").assert_outcomes(failed=count("snr"))
     assert run(GOOD, "--refdiff-level", "may").ret == pytest.ExitCode.USAGE_ERROR
 

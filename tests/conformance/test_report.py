@@ -58,15 +58,16 @@ def check(capsys, *arguments):
     "target, more, code",
     [
         ("Right", ["--only", "q_step"], 0),
-        ("Right", ["--only", "linear", "--level", "should"], 1),  # the formulas refuse nothing, which is a should
+        ("Right", ["--only", "linear", "--level", "refusal"], 1),  # the formulas refuse nothing
+        ("Right", ["--only", "linear"], 0),
         ("Wrong", ["--only", "q_step"], 1),
         ("Wrong", ["--only", "log_density"], 0),
         ("Wrong", ["--only", "q_sample"], 1),
-        ("Silent", ["--minimal"], 1),
+        ("Silent", ["--minimal"], 2),
     ],
 )
 def test_exit_codes(capsys, target, more, code):
-    """0: nothing at the level differs; 1: something differs, raises, or nothing was run."""
+    """0: nothing at the level differs; 1: something differs or raises; 2: nothing of level must was run."""
     assert check(capsys, f"{ME}:{target}", *more)[0] == code
 
 
@@ -140,7 +141,7 @@ def test_counts_add_up():
     assert [each["id"] for each in found.vectors] == everyone
     assert findings.total(found.counts) == len(everyone)
     assert sum(map(findings.total, found.areas.values())) == len(everyone)
-    assert sum(findings.total(operation.counts) for operation in found.operations) == len(everyone)
+    assert sum(findings.total(operation.counts) for operation in found.operations) == len(everyone) - sum(found.counts["refusal"].values())
     for status in STATUSES:
         assert findings.total(found.counts, status) == sum(each["status"] == status for each in found.vectors)
     for each in found.operations:
@@ -282,7 +283,7 @@ def test_list_and_template(capsys, tmp_path, monkeypatch):
     template = __import__("fresh_template").Adapter
     assert all(operation.equations[0] in getattr(template, name).__doc__ for name, operation in operations().items())
     code, printed = check(capsys, "fresh_template", "--minimal")
-    assert code == 1 and "nothing was run" in printed.out
+    assert code == 2 and "no vector of level must was run" in printed.out
 
 
 def test_progress_only_in_a_terminal(capsys, monkeypatch):

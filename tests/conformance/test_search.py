@@ -6,6 +6,7 @@ import pytest
 from refdiff.conformance import adapter
 from refdiff.conformance.budget import Budget
 from refdiff.conformance.diagnosis import causes, search
+from refdiff.conformance.mutations.conventions import by_one_convention
 from refdiff.conformance.operations import operations
 from refdiff.conformance.report.mutant_text import sentence
 from refdiff.conformance.run import runner
@@ -23,7 +24,7 @@ def found(**methods):
     and the number of all failures.
     """
     target = adapter.Adapter(type("Planted", (), {name: staticmethod(method) for name, method in methods.items()}))
-    results = [runner.check(target, vector) for vector in runner.select(only=list(methods))]
+    results = by_one_convention([runner.check(target, vector) for vector in runner.select(only=list(methods))], "float64")
     listed = [each for each in causes.causes(search.diagnose(results, budget=Budget(SECONDS))) if each.is_cause]
     listed = [each for each in listed if not each.mutants[0].name.startswith("unchecked")]
     wrong = sum(each.status == "failed" and each.vector.expected is not None for each in results)

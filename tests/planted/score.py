@@ -18,6 +18,7 @@ from refdiff.conformance.diagnosis.evidence import observe
 from refdiff.conformance.diagnosis.match import explains, outcome
 from refdiff.conformance.diagnosis.predicates import predicates
 from refdiff.conformance.mutations import symptoms
+from refdiff.conformance.mutations.conventions import by_one_convention
 from refdiff.conformance.operations import operations
 from refdiff.conformance.run import runner
 
@@ -77,14 +78,18 @@ def verdict(area, cls, seconds=SECONDS):
     """The verdict on one planted implementation."""
     target = adapter.Adapter(cls())
     only = [name for name in operations() if target.has(name)]
-    results = [runner.check(target, vector) for vector in runner.select(only=only)]
+    results = by_one_convention([runner.check(target, vector) for vector in runner.select(only=only)], target.precision)
     wrong = [each for each in results if each.status in ("failed", "errored")]
     found = Verdict(cls.__name__, area, cls.kind, len(wrong))
     if wrong:
-        listed = causes.causes(search.diagnose(results, target.precision, Budget(seconds)))
+        counted = [each for each in results if not each.convention]
+        listed = causes.causes(search.diagnose(counted, target.precision, Budget(seconds)))
         listed = [cause for cause in listed if cause.is_cause]
         found.causes = [(_name(cause), _is_right(cause, target, results, cls.kind)) for cause in listed]
         found.explained = len({id for cause in listed for each in cause.explained.values() for id in each})
+    for text in {each.convention for each in results if each.convention}:  # the answers are those of a declared convention
+        found.causes.append((text, True))
+        found.failures, found.explained = found.failures + 1, found.explained + 1
     if any(each.overwritten for each in results):  # a warning says so
         found.causes.append(("writes into its input", cls.kind == "alias" or None))
         found.failures, found.explained = found.failures + 1, found.explained + 1

@@ -21,20 +21,24 @@ class Table(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One case: the operation, its inputs, level and tolerance, and whether an error is the only right answer."""
+    """One case: the operation, its inputs, level and tolerance, and, if an error is the only right answer, what is to be refused."""
 
     operation: str
     inputs: dict[str, Any]
     level: str = "must"
     tolerance: str = "tensor"
     minimal: bool = False
-    error: bool = False
+    refused: str = ""
 
 
-CHOICES = {  # operations with a convention that other libraries choose differently: no level must
-    "normalize", "group_norm", "film", "adaptive_group_norm", "normalize_vjp", "group_norm_vjp", "film_vjp", "adaptive_group_norm_vjp",
-    "ema", "clip_by_norm", "learning_rate",
-}  # fmt: skip
+TIMES = "times other than 0 <= s < t <= T"
+NO_SIGNAL = "x0 from eps or the score where alpha_bar is 0"
+BATCH = "shapes that do not meet"
+
+
+def refused(operation: str, what: str, **inputs: Any) -> Case:
+    """A case of wrong inputs, where only an error is right; `what` is said in the template and the reports."""
+    return Case(operation, inputs, "refusal", minimal=True, refused=what)
 
 
 @cache
@@ -43,7 +47,7 @@ def all_cases() -> tuple[Case, ...]:
     found: dict[str, Case] = {}
     for area in AREAS:
         for case in importlib.import_module(f"refdiff.conformance.cases.{area}").cases():
-            found.setdefault(_key(case), _with_level(case))
+            found.setdefault(_key(case), case)
     for case in found.values():
         _protect(case.inputs)
     return tuple(found.values())
@@ -53,10 +57,6 @@ def _key(case: Case) -> str:
     """A key that identifies a case: the operation and all bits of the inputs."""
     inputs = {name: (x.dtype.str, x.shape, x.tobytes()) if isinstance(x, np.ndarray) else repr(x) for name, x in case.inputs.items()}
     return f"{case.operation} {sorted(inputs.items())}"
-
-
-def _with_level(case: Case) -> Case:
-    return case._replace(level="should") if case.operation in CHOICES and case.level == "must" else case
 
 
 @cache

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from . import Case, numbers
+from . import Case, numbers, refused
 from .layers import pair
+
+NO_HEADS = "heads that do not divide the channels, or 0 heads"
 
 SIZES = (  # batch, places, places of the context, channels, channels of the context, heads
     (1, 2, 3, 2, 2, 1),
@@ -27,9 +29,9 @@ def cases() -> Iterator[Case]:
     q, k, v = numbers((1, 2, 4)) * 16, numbers((1, 3, 4), 1) * 16, numbers((1, 3, 4), 2)
     yield from pair("scaled_dot_product", {"q": q, "k": k, "v": v, "heads": 2}, (1, 2, 4))
     for heads in (3, 0):
-        yield Case("scaled_dot_product", {"q": q, "k": k, "v": v, "heads": heads}, "should", error=True, minimal=True)
-        yield Case("self_attention", {"x": q, **_weights(4, 4, 0), "heads": heads}, "should", error=True, minimal=True)
-    yield Case("cross_attention", {"x": q, "context": k[:, :0], **_weights(4, 4, 0), "heads": 1}, "should", error=True, minimal=True)
+        yield refused("scaled_dot_product", NO_HEADS, q=q, k=k, v=v, heads=heads)
+        yield refused("self_attention", NO_HEADS, x=q, **_weights(4, 4, 0), heads=heads)
+    yield refused("cross_attention", "a context without tokens", x=q, context=k[:, :0], **_weights(4, 4, 0), heads=1)
     q, k, v = numbers((1, 2, 2), 18) * 48, numbers((1, 3, 2), 19) * 48, numbers((1, 3, 2), 20)  # exponentials that overflow
     yield from pair("scaled_dot_product", {"q": q, "k": k, "v": v, "heads": 1}, (1, 2, 2))
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..formulas.forward import q_between
-from . import Case, Table, numbers, steps, tables
+from . import BATCH, NO_SIGNAL, TIMES, Case, Table, numbers, refused, steps, tables
 from .gaussian import pixels, single
 from .schedules import DIFFUSION
 
@@ -151,31 +151,48 @@ def _errors() -> Iterator[Case]:
     three, zero = Table("three"), Table("zero-terminal-5")
     for operation in ("weight_mean", "weight_eps", "weight_x0"):
         for t, s in ((1, 0), (3, 0)):
-            yield _wrong(operation, "must", t=t, s=s, betas=three)
+            yield refused(operation, "the step to s = 0, whose posterior variance is 0", t=t, s=s, betas=three)
         for t, s in ((2, 2), (1, 2), (4, 1)):
-            yield _wrong(operation, t=t, s=s, betas=three)
-    yield _wrong("weight_eps", "must", t=5, s=4, betas=zero)
+            yield refused(operation, TIMES, t=t, s=s, betas=three)
+    yield refused("weight_eps", NO_SIGNAL, t=5, s=4, betas=zero)
     x, y = numbers((2, 2)) / 2, numbers((2, 2), 1)
-    for t, gamma, kind in ((-1, 5.0, "eps"), (4, 5.0, "eps"), (1, 0.0, "x0"), (1, -1.0, "v"), (1, 5.0, "noise")):
-        yield _wrong("min_snr_weight", t=t, betas=three, gamma=gamma, kind=kind)
+    time, limit = "a time outside 0..T", "a gamma of 0 or below"
+    for what, t, gamma, kind in (
+        (time, -1, 5.0, "eps"),
+        (time, 4, 5.0, "eps"),
+        (limit, 1, 0.0, "x0"),
+        (limit, 1, -1.0, "v"),
+        ("an unknown kind", 1, 5.0, "noise"),
+    ):
+        yield refused("min_snr_weight", what, t=t, betas=three, gamma=gamma, kind=kind)
     at: dict[str, Any] = {"prediction": y, "x_t": x, "x0": x, "betas": three}
-    yield _wrong("inner_kl", "must", **at, t=1, s=0, kind="eps", variance="posterior")
-    yield _wrong("inner_kl", "must", **{**at, "betas": zero}, t=5, s=4, kind="eps", variance="beta")
-    yield _wrong("inner_kl", **{**at, "x0": numbers((3, 2))}, t=2, s=1, kind="eps", variance="beta")
-    yield _wrong("l_simple", target=x, prediction=numbers((2, 1)))
-    yield _wrong("l_simple", target=x, prediction=y * np.nan)
-    yield _wrong("bits_per_dim", nats=np.array([1.0, 2.0]), dimensions=0)
-    yield _wrong("hybrid", simple=np.array([1.0]), vlb=np.array([1.0]), weight=-1.0)
+    yield refused("inner_kl", "the posterior variance 0 of the step to s = 0", **at, t=1, s=0, kind="eps", variance="posterior")
+    yield refused("inner_kl", NO_SIGNAL, **{**at, "betas": zero}, t=5, s=4, kind="eps", variance="beta")
+    yield refused("inner_kl", BATCH, **{**at, "x0": numbers((3, 2))}, t=2, s=1, kind="eps", variance="beta")
+    yield refused("l_simple", "a prediction of another shape than the target", target=x, prediction=numbers((2, 1)))
+    yield refused("l_simple", "NaN in the prediction", target=x, prediction=y * np.nan)
+    yield refused("bits_per_dim", "0 dimensions", nats=np.array([1.0, 2.0]), dimensions=0)
+    yield refused("hybrid", "a weight below 0", simple=np.array([1.0]), vlb=np.array([1.0]), weight=-1.0)
     for variance in (0.0, -1.0):
-        yield _wrong("discretized_decoder", x0=x, mean=y, variance=variance)
-    yield _wrong("discretized_decoder", x0=x + 2, mean=y, variance=0.5)
+        yield refused("discretized_decoder", "a variance of 0 or below", x0=x, mean=y, variance=variance)
+    yield refused("discretized_decoder", "pixels outside [-1, 1]", x0=x + 2, mean=y, variance=0.5)
     chain: dict[str, Any] = {"betas": three, "model": _model("three", 0.75, 0.25), "variance": "beta"}
     for operation in ("elbo_joint", "elbo_bayes"):
         for grid in ([3, 1], [1, 3, 0], [4, 1, 0]):
-            yield _wrong(operation, states=numbers((len(grid), 2, 2)), grid=np.array(grid), **chain)
-        yield _wrong(operation, states=numbers((2, 2, 2)), grid=np.array([3, 1, 0]), **chain)
-    yield _wrong("elbo_terms", x0=x, grid=np.array([2, 1, 0]), noise=numbers((2, 2, 2)), decoder="gaussian", **chain)
-
-
-def _wrong(operation: str, level: str = "should", **inputs: Any) -> Case:
-    return Case(operation, inputs, level, error=True, minimal=True)
+            yield refused(
+                operation,
+                "a grid that does not go down from at most T to 0",
+                states=numbers((len(grid), 2, 2)),
+                grid=np.array(grid),
+                **chain,
+            )
+        yield refused(operation, "fewer states than times", states=numbers((2, 2, 2)), grid=np.array([3, 1, 0]), **chain)
+    yield refused(
+        "elbo_terms",
+        "a grid that does not begin at T",
+        x0=x,
+        grid=np.array([2, 1, 0]),
+        noise=numbers((2, 2, 2)),
+        decoder="gaussian",
+        **chain,
+    )

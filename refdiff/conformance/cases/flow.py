@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from . import Case, numbers
+from . import Case, numbers, refused
 from .predict import KINDS
 
 SHAPES = ((2, 2), (1, 1), (2, 2, 2, 1))
@@ -57,11 +57,11 @@ def _couplings() -> Iterator[Case]:
 def _errors() -> Iterator[Case]:
     pair = {"data": numbers((2, 2), 1), "noise": numbers((2, 2), 2), "path": "straight"}
     for t in (-0.25, 1.25):
-        yield Case("interpolate", pair | {"t": t}, "should", error=True, minimal=True)
-        yield Case("velocity", pair | {"t": t}, "should", error=True, minimal=True)
-    yield Case("to_flow", {"x_t": numbers((2, 2)), "signal": 0.0, "sigma": 0.0}, "should", error=True, minimal=True)
+        yield refused("interpolate", "a time outside [0, 1]", **pair, t=t)
+        yield refused("velocity", "a time outside [0, 1]", **pair, t=t)
+    yield refused("to_flow", "signal and sigma both 0", x_t=numbers((2, 2)), signal=0.0, sigma=0.0)
     ends = {"prediction": numbers((2, 2)), "x_t": numbers((2, 2), 1), "path": "straight", "source": "eps", "to": "x0"}
-    yield Case("convert_on_path", ends | {"t": 0.0}, error=True, minimal=True)
+    yield refused("convert_on_path", "x0 from eps where the signal is 0", **ends, t=0.0)
 
 
 def _other_scales() -> Iterator[Case]:

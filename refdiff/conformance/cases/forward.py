@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Case, Table, numbers, steps, tables
+from . import NO_SIGNAL, TIMES, Case, Table, numbers, refused, steps, tables
 from .schedules import DIFFUSION
 
 SHAPES = ((2, 2), (1, 1), (2, 2, 2, 1))
@@ -90,12 +90,12 @@ def _chains() -> Iterator[Case]:
 def _errors() -> Iterator[Case]:
     x, noise, betas = numbers((2, 2)), numbers((2, 2), 1), Table("three")
     for t in (4, -1):
-        yield Case("q_sample", {"x0": x, "t": t, "betas": betas, "noise": noise}, "should", error=True, minimal=True)
+        yield refused("q_sample", "a time outside 0..T", x0=x, t=t, betas=betas, noise=noise)
     for t, s in ((1, 1), (1, 2), (4, 1), (1, -1)):
-        yield Case("posterior", {"x_t": x, "x0": noise, "t": t, "s": s, "betas": betas}, "should", error=True, minimal=True)
-    yield Case("mean_from_eps", {"eps": noise, "x_t": x, "t": 5, "s": 4, "betas": Table("zero-terminal-5")}, error=True, minimal=True)
-    yield Case("alpha_bar", {"betas": np.array([0.5, 1.25])}, "should", error=True, minimal=True)
-    yield Case("q_sample", {"x0": x * np.nan, "t": 1, "betas": betas, "noise": noise}, "should", error=True, minimal=True)
+        yield refused("posterior", TIMES, x_t=x, x0=noise, t=t, s=s, betas=betas)
+    yield refused("mean_from_eps", NO_SIGNAL, eps=noise, x_t=x, t=5, s=4, betas=Table("zero-terminal-5"))
+    yield refused("alpha_bar", "a beta outside (0, 1]", betas=np.array([0.5, 1.25]))
+    yield refused("q_sample", "NaN in x0", x0=x * np.nan, t=1, betas=betas, noise=noise)
 
 
 def _learned() -> Iterator[Case]:

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from . import Case, numbers
+from . import BATCH, Case, numbers, refused
+
+VARIANCE = "a variance of 0 or below"
+MATRIX = "a covariance that is not symmetric and positive definite"
 
 SHAPES = ((2, 3), (1, 1), (2, 2, 2, 1))
 SPREADS = ((1.5, 0.5), (0.25, 4.0), (1e-6, 1.0), (1.0, 1e-6), (1e8, 1e7), (0.02, 0.0201))
@@ -65,7 +68,7 @@ def _isotropic() -> Iterator[Case]:
         yield Case("kl_isotropic", inputs, minimal=number < 2)
     for delta in (*NEAR, 1e-3, 1e-9):
         inputs = {"mean1": numbers((2, 3)), "variance1": 1 + delta, "mean2": numbers((2, 3)), "variance2": 1.0}
-        yield Case("kl_isotropic", inputs, "should", "sharp", minimal=True)
+        yield Case("kl_isotropic", inputs, "accuracy", "sharp", minimal=True)
     yield Case("kl_isotropic", {"mean1": numbers((2, 3)), "variance1": 0.7, "mean2": numbers((2, 3)), "variance2": 0.7})
 
 
@@ -80,7 +83,7 @@ def _diagonal() -> Iterator[Case]:
     for delta in NEAR:
         one, two = np.array([[1.0, 4.0, 0.25]]), np.array([[1.0, 4.0, 0.25]]) * (1 + delta)
         inputs = {"mean1": numbers((1, 3)), "variance1": one, "mean2": numbers((1, 3)), "variance2": two}
-        yield Case("kl_diagonal", inputs, "should", "sharp", minimal=True)
+        yield Case("kl_diagonal", inputs, "accuracy", "sharp", minimal=True)
 
 
 def _full() -> Iterator[Case]:
@@ -104,7 +107,7 @@ def _full() -> Iterator[Case]:
     for delta in (2.0**-6, 2.0**-16):
         near = np.eye(2) + delta * np.array([[1.0, 0.5], [0.5, -1.0]])
         inputs = {"mean1": a, "covariance1": near, "mean2": a, "covariance2": np.eye(2)}
-        yield Case("kl_full", inputs, "should", minimal=True)
+        yield Case("kl_full", inputs, "accuracy", minimal=True)
 
 
 def _products() -> Iterator[Case]:
@@ -114,7 +117,7 @@ def _products() -> Iterator[Case]:
         yield Case("quotient", {"mean1": a, "variance1": one, "mean2": b, "variance2": one + two}, minimal=True)
     a, b = numbers((2, 2)), numbers((2, 2), 1)
     for one, two in (*SPREADS, (0.0, 2.0), (2.0, 0.0)):
-        level = "must" if one and two else "should"
+        level = "must" if one and two else "accuracy"
         yield Case("product", {"mean1": a, "variance1": one, "mean2": b, "variance2": two}, level, minimal=two in (0.0, 0.5, 4.0))
         if 0 < one < two:
             yield Case("quotient", {"mean1": a, "variance1": one, "mean2": b, "variance2": two}, minimal=two == 4)
@@ -123,15 +126,15 @@ def _products() -> Iterator[Case]:
 def _pixels() -> Iterator[Case]:
     for number, shape in enumerate(((2, 3), (1, 2), (2, 2, 2, 1))):
         x, mean, std = pixels(shape, number), numbers(shape, 5) / 2, single(positive(shape, 6) / 8)
-        yield Case("discretized_log_likelihood", {"x": x, "mean": mean, "std": std, "levels": 256}, "should", minimal=True)
+        yield Case("discretized_log_likelihood", {"x": x, "mean": mean, "std": std, "levels": 256}, "accuracy", minimal=True)
         for spread in (0.5 / 255, 0.02, 0.3, 10.0, 1e4):
             near = single(x + numbers(shape, 7) * 4 * min(spread, 1.0))
             inputs = {"x": x, "mean": near, "std": spread, "levels": 256}
-            yield Case("discretized_log_likelihood", inputs, "should", minimal=spread in (0.02, 0.3) or shape == (1, 2))
+            yield Case("discretized_log_likelihood", inputs, "accuracy", minimal=spread in (0.02, 0.3) or shape == (1, 2))
     for levels in (2, 3, 16, 65536):
         x = pixels((2, 4), levels, levels)
         inputs = {"x": x, "mean": numbers((2, 4), 3) / 2, "std": 0.25, "levels": levels}
-        yield Case("discretized_log_likelihood", inputs, "should", minimal=levels < 20)
+        yield Case("discretized_log_likelihood", inputs, "accuracy", minimal=levels < 20)
     yield from _tails()
 
 
@@ -141,42 +144,45 @@ def _tails() -> Iterator[Case]:
     for steps in (0.0, 1.0, 3.0, -3.0, 8.0):
         for x in (ends, middle):
             inputs = {"x": x, "mean": single(x + steps / 255), "std": 0.5 / 255, "levels": 256}
-            yield Case("discretized_log_likelihood", inputs, "must" if abs(steps) < 8 else "should", minimal=True)
+            yield Case("discretized_log_likelihood", inputs, "must" if abs(steps) < 8 else "accuracy", minimal=True)
     for std in (0.03125, 0.0078125, 2.0**-10):
         for mean in (-0.75, 0.75):
             for x in (ends, middle):
                 inputs = {"x": x, "mean": np.full(x.shape, mean), "std": std, "levels": 256}
-                yield Case("discretized_log_likelihood", inputs, "should", minimal=std < 0.01)
+                yield Case("discretized_log_likelihood", inputs, "accuracy", minimal=std < 0.01)
 
 
 def _errors() -> Iterator[Case]:
     x, y = numbers((2, 2)), numbers((2, 2), 1)
     one = np.ones((2, 2))
     for bad in (0.0, -1.0):
-        yield _wrong("entropy", x=x, variance=bad)
-        yield _wrong("log_density", x=x, mean=y, variance=bad)
-        yield _wrong("discretized_log_likelihood", x=x / 2, mean=y, std=bad, levels=256)
+        yield refused("entropy", VARIANCE, x=x, variance=bad)
+        yield refused("log_density", VARIANCE, x=x, mean=y, variance=bad)
+        yield refused("discretized_log_likelihood", "a std of 0 or below", x=x / 2, mean=y, std=bad, levels=256)
         for name in ("kl_isotropic", "kl_diagonal"):
-            yield _wrong(name, mean1=x, variance1=bad, mean2=y, variance2=1.0)
-            yield _wrong(name, mean1=x, variance1=1.0, mean2=y, variance2=bad)
+            yield refused(name, VARIANCE, mean1=x, variance1=bad, mean2=y, variance2=1.0)
+            yield refused(name, VARIANCE, mean1=x, variance1=1.0, mean2=y, variance2=bad)
     for name in ("kl_isotropic", "kl_diagonal"):
-        yield _wrong(name, mean1=x, variance1=1.0, mean2=numbers((3, 2)), variance2=1.0)
-        yield _wrong(name, mean1=x * np.nan, variance1=1.0, mean2=y, variance2=1.0)
-        yield _wrong(name, mean1=x, variance1=np.nan, mean2=y, variance2=1.0)
-    yield _wrong("kl_isotropic", mean1=x, variance1=one, mean2=y, variance2=1.0)
+        yield refused(name, BATCH, mean1=x, variance1=1.0, mean2=numbers((3, 2)), variance2=1.0)
+        yield refused(name, "NaN", mean1=x * np.nan, variance1=1.0, mean2=y, variance2=1.0)
+        yield refused(name, "NaN", mean1=x, variance1=np.nan, mean2=y, variance2=1.0)
+    yield refused("kl_isotropic", "a variance for each element", mean1=x, variance1=one, mean2=y, variance2=1.0)
     for matrix in (np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([[1.0, 0.5], [0.25, 1.0]]), np.zeros((2, 2))):
-        yield _wrong("log_density_full", x=x, mean=y[0], covariance=matrix)
-        yield _wrong("kl_full", mean1=x[0], covariance1=matrix, mean2=y[0], covariance2=np.eye(2))
-        yield _wrong("kl_full", mean1=x[0], covariance1=np.eye(2), mean2=y[0], covariance2=matrix)
+        yield refused("log_density_full", MATRIX, x=x, mean=y[0], covariance=matrix)
+        yield refused("kl_full", MATRIX, mean1=x[0], covariance1=matrix, mean2=y[0], covariance2=np.eye(2))
+        yield refused("kl_full", MATRIX, mean1=x[0], covariance1=np.eye(2), mean2=y[0], covariance2=matrix)
     for one_variance, other in ((0.0, 0.0), (-1.0, 2.0), (1.0, -0.5)):
-        yield _wrong("product", mean1=x, variance1=one_variance, mean2=y, variance2=other)
+        yield refused("product", "variances below 0, or both 0", mean1=x, variance1=one_variance, mean2=y, variance2=other)
     for one_variance, other in ((1.0, 1.0), (2.0, 1.0)):
-        yield _wrong("quotient", mean1=x, variance1=one_variance, mean2=y, variance2=other)
+        yield refused("quotient", "a variance1 that is not below variance2", mean1=x, variance1=one_variance, mean2=y, variance2=other)
     for pixel in (-1.25, 1.25, np.nan):
-        yield _wrong("discretized_log_likelihood", x=np.array([[0.0, pixel]]), mean=np.zeros((1, 2)), std=0.1, levels=256)
-    yield _wrong("discretized_log_likelihood", x=x / 2, mean=y, std=0.1, levels=1)
-    yield _wrong("discretized_log_likelihood", x=x / 2, mean=numbers((3, 2)), std=0.1, levels=256)
-
-
-def _wrong(operation: str, **inputs: Any) -> Case:
-    return Case(operation, inputs, "should", error=True, minimal=True)
+        yield refused(
+            "discretized_log_likelihood",
+            "pixels outside [-1, 1], or NaN",
+            x=np.array([[0.0, pixel]]),
+            mean=np.zeros((1, 2)),
+            std=0.1,
+            levels=256,
+        )
+    yield refused("discretized_log_likelihood", "fewer than 2 levels", x=x / 2, mean=y, std=0.1, levels=1)
+    yield refused("discretized_log_likelihood", BATCH, x=x / 2, mean=numbers((3, 2)), std=0.1, levels=256)

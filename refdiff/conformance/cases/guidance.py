@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from . import Case, Table, numbers
+from . import Case, Table, numbers, refused
 
 SCALES = (0.0, 1.0, 0.5, 3.0, 7.5, -1.0)
 SHAPES = ((2, 2), (1, 3), (2, 2, 2, 1))
@@ -33,13 +33,13 @@ def cases() -> Iterator[Case]:
     for K in (2, 3, 5):
         x, weight, bias = numbers((3, 2), K), numbers((2, K), K + 1), numbers((K,), K + 2)
         yield Case("classifier_gradient_linear", {"x": x, "y": np.array([0, K - 1, 1]), "weight": weight, "bias": bias}, minimal=True)
-    yield Case("classifier_gradient_linear", {"x": x, "y": np.array([0, 5, 1]), "weight": weight, "bias": bias}, error=True, minimal=True)
+    yield refused("classifier_gradient_linear", "a class beyond the last", x=x, y=np.array([0, 5, 1]), weight=weight, bias=bias)
     uniform = np.array([0.0, 0.0625, 0.125, 0.5, 0.96875])
     for probability in (0.0, 0.125, 0.5, 1.0):
         inputs = {"y": np.array([3, 1, 0, 2, 1]), "uniform": uniform, "probability": probability, "no_label": 4}
         yield Case("drop_labels", inputs, tolerance="exact", minimal=True)
     inputs = {"y": np.array([0]), "uniform": np.array([0.5]), "probability": 1.5, "no_label": 4}
-    yield Case("drop_labels", inputs, "should", error=True, minimal=True)
+    yield refused("drop_labels", "a probability outside [0, 1]", **inputs)
     yield from _mixtures()
     yield from _channels()
 
@@ -50,7 +50,7 @@ def _mixtures() -> Iterator[Case]:
         inputs = {"x": numbers((3, d), K), "t": t, "means": numbers((K, d), K + d), "variance": 0.25, "betas": Table(table)}
         yield Case("mixture_score", inputs, minimal=d == 2)
         yield Case("mixture_class_gradient", inputs | {"y": np.array([0, K - 1, 1])}, minimal=d == 2)
-    yield Case("mixture_class_gradient", inputs | {"y": np.array([0, 9, 1])}, error=True, minimal=True)
+    yield refused("mixture_class_gradient", "a class beyond the last", **inputs | {"y": np.array([0, 9, 1])})
 
 
 def _channels() -> Iterator[Case]:

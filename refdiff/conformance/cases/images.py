@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from . import Case, numbers
+from . import Case, numbers, refused
 from .layers import pair
 
 
@@ -50,10 +50,10 @@ def _blocks() -> Iterator[Case]:
             inputs = {"x": numbers(shape, number), "emb": numbers((shape[0], 3), number + 1), "groups": groups}
             inputs |= _block(name, shape[-1], width, size, number)
             y = (*shape[:-1], width)
-            yield from pair(name, inputs, y, level="should")
+            yield from pair(name, inputs, y)
             if shape[-1] == width:
                 without = {key: value for key, value in inputs.items() if not key.startswith("shortcut")}
-                yield Case(name, without, "should", minimal=True)
+                yield Case(name, without, minimal=True)
 
 
 def _block(name: str, fan_in: int, width: int, size: int, seed: int) -> dict[str, Any]:
@@ -70,10 +70,22 @@ def _block(name: str, fan_in: int, width: int, size: int, seed: int) -> dict[str
 
 def _errors() -> Iterator[Case]:
     x, b = numbers((1, 4, 4, 2)), numbers((2,))
-    for shape, stride in (((2, 2, 2, 2), 1), ((3, 1, 2, 2), 1), ((3, 3, 3, 2), 1), ((3, 3, 2, 2), 3), ((3, 3, 2, 2), 0)):
-        yield Case("conv", {"x": x, "w": numbers(shape), "b": b, "stride": stride}, "should", error=True, minimal=True)
+    even, channels, strides = (
+        "a kernel of an even size, or not a square",
+        "a kernel of other channels than x has",
+        "a stride that is not 1 or 2",
+    )
+    wrong = (
+        ((2, 2, 2, 2), 1, even),
+        ((3, 1, 2, 2), 1, even),
+        ((3, 3, 3, 2), 1, channels),
+        ((3, 3, 2, 2), 3, strides),
+        ((3, 3, 2, 2), 0, strides),
+    )
+    for shape, stride, what in wrong:
+        yield refused("conv", what, x=x, w=numbers(shape), b=b, stride=stride)
     for size in ((3, 4), (4, 3), (5, 5)):
-        yield Case("pool", {"x": numbers((1, *size, 2))}, "should", error=True, minimal=True)
+        yield refused("pool", "an odd height or width", x=numbers((1, *size, 2)))
     for name in ("block_by_scale", "block_by_shift"):
         inputs = {"x": numbers((1, 2, 2, 4)), "emb": numbers((1, 3)), "groups": 3, **_block(name, 4, 4, 1, 0)}
-        yield Case(name, inputs, "should", error=True, minimal=True)
+        yield refused(name, "groups that do not divide the channels", **inputs)

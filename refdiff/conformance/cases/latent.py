@@ -1,11 +1,10 @@
 """The linear-Gaussian model in one to three dimensions, and log-means of exponentials far below and above what exp can hold."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from . import Case, numbers
+from . import Case, numbers, refused
 from .gaussian import covariance
 
 SIZES = ((2, 2), (3, 2), (1, 1), (2, 3))  # d, k
@@ -47,14 +46,10 @@ def _errors() -> Iterator[Case]:
     for variance in (0.0, -1.0):
         model = {"loading": loading, "bias": bias, "variance": variance}
         for name in ("latent_log_marginal", "latent_posterior"):
-            yield _wrong(name, x=x, **model)
+            yield refused(name, "a variance of 0 or below", x=x, **model)
         for name in ("latent_elbo", "latent_gap"):
-            yield _wrong(name, x=x, mean=mean, covariance=spread, **model)
+            yield refused(name, "a variance of 0 or below", x=x, mean=mean, covariance=spread, **model)
     model = {"loading": loading, "bias": bias, "variance": 0.5}
     for name in ("latent_elbo", "latent_gap"):
-        yield _wrong(name, x=x, mean=mean, covariance=-spread, **model)
-    yield _wrong("latent_log_marginal", x=x * np.nan, **model)
-
-
-def _wrong(operation: str, **inputs: Any) -> Case:
-    return Case(operation, inputs, "should", error=True, minimal=True)
+        yield refused(name, "a covariance that is not positive definite", x=x, mean=mean, covariance=-spread, **model)
+    yield refused("latent_log_marginal", "NaN in x", x=x * np.nan, **model)

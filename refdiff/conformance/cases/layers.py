@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from . import Case, numbers
+from . import Case, numbers, refused
+
+NO_GROUPS = "groups that do not divide the channels, or 0 groups"
+NO_LABEL = "a label below 0 or beyond the last"
 
 
 def cases() -> Iterator[Case]:
@@ -34,7 +37,7 @@ def _embeddings() -> Iterator[Case]:
         (32, [1000.0]),
         (128, [999.0]),
     ):
-        yield Case("time_features", {"t": np.array(t), "features": features}, "should", minimal=features < 100)
+        yield Case("time_features", {"t": np.array(t), "features": features}, minimal=features < 100)
     for labels, entries, out in (([0], 1, 2), ([2, 0], 3, 2), ([1, 1, 3], 4, 3), ([0, 4], 5, 1), ([1], 2, 4)):
         yield from pair("embedding", {"labels": np.array(labels), "table": numbers((entries, out), entries)}, (len(labels), out), "exact")
 
@@ -99,12 +102,12 @@ def _films() -> Iterator[Case]:
 def _errors() -> Iterator[Case]:
     x, ones = numbers((2, 2, 2, 4)), np.ones(4)
     for groups in (3, 0, 8):
-        yield Case("normalize", {"x": x, "groups": groups}, "should", error=True, minimal=True)
-        yield Case("group_norm", {"x": x, "scale": ones, "shift": ones, "groups": groups}, "should", error=True, minimal=True)
+        yield refused("normalize", NO_GROUPS, x=x, groups=groups)
+        yield refused("group_norm", NO_GROUPS, x=x, scale=ones, shift=ones, groups=groups)
     for labels in ([3, 0], [0, -1]):
-        yield Case("embedding", {"labels": np.array(labels), "table": numbers((3, 2))}, "should", error=True, minimal=True)
-        yield Case("cross_entropy", {"logits": numbers((2, 3)), "labels": np.array(labels)}, "should", error=True, minimal=True)
+        yield refused("embedding", NO_LABEL, labels=np.array(labels), table=numbers((3, 2)))
+        yield refused("cross_entropy", NO_LABEL, logits=numbers((2, 3)), labels=np.array(labels))
     for features in (5, 2):
-        yield Case("time_features", {"t": np.array([1.0]), "features": features}, "should", error=True, minimal=True)
-    yield Case("linear_layer", {"x": numbers((2, 3)), "w": numbers((2, 3)), "b": numbers((3,))}, "should", error=True, minimal=True)
-    yield Case("film", {"x": x, "scale": numbers((2, 3)), "shift": numbers((2, 3))}, "should", error=True, minimal=True)
+        yield refused("time_features", "features that are odd or fewer than 4", t=np.array([1.0]), features=features)
+    yield refused("linear_layer", "a w whose rows are not the channels of x", x=numbers((2, 3)), w=numbers((2, 3)), b=numbers((3,)))
+    yield refused("film", "a scale and shift of other channels than x has", x=x, scale=numbers((2, 3)), shift=numbers((2, 3)))

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from . import Case, Table, numbers, tables
+from . import NO_SIGNAL, Case, Table, numbers, refused, tables
 from .schedules import DIFFUSION
 
 KINDS = ("x0", "eps", "v", "score", "velocity")
@@ -65,10 +65,10 @@ def _ends() -> Iterator[Case]:
         yield Case("convert", inputs, minimal=True)
     for kind in ("eps", "score"):
         inputs = {"prediction": p, "x_t": x, "t": 5, "betas": betas, "kind": kind}
-        yield Case("to_x0", inputs, error=True, minimal=True)
-    yield Case("to_eps", {"prediction": p, "x_t": x, "t": 0, "betas": betas, "kind": "x0"}, error=True, minimal=True)
-    yield Case("convert", {"prediction": p, "x_t": x, "t": 0, "betas": betas, "source": "eps", "to": "score"}, error=True, minimal=True)
-    yield Case("tweedie_mean", {"x_t": x, "score": p, "t": 5, "betas": betas}, error=True, minimal=True)
-    yield Case("to_x0", {"prediction": p, "x_t": x, "t": 6, "betas": betas, "kind": "v"}, "should", error=True, minimal=True)
+        yield refused("to_x0", NO_SIGNAL, **inputs)
+    yield refused("to_eps", "x0 at t = 0, where sigma is 0", prediction=p, x_t=x, t=0, betas=betas, kind="x0")
+    yield refused("convert", "the score at t = 0, where sigma is 0", prediction=p, x_t=x, t=0, betas=betas, source="eps", to="score")
+    yield refused("tweedie_mean", "a time at which alpha_bar is 0", x_t=x, score=p, t=5, betas=betas)
+    yield refused("to_x0", "a time beyond T", prediction=p, x_t=x, t=6, betas=betas, kind="v")
     yield Case("to_x0", {"prediction": p, "x_t": x, "t": 2, "betas": betas, "kind": "velocity"}, minimal=True)
     yield Case("to_x0", {"prediction": p, "x_t": x, "t": 0, "betas": betas, "kind": "eps"}, minimal=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import Case, Table, numbers
+from . import Case, Table, numbers, refused
 from .layers import pair
 
 ADAM = {"rate": 2.0**-7, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
@@ -19,10 +19,10 @@ def cases() -> Iterator[Case]:
         x, B = numbers((len(t), 2), number), len(t)
         inputs = {"x": x, "t": np.array(t), **weights(features, width, number)}
         labelled = {"table": numbers((3, features), number + 5), "labels": np.array(labels)}
-        yield Case("mlp", inputs, "should", minimal=True)
-        yield from pair("mlp", {**inputs, **labelled}, (B, 2), level="should")
-        yield Case("mlp_loss", {**inputs, **labelled, "target": numbers((B, 2), number + 7)}, "should", minimal=True)
-    yield Case("mlp", {**inputs, **labelled, "labels": np.array([3, 0])}, "should", error=True, minimal=True)
+        yield Case("mlp", inputs, minimal=True)
+        yield from pair("mlp", {**inputs, **labelled}, (B, 2))
+        yield Case("mlp_loss", {**inputs, **labelled, "target": numbers((B, 2), number + 7)}, minimal=True)
+    yield refused("mlp", "a label beyond the last", **{**inputs, **labelled, "labels": np.array([3, 0])})
     yield from _trained()
 
 
@@ -46,9 +46,9 @@ def _trained() -> Iterator[Case]:
         inputs = {**weights(4, 8, number), "x0": x0, "t": np.array(t), "noise": noise, "betas": Table(name), "kind": kind, **ADAM}
         if kind != "eps":
             inputs["eps"] = 2.0**-6
-        yield Case("train_mlp", {**inputs, "checkpoints": np.array([1, 10])}, "should", "long", minimal=True)
+        yield Case("train_mlp", {**inputs, "checkpoints": np.array([1, 10])}, "must", "long", minimal=True)
         if kind == "eps":
-            yield Case("train_mlp", {**inputs, "checkpoints": np.array([1, 10, 100])}, "should", "long")
+            yield Case("train_mlp", {**inputs, "checkpoints": np.array([1, 10, 100])}, "must", "long")
     times = np.array([[0.0, 1.0], [0.5, 0.125], [0.75, 0.25], [0.0625, 0.875], [0.375, 0.625]])
     inputs = {**weights(4, 8, 5), "data": x0, "t": times, "noise": noise, **ADAM, "eps": 2.0**-6}
-    yield Case("train_mlp_flow", {**inputs, "checkpoints": np.array([1, 10])}, "should", "long", minimal=True)
+    yield Case("train_mlp_flow", {**inputs, "checkpoints": np.array([1, 10])}, "must", "long", minimal=True)

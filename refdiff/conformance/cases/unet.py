@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 
 from ..formulas.unet import unet_shapes
-from . import Case, numbers
+from . import Case, numbers, refused
 from .layers import pair
 
 SIZES = {"width": 2, "embedding": 3, "features": 4, "groups": 1}
 
 
 def cases() -> Iterator[Case]:
-    yield from pair("unet", _inputs((2, 2, 4, 1), [0.0, 1000.0], 1), (2, 2, 4, 1), level="should")
-    yield Case("unet", _inputs((1, 4, 4, 2), [250.0], 2), "should")
-    yield Case("unet", _inputs((1, 3, 4, 1), [250.0], 1), "should", error=True)
+    yield from pair("unet", _inputs((2, 2, 4, 1), [0.0, 1000.0], 1), (2, 2, 4, 1))
+    yield Case("unet", _inputs((1, 4, 4, 2), [250.0], 2))
+    yield refused("unet", "an odd height or width", **_inputs((1, 3, 4, 1), [250.0], 1))
 
 
 def _inputs(shape: tuple[int, ...], t: list[float], heads: int) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from .mutants import Edit, Mutant
 @cache
 def all_mutants() -> dict[str, Mutant]:
     """All mutants by name: the known ones, then the generated ones, without those that are known by another name."""
-    known = {name: _known(name, changes, text) for name, (text, changes) in KNOWN.items()}
-    taken = {mutant.edits for mutant in known.values() if mutant.edits}
+    named = {name: known(name, changes, text) for name, (text, changes) in KNOWN.items()}
+    taken = {mutant.edits for mutant in named.values() if mutant.edits}
     generated = expression_mutations.generated() | interface_mutations.generated()
-    return known | {name: mutant for name, mutant in generated.items() if mutant.edits not in taken or not mutant.edits}
+    return named | {name: mutant for name, mutant in generated.items() if mutant.edits not in taken or not mutant.edits}
 
 
 @cache
@@ -31,7 +31,7 @@ def alternatives(operation: str) -> tuple[Mutant, ...]:
     """Other methods of the field under an operation's name, for the search alone."""
     formulas = [f for f in vars(known_alternatives).values() if inspect.isfunction(f) and _is_of(f.__name__, operation)]
     whole = (Mutant(f"{operation}: {f.__name__}", (), operation, partial(_replaced, f), inspect.getdoc(f) or "") for f in formulas)
-    edited = (_known(name, [change], text) for name, (text, *change) in known_alternatives.EDITS.items())
+    edited = (known(name, [change], text) for name, (text, *change) in known_alternatives.EDITS.items())
     return (*whole, *(mutant for mutant in edited if mutants.affects(mutant, operation)))
 
 
@@ -44,7 +44,8 @@ def _replaced(replacement: Any, formula: Any) -> Any:
     return mutants.bind(replacement)
 
 
-def _known(name: str, changes: Any, text: str) -> Mutant:
+def known(name: str, changes: Any, text: str) -> Mutant:
+    """The mutant of a known change: a list of edits, or an operation with its formula."""
     if isinstance(changes, tuple):
         operation, replacement = changes
         return Mutant(name, (), operation, lambda formula: mutants.bind(replacement), text)

@@ -10,14 +10,16 @@ from ... import __version__
 from ..budget import Budget
 from ..diagnosis import causes, predicates, search
 from ..mutations import mutants, symptoms
+from ..mutations.conventions import by_one_convention
 from ..operations import AREAS, operations
 from ..results import STATUSES, Result
 from ..vectors import files
 from . import mutant_text, wording
 from .failures import failure, size
-from .findings import Cause, Coverage, Operation, Report, counts, total
+from .findings import Cause, Coverage, Operation, Refusals, Report, counts, total
 
-FORMAT = 2  # 2: causes are contradicted by nothing, and resemblances are apart
+FORMAT = 3  # 3: the levels accuracy, refusal and convention; refusals and conventions apart
+REFUSED = ("refusal", "convention")  # the levels at which an accepted wrong input is a failure
 SEARCH = 8.0  # seconds for the search for causes, by default
 SHOWN = 5  # changes with the same answers that are listed
 
@@ -27,15 +29,20 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
     time limit of the search for causes.
     """
     level = header.setdefault("level", "must")
+    every = by_one_convention(results, implementation.precision)
+    results = [each for each in every if each.vector.level != "refusal" or level in REFUSED]
     header = {"set": "full", "only": [], "seconds": 0.0, **header}
     precision, time = implementation.precision, Budget(limit)
-    diagnoses = search.diagnose(results, precision, time)
+    diagnoses = search.diagnose([each for each in results if not each.convention], precision, time)
     said = causes.causes(diagnoses)
     found = [cause for cause in said if cause.is_cause]
     incomplete = {diagnosis.operation for diagnosis in diagnoses if not diagnosis.complete}
     by_operation: dict[str, list[Result]] = {}
     for result in results:
         by_operation.setdefault(result.vector.operation, []).append(result)
+    whole: dict[str, list[Result]] = {area: [] for area in AREAS}
+    for result in every:
+        whole[operations()[result.vector.operation].area].append(result)
     listed = [_operation(name, by_operation[name], found, precision) for name in operations() if name in by_operation]
     for operation in listed:
         operation.look_at = _upstream(operation, listed)
@@ -54,32 +61,36 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
         stopped=stopped,
         search_limit=limit,
         search_complete=not time.cut,
-        passed=not stopped and passed(results, level),
-        summary=_summary(implementation, results, listed, level),
-        counts=counts(results),
-        areas={area: counts([r for o in listed if o.area == area for r in by_operation[o.name]]) for area in AREAS if _has(listed, area)},
+        passed=not stopped and passed(every, level),
+        tested=tested(every),
+        summary=_summary(implementation, every, listed, level),
+        counts=counts(every),
+        areas={area: counts(each) for area, each in whole.items() if each},
         operations=listed,
         causes=shown[: len(found)],
         resemblances=shown[len(found) :],
+        conventions=_conventions(every),
+        refusals=_refusals(every),
         coverage=_coverage(results),
-        warnings=misspelled(implementation) + overwriting(results),
-        overwrites=any(result.overwritten for result in at_level(results, level)),
-        vectors=[_vector(result) for result in results],
+        warnings=misspelled(implementation) + overwriting(every),
+        overwrites=any(result.overwritten for result in at_level(every, level)),
+        vectors=[_vector(result) for result in every],
     )
 
 
-def _has(listed: list[Operation], area: str) -> bool:
-    return any(operation.area == area for operation in listed)
-
-
 def passed(results: Sequence[Result], level: str = "must") -> bool:
-    """Whether outputs were compared at this level or a stricter one, and no vector there failed, errored or had its inputs overwritten.
+    """Whether a vector of level must was run, and no vector at this level or a stricter one failed, errored or had its inputs overwritten.
 
-    An implementation that only refuses inputs gives no output to compare, and has not passed.
+    At level convention, an output by another convention than refdiff's is a failure too.
     """
     counted = at_level(results, level)
-    compared = any(r.status == "passed" and r.vector.expected is not None for r in counted)
-    return compared and not any(r.status in ("failed", "errored") or r.overwritten for r in counted)
+    exact = level == "convention"
+    return tested(results) and not any(r.status in ("failed", "errored") or r.overwritten or (exact and r.convention) for r in counted)
+
+
+def tested(results: Sequence[Result]) -> bool:
+    """Whether a vector of level must was run."""
+    return any(result.vector.level == "must" and result.status != "skipped" for result in results)
 
 
 def at_level(results: Sequence[Result], level: str) -> list[Result]:
@@ -173,6 +184,26 @@ def _summary(implementation: Any, results: Sequence[Result], listed: list[Operat
     return f"{text} It differs from {wording.citation(equations)} in {wording.quantity(len(wrong), 'operation')}."
 
 
+def _conventions(results: Sequence[Result]) -> dict[str, dict[str, int]]:
+    """The number of vectors that passed by another convention than refdiff's, by operation and convention."""
+    found: dict[str, dict[str, int]] = {}
+    for result in results:
+        if result.convention:
+            by_text = found.setdefault(result.vector.operation, {})
+            by_text[result.convention] = by_text.get(result.convention, 0) + 1
+    return found
+
+
+def _refusals(results: Sequence[Result]) -> Refusals:
+    """The wrong inputs that were refused, and those that were accepted."""
+    ran = [result for result in results if result.vector.refused and result.status != "skipped"]
+    accepted: dict[str, list[str]] = {}
+    for result in ran:
+        if result.status == "failed" and result.vector.refused not in accepted.get(result.vector.operation, ()):
+            accepted.setdefault(result.vector.operation, []).append(result.vector.refused)
+    return Refusals(sum(result.status == "passed" for result in ran), len(ran), accepted)
+
+
 def _coverage(results: Sequence[Result]) -> list[Coverage]:
     """Every combination of sampler (or other step), schedule and parameterization that has a vector."""
     table: dict[tuple[str, str, str], dict[str, int]] = {}
@@ -188,7 +219,8 @@ def _coverage(results: Sequence[Result]) -> list[Coverage]:
 def _vector(result: Result) -> dict[str, Any]:
     vector = result.vector
     kept = {"id": vector.id, "level": vector.level, "status": result.status, "tags": vector.tags}
-    return {**kept, "message": result.message} if result.message else kept
+    words = {"message": result.message, "convention": result.convention, "refused": vector.refused}
+    return kept | {name: text for name, text in words.items() if text}
 
 
 def misspelled(implementation: Any) -> list[str]:

@@ -69,8 +69,20 @@ class Coverage:
 
 
 @dataclass
+class Refusals:
+    """The wrong inputs that were put to an implementation: how many it refused, and which it accepted, by operation."""
+
+    refused: int
+    run: int
+    accepted: dict[str, list[str]]
+
+
+@dataclass
 class Report:
-    """All findings of a run of the vectors. `resemblances` are changes that explain some failures, but are not the cause.
+    """All findings of a run of the vectors. `tested` says whether a vector of level must was run. `conventions` counts, by operation, the
+    vectors that passed by another convention than refdiff's; `refusals` counts the wrong inputs, and names those that were accepted.
+
+    `resemblances` are changes that explain some failures, but are not the cause.
 
     `timeout` is the time limit of each answer, None if there was none. `stopped` says why the run ended early; it is
     empty otherwise. `overwrites` says whether the implementation writes into its inputs, at the level or a stricter one.
@@ -91,12 +103,15 @@ class Report:
     search_limit: float
     search_complete: bool
     passed: bool
+    tested: bool
     summary: str
     counts: Counts
     areas: dict[str, Counts]
     operations: list[Operation]
     causes: list[Cause]
     resemblances: list[Cause]
+    conventions: dict[str, dict[str, int]]
+    refusals: Refusals
     coverage: list[Coverage]
     warnings: list[str]
     overwrites: bool

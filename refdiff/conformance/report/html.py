@@ -27,14 +27,16 @@ def render(report: Report) -> str:
 def _parts(report: Report) -> Iterator[str]:
     yield _head(report)
     yield _section("Warnings", "".join(f'<p class="warning">{_text(warning)}</p>' for warning in report.warnings))
-    yield _areas(report)
     yield _section("Causes", "".join(_cause(number, cause) for number, cause in enumerate(report.causes, 1)), _unexplained(report))
+    yield _areas(report)
     wrong, right, skipped = wording.by_outcome(report.operations)
     lead = (
         f"{wording.quantity(len(wrong), 'operation')} with the smallest vector that each gets wrong. Open an operation to see the numbers."
     )
     yield _section("Operations that differ", "".join(_operation(operation) for operation in wrong), lead)
     yield _section("Not the cause", "".join(f"<p>{_text(wording.resemblance(each))}</p>" for each in report.resemblances))
+    yield _section("Other conventions, equally right", "".join(f"<p>{_text(sentence)}</p>" for sentence in wording.conventions(report)))
+    yield _section("Wrong inputs", f"<p>{_text(wording.refusals(report))}</p>" if wording.refusals(report) else "")
     yield _section("Coverage", _coverage(report), "Vectors passed / vectors run, by sampler or step, parameterization and schedule.")
     lead = f"{len(right)} passed every vector that was run, {len(wrong)} differ, {len(skipped)} were not run."
     yield _section("All operations", _all_operations(report), lead)

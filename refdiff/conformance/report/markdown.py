@@ -22,13 +22,14 @@ def _lines(report: Report) -> Iterator[str]:
     yield from ["", f"{plain(wording.header(report))}.", ""]
     if report.warnings:
         yield from ["## Warnings", "", *(f"- {plain(warning)}" for warning in report.warnings), ""]
+    if report.causes:
+        yield "## Causes"
+        for number, cause in enumerate(report.causes, 1):
+            yield from _cause(number, cause)
+        yield from ["", "## Areas", ""]
     asked, others = wording.asked(report)
     yield from _table([("area", asked)], report.counts)
     yield from ["", f"Not run: {', '.join(others)}."] if others else []
-    if report.causes:
-        yield from ["", "## Causes"]
-        for number, cause in enumerate(report.causes, 1):
-            yield from _cause(number, cause)
     wrong, _, _ = wording.by_outcome(report.operations)
     if wrong:
         yield from ["", "## Operations that differ"]
@@ -36,6 +37,10 @@ def _lines(report: Report) -> Iterator[str]:
             yield from _operation(operation)
     if report.resemblances:
         yield from ["", "## Not the cause", "", *(f"- {plain(wording.resemblance(each))}" for each in report.resemblances)]
+    if report.conventions:
+        yield from ["", "## Other conventions, equally right", "", *(f"- {plain(sentence)}" for sentence in wording.conventions(report))]
+    if wording.refusals(report):
+        yield from ["", f"{plain(wording.refusals(report))}"]
     yield from _coverage(report)
     yield from ["", "## All operations", ""]
     yield from _table([("operation", {f"`{o.name}`": o.counts for o in report.operations})], report.counts)

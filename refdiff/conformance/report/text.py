@@ -26,15 +26,19 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _wrapped(wording.header(report))
     for warning in report.warnings:
         yield from ["", *_wrapped(f"warning: {warning}", "  ", "")]
-    yield ""
-    yield from _areas(report)
     for number, cause in enumerate(report.causes, 1):
         yield from _cause(number, cause)
+    yield from ["", *_areas(report)]
     wrong, right, skipped = wording.by_outcome(report.operations)
     for operation in wrong:
         yield from _operation(operation)
     for each in report.resemblances:
         yield from ["", *_wrapped(wording.resemblance(each), "  ", "")]
+    yield from ["", "other conventions, equally right"] if report.conventions else []
+    for sentence in wording.conventions(report):
+        yield from _wrapped(sentence, "      ", "  ")
+    if wording.refusals(report):
+        yield from ["", *_wrapped(wording.refusals(report), "  ", "")]
     yield from _coverage(report)
     yield from _names("every vector that was run passed", right)
     yield from _skipped(report, skipped)

@@ -52,19 +52,19 @@ def verdict(report: Report) -> str:
         return f"PASSED: nothing at level {report.level} differs."
     if report.stopped:
         return f"NOT PASSED: the run stopped early, because {report.stopped}."
-    if not total(report.counts, *RAN):
-        return "NOT PASSED: nothing was run."
+    if not report.tested:
+        return "NOT PASSED: no vector of level must was run."
     strict = LEVELS[: LEVELS.index(report.level) + 1]
     if not total({level: report.counts[level] for level in strict}, "failed", "errored"):
         if report.overwrites:
             return "NOT PASSED: the answers are right, but the implementation changes arrays of its caller."
-        return f"NOT PASSED: at level {report.level}, no outputs were compared."
+        return "NOT PASSED: the answers are right by other conventions, not by refdiff's."
     return f"NOT PASSED: at level {report.level}, something differs or ends in an error."
 
 
 def causes_summary(report: Report) -> str:
     """How many failures have an explanation, and whether the search for more was cut; empty if nothing differs."""
-    wrong = total(report.counts, "failed", "errored")
+    wrong = sum(total(operation.counts, "failed", "errored") for operation in report.operations)
     if not wrong:
         return ""
     explained = sum(len(ids) for cause in report.causes for ids in cause.explained.values())
@@ -75,6 +75,23 @@ def causes_summary(report: Report) -> str:
         text = f"{quantity(wrong, 'failure')}: {UNEXPLAINED if report.search_complete else NOT_SEARCHED}."
     cut = f" The search for causes was cut after {report.search_limit:g} s of computing (option --search)."
     return text if report.search_complete else text + cut
+
+
+def conventions(report: Report) -> list[str]:
+    """One sentence for each operation that follows another convention than refdiff's."""
+    return [
+        f"{name} ({quantity(sum(found.values()), 'vector')}): {', or '.join(found)}" for name, found in report.conventions.items() if found
+    ]
+
+
+def refusals(report: Report) -> str:
+    """How many wrong inputs were refused, and what was accepted; empty if no wrong input was given."""
+    given = report.refusals
+    if not given.run:
+        return ""
+    text = f"{given.refused} of {quantity(given.run, 'wrong input')} {'was' if given.run == 1 else 'were'} refused"
+    accepted = "; ".join(f"{name} ({', '.join(what)})" for name, what in given.accepted.items())
+    return f"{text}. Accepted by {accepted}." if accepted else f"{text}."
 
 
 def cause_title(cause: Cause) -> str:

@@ -42,10 +42,10 @@ by how much, and which known mistake, convention or small change of a formula re
 """
 EPILOG = """\
 exit codes:
-  0  outputs were compared, and no vector at the level failed or errored
-  1  a vector at the level failed, errored or had its inputs overwritten, or no outputs were compared: the implementation has none of the
-     operations, or skipped all vectors
-  2  wrong usage, or the run stopped early: the implementation ended its process or gave no answer in time; the report says so
+  0  vectors of level must were run, and no vector at the chosen level or a stricter one failed or errored
+  1  a vector at the level failed, errored or had its inputs overwritten
+  2  wrong usage; or no vector of level must was run, because the implementation has none of the operations or skipped all vectors;
+     or the run stopped early, because the implementation ended its process or gave no answer in time; the report says so
 130  interrupted
 
 A Python adapter runs in a process of its own, where it cannot end the check or write into the report. Its standard output goes
@@ -88,7 +88,10 @@ def _add_what(check: argparse.ArgumentParser) -> None:
 def _add_how(check: argparse.ArgumentParser) -> None:
     """The options of the run and its report."""
     check.add_argument(
-        "--level", choices=LEVELS, default="must", help="the weakest level of vectors that counts for the exit code (default must)"
+        "--level",
+        choices=LEVELS,
+        default="must",
+        help="the last level that counts for the exit code, in the order must, accuracy, refusal, convention (default must)",
     )
     check.add_argument(
         "--format", choices=("text", "json", "markdown", "html"), default="text", help="the format of the report (default text)"
@@ -119,7 +122,7 @@ def work(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     _write(command, arguments.out, render(report, arguments.format))
     if arguments.out is not None:
         printed(report.summary + "\n")
-    return 2 if report.stopped else 0 if report.passed else 1
+    return 2 if report.stopped or not report.tested else 0 if report.passed else 1
 
 
 def _report(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> Report:

@@ -16,7 +16,7 @@ from ..adapter import Broken, Implementation
 from ..messages import described, readable
 from ..operations import operations
 from ..results import Result
-from ..vectors.files import Vector, load
+from ..vectors.files import LEVELS, Vector, load
 from . import runner
 from .connection import Connection
 from .isolated import Isolated
@@ -48,7 +48,7 @@ class Plugin:
         option = config.option
         if option.refdiff_impl and option.refdiff_pipe:
             raise pytest.UsageError("--refdiff-impl and --refdiff-pipe; allowed: one of them")
-        self.levels = ("must", "should")[: 1 + (option.refdiff_level == "should")]
+        self.levels = LEVELS[: LEVELS.index(option.refdiff_level) + 1]
         names = [name for given in option.refdiff_only for name in given.split(",")]
         try:
             self.vectors = runner.select(option.refdiff_minimal, names)
@@ -115,6 +115,8 @@ class VectorItem(pytest.Item):
             if self.vector.level not in self.plugin.levels and not getattr(self.plugin.implementation, "broken", ""):
                 pytest.xfail(f"{self.vector.level}: {describe(result)}")
             raise VectorFailed(describe(result))
+        if result.convention and "convention" in self.plugin.levels:
+            raise VectorFailed(f"right by another convention: {result.convention}; {describe(result)}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The message without a traceback."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from .. import compare
 from ..adapter import Implementation
+from ..mutations.conventions import convention
 from ..operations import operations
 from ..results import Result
 from ..vectors.files import Vector, load
@@ -48,8 +49,9 @@ def judge(vector: Vector, answer: Answer, precision: str) -> Result:
     if answer.kind != "outputs":
         return Result(vector, "passed" if refused else "errored", None, None, answer.message, answer.overwritten)
     if vector.expected is None:
-        return Result(vector, "failed", None, None, "an answer, where only an error is right", answer.overwritten)
+        return Result(vector, "failed", None, None, f"an answer, where only an error is right: {vector.refused}", answer.overwritten)
     outputs = answer.outputs or {}
     found = compare.difference(outputs, vector.expected, vector.tolerance, precision)
     kept = outputs if sum(array.size for array in outputs.values()) <= MAX_KEPT else None
-    return Result(vector, "passed" if found is None else "failed", kept, found, "", answer.overwritten)
+    choice = convention(vector, outputs, precision) if found is not None and not found.text else ""
+    return Result(vector, "passed" if found is None or choice else "failed", kept, found, "", answer.overwritten, choice)

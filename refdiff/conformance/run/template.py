@@ -5,7 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Collection
 
+from ..mutations.conventions import choices
 from ..operations import AREAS, Operation, operations
+from ..vectors.files import load
 
 HEAD = '''\
 """An adapter for `refdiff check`: fill in the operations that your code has, delete or leave the others.
@@ -36,9 +38,21 @@ def template(only: Collection[str] = ()) -> str:
     return "\n".join(parts)
 
 
+def _said(operation: Operation) -> list[str]:
+    """The conventions that an operation leaves open, and the wrong inputs that it should refuse, as the vectors have them."""
+    open_to, refused = (
+        choices(operation.name),
+        list(dict.fromkeys(v.refused for v in load() if v.operation == operation.name and v.refused)),
+    )
+    return [
+        *([f"Equally right: {'; '.join(open_to)}."] if open_to else []),
+        *([f"To be refused by an error: {'; '.join(refused)}."] if refused else []),
+    ]
+
+
 def _method(operation: Operation) -> str:
     signature = ", ".join(["self", *(f"{name}=None" if name in operation.optional else name for name in operation.inputs)])
-    rule = operation.rule.replace("\\", "\\\\").replace('"""', "'''")
+    rule = " ".join([operation.rule, *_said(operation)]).replace("\\", "\\\\").replace('"""', "'''")
     if rule.endswith('"'):
         rule += " "
     text = f'"""{", ".join(operation.equations)} -> {", ".join(operation.outputs)}: {rule}"""'

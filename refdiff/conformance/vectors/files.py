@@ -12,14 +12,14 @@ import numpy as np
 
 from ...arrays import read_only
 
-FORMAT = 1
-LEVELS = ("must", "should", "alternative")
+FORMAT = 2  # 2: the levels accuracy, refusal and convention, and the reason of a refusal
+LEVELS = ("must", "accuracy", "refusal", "convention")
 FOLDER = Path(str(resources.files(__package__)))
 
 
 class Vector(NamedTuple):
-    """One vector: its inputs, the expected outputs (None for an error), the level and tolerance, and the mutants that
-    it kills.
+    """One vector: its inputs, the expected outputs (None for an error), the level and tolerance, the mutants that it kills,
+    and what is to be refused, where only an error is right.
     """
 
     id: str
@@ -31,6 +31,7 @@ class Vector(NamedTuple):
     inputs: dict[str, Any]
     expected: dict[str, Any] | None
     kills: list[str]
+    refused: str
 
 
 @cache
@@ -50,9 +51,8 @@ def _vector(file: dict[str, Any], case: dict[str, Any], tables: dict[str, Any]) 
     inputs = {name: decode(value, tables) for name, value in case["inputs"].items()}
     expected = None if case["expected"] == {"error": True} else {name: decode(value) for name, value in case["expected"].items()}
     kills = [file["mutants"][i] for i in case["kills"]]
-    return Vector(
-        case["id"], file["operation"], case["level"], case["tolerance"], case.get("minimal", False), case["tags"], inputs, expected, kills
-    )
+    given = case["id"], file["operation"], case["level"], case["tolerance"], case.get("minimal", False), case["tags"]
+    return Vector(*given, inputs, expected, kills, case.get("refused", ""))
 
 
 def encode(value: Any) -> Any:

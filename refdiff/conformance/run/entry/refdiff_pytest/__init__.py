@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-LEVELS = ("must", "should")
+LEVELS = ("must", "accuracy", "refusal", "convention")
 
 
 def pytest_addoption(parser: Any) -> None:
@@ -36,7 +36,9 @@ def pytest_addoption(parser: Any) -> None:
     group.addoption(
         "--refdiff-xfails", metavar="FILE", help="expected failures: on each line a vector, operation or glob pattern, and # reason"
     )
-    group.addoption("--refdiff-level", choices=LEVELS, default="should", help="the weakest level that can fail the run (default should)")
+    group.addoption(
+        "--refdiff-level", choices=LEVELS, default="must", help="the last level that can fail the run, in this order (default must)"
+    )
 
 
 def pytest_configure(config: Any) -> None:
