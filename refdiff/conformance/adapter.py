@@ -43,10 +43,14 @@ class Implementation(Protocol):
 class Adapter:
     """A Python object whose methods are operations: each takes its inputs by name and returns NumPy arrays.
 
-    The object may have `name`, `version` and `precision` ("float64" or "float32"); the inputs have that precision.
+    The object may have `name`, `version` and `precision` ("float64" or "float32"); the inputs have that precision. `called` is the
+    import and the expression by which Python code gets the object.
     """
 
-    def __init__(self, target: Any) -> None:
+    who, broken = "the adapter", ""
+
+    def __init__(self, target: Any, called: tuple[str, str] = ("", "")) -> None:
+        self.called = called
         self.target = target() if inspect.isclass(target) else target
         described = type(self.target).__name__ if not inspect.ismodule(self.target) else self.target.__name__
         self.name = one_line(getattr(self.target, "name", described))
@@ -112,7 +116,12 @@ def find(name: str) -> Adapter:
     finally:
         with contextlib.suppress(ValueError):  # the module may have changed the path
             sys.path.remove(folder)
-    target = getattr(module, attribute or "Adapter", None)
+    name_found = attribute or "Adapter"
+    target = getattr(module, name_found, None)
     if attribute and target is None:
         raise ValueError(f"adapter = {name!r}: {module_name} has no {attribute!r}; allowed: the name of a class in it")
-    return Adapter(module if target is None else target)
+    path = f"import sys; sys.path.insert(0, {folder!r})\n" if file and Path(folder) != Path.cwd() else ""
+    if target is None:
+        return Adapter(module, (f"{path}import {module_name} as adapter", "adapter"))
+    made = f"{name_found}()" if inspect.isclass(target) else name_found
+    return Adapter(target, (f"{path}from {module_name} import {name_found}", made))

@@ -80,7 +80,7 @@ def test_accepted_wrong_inputs_are_one_line():
     assert made.passed and made.refusals.refused < made.refusals.run
     assert "a variance of 0 or below" in made.refusals.accepted["kl_isotropic"]
     (line,) = [line for line in text.render(made).replace("\n    ", " ").splitlines() if "refused" in line]
-    assert line.startswith(f"{made.refusals.refused} of {made.refusals.run} wrong inputs were refused. Accepted by ")
+    assert f"wrong inputs: {made.refusals.refused} of {made.refusals.run} refused; accepted by " in line
     assert not report("refusal", kl_isotropic=operations()["kl_isotropic"].formula).passed
 
 

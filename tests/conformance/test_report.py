@@ -2,7 +2,10 @@
 
 import json
 import re
+import subprocess
 import sys
+import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,7 +20,7 @@ from refdiff.conformance.mutations.mutants import Mutant
 from refdiff.conformance.operations import operations
 from refdiff.conformance.report import build, findings, mutant_text, wording
 from refdiff.conformance.results import STATUSES
-from refdiff.conformance.run import command, runner
+from refdiff.conformance.run import command, limit, runner
 from refdiff.conformance.vectors.files import load
 
 FORMATS = ("text", "json", "markdown", "html")
@@ -119,7 +122,10 @@ def test_what_an_implementation_prints_is_no_part_of_the_report(capsys, tmp_path
 def test_a_failure_without_an_explanation_is_shown_beside_one_that_has_it():
     """Where one cause explains the smallest failure, and nothing another."""
     right = Right.alpha_bar
-    found = checked(planted(alpha_bar=lambda betas: right(betas)[1:] if len(betas) < 5 else 1 / 0), ["alpha_bar"])
+    found = checked(
+        planted(alpha_bar=lambda betas: right(betas)[1:] if len(betas) != 20 else 1 / 0),
+        ["alpha_bar"],
+    )
     (operation,) = found.operations
     explained = {id for cause in found.causes for ids in cause.explained.values() for id in ids}
     assert operation.unexplained and operation.first.id in explained and operation.other.id not in explained
@@ -162,7 +168,62 @@ def test_a_planted_departure_is_named_in_every_format(form):
         assert len(cause["explained"]["q_step"]) == cause["failures"]
     else:
         assert "Differs from eq. F1 as if" in plain and re.search(r"xplains (\d+) of \1 failures in q_step", plain)
-        assert wording.UNEXPLAINED in plain.lower() and "ArithmeticError" in plain
+        assert "Ends in an error: raises ArithmeticError: no <b>such</b>" in plain.replace("&lt;", "<").replace("&gt;", ">")
+
+
+class Library:
+    """An adapter whose two operations both end in the same line of a library."""
+
+    def alpha_bar(self, betas):
+        return json.loads("{" + str(betas))
+
+    def snr(self, betas):
+        return json.loads("{" + str(betas))
+
+
+def test_equal_exceptions_are_one_cause():
+    """With the line of the adapter and that of the library; over all operations, whatever numbers the messages have."""
+    found = checked(Library, ["alpha_bar", "snr"])
+    (cause,) = found.causes
+    assert set(cause.explained) == {"alpha_bar", "snr"} and cause.failures == sum(
+        operation.counts["must"]["errored"] for operation in found.operations
+    )
+    assert re.match(r"raises JSONDecodeError: .*\(test_report\.py, line \d+; decoder\.py, line \d+\)$", cause.sentences[0])
+    assert not any(operation.unexplained for operation in found.operations)
+
+
+@pytest.mark.parametrize("target, expression", [(f"{ME}:Wrong", "Wrong()"), (f"{FILE}:Upstream", "Upstream()")])
+def test_the_snippet_runs(target, expression):
+    """It prints what the adapter gives, and what is right, for the first failure."""
+    found = build.build_report(one := adapter.find(target), list(runner.run(one, runner.select(only=["q_step", "snr"]))), 1.0)
+    failure = next(operation.first for operation in found.operations if operation.first)
+    lines = wording.snippet(found, failure)
+    program = "import numpy; numpy.set_printoptions(floatmode='unique', legacy='1.25')\n" + "\n".join(lines)
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert f"{expression}.{failure.id.split('/')[0]}(**inputs)" in lines[-1]
+    got, want = (str(failure.got).rstrip("0"), str(failure.want).rstrip("0"))
+    assert got[:8] in printed and want[:8] in printed
+    assert wording.snippet(replace(found, called=("", "")), failure) == []
+
+
+class Hangs:
+    """It computes for ever for the table of three."""
+
+    def alpha_bar(self, betas):
+        while len(betas) == 3:
+            pass
+        return np.append(1, np.cumprod(1 - betas))
+
+
+def test_a_call_in_this_process_has_a_limit(capsys):
+    """Its computing is limited; the run stops there, says where, and ends with code 2."""
+    code, printed = check(capsys, f"{ME}:Hangs", "--only", "alpha_bar", "--timeout", "0.3")
+    assert code == 2 and "the adapter gave no answer in 0.3 s of computing at alpha_bar/6" in " ".join(printed.out.split())
+    with pytest.raises(limit.OutOfTime), limit.limited(0.05):
+        while True:
+            pass
+    with limit.limited(0.05):
+        time.sleep(0.2)  # waiting, as for a debugger, is no computing
 
 
 def test_one_cause_for_many_operations():

@@ -15,12 +15,13 @@ from ..operations import AREAS, operations
 from ..results import STATUSES, Result
 from ..vectors import files
 from . import mutant_text, wording
+from .exceptions import equal_exceptions
 from .failures import failure, size
-from .findings import Cause, Coverage, Operation, Refusals, Report, counts, total
+from .findings import Cause, Coverage, Operation, Refusals, Report, counts
 
 FORMAT = 3  # 3: the levels accuracy, refusal and convention; refusals and conventions apart
 REFUSED = ("refusal", "convention")  # the levels at which an accepted wrong input is a failure
-SEARCH = 8.0  # seconds for the search for causes, by default
+SEARCH = 6.0  # seconds for the search for causes, by default
 SHOWN = 5  # changes with the same answers that are listed
 
 
@@ -43,11 +44,13 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
     whole: dict[str, list[Result]] = {area: [] for area in AREAS}
     for result in every:
         whole[operations()[result.vector.operation].area].append(result)
-    listed = [_operation(name, by_operation[name], found, precision) for name in operations() if name in by_operation]
+    shown = [_cause(cause, by_operation) for cause in said]
+    raised = equal_exceptions(results, {id for cause in found for ids in cause.explained.values() for id in ids})
+    causes_shown = [*shown[: len(found)], *raised]
+    listed = [_operation(name, by_operation[name], causes_shown, precision) for name in operations() if name in by_operation]
     for operation in listed:
         operation.look_at = _upstream(operation, listed)
         operation.searched = operation.name not in incomplete
-    shown = [_cause(cause, by_operation) for cause in said]
     stopped = f"{implementation.who} {implementation.broken}" if getattr(implementation, "broken", "") else ""
     return Report(
         format=FORMAT,
@@ -63,15 +66,16 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
         search_complete=not time.cut,
         passed=not stopped and passed(every, level),
         tested=tested(every),
-        summary=_summary(implementation, every, listed, level),
+        summary=summary(implementation, every, level),
         counts=counts(every),
         areas={area: counts(each) for area, each in whole.items() if each},
         operations=listed,
-        causes=shown[: len(found)],
+        causes=causes_shown,
         resemblances=shown[len(found) :],
         conventions=_conventions(every),
         refusals=_refusals(every),
         coverage=_coverage(results),
+        called=getattr(implementation, "called", ("", "")),
         warnings=misspelled(implementation) + overwriting(every),
         overwrites=any(result.overwritten for result in at_level(every, level)),
         vectors=[_vector(result) for result in every],
@@ -98,7 +102,7 @@ def at_level(results: Sequence[Result], level: str) -> list[Result]:
     return [result for result in results if result.vector.level in files.LEVELS[: files.LEVELS.index(level) + 1]]
 
 
-def _operation(name: str, results: list[Result], found: list[causes.Cause], precision: str) -> Operation:
+def _operation(name: str, results: list[Result], found: list[Cause], precision: str) -> Operation:
     operation = operations()[name]
     wrong = sorted(
         (r for r in results if r.status in ("failed", "errored")), key=lambda r: (r.status == "errored", r.vector.expected is None, size(r))
@@ -167,10 +171,13 @@ def _common(explained: list[Result], all_results: list[Result]) -> dict[str, Any
     return {name: value for name, value in shared.items() if any(r.vector.tags.get(name) != value for r in all_results)}
 
 
-def _summary(implementation: Any, results: Sequence[Result], listed: list[Operation], level: str) -> str:
+def summary(implementation: Any, results: Sequence[Result], level: str) -> str:
+    """How many vectors passed, and how many operations differ. Needs no search, so it can be printed before it."""
     strict = files.LEVELS[: files.LEVELS.index(level) + 1]
+    results = [each for each in results if each.vector.level != "refusal" or level in REFUSED]
     ran = [r for r in at_level(results, level) if r.status != "skipped"]
-    wrong = [operation for operation in listed if total(operation.counts, "failed", "errored")]
+    failed = {r.vector.operation for r in results if r.status in ("failed", "errored")}
+    wrong = [name for name in operations() if name in failed]
     name = f"{implementation.name} {implementation.version}".strip()
     if not any(r.status != "skipped" for r in results):
         return f"{name}: nothing was run; all {len(results):,} vectors were skipped."
@@ -180,7 +187,7 @@ def _summary(implementation: Any, results: Sequence[Result], listed: list[Operat
     text = f"{name} passes {share} vectors at level {levels} that were run." if ran else f"{name}: no vector at level {levels} was run."
     if not wrong:
         return text
-    equations = wording.equations(operation.name for operation in wrong)
+    equations = wording.equations(wrong)
     return f"{text} It differs from {wording.citation(equations)} in {wording.quantity(len(wrong), 'operation')}."
 
 

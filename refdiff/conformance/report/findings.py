@@ -82,6 +82,8 @@ class Report:
     """All findings of a run of the vectors. `tested` says whether a vector of level must was run. `conventions` counts, by operation, the
     vectors that passed by another convention than refdiff's; `refusals` counts the wrong inputs, and names those that were accepted.
 
+    `called` is the import and the expression by which Python code gets the adapter; both are empty for a program.
+
     `resemblances` are changes that explain some failures, but are not the cause.
 
     `timeout` is the time limit of each answer, None if there was none. `stopped` says why the run ended early; it is
@@ -113,6 +115,7 @@ class Report:
     conventions: dict[str, dict[str, int]]
     refusals: Refusals
     coverage: list[Coverage]
+    called: tuple[str, str]
     warnings: list[str]
     overwrites: bool
     vectors: list[dict[str, Any]]

@@ -33,10 +33,10 @@ def _parts(report: Report) -> Iterator[str]:
     lead = (
         f"{wording.quantity(len(wrong), 'operation')} with the smallest vector that each gets wrong. Open an operation to see the numbers."
     )
-    yield _section("Operations that differ", "".join(_operation(operation) for operation in wrong), lead)
+    yield _section("Operations that differ", "".join(_operation(report, operation) for operation in wrong), lead)
     yield _section("Not the cause", "".join(f"<p>{_text(wording.resemblance(each))}</p>" for each in report.resemblances))
     yield _section("Other conventions, equally right", "".join(f"<p>{_text(sentence)}</p>" for sentence in wording.conventions(report)))
-    yield _section("Wrong inputs", f"<p>{_text(wording.refusals(report))}</p>" if wording.refusals(report) else "")
+    yield _section("Wrong inputs", f"<p>{_text(_capital(wording.refusals(report)))}.</p>" if wording.refusals(report) else "")
     yield _section("Coverage", _coverage(report), "Vectors passed / vectors run, by sampler or step, parameterization and schedule.")
     lead = f"{len(right)} passed every vector that was run, {len(wrong)} differ, {len(skipped)} were not run."
     yield _section("All operations", _all_operations(report), lead)
@@ -80,7 +80,7 @@ def _areas(report: Report) -> str:
     asked, others = wording.asked(report)
     rows = [_bar_row(area, counts) for area, counts in asked.items()]
     missing = f"<p>Not run: {', '.join(others)}.</p>" if others else ""
-    levels = [_bar_row(level, {level: report.counts[level]}) for level in LEVELS if sum(report.counts[level].values())]
+    levels = [_bar_row(level, {level: report.counts[level]}) for level in LEVELS if total({level: report.counts[level]}, *wording.RAN)]
     legend = "".join(f'<span><i class="{status}"></i>{status}</span>' for status in STATUSES)
     return _section("Areas", f'<div class="rows">{"".join(rows)}</div>{missing}<h3>By level</h3><div class="rows">{"".join(levels)}</div>'
                     f'<p class="legend">{legend}</p>', "Vectors passed, of those that were run.")  # fmt: skip
@@ -115,11 +115,13 @@ def _cause(number: int, cause: Cause) -> str:
 """
 
 
-def _operation(operation: Operation) -> str:
+def _operation(report: Report, operation: Operation) -> str:
+    code = "\n".join(wording.snippet(report, operation.first) if operation.first is not None else [])
+    repeat = f"<p>To repeat it in Python:</p><pre>{escape(code)}</pre>" if code else ""
     head = f"<code>{escape(operation.name)}</code> <span>{escape(wording.citation(operation.equations))}</span>"
     return f"""<details><summary><span class="title">{head}</span><span class="number">{escape(wording.failure_counts(operation))}</span>
 {bar(operation.counts)}</summary><p class="rule">{_text(operation.rule)}</p><p>{_text(_capital(wording.explanation(operation)))}.</p>
-{_failures(operation)}</details>
+{_failures(operation)}{repeat}</details>
 """
 
 

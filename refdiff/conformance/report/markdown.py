@@ -35,12 +35,14 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ["", "## Operations that differ"]
         for operation in wrong:
             yield from _operation(operation)
+            lines = wording.snippet(report, operation.first) if operation.first is not None else []
+            yield from ["", "```python", *lines, "```"] if lines else []
     if report.resemblances:
         yield from ["", "## Not the cause", "", *(f"- {plain(wording.resemblance(each))}" for each in report.resemblances)]
     if report.conventions:
         yield from ["", "## Other conventions, equally right", "", *(f"- {plain(sentence)}" for sentence in wording.conventions(report))]
     if wording.refusals(report):
-        yield from ["", f"{plain(wording.refusals(report))}"]
+        yield from ["", f"{_capital(plain(wording.refusals(report)))}."]
     yield from _coverage(report)
     yield from ["", "## All operations", ""]
     yield from _table([("operation", {f"`{o.name}`": o.counts for o in report.operations})], report.counts)
@@ -60,6 +62,10 @@ def _escaped(text: str) -> str:
     return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def code(text: str) -> str:
     """Text as code on one line, also within a table."""
     return "`" + " ".join(text.split()).replace("`", "'").replace("|", "/") + "`"
@@ -73,7 +79,7 @@ def _table(parts: list[tuple[str, dict[str, Counts]]], all_counts: Counts) -> It
             yield f"| {title} | {_numbers(counts)} |"
     yield f"| **all** | {_numbers(all_counts)} |"
     for level in LEVELS:
-        if sum(all_counts[level].values()):
+        if total({level: all_counts[level]}, *wording.RAN):
             yield f"| *{level}* | {_numbers({level: all_counts[level]})} |"
 
 

@@ -17,11 +17,20 @@ WIDTH, BAR, COLUMNS = 100, 30, 11
 
 def render(report: Report) -> str:
     """The whole report."""
+    return first_lines(report.summary) + after_the_first(report)
+
+
+def first_lines(summary: str) -> str:
+    """The summary, which can be printed before the search for causes."""
+    return "\n".join(_wrapped(summary)) + "\n"
+
+
+def after_the_first(report: Report) -> str:
+    """All but the summary."""
     return "\n".join(line.rstrip() for line in _lines(report)) + "\n"
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield from _wrapped(report.summary)
     yield from _wrapped(wording.causes_summary(report))
     yield from _wrapped(wording.header(report))
     for warning in report.warnings:
@@ -32,6 +41,8 @@ def _lines(report: Report) -> Iterator[str]:
     wrong, right, skipped = wording.by_outcome(report.operations)
     for operation in wrong:
         yield from _operation(operation)
+    if wrong and wrong[0].first is not None and (lines := wording.snippet(report, wrong[0].first)):
+        yield from ["", "to repeat the first of these in Python:", *(f"    {line}" for line in lines)]
     for each in report.resemblances:
         yield from ["", *_wrapped(wording.resemblance(each), "  ", "")]
     yield from ["", "other conventions, equally right"] if report.conventions else []
@@ -56,7 +67,7 @@ def _areas(report: Report) -> Iterator[str]:
         yield f"{area:<12} {bar(counts)} {_numbers(counts)}"
     yield f"{'all':<12} {bar(report.counts)} {_numbers(report.counts)}"
     for level in LEVELS:
-        if sum(report.counts[level].values()):
+        if total({level: report.counts[level]}, *wording.RAN):
             yield f"{'  ' + level:<12} {bar({level: report.counts[level]})} {_numbers({level: report.counts[level]})}"
     yield f"{'':<12} # passed, x failed or errored, - skipped"
     if others:
@@ -107,7 +118,6 @@ def _operation(operation: Operation) -> Iterator[str]:
 
 def _coverage(report: Report) -> Iterator[str]:
     schedules, rows = wording.coverage_table(report)
-    rows = {key: row for key, row in rows.items() if any(wording.coverage_cell(counts) != "skip" for counts in row.values())}
     if not rows:
         return
     yield from ["", "coverage: passed/run by sampler or step, parameterization and schedule"]

@@ -89,14 +89,16 @@ def refusals(report: Report) -> str:
     given = report.refusals
     if not given.run:
         return ""
-    text = f"{given.refused} of {quantity(given.run, 'wrong input')} {'was' if given.run == 1 else 'were'} refused"
+    text = f"wrong inputs: {given.refused} of {given.run} refused"
     accepted = "; ".join(f"{name} ({', '.join(what)})" for name, what in given.accepted.items())
-    return f"{text}. Accepted by {accepted}." if accepted else f"{text}."
+    return f"{text}; accepted by {accepted}" if accepted else text
 
 
 def cause_title(cause: Cause) -> str:
     """Differs from eq. R2 as if ... were ..."""
     sentence = cause.sentences[0]
+    if not cause.mutants:
+        return f"Ends in an error: {sentence}"
     return f"Differs from {citation(cause.equations)}{'' if sentence.startswith('as if ') else ':'} {sentence}"
 
 
@@ -104,7 +106,7 @@ def cause_scope(cause: Cause) -> str:
     """The failures that a cause explains, what they have in common, and where it holds."""
     explained = sum(map(len, cause.explained.values()))
     where = next(iter(cause.explained)) if len(cause.explained) == 1 else quantity(len(cause.explained), "operation")
-    share = "" if is_symptom(cause.mutants[0], UNCHECKED) else f"{explained:,} of "
+    share = "" if not cause.mutants or is_symptom(cause.mutants[0], UNCHECKED) else f"{explained:,} of "
     text = f"explains {share}{quantity(cause.failures if share else explained, 'failure')} in {where}"
     if cause.common:
         text += f", all with {', '.join(f'{name} = {value}' for name, value in cause.common.items())}"
@@ -168,6 +170,20 @@ def diverging_step(step: Step) -> str:
     return f"first diverging step: {step.number}, {times}; {element}: {got_and_want(step)}"
 
 
+def snippet(report: Report, failure: Failure) -> list[str]:
+    """Lines of Python that repeat a failing case, given the folder of the adapter; none for a program."""
+    imported, expression = report.called
+    if not imported:
+        return []
+    precision = "" if report.precision == "float64" else f", {report.precision!r}"
+    return [
+        "from refdiff.conformance.run.answers import example",
+        *imported.splitlines(),
+        f"inputs, right = example({failure.id!r}{precision})",
+        f'print({expression}.{failure.id.split("/")[0]}(**inputs), right, sep="\\n")',
+    ]
+
+
 def shown_failures(operation: Operation) -> list[Failure]:
     """The first failure, and the first without an explanation if that is another."""
     return [failure for failure in (operation.first, operation.other) if failure is not None]
@@ -218,7 +234,8 @@ def coverage_table(report: Report) -> tuple[list[str], dict[tuple[str, str], dic
     rows: dict[tuple[str, str], dict[str, dict[str, int]]] = {}
     for each in report.coverage:
         rows.setdefault((each.sampler, each.parameterization), {})[each.schedule] = each.counts
-    return schedules, rows
+    rows = {key: row for key, row in rows.items() if any(coverage_cell(counts) != "skip" for counts in row.values())}
+    return schedules if rows else [], rows
 
 
 def coverage_cell(counts: dict[str, int] | None) -> str:

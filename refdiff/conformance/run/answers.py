@@ -15,7 +15,8 @@ from .. import models
 from ..adapter import Broken, Implementation, Skip
 from ..messages import described, readable
 from ..operations import Operation, named, operations
-from ..vectors.files import Vector
+from ..vectors.files import Vector, load
+from .limit import OutOfTime
 
 FLOAT64_INPUTS = {  # tables and coefficients, which are float64 for every precision of the data
     "betas", "log_snr", "tau", "t", "times", "signal", "sigma", "gamma", "uniform", "variance1", "variance2",
@@ -27,6 +28,8 @@ NOT_THEIRS = {
     Path(importlib.__file__).parent,
     Path(),
 }  # folders of the kit, and of import
+
+NUMPY = Path(np.__file__).parent
 
 
 class Answer(NamedTuple):
@@ -43,7 +46,7 @@ class Answer(NamedTuple):
 
 
 def ask(implementation: Implementation, vector: Vector) -> Answer:
-    """The answer to one vector; only KeyboardInterrupt is raised."""
+    """The answer to one vector; only KeyboardInterrupt and OutOfTime are raised."""
     if not implementation.has(vector.operation):
         return Answer("skipped", "not offered")
     given = inputs(vector, implementation.precision)
@@ -61,7 +64,7 @@ def _answer(implementation: Implementation, operation: Operation, given: dict[st
         return Answer("skipped", readable(reason))
     except Broken as error:
         return Answer("broken", readable(error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OutOfTime):
         raise
     except BaseException as error:  # SystemExit, for example, is no right answer
         return Answer("error" if isinstance(error, Exception) else "broken", described(error) + _location(error))
@@ -93,13 +96,16 @@ def _same(before: Any, after: Any) -> bool:
 
 
 def _location(error: BaseException) -> str:
-    """The line of the adapter that led to an error: the first frame of the traceback outside the kit. A syntax error
-    names its own.
+    """The line of the adapter that led to an error, and the line of the library that raised it: the first and the last frame of the
+    traceback outside the kit and NumPy. A syntax error names its own.
     """
     try:
         frames = ((Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__))
-        theirs = ((file.name, line) for file, line in frames if file.parent not in NOT_THEIRS and not isinstance(error, SyntaxError))
-        return next((f" ({readable(file)}, line {line})" for file, line in theirs), "")
+        theirs = [(file, line) for file, line in frames if file.parent not in NOT_THEIRS and NUMPY not in file.parents]
+        if not theirs or isinstance(error, SyntaxError):
+            return ""
+        ends = theirs[:1] if theirs[0][0] == theirs[-1][0] else [theirs[0], theirs[-1]]
+        return f" ({'; '.join(f'{readable(file.name)}, line {line}' for file, line in ends)})"
     except Exception:
         return ""
 
@@ -111,6 +117,15 @@ def start_error(name: str, error: BaseException) -> str:
         return text
     allowed = "a module that can be imported, and a class to be called without arguments"
     return f"{name!r} gave {described(error)}{_location(error)}; allowed: {allowed}"
+
+
+def example(id: str, precision: str = "float64") -> tuple[dict[str, Any], Any]:
+    """The inputs of a vector by its id, for a call of an operation, and what the call should return; None where only an error is right."""
+    vector = next((vector for vector in load() if vector.id == id), None)
+    if vector is None:
+        raise ValueError(f"id = {id!r}; allowed: an operation and a number, such as q_sample/1")
+    outputs = tuple((vector.expected or {}).values())
+    return inputs(vector, precision), outputs[0] if len(outputs) == 1 else outputs or None
 
 
 def inputs(vector: Vector, precision: str = "float64") -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _start(name: str) -> tuple[adapter.Adapter | None, dict[str, Any]]:
         offered = [operation for operation in operations() if found.has(operation)]
     except BaseException as error:
         return None, {"refused": start_error(name, error)}
-    names = {"name": found.name, "version": found.version, "precision": found.precision, "methods": found.methods}
+    names = {"name": found.name, "version": found.version, "precision": found.precision, "methods": found.methods, "called": found.called}
     return found, names | {"operations": offered}
 
 

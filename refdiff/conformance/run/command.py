@@ -8,7 +8,6 @@ import importlib
 import json
 import shlex
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,16 +15,18 @@ from typing import Any
 from .. import adapter
 from ..adapter import Broken
 from ..messages import MAX_LENGTH, readable
+from ..mutations.conventions import by_one_convention
 from ..operations import operations
-from ..report.build import SEARCH, build_report
+from ..report import text
+from ..report.build import SEARCH, build_report, summary
 from ..report.findings import Report
-from ..report.text import listing
-from ..vectors.files import LEVELS, Vector
+from ..results import Result
+from ..vectors.files import LEVELS
 from . import runner
 from .answers import start_error
 from .connection import MAX_TIMEOUT, TIMEOUT, check_timeout
 from .isolated import Isolated
-from .output import printed, progress, stdout_to_stderr
+from .output import printed, progress, stdout_to_stderr, waiting
 from .pipe import Pipe
 from .template import template
 
@@ -49,7 +50,7 @@ exit codes:
 130  interrupted
 
 A Python adapter runs in a process of its own, where it cannot end the check or write into the report. Its standard output goes
-to standard error. --in-process gives up this protection and all time limits, for a debugger.
+to standard error. --in-process gives up this protection, for a debugger: its time limit counts the time of computing, not of waiting.
 """
 
 
@@ -106,7 +107,9 @@ def _add_how(check: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--search", type=_seconds, default=SEARCH, metavar="SECONDS", help=f"time limit of the search for causes (default {SEARCH:g})"
     )
-    check.add_argument("--in-process", action="store_true", help="run ADAPTER in this process, without a time limit, for a debugger")
+    check.add_argument(
+        "--in-process", action="store_true", help="run ADAPTER in this process, for a debugger: --timeout counts computing only"
+    )
     check.add_argument("--out", type=Path, metavar="FILE", help="write the report to this file and print a summary")
 
 
@@ -117,29 +120,36 @@ def work(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int
     _check_out(command, arguments.out)
     if arguments.list or arguments.template:
         return _write(command, arguments.out, _listing(arguments) if arguments.list else template(arguments.only))
-    with stdout_to_stderr():
-        report = _report(command, arguments)
-    _write(command, arguments.out, render(report, arguments.format))
+    report = _report(command, arguments)
+    shown_before = arguments.format == "text" and arguments.out is None
+    _write(command, arguments.out, text.after_the_first(report) if shown_before else render(report, arguments.format))
     if arguments.out is not None:
         printed(report.summary + "\n")
     return 2 if report.stopped or not report.tested else 0 if report.passed else 1
 
 
 def _report(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> Report:
-    implementation = _implementation(command, arguments)
-    try:
-        return run(implementation, runner.select(arguments.minimal, arguments.only), arguments)
-    finally:
-        getattr(implementation, "close", lambda: None)()
-
-
-def run(implementation: Any, vectors: Sequence[Vector], arguments: argparse.Namespace) -> Report:
-    """Run the vectors, with a progress bar in a terminal, and build the report."""
     start = time.perf_counter()
-    results = list(runner.run(implementation, progress(vectors, implementation.name)))
-    seconds = time.perf_counter() - start
-    header = {"set": "minimal" if arguments.minimal else "full", "only": arguments.only, "level": arguments.level}
-    return build_report(implementation, results, arguments.search, seconds=seconds, **header)
+    with stdout_to_stderr():
+        implementation = _implementation(command, arguments)
+    try:
+        with stdout_to_stderr():
+            results = _results(implementation, arguments)
+        seconds = time.perf_counter() - start
+        if arguments.format == "text" and arguments.out is None:  # the search for causes takes longer than the run
+            printed(text.first_lines(summary(implementation, results, arguments.level)))
+        header = {"set": "minimal" if arguments.minimal else "full", "only": arguments.only, "level": arguments.level}
+        with waiting("searching for causes"):
+            return build_report(implementation, results, arguments.search, seconds=seconds, **header)
+    finally:
+        with stdout_to_stderr():
+            getattr(implementation, "close", lambda: None)()
+
+
+def _results(implementation: Any, arguments: argparse.Namespace) -> list[Result]:
+    """The results of the vectors, with a progress bar in a terminal."""
+    vectors = progress(runner.select(arguments.minimal, arguments.only), implementation.name)
+    return by_one_convention(list(runner.run(implementation, vectors, arguments.timeout)), implementation.precision)
 
 
 def render(report: Report, form: str) -> str:
@@ -193,28 +203,28 @@ def _started(arguments: argparse.Namespace) -> Any:
         raise ValueError(start_error(arguments.adapter, error)) from None
 
 
-def _seconds(text: str) -> float:
+def _seconds(given: str) -> float:
     try:
-        return check_timeout(float(text))
+        return check_timeout(float(given))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed: a number of seconds above 0, at most {MAX_TIMEOUT:,.0f}") from None
+        raise argparse.ArgumentTypeError(f"{given!r}; allowed: a number of seconds above 0, at most {MAX_TIMEOUT:,.0f}") from None
 
 
-def _write(command: argparse.ArgumentParser, out: Path | None, text: str) -> int:
+def _write(command: argparse.ArgumentParser, out: Path | None, made: str) -> int:
     if out is None:
-        printed(text)
+        printed(made)
         return 0
     try:
-        out.write_text(text, encoding="utf-8", errors="backslashreplace")
+        out.write_text(made, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
-        printed(text)  # no report is lost
+        printed(made)  # no report is lost
         command.error(f"argument --out: {str(out)!r}; allowed: a file that can be written ({error.strerror})")
     return 0
 
 
 def _listing(arguments: argparse.Namespace) -> str:
     if arguments.format != "json":
-        return listing(arguments.only)
+        return text.listing(arguments.only)
     selected = [o for o in operations().values() if not arguments.only or {o.name, o.area} & set(arguments.only)]
     fields = ("name", "area", "equations", "inputs", "optional", "outputs", "rule")
     return json.dumps([{name: getattr(o, name) for name in fields} for o in selected], indent=1) + "\n"

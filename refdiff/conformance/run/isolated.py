@@ -100,6 +100,8 @@ class Isolated(Connection):
         if "refused" in hello:
             raise ValueError(readable(hello["refused"]))
         self.name, self.version, self.precision = (readable(hello[key]) for key in ("name", "version", "precision"))
+        imported, expression = map(str, hello["called"])
+        self.called = imported, expression
         self.methods, self.offered = list(hello["methods"]), frozenset(hello["operations"])
 
 

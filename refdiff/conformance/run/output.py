@@ -39,6 +39,19 @@ def printed(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A line on stderr while something goes on, if that is a terminal."""
+    shown = sys.stderr is not None and sys.stderr.isatty()
+    if shown:
+        print(f"{what} ...", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
 def progress(vectors: Sequence[Vector], name: str) -> Iterable[Vector]:
     """The vectors, with a progress bar on stderr if that is a terminal."""
     if sys.stderr is None or not sys.stderr.isatty():

@@ -12,18 +12,19 @@ from ..results import Result
 from ..vectors.files import Vector, load
 from .answers import Answer, ask
 from .isolated import Isolated
+from .limit import OutOfTime, limited
 
 MAX_KEPT = 10_000  # numbers of the outputs of a vector that are kept for the diagnosis
 
 
-def run(implementation: Implementation | Isolated, vectors: Iterable[Vector]) -> Iterator[Result]:
-    """The results of all vectors, in order."""
+def run(implementation: Implementation | Isolated, vectors: Iterable[Vector], timeout: float | None = None) -> Iterator[Result]:
+    """The results of all vectors, in order. `timeout` limits the computing of each answer in this process, in seconds."""
     if isinstance(implementation, Isolated):
         for vector, answer in implementation.ask_all(vectors):
             yield judge(vector, answer, implementation.precision)
     else:
         for vector in vectors:
-            yield check(implementation, vector)
+            yield judge(vector, ask_within(implementation, vector, timeout), implementation.precision)
 
 
 def select(minimal: bool = False, only: Iterable[str] = ()) -> list[Vector]:
@@ -33,6 +34,18 @@ def select(minimal: bool = False, only: Iterable[str] = ()) -> list[Vector]:
     for name in names - set(areas) - set(areas.values()):
         raise ValueError(f"only = {name!r}; allowed: areas ({', '.join(dict.fromkeys(areas.values()))}) and operations")
     return [v for v in load(minimal) if not names or names & {v.operation, areas[v.operation]}]
+
+
+def ask_within(implementation: Implementation, vector: Vector, timeout: float | None) -> Answer:
+    """The answer to a vector; if it takes too long, the implementation is broken, and later vectors are not run."""
+    if getattr(implementation, "broken", "") and implementation.has(vector.operation):
+        return Answer("broken", f"not run: the adapter {implementation.broken}")  # type: ignore[attr-defined]
+    try:
+        with limited(timeout):
+            return ask(implementation, vector)
+    except OutOfTime:
+        implementation.broken = f"gave no answer in {timeout:g} s of computing at {vector.id}"  # type: ignore[attr-defined]
+        return Answer("broken", f"the adapter {implementation.broken}")  # type: ignore[attr-defined]
 
 
 def check(implementation: Implementation | Isolated, vector: Vector) -> Result:
