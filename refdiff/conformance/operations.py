@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -14,6 +14,8 @@ AREAS = (
     "schedules", "forward", "predict", "gaussian", "elbo", "latent", "samplers", "flow", "guidance",
     "layers", "images", "attention", "unet", "optim", "training",
 )  # fmt: skip
+
+BESIDE = {"flow": ("euler_step", "heun_step", "rk4_step", "ode_sample")}  # operations of other areas that belong to an area too
 
 _HEAD = re.compile(r"((?:[A-Z]\d(?:, )?)+) -> ([\w, ]+): ", re.S)
 
@@ -37,6 +39,15 @@ class Operation(NamedTuple):
 def operations() -> dict[str, Operation]:
     """All operations by name, in the order of the areas."""
     return {operation.name: operation for area in AREAS for function in functions(area) if (operation := _read(area, function)) is not None}
+
+
+def chosen(only: Iterable[str]) -> set[str]:
+    """The names of the operations of these areas and operations; all of them for none. Raises for an unknown name."""
+    names = set(only)
+    for name in names - set(operations()) - set(AREAS):
+        raise ValueError(f"only = {name!r}; allowed: areas ({', '.join(AREAS)}) and operations")
+    more = {step for area in names & set(BESIDE) for step in BESIDE[area]}
+    return more | {name for name, operation in operations().items() if not names or names & {name, operation.area}}
 
 
 def functions(area: str) -> list[Callable[..., Any]]:

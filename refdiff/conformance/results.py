@@ -10,6 +10,14 @@ from .vectors.files import Vector
 STATUSES = ("passed", "failed", "errored", "skipped")
 
 
+class Finding(NamedTuple):
+    """What asking again showed: a sentence, the vectors by operation, and whether an answer changed, which fails the run."""
+
+    sentence: str
+    explained: dict[str, list[str]]
+    changed: bool
+
+
 class Result(NamedTuple):
     """The status of a vector, the outputs, where they differ, the message of an error or a skip, the inputs that were
     overwritten, and the declared convention by which a vector passed that differs from refdiff's choice.

@@ -3,12 +3,29 @@
 # ruff: noqa: F821  (these functions are bound to the globals of the formulas)
 # mypy: ignore-errors
 
-EDITS = {  # alternatives that all formulas take over which use them: the text, the formula, an expression of it, and its replacement
+EDITS = {  # alternatives that all formulas take over which use them: the text; a formula, an expression of it, and its replacement, ...
     "continuous-time": (
         "alpha_bar is exp(-sum of betas), the limit of continuous time, not the product of 1 - beta",
-        "alpha_bar", "np.cumprod(1 - betas)", "exp(-np.cumsum(betas))",
+        ("alpha_bar", "np.cumprod(1 - betas)", "exp(-np.cumsum(betas))"),
     ),
-}  # fmt: skip
+    "beta-of-one-step": (
+        "beta is the table's beta_t, also on steps that skip times",
+        ("model_variance", "transition(t, s, betas)", "(0, betas[t - 1])"),
+    ),
+    "variances-of-one-step": (
+        "beta, and the beta in beta-tilde, is the table's beta_t, also on steps that skip times",
+        ("model_variance", "transition(t, s, betas)", "(0, betas[t - 1])"),
+        ("posterior_variance", "transition(t, s, betas)", "(0, betas[t - 1])"),
+    ),
+    "pairs-of-scale-and-shift": (
+        "scale and shift alternate in the linear layer's output",
+        (
+            "adaptive_group_norm",
+            "np.split(linear_layer(emb, w, b), 2, axis=1)",
+            "(lambda both: (both[:, ::2], both[:, 1::2]))(linear_layer(emb, w, b))",
+        ),
+    ),
+}
 
 
 def grid(kind, T, S):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
 
-from . import catalogue, input_changes, more_expressions, mutants, output_changes
+from . import catalogue, input_changes, more_expressions, mutants, output_changes, rearrangements
 from .mutants import Mutant
 
 
@@ -24,10 +24,15 @@ def more(operation: str) -> Iterator[Sequence[Mutant]]:
     output; changes of each formula that this one calls.
     """
     yield catalogue.alternatives(operation)
-    yield (*output_changes.single(operation), *input_changes.changes(operation), *more_expressions.generated(operation))
+    yield (
+        *output_changes.single(operation),
+        *input_changes.changes(operation),
+        *more_expressions.generated(operation),
+        *rearrangements.rearranged(operation),
+    )
     yield output_changes.double(operation)
     for name in sorted(mutants.reachable(operation) - {operation}, key=lambda name: len(mutants.reachable(name)), reverse=True):
-        yield more_expressions.generated(name)
+        yield (*more_expressions.generated(name), *rearrangements.rearranged(name))
 
 
 def near(operation: str) -> tuple[Mutant, ...]:

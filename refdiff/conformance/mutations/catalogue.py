@@ -10,7 +10,7 @@ import inspect
 from functools import cache, partial
 from typing import Any
 
-from ..known import KNOWN
+from ..known import KNOWN, alternatives_layers
 from ..known import alternatives as known_alternatives
 from ..operations import operations
 from . import expression_mutations, interface_mutations, mutants
@@ -29,9 +29,10 @@ def all_mutants() -> dict[str, Mutant]:
 @cache
 def alternatives(operation: str) -> tuple[Mutant, ...]:
     """Other methods of the field under an operation's name, for the search alone."""
-    formulas = [f for f in vars(known_alternatives).values() if inspect.isfunction(f) and _is_of(f.__name__, operation)]
+    named = (f for module in (known_alternatives, alternatives_layers) for f in vars(module).values() if inspect.isfunction(f))
+    formulas = [f for f in named if _is_of(f.__name__, operation)]
     whole = (Mutant(f"{operation}: {f.__name__}", (), operation, partial(_replaced, f), inspect.getdoc(f) or "") for f in formulas)
-    edited = (known(name, [change], text) for name, (text, *change) in known_alternatives.EDITS.items())
+    edited = (known(name, changes, text) for name, (text, *changes) in known_alternatives.EDITS.items())
     return (*whole, *(mutant for mutant in edited if mutants.affects(mutant, operation)))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 import numpy as np
 
 from ..operations import Operation, operations
 from ..vectors.files import load
+from . import output_changes
 from .mutants import Mutant
 from .output_changes import ORDERS, VALUES, Change
 
@@ -73,6 +74,11 @@ def _changes(operation: Operation, seen: list[Inputs]) -> Iterator[Mutant]:
     for name in operation.inputs:
         for change in _of_value(name, [inputs[name] for inputs in seen if name in inputs]):
             yield _mutant(operation.name, f"input {name}: {change.phrase}", partial(_each, (name,), change))
+    for name in {"groups", "heads"} & set(operation.inputs):
+        change = Change(
+            "the channels of each, the channels of x divided by it", lambda n, inputs: max(output_changes.data(inputs).shape[-1] // n, 1)
+        )
+        yield _mutant(operation.name, f"input {name}: {change.phrase}", partial(_each, (name,), change))
     for names in _alike(operation, seen):
         for change in (*VALUES, *ORDERS):
             yield _mutant(operation.name, f"inputs {', '.join(names)}: {change.phrase}", partial(_each, names, change))
@@ -101,7 +107,8 @@ def _alike(operation: Operation, seen: list[Inputs]) -> list[tuple[str, ...]]:
 def _of_value(name: str, values: list[Any]) -> list[Change]:
     """The changes of one input, by the values that it has in the vectors."""
     if any(isinstance(value, str) for value in values):
-        return [_always(word) for word in dict.fromkeys(value for value in values if isinstance(value, str))]
+        words = list(dict.fromkeys(value for value in values if isinstance(value, str)))
+        return [*map(_always, words), *(_for(a, b) for a, b in permutations(words, 2))]
     if any(isinstance(value, dict) for value in values):
         return [Change(phrase, partial(_of_model, of)) for phrase, of in MODELS.items()]
     whole = all(value is None or np.asarray(value).dtype.kind in "iu" for value in values)
@@ -116,6 +123,10 @@ def _of_value(name: str, values: list[Any]) -> list[Change]:
 
 def _always(fixed: Any) -> Change:
     return Change(f"always {fixed}", lambda x, inputs: fixed if not _is_number(fixed) or np.ndim(x) == 0 else 0 * x + fixed)
+
+
+def _for(word: str, other: str) -> Change:
+    return Change(f"{other} where it is {word}", lambda x, inputs: other if x == word else x)
 
 
 def _of_model(of: Callable[[Any], Any], model: Any, inputs: Inputs) -> Any:

@@ -24,7 +24,7 @@ SUM = (
     "{a} {sign} {b} ** 2", "{a} {sign} sqrt({b})", "{a} ** 2 {sign} {b}", "sqrt({a}) {sign} {b}", "{a} * {b}", "abs({old})", *SCALED,
 )  # fmt: skip
 PRODUCT = (
-    "{a} {sign} {b} ** 2", "{a} {sign} sqrt({b})", "{a} ** 2 {sign} {b}", "sqrt({a}) {sign} {b}", "{a} + {b}", "{a} - {b}", "{b} / {a}",
+    "{a}", "{b}", "{a} {sign} {b} ** 2", "{a} {sign} sqrt({b})", "{a} ** 2 {sign} {b}", "sqrt({a}) {sign} {b}", "{a} + {b}", "{a} - {b}", "{b} / {a}",
     "{a} {sign} (1 - {b})", "(1 - {a}) {sign} {b}", "0 * ({old})", *SCALED,
 )  # fmt: skip
 POWER = ("abs({a})", "sqrt({a})", "{a} ** 3", "{a} ** 4", "2 * ({old})", "({old}) / 2")
@@ -32,7 +32,7 @@ POWER_OF_TWO_TERMS = ("{a} ** 2 {sign} {b} ** 2", "{a} ** 2 {sign} {b}", "{a} {s
 ROOT_OF_TWO_TERMS = ("sqrt({a}) {sign} sqrt({b})", "{a} {sign} sqrt({b})", "sqrt({a}) {sign} {b}")
 MATRICES = ("{a}.T @ {b}", "{a} @ {b}.T", "{b} @ {a}", "{a}.T @ {b}.T")
 QUOTIENT = ("-(-{a} // {b})", "np.rint({a} / {b}).astype(int)", "{a} / {b}")
-FUNCTION = ("2 * {old}", "{old} / 2", "{old} ** 2", "-{old}", "{f}(-({x}))", "{f}(2 * ({x}))", "{f}(({x}) / 2)")
+FUNCTION = ("({x}) ** 2", "2 * {old}", "{old} / 2", "{old} ** 2", "-{old}", "{f}(-({x}))", "{f}(2 * ({x}))", "{f}(({x}) / 2)")
 LOGARITHM = ("log(sqrt({x})) ** 2", "-(log(sqrt({x})) ** 2)", "log(1 + {x})", "{old} / log(2 * ({x}) ** 0)", "1 - {x}", "({x}) - 1")
 TOTAL = (
     "({x}).sum()", "({x}).mean()", "event_mean({x})", "({x}).sum(axis=-1)", "({x}).sum(axis=0)", "({x}).mean(axis=-1)",
@@ -82,13 +82,14 @@ def _expressions(tree: ast.FunctionDef) -> list[tuple[int, ast.expr]]:
 
 def _one_by_one(name: str, tree: ast.FunctionDef) -> Iterator[Mutant]:
     """Each change at one position."""
-    variables, loops, atoms = _variables(tree), _loops(tree), _atoms(tree)
+    variables, loops, atoms, counters = _variables(tree), _loops(tree), _atoms(tree), _counters(tree)
     returned = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Return)} if name in TABLES else set[int]()
     for position, node in _expressions(tree):
         old = ast.unparse(node)
         changes = [*_changed(node, old), *(each.format(old=old) for each in SHIFTED if id(node) in returned)]
         if isinstance(node, ast.Name):
             changes += [each for each in variables if node.id in variables]
+            changes += [f"({old} {sign} 1)" for sign in "+-" if node.id in counters]
             changes += [each.format(old) for each in ("0", "1", "{} - 1", "{} + 1") if node.id in loops]
         if isinstance(node, ast.BinOp | ast.Name | ast.Subscript):
             changes += [f"({old}) {sign} ({atom})" for atom in atoms for sign in "*/"]
@@ -133,6 +134,12 @@ def _loops(tree: ast.FunctionDef) -> set[str]:
     """The variables of loops, which may stand still, or move early or late."""
     loops = [node.target for node in ast.walk(tree) if isinstance(node, ast.For)]
     return {each.id for target in loops for each in ast.walk(target) if isinstance(each, ast.Name)}
+
+
+def _counters(tree: ast.FunctionDef) -> set[str]:
+    """The variables that hold np.arange, which may begin one early or late."""
+    counted = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and "np.arange" in ast.unparse(node.value)]
+    return {each.id for node in counted for target in node.targets for each in ast.walk(target) if isinstance(each, ast.Name)}
 
 
 def _atoms(tree: ast.FunctionDef) -> list[str]:

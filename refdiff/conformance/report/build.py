@@ -12,10 +12,10 @@ from ..diagnosis import causes, predicates, search
 from ..mutations import mutants, symptoms
 from ..mutations.conventions import by_one_convention
 from ..operations import AREAS, operations
-from ..results import STATUSES, Result
+from ..results import STATUSES, Finding, Result
 from ..vectors import files
 from . import mutant_text, wording
-from .exceptions import equal_exceptions
+from .exceptions import asked_again, equal_exceptions
 from .failures import failure, size
 from .findings import Cause, Coverage, Operation, Refusals, Report, counts
 
@@ -25,9 +25,11 @@ SEARCH = 6.0  # seconds for the search for causes, by default
 SHOWN = 5  # changes with the same answers that are listed
 
 
-def build_report(implementation: Any, results: Sequence[Result], limit: float = SEARCH, **header: Any) -> Report:
-    """The report of the results of an implementation; `header` holds set, only, level and seconds, and `limit` is the
-    time limit of the search for causes.
+def build_report(
+    implementation: Any, results: Sequence[Result], limit: float = SEARCH, again: Sequence[Finding] = (), **header: Any
+) -> Report:
+    """The report of the results of an implementation; `header` holds set, only, level and seconds, `limit` is the time limit of
+    the search for causes, and `again` is what asking again showed.
     """
     level = header.setdefault("level", "must")
     every = by_one_convention(results, implementation.precision)
@@ -45,7 +47,8 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
     for result in every:
         whole[operations()[result.vector.operation].area].append(result)
     shown = [_cause(cause, by_operation) for cause in said]
-    raised = equal_exceptions(results, {id for cause in found for ids in cause.explained.values() for id in ids})
+    explained = {id for cause in found for ids in cause.explained.values() for id in ids}
+    raised = [*asked_again([each for each in again if not each.changed], explained), *equal_exceptions(results, explained)]
     causes_shown = [*shown[: len(found)], *raised]
     listed = [_operation(name, by_operation[name], causes_shown, precision) for name in operations() if name in by_operation]
     for operation in listed:
@@ -64,7 +67,7 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
         stopped=stopped,
         search_limit=limit,
         search_complete=not time.cut,
-        passed=not stopped and passed(every, level),
+        passed=not stopped and passed(every, level) and not any(each.changed for each in again),
         tested=tested(every),
         summary=summary(implementation, every, level),
         counts=counts(every),
@@ -76,7 +79,8 @@ def build_report(implementation: Any, results: Sequence[Result], limit: float = 
         refusals=_refusals(every),
         coverage=_coverage(results),
         called=getattr(implementation, "called", ("", "")),
-        warnings=misspelled(implementation) + overwriting(every),
+        warnings=misspelled(implementation) + overwriting(every) + changing(again),
+        changed=any(each.changed for each in again),
         overwrites=any(result.overwritten for result in at_level(every, level)),
         vectors=[_vector(result) for result in every],
     )
@@ -239,6 +243,11 @@ def misspelled(implementation: Any) -> list[str]:
         if near:
             found.append(f"{name} is not an operation and was not run; is {near[0]} meant?")
     return found
+
+
+def changing(again: Sequence[Finding]) -> list[str]:
+    """Warnings about operations whose answer changes."""
+    return [f"{', '.join(each.explained)}: {each.sentence}" for each in again if each.changed]
 
 
 def overwriting(results: Sequence[Result]) -> list[str]:

@@ -87,7 +87,8 @@ class Report:
     `resemblances` are changes that explain some failures, but are not the cause.
 
     `timeout` is the time limit of each answer, None if there was none. `stopped` says why the run ended early; it is
-    empty otherwise. `overwrites` says whether the implementation writes into its inputs, at the level or a stricter one.
+    empty otherwise. `overwrites` says whether the implementation writes into its inputs, at the level or a stricter one; `changed`
+    whether a second answer to the same inputs was another.
     """
 
     format: int
@@ -118,6 +119,7 @@ class Report:
     called: tuple[str, str]
     warnings: list[str]
     overwrites: bool
+    changed: bool
     vectors: list[dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:

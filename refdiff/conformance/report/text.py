@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from string import ascii_uppercase
 
-from ..operations import AREAS, operations
+from ..operations import AREAS, chosen, operations
 from ..results import STATUSES
 from ..vectors.files import LEVELS
 from . import wording
@@ -161,7 +161,7 @@ def listing(only: list[str]) -> str:
     """All operations, or those of some areas or names: signature, outputs, equations, rule."""
     text: list[str] = []
     for area in AREAS:
-        listed = [o for o in operations().values() if o.area == area and (not only or {o.name, area} & set(only))]
+        listed = [o for o in operations().values() if o.area == area and o.name in chosen(only)]
         if listed:
             text += ["", area]
         for each in listed:

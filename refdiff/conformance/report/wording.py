@@ -56,6 +56,8 @@ def verdict(report: Report) -> str:
         return "NOT PASSED: no vector of level must was run."
     strict = LEVELS[: LEVELS.index(report.level) + 1]
     if not total({level: report.counts[level] for level in strict}, "failed", "errored"):
+        if report.changed:
+            return "NOT PASSED: the answers are right, but a second answer to the same inputs is another."
         if report.overwrites:
             return "NOT PASSED: the answers are right, but the implementation changes arrays of its caller."
         return "NOT PASSED: the answers are right by other conventions, not by refdiff's."
@@ -98,7 +100,9 @@ def cause_title(cause: Cause) -> str:
     """Differs from eq. R2 as if ... were ..."""
     sentence = cause.sentences[0]
     if not cause.mutants:
-        return f"Ends in an error: {sentence}"
+        return (
+            f"Ends in an error: {sentence}" if sentence.startswith("raises ") else f"Differs from {citation(cause.equations)}: {sentence}"
+        )
     return f"Differs from {citation(cause.equations)}{'' if sentence.startswith('as if ') else ':'} {sentence}"
 
 

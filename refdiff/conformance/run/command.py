@@ -16,7 +16,7 @@ from .. import adapter
 from ..adapter import Broken
 from ..messages import MAX_LENGTH, readable
 from ..mutations.conventions import by_one_convention
-from ..operations import operations
+from ..operations import chosen, operations
 from ..report import text
 from ..report.build import SEARCH, build_report, summary
 from ..report.findings import Report
@@ -28,6 +28,7 @@ from .connection import MAX_TIMEOUT, TIMEOUT, check_timeout
 from .isolated import Isolated
 from .output import printed, progress, stdout_to_stderr, waiting
 from .pipe import Pipe
+from .structure import findings
 from .template import template
 
 DESCRIPTION = """\
@@ -135,12 +136,13 @@ def _report(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     try:
         with stdout_to_stderr():
             results = _results(implementation, arguments)
+            again = findings(implementation, results) if not getattr(implementation, "broken", "") else []
         seconds = time.perf_counter() - start
         if arguments.format == "text" and arguments.out is None:  # the search for causes takes longer than the run
             printed(text.first_lines(summary(implementation, results, arguments.level)))
         header = {"set": "minimal" if arguments.minimal else "full", "only": arguments.only, "level": arguments.level}
         with waiting("searching for causes"):
-            return build_report(implementation, results, arguments.search, seconds=seconds, **header)
+            return build_report(implementation, results, arguments.search, again, seconds=seconds, **header)
     finally:
         with stdout_to_stderr():
             getattr(implementation, "close", lambda: None)()
@@ -225,6 +227,6 @@ def _write(command: argparse.ArgumentParser, out: Path | None, made: str) -> int
 def _listing(arguments: argparse.Namespace) -> str:
     if arguments.format != "json":
         return text.listing(arguments.only)
-    selected = [o for o in operations().values() if not arguments.only or {o.name, o.area} & set(arguments.only)]
+    selected = [o for o in operations().values() if o.name in chosen(arguments.only)]
     fields = ("name", "area", "equations", "inputs", "optional", "outputs", "rule")
     return json.dumps([{name: getattr(o, name) for name in fields} for o in selected], indent=1) + "\n"

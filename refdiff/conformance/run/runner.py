@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from .. import compare
 from ..adapter import Implementation
 from ..mutations.conventions import convention
-from ..operations import operations
+from ..operations import chosen
 from ..results import Result
 from ..vectors.files import Vector, load
 from .answers import Answer, ask
@@ -29,11 +29,8 @@ def run(implementation: Implementation | Isolated, vectors: Iterable[Vector], ti
 
 def select(minimal: bool = False, only: Iterable[str] = ()) -> list[Vector]:
     """The vectors of the full or the minimal set, of all areas and operations or only of those named."""
-    names = set(only)
-    areas = {name: operation.area for name, operation in operations().items()}
-    for name in names - set(areas) - set(areas.values()):
-        raise ValueError(f"only = {name!r}; allowed: areas ({', '.join(dict.fromkeys(areas.values()))}) and operations")
-    return [v for v in load(minimal) if not names or names & {v.operation, areas[v.operation]}]
+    names = chosen(only)
+    return [vector for vector in load(minimal) if vector.operation in names]
 
 
 def ask_within(implementation: Implementation, vector: Vector, timeout: float | None) -> Answer:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Collection
 
 from ..mutations.conventions import choices
-from ..operations import AREAS, Operation, operations
+from ..operations import AREAS, Operation, chosen, operations
 from ..vectors.files import load
 
 HEAD = '''\
@@ -31,7 +31,7 @@ def template(only: Collection[str] = ()) -> str:
     """The text of a Python module, ready to run."""
     parts = [HEAD]
     for area in AREAS:
-        listed = [o for o in operations().values() if o.area == area and (not only or o.name in only or area in only)]
+        listed = [o for o in operations().values() if o.area == area and o.name in chosen(only)]
         if listed:
             parts.append(f"    # {area}\n")
         parts += [_method(operation) for operation in listed]
