@@ -43,7 +43,9 @@ class Implementation(Protocol):
 class Adapter:
     """A Python object whose methods are operations: each takes its inputs by name and returns NumPy arrays.
 
-    The object may have `name`, `version` and `precision` ("float64" or "float32"); the inputs have that precision. `called` is the
+    The object may declare the conventions of its library as `dialect`, which dialects.declared describes.
+
+    It may have `name`, `version` and `precision` ("float64" or "float32"); the inputs have that precision. `called` is the
     import and the expression by which Python code gets the object.
     """
 
@@ -60,6 +62,7 @@ class Adapter:
         self.precision = str.__getitem__(given, slice(10)) if isinstance(given, str) else ""  # a plain str, also of a subclass
         if self.precision not in ("float64", "float32"):
             raise ValueError(f"precision = {given!r}; allowed: float64, float32")
+        self.dialect = getattr(self.target, "dialect", {})
         self.methods = _public_methods(self.target)
 
     def has(self, operation: str) -> bool:

@@ -200,7 +200,7 @@ def test_the_snippet_runs(target, expression):
     lines = wording.snippet(found, failure)
     program = "import numpy; numpy.set_printoptions(floatmode='unique', legacy='1.25')\n" + "\n".join(lines)
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert f"{expression}.{failure.id.split('/')[0]}(**inputs)" in lines[-1]
+    assert f"repeat({expression}, {failure.id!r})" in lines[-2]
     got, want = (str(failure.got).rstrip("0"), str(failure.want).rstrip("0"))
     assert got[:8] in printed and want[:8] in printed
     assert wording.snippet(replace(found, called=("", "")), failure) == []
@@ -336,7 +336,7 @@ def test_list_and_template(capsys, tmp_path, monkeypatch):
     code, printed = check(capsys, "--list")
     assert code == 0 and all(re.search(rf"^  {name}\(", printed.out, re.M) for name in operations())
     code, printed = check(capsys, "--list", "--format", "json", "--only", "flow")
-    assert {each["area"] for each in json.loads(printed.out)} == {"flow"}
+    assert {each["area"] for each in json.loads(printed.out)} == {"samplers", "flow"}
     code, printed = check(capsys, "--template")
     (tmp_path / "fresh_template.py").write_text(printed.out)
     monkeypatch.syspath_prepend(tmp_path)

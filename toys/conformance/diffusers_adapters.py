@@ -1,7 +1,7 @@
 """Adapters for DDIM of diffusers, and what its schedulers share. `refdiff check toys.conformance.diffusers_adapters:DDIM` makes a report.
 
-A scheduler's index i is our t = i + 1, and -1 is our t = 0. Tables are float32 in the library; where it computes with whatever
-table it holds, it is given the same products in float64, so that a report shows its equations and not its rounding.
+Tables are float32 in the library; where it computes with whatever table it holds, it is given the same products in float64, so that a
+report shows its equations and not its rounding.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import torch
 
 from refdiff.conformance.adapter import Skip
 
-KINDS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
 Model = Callable[[Any, Any], Any]
 diffusers.utils.logging.set_verbosity_error()
 
@@ -24,76 +23,64 @@ class Scheduler:
     """What DDPM and DDIM share: noising, grids, v. A subclass says which scheduler, its options and its spacing."""
 
     version = diffusers.__version__
+    dialect: ClassVar[dict[str, Any]] = {
+        "time": "index",
+        "arrays": "torch",
+        "mix": "[-1, 1]",
+        "kinds": {"eps": "epsilon", "x0": "sample", "v": "v_prediction"},
+    }
     make: Any = diffusers.DDIMScheduler
     spacing = "leading"
     options: ClassVar[dict[str, Any]] = {}
 
-    def scheduler(self, betas: Any, kind: str = "eps", clip: float | None = None, **more: Any) -> Any:
+    def scheduler(self, betas: Any, kind: str = "epsilon", clip: float | None = None, **more: Any) -> Any:
         """The library's scheduler for these betas, its table in float64."""
-        if kind not in KINDS:
-            raise Skip(f"no prediction_type for {kind}")
         options = {"clip_sample": clip is not None, "clip_sample_range": clip or 1.0, **self.options, **more}
-        made = self.make(len(betas), trained_betas=betas, prediction_type=KINDS[kind], timestep_spacing=self.spacing, **options)
-        made.alphas_cumprod = torch.cumprod(1 - torch.tensor(betas), 0)
+        made = self.make(len(betas), trained_betas=betas, prediction_type=kind, timestep_spacing=self.spacing, **options)
+        made.alphas_cumprod = torch.cumprod(1 - betas, 0)
         if not getattr(made.config, "set_alpha_to_one", True):
             made.final_alpha_cumprod = made.alphas_cumprod[0]
         return made
 
     def grid(self, kind: str, T: int, S: int) -> Any:
-        """The times of set_timesteps, with the 0 that its last step goes to."""
+        """The times of set_timesteps, with the -1 that its last step goes to."""
         if kind != self.spacing:
             raise Skip(f"timestep_spacing is {self.spacing}")
         made = self.make(T, timestep_spacing=self.spacing, **self.options)
         made.set_timesteps(S)
-        return np.append(np.asarray(made.timesteps) + 1, 0)
+        return np.append(made.timesteps, -1)
 
     def q_sample(self, x0: Any, t: Any, betas: Any, noise: Any) -> Any:
         """add_noise."""
-        return self.scheduler(betas).add_noise(torch.tensor(x0), torch.tensor(noise), index(t))
+        return self.scheduler(betas).add_noise(x0, noise, torch.as_tensor(np.atleast_1d(t)))
 
     def target(self, kind: str, x0: Any, noise: Any, t: Any, betas: Any) -> Any:
         """get_velocity."""
-        if kind != "v":
+        if kind != "v_prediction":
             raise Skip("only v has a function")
-        return self.scheduler(betas).get_velocity(torch.tensor(x0), torch.tensor(noise), index(t))
-
-
-def index(t: Any) -> Any:
-    """Our time as a tensor of indices; there is none for clean data."""
-    if np.any(np.asarray(t) == 0):
-        raise Skip("no index stands for t = 0")
-    return torch.as_tensor(np.atleast_1d(t) - 1)
-
-
-def one(t: Any) -> Any:
-    """A lone time; a step has no other."""
-    if np.ndim(t):
-        raise Skip("a step takes one time for the batch")
-    return t
+        return self.scheduler(betas).get_velocity(x0, noise, torch.as_tensor(np.atleast_1d(t)))
 
 
 class DDIM(Scheduler):
     """DDIMScheduler with its defaults."""
 
     def between(self, t: int, s: int, betas: Any, kind: str, clip: float | None = None) -> Any:
-        """A scheduler whose stride goes from t to s, or beyond the table for s = 0."""
+        """A scheduler whose stride goes from t to s, or beyond the table for clean data."""
+        if np.ndim(t):
+            raise Skip("a step takes one time for the batch")
         made = self.scheduler(betas, kind, clip)
-        made.set_timesteps(len(betas) // (one(t) - s) if s else 1)
-        if s and len(betas) // made.num_inference_steps != t - s:
+        made.set_timesteps(len(betas) // (t - s) if s >= 0 else 1)
+        if s >= 0 and len(betas) // made.num_inference_steps != t - s:
             raise Skip(f"no number of steps has the stride {t - s}")
         return made
 
     def ddim_step(
         self, prediction: Any, x_t: Any, t: int, s: int, betas: Any, noise: Any, eta: float, kind: str, clip: float | None = None
     ) -> Any:
-        return self.step(self.between(t, s, betas, kind, clip), prediction, x_t, t, noise, eta).prev_sample
+        return self.between(t, s, betas, kind, clip).step(prediction, t, x_t, eta, variance_noise=noise).prev_sample
 
     def to_x0(self, prediction: Any, x_t: Any, t: int, betas: Any, kind: str) -> Any:
-        index(one(t))
-        return self.step(self.between(t, 0, betas, kind), prediction, x_t, t, 0 * x_t, 0.0).pred_original_sample
-
-    def step(self, made: Any, prediction: Any, x_t: Any, t: int, noise: Any, eta: float) -> Any:
-        return made.step(torch.tensor(prediction), t - 1, torch.tensor(x_t), eta, variance_noise=torch.tensor(noise))
+        return self.between(t, -1, betas, kind).step(prediction, t, x_t, 0.0).pred_original_sample
 
     def ddim_sample(self, model: Model, grid: Any, x: Any, noise: Any, betas: Any, eta: float, kind: str, clip: float | None = None) -> Any:
         """The loop of a pipeline, for a grid that is the scheduler's own."""
@@ -101,9 +88,9 @@ class DDIM(Scheduler):
             raise Skip("not the scheduler's grid for so many steps")
         made, states = self.scheduler(betas, kind, clip), [x]
         made.set_timesteps(len(grid) - 1)
-        for i, t in enumerate(int(time) + 1 for time in made.timesteps):
-            states.append(np.asarray(self.step(made, model(states[-1], t), states[-1], t, noise[i], eta).prev_sample))
-        return np.stack(states)
+        for i, t in enumerate(made.timesteps):
+            states.append(made.step(model(states[-1], int(t)), t, states[-1], eta, variance_noise=noise[i]).prev_sample)
+        return torch.stack(states)
 
 
 class DDIMLinspace(DDIM):

@@ -56,6 +56,7 @@ class Guidance:
     """ClassifierFreeGuidance: guidance_scale is gamma, and w with use_original_formulation."""
 
     version = diffusers.__version__
+    dialect: ClassVar[dict[str, Any]] = {"arrays": "torch"}
 
     def classifier_free(self, unconditional: Any, conditional: Any, gamma: Any) -> Any:
         return self._guided(unconditional, conditional, gamma, False)
@@ -67,7 +68,7 @@ class Guidance:
         if np.ndim(scale):
             raise Skip("one scale for the batch")
         guider = ClassifierFreeGuidance(guidance_scale=scale, use_original_formulation=original)
-        return guider.forward(torch.tensor(conditional), torch.tensor(unconditional)).pred
+        return guider.forward(conditional, unconditional).pred
 
 
 class TimeEmbedding:

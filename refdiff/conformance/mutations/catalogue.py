@@ -32,7 +32,7 @@ def alternatives(operation: str) -> tuple[Mutant, ...]:
     named = (f for module in (known_alternatives, alternatives_layers) for f in vars(module).values() if inspect.isfunction(f))
     formulas = [f for f in named if _is_of(f.__name__, operation)]
     whole = (Mutant(f"{operation}: {f.__name__}", (), operation, partial(_replaced, f), inspect.getdoc(f) or "") for f in formulas)
-    edited = (known(name, changes, text) for name, (text, *changes) in known_alternatives.EDITS.items())
+    edited = (known(name, changes, str(text)) for name, (text, *changes) in known_alternatives.EDITS.items())
     return (*whole, *(mutant for mutant in edited if mutants.affects(mutant, operation)))
 
 

@@ -179,12 +179,11 @@ def snippet(report: Report, failure: Failure) -> list[str]:
     imported, expression = report.called
     if not imported:
         return []
-    precision = "" if report.precision == "float64" else f", {report.precision!r}"
     return [
-        "from refdiff.conformance.run.answers import example",
+        "from refdiff.conformance.run.answers import repeat",
         *imported.splitlines(),
-        f"inputs, right = example({failure.id!r}{precision})",
-        f'print({expression}.{failure.id.split("/")[0]}(**inputs), right, sep="\\n")',
+        f"got, right = repeat({expression}, {failure.id!r})",
+        'print(got, right, sep="\\n")',
     ]
 
 

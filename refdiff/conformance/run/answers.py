@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import models
-from ..adapter import Broken, Implementation, Skip
+from ..adapter import Adapter, Broken, Implementation, Skip
+from ..dialects.declared import converted
 from ..messages import described, readable
 from ..operations import Operation, named, operations
 from ..vectors.files import Vector, load
@@ -59,7 +60,7 @@ def _answer(implementation: Implementation, operation: Operation, given: dict[st
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return Answer("outputs", "", _arrays(operation, implementation.answer(operation.name, given)))
+            return Answer("outputs", "", _in_dialect(implementation, operation, given))
     except (Skip, NotImplementedError) as reason:
         return Answer("skipped", readable(reason))
     except Broken as error:
@@ -68,6 +69,21 @@ def _answer(implementation: Implementation, operation: Operation, given: dict[st
         raise
     except BaseException as error:  # SystemExit, for example, is no right answer
         return Answer("error" if isinstance(error, Exception) else "broken", described(error) + _location(error))
+
+
+def _in_dialect(implementation: Implementation, operation: Operation, given: dict[str, Any]) -> dict[str, Any]:
+    """The outputs as arrays, in the kit's conventions, whatever conventions the implementation declares."""
+    dialect = getattr(implementation, "dialect", {})
+    if not dialect:
+        return _arrays(operation, implementation.answer(operation.name, given))
+    conversion = converted(operation, given, dialect)
+    returned = implementation.answer(operation.name, conversion.inputs)
+    try:
+        return _arrays(operation, conversion.back(named(operation, returned)))
+    except Broken:
+        raise
+    except Exception as error:
+        raise Broken(f"returned no arrays: {described(error)}") from None
 
 
 def _arrays(operation: Operation, returned: Any) -> dict[str, Any]:
@@ -119,13 +135,15 @@ def start_error(name: str, error: BaseException) -> str:
     return f"{name!r} gave {described(error)}{_location(error)}; allowed: {allowed}"
 
 
-def example(id: str, precision: str = "float64") -> tuple[dict[str, Any], Any]:
-    """The inputs of a vector by its id, for a call of an operation, and what the call should return; None where only an error is right."""
+def repeat(target: Any, id: str) -> tuple[Any, Any]:
+    """What an adapter's object gives for a vector by its id, and what is right, None where only an error is; errors are raised."""
     vector = next((vector for vector in load() if vector.id == id), None)
     if vector is None:
         raise ValueError(f"id = {id!r}; allowed: an operation and a number, such as q_sample/1")
-    outputs = tuple((vector.expected or {}).values())
-    return inputs(vector, precision), outputs[0] if len(outputs) == 1 else outputs or None
+    implementation = Adapter(target)
+    got = _in_dialect(implementation, operations()[vector.operation], inputs(vector, implementation.precision))
+    found, right = (tuple((outputs or {}).values()) for outputs in (got, vector.expected))
+    return tuple(each[0] if len(each) == 1 else each or None for each in (found, right))  # type: ignore[return-value]
 
 
 def inputs(vector: Vector, precision: str = "float64") -> dict[str, Any]:

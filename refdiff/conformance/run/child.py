@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from .. import adapter
+from ..dialects.declared import check as check_dialect
 from ..messages import MAX_LENGTH, readable
 from ..operations import operations
 from ..vectors.files import Vector
@@ -57,6 +58,7 @@ def _start(name: str) -> tuple[adapter.Adapter | None, dict[str, Any]]:
     """The adapter, and its introduction; or the error that it raised."""
     try:
         found = adapter.find(name)
+        check_dialect(found.dialect)
         offered = [operation for operation in operations() if found.has(operation)]
     except BaseException as error:
         return None, {"refused": start_error(name, error)}

@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import adapter
 from ..adapter import Broken
+from ..dialects.declared import check as check_dialect
 from ..messages import MAX_LENGTH, readable
 from ..mutations.conventions import by_one_convention
 from ..operations import chosen, operations
@@ -198,7 +199,9 @@ def _started(arguments: argparse.Namespace) -> Any:
     if not arguments.in_process:
         return Isolated(arguments.adapter, arguments.timeout)
     try:
-        return adapter.find(arguments.adapter)
+        found = adapter.find(arguments.adapter)
+        check_dialect(found.dialect)
+        return found
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may raise anything when it is imported
