@@ -13,10 +13,17 @@ import pytest
 from refdiff.conformance import adapter, operations
 from refdiff.conformance.diagnosis import search
 from refdiff.conformance.mutations import catalogue
+from refdiff.conformance.mutations.conventions import by_one_convention, declared
 from refdiff.conformance.run import runner
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "departures.md").read_text()
+IMPORTED = {  # where the module is not named as the adapters are
+    "guided_diffusion_adapters": "guided_diffusion",
+    "k_diffusion_adapters": "k_diffusion",
+    "flow_matching_adapters": "flow_matching",
+    "lucidrains_adapters": "denoising_diffusion_pytorch",
+}
 WHAT, EQUATION, MEASURED, NAMED, THREAD, COMMAND = range(6)
 
 
@@ -40,22 +47,29 @@ def name(row):
 
 
 def test_every_row_is_whole():
-    """Each row names an operation, an adapter that the list has, a mutant of the catalogue and a result, and links only threads."""
+    """Each row names an operation, an adapter that the list has, a cause or a convention and a result, and links only threads."""
     assert len(rows()) == PAGE.count(" --only ") > 20
     for row in rows():
         module, class_name, operation = command(row)
         assert (ROOT / "toys" / "conformance" / f"{module}.py").exists() and f"`{class_name}`" in PAGE.split("## diffusers")[0]
         assert operation in operations.operations()
-        assert name(row) is None or name(row) in catalogue.all_mutants() or name(row) == f"unchecked: {operation}"
+        assert name(row) is None or name(row) in known_names(operation)
         assert re.search(r": got (\S+|an answer|\d+ numbers), right (\S+|an error)$", row[MEASURED]), row[MEASURED]
         assert row[THREAD] == "–" or all("](https://github.com/" in each for each in row[THREAD].split(", "))
+
+
+def known_names(operation):
+    """The causes that may be named for an operation: mutants, alternatives, symptoms, and its conventions."""
+    conventions = {f"convention: {mutant.text}" for mutant in declared(operation)}
+    symptoms = {f"{kind}: {operation}" for kind in ("unchecked", "nan")}
+    return set(catalogue.all_mutants()) | {mutant.name for mutant in catalogue.alternatives(operation)} | symptoms | conventions
 
 
 @cache
 def results(module, class_name, operation):
     """The results of an adapter, and its precision."""
     found = adapter.find(f"toys.conformance.{module}:{class_name}")
-    return list(runner.run(found, runner.select(only=[operation]))), found.precision
+    return by_one_convention(list(runner.run(found, runner.select(only=[operation]))), found.precision), found.precision
 
 
 @pytest.mark.long
@@ -64,11 +78,15 @@ def results(module, class_name, operation):
 def test_departures_are_reproduced_and_named(row, monkeypatch):
     """A vector fails with the numbers of the row, and the diagnosis of the operation has the row's name."""
     library = command(row)[0].partition("_")[0]
-    if find_spec(library) is None:
-        pytest.skip(f"{library} is not installed; docs/departures.md says how")
+    module = IMPORTED.get(command(row)[0], library)
+    if find_spec(module) is None:
+        pytest.skip(f"{module} is not installed; docs/departures.md says how")
     monkeypatch.chdir(ROOT)
     found, precision = results(*command(row))
-    assert any(is_measured(row, result) for result in found if result.status == "failed"), row[MEASURED]
+    assert any(is_measured(row, result) for result in found if result.status == "failed" or result.convention), row[MEASURED]
+    if (name(row) or "").startswith("convention: "):
+        assert {f"convention: {result.convention}" for result in found if result.convention} == {name(row)}
+        return
     explanations = [each for diagnosis in search.diagnose(found, precision) for each in diagnosis.explanations]
     names = {mutant.name for explanation in explanations for mutant in explanation.mutants}
     assert name(row) is None or name(row) in names

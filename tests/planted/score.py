@@ -18,6 +18,7 @@ from refdiff.conformance.diagnosis.evidence import observe
 from refdiff.conformance.diagnosis.match import explains, outcome
 from refdiff.conformance.diagnosis.predicates import predicates
 from refdiff.conformance.mutations import symptoms
+from refdiff.conformance.mutations.called import called
 from refdiff.conformance.mutations.conventions import by_one_convention
 from refdiff.conformance.operations import operations
 from refdiff.conformance.run import runner
@@ -116,7 +117,9 @@ def _holds(cause, mutant, target, results):
     answered = [runner.check(target, vector) for vector in vectors if vector is not None]
     observed = [(observe(each), each.status) for each in answered if each.status in ("passed", "failed")]
     where = [(each, status) for each, status in observed if not cause.where or cause.where in predicates(each.result.vector.inputs)]
-    for each in (mutant, *consistent(results[0].vector.operation, [mutant._replace(name=mutant.name.removesuffix(DERIVATIVE))])):
+    operation = results[0].vector.operation
+    mutant = called(mutant, operation) or mutant
+    for each in (mutant, *consistent(operation, [mutant._replace(name=mutant.name.removesuffix(DERIVATIVE))])):
         hits = [
             status == "failed" and explains(each, seen, target.precision)
             for seen, status in where

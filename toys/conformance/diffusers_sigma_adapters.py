@@ -49,7 +49,7 @@ class DPMSolver:
         for time in made.timesteps:
             output = model(made.scale_model_input(states[-1], time), int(time))
             states.append(made.step(output, time, states[-1]).prev_sample)
-        return torch.stack([state / scale for state, scale in zip(states, scales, strict=False)])
+        return torch.stack([x, *(state / scale for state, scale in zip(states[1:], scales[1:], strict=False))])
 
     def scales(self, made: Any) -> Any:
         """The factors of the library's states, ours being the preserving ones."""

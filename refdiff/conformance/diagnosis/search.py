@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..budget import Budget
+from ..mutations.called import called
 from ..mutations.candidates import candidates, more, near
 from ..mutations.mutants import Mutant, affects
 from ..results import Result
@@ -76,9 +77,11 @@ class Search:
         yield candidates(name)
 
     def shared(self, name: str) -> Iterator[Sequence[Mutant]]:
-        """The causes of other operations, if they change a formula that this one calls."""
-        causes = (mutant for other, each in self.found.items() if other != name for mutant in each.causes)
+        """The causes of other operations, if they change a formula or a whole operation that this one calls."""
+        causes = [mutant for other, each in self.found.items() if other != name for mutant in each.causes]
+        inside = (called(mutant, name) for mutant in causes)
         shared = {mutant.name: mutant for mutant in causes if mutant.edits and affects(mutant, name)}
+        shared |= {mutant.name: mutant for mutant in inside if mutant is not None}
         if shared:
             yield list(shared.values())[:MAX_SHARED]
 

@@ -50,9 +50,9 @@ def grid_of_the_smallest_stride(kind, T, S):
 
 
 def grid_sectioned(kind, T, S):
-    """linspace times are those of respaced steps: 1 + round(i (T - 1) / (S - 1)), rounded to even"""
-    i = np.arange(S)[::-1]
-    return np.append(1 + np.round(i * ((T - 1) / max(S - 1, 1))).astype(int), 0) if kind == "linspace" else grid(kind, T, S)
+    """linspace times are those of respaced steps: 1 + i strides (T - 1) / (S - 1), added up as floats and rounded to even"""
+    strides = np.cumsum([0.0, *[(T - 1) / max(S - 1, 1)] * (S - 1)])
+    return np.append(1 + np.round(strides).astype(int)[::-1], 0) if kind == "linspace" else grid(kind, T, S)
 
 
 def rk4_step(f, x, t, s):
@@ -88,6 +88,13 @@ def euler_step(f, x, t, s):
 def model_variance(variance, x_t, t, s, betas, mix=None):
     """beta stands for beta-tilde on the step to s = 0, where beta-tilde is 0"""
     return model_variance("beta" if variance == "posterior" and np.all(s == 0) else variance, x_t, t, s, betas, mix)
+
+
+def model_variance_of_the_step_before(variance, x_t, t, s, betas, mix=None):
+    """on the step to s = 0, beta is beta-tilde of the step before it, as OpenAI's fixed_large has it"""
+    if variance == "beta" and np.all(s == 0) and np.all(2 * t <= len(betas)):
+        return model_variance("posterior", x_t, 2 * t, t, betas)
+    return model_variance(variance, x_t, t, s, betas, mix)
 
 
 def classifier_free(unconditional, conditional, gamma):

@@ -1,4 +1,4 @@
-"""Alternatives of the field for layers and samplers, as whole formulas, for the search alone."""
+"""More alternatives of the field, as whole formulas, for the search alone: layers, samplers, likelihoods."""
 
 # ruff: noqa: F821  (these functions are bound to the globals of the formulas)
 # mypy: ignore-errors
@@ -77,3 +77,18 @@ def quadratic(T, beta_start, beta_end):
 def sigmoid_betas(T, start, end, tau, beta_max):
     """the betas, not the alpha_bars, follow a sigmoid"""
     return beta_max * sigmoid((start + np.arange(T) / max(T - 1, 1) * (end - start)) / tau)
+
+
+def discretized_log_likelihood(x, mean, std, levels):
+    """as in OpenAI's code: the normal CDF by a tanh, logarithms of at least 1e-12, and the ends where |x| is above 0.999"""
+    half, centred = 1 / (levels - 1), x - mean
+    above, below = ((1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))) / 2 for z in ((centred + half) / std, (centred - half) / std))
+    inner = log(np.maximum(above - below, 1e-12))
+    lower, upper = log(np.maximum(above, 1e-12)), log(np.maximum(1 - below, 1e-12))
+    return event_sum(np.where(x < -0.999, lower, np.where(x > 0.999, upper, inner)))
+
+
+def discretized_log_likelihood_of_at_least(x, mean, std, levels):
+    """logarithms of probabilities are at least log(1e-12)"""
+    each = discretized_log_likelihood(x.reshape(-1, 1), np.broadcast_to(mean, x.shape).reshape(-1, 1), (std + 0 * x).reshape(-1, 1), levels)
+    return event_sum(np.maximum(each.reshape(x.shape), np.log(1e-12)))

@@ -45,6 +45,8 @@ def answer(operation: operations.Operation, formula: Any, inputs: dict[str, Any]
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             outputs = {name: rounded(np.asarray(value)) for name, value in operations.call(operation, inputs, formula).items()}
+            if any(value.dtype.kind in "US" for value in outputs.values()):  # a mutant may give a word
+                return None
             return after(outputs, inputs) if after else outputs
     except Exception:
         return None

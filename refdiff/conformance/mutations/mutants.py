@@ -116,7 +116,7 @@ def _originals() -> dict[str, Any]:
 @lru_cache(maxsize=8192)
 def _namespace(edits: tuple[Edit, ...], operation: str = "") -> dict[str, Any]:
     """The globals of the formulas after these edits, in which all formulas, or those that an operation calls, call each other."""
-    namespace = dict(_globals())
+    namespace = dict(originals())
     changed = {edit.function for edit in edits}
     for name in reachable(operation) if operation else _originals():
         if name in changed:
@@ -128,7 +128,7 @@ def _namespace(edits: tuple[Edit, ...], operation: str = "") -> dict[str, Any]:
 
 
 @cache
-def _globals() -> dict[str, Any]:
+def originals() -> dict[str, Any]:
     """The globals of the formulas: all formulas, and what `numbers` and `shifts` have."""
     found = {**_originals()[next(iter(_originals()))].__globals__, "np": np, "permutations": __import__("itertools").permutations}
     words = {name: value for module in (shifts, numbers) for name, value in vars(module).items() if not name.startswith("_")}
