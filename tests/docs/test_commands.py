@@ -61,7 +61,9 @@ def test_commands_exist(page, command, monkeypatch):
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert {extra for word in rest for extra in re.findall(r"\[(.*)\]", word)} <= set(extras)
     else:
-        assert program in ("cd", "git", "export", "pytest", "mutmut", "ruff", "mypy", "lint-imports") or (ROOT / words[0]).is_file(), command
+        assert program in ("cd", "git", "export", "pytest", "mutmut", "ruff", "mypy", "lint-imports") or (ROOT / words[0]).is_file(), (
+            command
+        )
 
 
 @cache

@@ -48,6 +48,25 @@ def convert_on_path(prediction, x_t, t, path, source, to):
     return each(lambda p, x, *w: _read_as(to, *_parts(source, p, x, *w), *w), {"prediction": prediction, "x_t": x_t}, weights)
 
 
+def _each_weight(x, weights):
+    """The four weights of each example."""
+    B = shape_of(x)[0]
+    return list(zip(*(per_example(w, B, "weight") for w in weights), strict=True))
+
+
+def state_at(data, noise, signal, sigma, signal_rate, sigma_rate):
+    weights = _each_weight(data, (signal, sigma, signal_rate, sigma_rate))
+    pair = {"data": data, "noise": noise}
+    return each(lambda d, n, a, b, *_: a * d + b * n, pair, weights), each(lambda d, n, a, b, da, db: da * d + db * n, pair, weights)
+
+
+def convert_at(prediction, x_t, signal, sigma, signal_rate, sigma_rate, source, to):
+    weights = _each_weight(x_t, (signal, sigma, signal_rate, sigma_rate))
+    if any(float(w[1]) <= 0 for w in weights):
+        raise ValueError(f"sigma = {sigma}; allowed: above 0")
+    return each(lambda p, x, *w: _read_as(to, *_parts(source, p, x, *w), *w), {"prediction": prediction, "x_t": x_t}, weights)
+
+
 def _parts(kind, p, x, a, b, da, db):
     """Data and noise of one element of x = a data + b noise."""
     if kind == "x0":

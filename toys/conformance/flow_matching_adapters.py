@@ -8,13 +8,27 @@ from typing import Any, ClassVar
 
 import torch
 from flow_matching.path import AffineProbPath
-from flow_matching.path.scheduler import CondOTScheduler, CosineScheduler
+from flow_matching.path.scheduler import CondOTScheduler, CosineScheduler, Scheduler, SchedulerOutput
 from flow_matching.solver import ODESolver
 
 from refdiff.conformance.adapter import Skip
 
 VERSION = version_of("flow_matching")
 PATHS = {"straight": AffineProbPath(CondOTScheduler()), "trigonometric": AffineProbPath(CosineScheduler())}
+
+
+class Given(Scheduler):
+    """A scheduler with these weights at every time."""
+
+    def __init__(self, *weights: Any) -> None:
+        self.weights = weights
+
+    def __call__(self, t: Any) -> Any:
+        each = (torch.as_tensor(w, dtype=t.dtype) for w in self.weights)
+        return SchedulerOutput(*(w.reshape(w.shape + (1,) * (t.ndim - w.ndim)).expand(t.shape) for w in each))
+
+    def snr_inverse(self, snr: Any) -> Any:
+        raise NotImplementedError
 
 
 class Paths:
@@ -34,11 +48,24 @@ class Paths:
         return PATHS[path].sample(x_0=noise, x_1=data, t=torch.as_tensor(t, dtype=data.dtype).expand(len(data)))
 
     def convert_on_path(self, prediction: Any, x_t: Any, t: Any, path: str, source: str, to: str) -> Any:
+        return self._converted(PATHS[path], prediction, x_t, torch.as_tensor(t, dtype=x_t.dtype), source, to)
+
+    def state_at(self, data: Any, noise: Any, signal: Any, sigma: Any, signal_rate: Any, sigma_rate: Any) -> Any:
+        path = AffineProbPath(Given(signal, sigma, signal_rate, sigma_rate))
+        found = path.sample(x_0=noise, x_1=data, t=torch.zeros(len(data), dtype=data.dtype))
+        return found.x_t, found.dx_t
+
+    def convert_at(
+        self, prediction: Any, x_t: Any, signal: Any, sigma: Any, signal_rate: Any, sigma_rate: Any, source: str, to: str
+    ) -> Any:
+        path = AffineProbPath(Given(signal, sigma, signal_rate, sigma_rate))
+        return self._converted(path, prediction, x_t, torch.zeros(len(x_t), dtype=x_t.dtype), source, to)
+
+    def _converted(self, path: Any, prediction: Any, x_t: Any, t: Any, source: str, to: str) -> Any:
         names = self.names
         if source not in names or to not in names or source == to:
             raise Skip("a conversion between x0, eps and velocity")
-        t = torch.as_tensor(t, dtype=x_t.dtype)
-        return getattr(PATHS[path], f"{names[source]}_to_{names[to]}")(prediction, x_t, t.reshape(t.shape + (1,) * (x_t.ndim - t.ndim)))
+        return getattr(path, f"{names[source]}_to_{names[to]}")(prediction, x_t, t.reshape(t.shape + (1,) * (x_t.ndim - t.ndim)))
 
 
 class Solver:

@@ -28,12 +28,40 @@ def cases() -> Iterator[Case]:
         for source, to, t in product(KINDS, KINDS, (0.25, 0.875)):
             inputs = {"prediction": numbers((2, 2), 6), "x_t": numbers((2, 2), 7), "t": t, "path": path, "source": source, "to": to}
             yield Case("convert_on_path", inputs, minimal=path == "straight" and t == 0.25)
+    yield from _any_path()
     for shape in SHAPES:
         yield Case("marginal_loss", {"prediction": numbers(shape, 8), "marginal_velocity": numbers(shape, 9)}, minimal=True)
     yield from _maps()
     yield from _couplings()
     yield from _errors()
     yield from _other_scales()
+
+
+PATHS = {  # signal, sigma and their derivatives at one time: a cubic path, a width that stays, and one that preserves variance
+    "cubic": (0.125, 0.875, 0.75, -0.75),
+    "wide": (0.25, 0.7525, 1.0, -0.99),
+    "preserving": (0.6, 0.8, 1.6, -1.2),
+    "clean": (1.0, 0.0, 2.0, -0.5),
+}
+
+
+def _any_path() -> Iterator[Case]:
+    names = ("signal", "sigma", "signal_rate", "sigma_rate")
+    for name, weights in PATHS.items():
+        for shape in SHAPES:
+            inputs = {"data": numbers(shape, 1), "noise": numbers(shape, 2), **dict(zip(names, weights, strict=True))}
+            yield Case("state_at", inputs, minimal=shape == (2, 2))
+        for source, to in product(KINDS, KINDS) if name != "clean" else ():
+            inputs = {"prediction": numbers((2, 2), 6), "x_t": numbers((2, 2), 7), **dict(zip(names, weights, strict=True))}
+            yield Case("convert_at", {**inputs, "source": source, "to": to}, minimal=name == "wide")
+    each = dict(zip(names, np.array([PATHS["cubic"], PATHS["wide"]]).T, strict=True))
+    for shape in ((2, 3), (2, 2, 2, 4)):
+        yield Case("state_at", {"data": numbers(shape, 3), "noise": numbers(shape, 4), **each}, minimal=True)
+        yield Case(
+            "convert_at",
+            {"prediction": numbers(shape, 6), "x_t": numbers(shape, 7), **each, "source": "velocity", "to": "x0"},
+            minimal=True,
+        )
 
 
 def _maps() -> Iterator[Case]:
@@ -60,6 +88,9 @@ def _errors() -> Iterator[Case]:
         yield refused("interpolate", "a time outside [0, 1]", **pair, t=t)
         yield refused("velocity", "a time outside [0, 1]", **pair, t=t)
     yield refused("to_flow", "signal and sigma both 0", x_t=numbers((2, 2)), signal=0.0, sigma=0.0)
+    no_noise = dict(zip(("signal", "sigma", "signal_rate", "sigma_rate"), PATHS["clean"], strict=True))
+    given = {"prediction": numbers((2, 2)), "x_t": numbers((2, 2), 1), **no_noise, "source": "x0"}
+    yield refused("convert_at", "noise from x0 where sigma is 0", **given, to="eps")
     ends = {"prediction": numbers((2, 2)), "x_t": numbers((2, 2), 1), "path": "straight", "source": "eps", "to": "x0"}
     yield refused("convert_on_path", "x0 from eps where the signal is 0", **ends, t=0.0)
 

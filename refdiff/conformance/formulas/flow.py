@@ -47,7 +47,21 @@ def convert_on_path(prediction, x_t, t, path, source, to):
 
     v = signal eps - sigma x0, score = -eps / sigma, the velocity is the path's own.
     """
-    signal, sigma, signal_rate, sigma_rate = path_weights(path, per_example(t, x_t))
+    return convert_at(prediction, x_t, *path_weights(path, t), source, to)
+
+
+def state_at(data, noise, signal, sigma, signal_rate, sigma_rate):
+    """M2, M4 -> x_t, velocity: on any path, by its weights at one time and their derivatives in time, each () or (B,).
+
+    x_t = signal data + sigma noise, velocity = signal_rate data + sigma_rate noise.
+    """
+    a, b, a_rate, b_rate = (per_example(each, data) for each in (signal, sigma, signal_rate, sigma_rate))
+    return a * data + b * noise, a_rate * data + b_rate * noise
+
+
+def convert_at(prediction, x_t, signal, sigma, signal_rate, sigma_rate, source, to):
+    """R6 -> prediction: as convert_on_path, on any path, by its weights at one time and their derivatives, each () or (B,)."""
+    signal, sigma, signal_rate, sigma_rate = (per_example(each, x_t) for each in (signal, sigma, signal_rate, sigma_rate))
     one = 1 + 0 * signal
     rows = {"x0": (one, 0 * one), "eps": (0 * one, one), "v": (-sigma, signal), "score": (0 * one, -1 / sigma)}
     rows["velocity"] = (signal_rate, sigma_rate)

@@ -1,5 +1,7 @@
 """Operations of refdiff: flow paths, their losses, and the conversion to and from diffusion."""
 
+import numpy as np
+
 from ...objectives import flow
 from ...process import predict
 
@@ -24,6 +26,20 @@ def marginal_loss(prediction, marginal_velocity):
 
 def convert_on_path(prediction, x_t, t, path, source, to):
     return predict.convert(prediction, x_t, t, PATHS[path], source, to)
+
+
+def state_at(data, noise, signal, sigma, signal_rate, sigma_rate):
+    path = _path(signal, sigma, signal_rate, sigma_rate)
+    return flow.interpolate(data, noise, 0.5, path), flow.velocity(data, noise, 0.5, path)
+
+
+def convert_at(prediction, x_t, signal, sigma, signal_rate, sigma_rate, source, to):
+    return predict.convert(prediction, x_t, 0.5, _path(signal, sigma, signal_rate, sigma_rate), source, to)
+
+
+def _path(signal, sigma, signal_rate, sigma_rate):
+    """A path that has these weights and rates at every time."""
+    return flow.Path("given", *(lambda t, w=w: np.asarray(w) for w in (signal, sigma, signal_rate, sigma_rate)))
 
 
 def flow_time(log_snr):
