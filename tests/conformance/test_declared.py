@@ -10,7 +10,7 @@ import pytest
 from refdiff.conformance import adapter
 from refdiff.conformance.dialects import declared
 from refdiff.conformance.operations import operations
-from refdiff.conformance.report import build
+from refdiff.conformance.report import outcome
 from refdiff.conformance.run import runner
 
 
@@ -166,7 +166,7 @@ def passed(cls):
     only = [name for name in operations() if target.has(name)]
     results = list(runner.run(target, runner.select(only=only)))
     ran = {result.vector.operation for result in results if result.status == "passed"}
-    return build.passed(results) and ran == set(only)
+    return outcome.passed(results) and ran == set(only)
 
 
 CLASSES = (Index, Each, Noise, Thousand, Exploding, Units, ChannelsFirst)

@@ -18,7 +18,8 @@ from refdiff.conformance.mutations.catalogue import all_mutants
 from refdiff.conformance.operations import named, operations
 from refdiff.conformance.own import Adapter as Own
 from refdiff.conformance.report import build, wording
-from refdiff.conformance.run import command, forked, isolated, runner
+from refdiff.conformance.run import command, isolated, runner
+from refdiff.conformance.run.processes import forked
 from refdiff.conformance.vectors.files import load
 
 FORMATS = ("json", "text", "markdown", "html")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from refdiff import cli
-from refdiff.conformance.run import pipe, runner, subprocess, wire
+from refdiff.conformance.run import pipe, runner, wire
+from refdiff.conformance.run.processes import subprocess
 from refdiff.conformance.vectors.files import Vector, load
 
 X = {"x0": np.array([[1.5, -2.0]])}

@@ -12,7 +12,7 @@ import pytest
 
 from refdiff.conformance.adapter import Broken, Skip
 from refdiff.conformance.run import pipe, runner
-from refdiff.conformance.run.subprocess import ProgramEnded
+from refdiff.conformance.run.processes.subprocess import ProgramEnded
 from refdiff.conformance.vectors.files import Vector
 
 SOURCE = Path(__file__).parents[2] / "toys" / "conformance" / "refdiff_pipe.c"

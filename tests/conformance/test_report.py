@@ -18,9 +18,10 @@ from refdiff.conformance.mutations import mutants
 from refdiff.conformance.mutations.catalogue import all_mutants, edits_of
 from refdiff.conformance.mutations.mutants import Mutant
 from refdiff.conformance.operations import operations
-from refdiff.conformance.report import build, findings, mutant_text, wording
+from refdiff.conformance.report import build, failure_text, findings, mutant_text, wording
 from refdiff.conformance.results import STATUSES
-from refdiff.conformance.run import command, limit, runner
+from refdiff.conformance.run import command, runner
+from refdiff.conformance.run.processes import limit
 from refdiff.conformance.vectors.files import load
 
 FORMATS = ("text", "json", "markdown", "html")
@@ -197,13 +198,13 @@ def test_the_snippet_runs(target, expression):
     """It prints what the adapter gives, and what is right, for the first failure."""
     found = build.build_report(one := adapter.find(target), list(runner.run(one, runner.select(only=["q_step", "snr"]))), 1.0)
     failure = next(operation.first for operation in found.operations if operation.first)
-    lines = wording.snippet(found, failure)
+    lines = failure_text.snippet(found, failure)
     program = "import numpy; numpy.set_printoptions(floatmode='unique', legacy='1.25')\n" + "\n".join(lines)
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert f"repeat({expression}, {failure.id!r})" in lines[-2]
     got, want = (str(failure.got).rstrip("0"), str(failure.want).rstrip("0"))
     assert got[:8] in printed and want[:8] in printed
-    assert wording.snippet(replace(found, called=("", "")), failure) == []
+    assert failure_text.snippet(replace(found, called=("", "")), failure) == []
 
 
 class Hangs:
@@ -320,7 +321,7 @@ def test_first_diverging_step():
 
     step = next(o for o in checked(planted(ode_sample=late), [name]).operations).first.step
     assert step.number == 2 and step.tensor == "states[2]" and step.start is not None and float(step.ulps) > 1e6
-    assert wording.diverging_step(step).startswith("first diverging step: 2, from t = ")
+    assert failure_text.diverging_step(step).startswith("first diverging step: 2, from t = ")
 
 
 def test_misspelled_methods_are_warned_about():

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
 
-from . import catalogue, input_changes, more_expressions, mutants, output_changes, rearrangements
+from . import catalogue, input_changes, mutants, output_changes
+from .expressions import more as more_expressions
+from .expressions import rearrangements
 from .mutants import Mutant
 
 

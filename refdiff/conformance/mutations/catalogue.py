@@ -13,7 +13,8 @@ from typing import Any
 from ..known import KNOWN, alternatives_layers
 from ..known import alternatives as known_alternatives
 from ..operations import operations
-from . import expression_mutations, interface_mutations, mutants
+from . import interface_mutations, mutants
+from .expressions import basic
 from .mutants import Edit, Mutant
 
 
@@ -22,7 +23,7 @@ def all_mutants() -> dict[str, Mutant]:
     """All mutants by name: the known ones, then the generated ones, without those that are known by another name."""
     named = {name: known(name, changes, text) for name, (text, changes) in KNOWN.items()}
     taken = {mutant.edits for mutant in named.values() if mutant.edits}
-    generated = expression_mutations.generated() | interface_mutations.generated()
+    generated = basic.generated() | interface_mutations.generated()
     return named | {name: mutant for name, mutant in generated.items() if mutant.edits not in taken or not mutant.edits}
 
 

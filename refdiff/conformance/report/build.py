@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,13 +13,12 @@ from ..mutations.conventions import by_one_convention
 from ..operations import AREAS, operations
 from ..results import STATUSES, Finding, Result
 from ..vectors import files
-from . import mutant_text, wording
+from . import mutant_text, outcome, warnings, wording
 from .exceptions import asked_again, equal_exceptions
 from .failures import failure, size
-from .findings import Cause, Coverage, Operation, Refusals, Report, counts
+from .findings import Cause, Coverage, Operation, Report, counts
 
 FORMAT = 3  # 3: the levels accuracy, refusal and convention; refusals and conventions apart
-REFUSED = ("refusal", "convention")  # the levels at which an accepted wrong input is a failure
 SEARCH = 6.0  # seconds for the search for causes, by default
 SHOWN = 5  # changes with the same answers that are listed
 
@@ -33,7 +31,7 @@ def build_report(
     """
     level = header.setdefault("level", "must")
     every = by_one_convention(results, implementation.precision)
-    results = [each for each in every if each.vector.level != "refusal" or level in REFUSED]
+    results = [each for each in every if each.vector.level != "refusal" or level in outcome.REFUSED]
     header = {"set": "full", "only": [], "seconds": 0.0, **header}
     precision, time = implementation.precision, Budget(limit)
     diagnoses = search.diagnose([each for each in results if not each.convention], precision, time)
@@ -67,43 +65,23 @@ def build_report(
         stopped=stopped,
         search_limit=limit,
         search_complete=not time.cut,
-        passed=not stopped and passed(every, level) and not any(each.changed for each in again),
-        tested=tested(every),
-        summary=summary(implementation, every, level),
+        passed=not stopped and outcome.passed(every, level) and not any(each.changed for each in again),
+        tested=outcome.tested(every),
+        summary=outcome.summary(implementation, every, level),
         counts=counts(every),
         areas={area: counts(each) for area, each in whole.items() if each},
         operations=listed,
         causes=causes_shown,
         resemblances=shown[len(found) :],
-        conventions=_conventions(every),
-        refusals=_refusals(every),
+        conventions=outcome.conventions(every),
+        refusals=outcome.refusals(every),
         coverage=_coverage(results),
         called=getattr(implementation, "called", ("", "")),
-        warnings=misspelled(implementation) + overwriting(every) + changing(again),
+        warnings=warnings.misspelled(implementation) + warnings.overwriting(every) + warnings.changing(again),
         changed=any(each.changed for each in again),
-        overwrites=any(result.overwritten for result in at_level(every, level)),
+        overwrites=any(result.overwritten for result in outcome.at_level(every, level)),
         vectors=[_vector(result) for result in every],
     )
-
-
-def passed(results: Sequence[Result], level: str = "must") -> bool:
-    """Whether a vector of level must was run, and no vector at this level or a stricter one failed, errored or had its inputs overwritten.
-
-    At level convention, an output by another convention than refdiff's is a failure too.
-    """
-    counted = at_level(results, level)
-    exact = level == "convention"
-    return tested(results) and not any(r.status in ("failed", "errored") or r.overwritten or (exact and r.convention) for r in counted)
-
-
-def tested(results: Sequence[Result]) -> bool:
-    """Whether a vector of level must was run."""
-    return any(result.vector.level == "must" and result.status != "skipped" for result in results)
-
-
-def at_level(results: Sequence[Result], level: str) -> list[Result]:
-    """The results at a level or a stricter one."""
-    return [result for result in results if result.vector.level in files.LEVELS[: files.LEVELS.index(level) + 1]]
 
 
 def _operation(name: str, results: list[Result], found: list[Cause], precision: str) -> Operation:
@@ -175,46 +153,6 @@ def _common(explained: list[Result], all_results: list[Result]) -> dict[str, Any
     return {name: value for name, value in shared.items() if any(r.vector.tags.get(name) != value for r in all_results)}
 
 
-def summary(implementation: Any, results: Sequence[Result], level: str) -> str:
-    """How many vectors passed, and how many operations differ. Needs no search, so it can be printed before it."""
-    strict = files.LEVELS[: files.LEVELS.index(level) + 1]
-    results = [each for each in results if each.vector.level != "refusal" or level in REFUSED]
-    ran = [r for r in at_level(results, level) if r.status != "skipped"]
-    failed = {r.vector.operation for r in results if r.status in ("failed", "errored")}
-    wrong = [name for name in operations() if name in failed]
-    name = f"{implementation.name} {implementation.version}".strip()
-    if not any(r.status != "skipped" for r in results):
-        return f"{name}: nothing was run; all {len(results):,} vectors were skipped."
-    right = sum(r.status == "passed" for r in ran)
-    share = f"all {len(ran):,}" if right == len(ran) else f"{right:,} of the {len(ran):,}"
-    levels = " or ".join(strict)
-    text = f"{name} passes {share} vectors at level {levels} that were run." if ran else f"{name}: no vector at level {levels} was run."
-    if not wrong:
-        return text
-    equations = wording.equations(wrong)
-    return f"{text} It differs from {wording.citation(equations)} in {wording.quantity(len(wrong), 'operation')}."
-
-
-def _conventions(results: Sequence[Result]) -> dict[str, dict[str, int]]:
-    """The number of vectors that passed by another convention than refdiff's, by operation and convention."""
-    found: dict[str, dict[str, int]] = {}
-    for result in results:
-        if result.convention:
-            by_text = found.setdefault(result.vector.operation, {})
-            by_text[result.convention] = by_text.get(result.convention, 0) + 1
-    return found
-
-
-def _refusals(results: Sequence[Result]) -> Refusals:
-    """The wrong inputs that were refused, and those that were accepted."""
-    ran = [result for result in results if result.vector.refused and result.status != "skipped"]
-    accepted: dict[str, list[str]] = {}
-    for result in ran:
-        if result.status == "failed" and result.vector.refused not in accepted.get(result.vector.operation, ()):
-            accepted.setdefault(result.vector.operation, []).append(result.vector.refused)
-    return Refusals(sum(result.status == "passed" for result in ran), len(ran), accepted)
-
-
 def _coverage(results: Sequence[Result]) -> list[Coverage]:
     """Every combination of sampler (or other step), schedule and parameterization that has a vector."""
     table: dict[tuple[str, str, str], dict[str, int]] = {}
@@ -232,31 +170,3 @@ def _vector(result: Result) -> dict[str, Any]:
     kept = {"id": vector.id, "level": vector.level, "status": result.status, "tags": vector.tags}
     words = {"message": result.message, "convention": result.convention, "refused": vector.refused}
     return kept | {name: text for name, text in words.items() if text}
-
-
-def misspelled(implementation: Any) -> list[str]:
-    """Warnings about methods whose name is almost that of an operation that the implementation does not have."""
-    found = []
-    for name in getattr(implementation, "methods", ()):
-        near = difflib.get_close_matches(name[:100], list(operations()), 3, 0.8) if name not in operations() else []
-        near = [each for each in near if not implementation.has(each)]
-        if near:
-            found.append(f"{name} is not an operation and was not run; is {near[0]} meant?")
-    return found
-
-
-def changing(again: Sequence[Finding]) -> list[str]:
-    """Warnings about operations whose answer changes."""
-    return [f"{', '.join(each.explained)}: {each.sentence}" for each in again if each.changed]
-
-
-def overwriting(results: Sequence[Result]) -> list[str]:
-    """Warnings about operations that overwrite their inputs."""
-    found: dict[str, list[str]] = {}
-    for result in results:
-        found.setdefault(result.vector.operation, []).extend(result.overwritten)
-    return [
-        f"{name} writes into its input {', '.join(dict.fromkeys(inputs))}: the caller's array is changed"
-        for name, inputs in found.items()
-        if inputs
-    ]

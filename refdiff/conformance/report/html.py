@@ -9,7 +9,7 @@ from importlib import resources
 
 from ..results import STATUSES
 from ..vectors.files import LEVELS
-from . import wording
+from . import failure_text, wording
 from .failures import Failure
 from .findings import Cause, Counts, Operation, Report, total
 
@@ -116,7 +116,7 @@ def _cause(number: int, cause: Cause) -> str:
 
 
 def _operation(report: Report, operation: Operation) -> str:
-    code = "\n".join(wording.snippet(report, operation.first) if operation.first is not None else [])
+    code = "\n".join(failure_text.snippet(report, operation.first) if operation.first is not None else [])
     repeat = f"<p>To repeat it in Python:</p><pre>{escape(code)}</pre>" if code else ""
     head = f"<code>{escape(operation.name)}</code> <span>{escape(wording.citation(operation.equations))}</span>"
     return f"""<details><summary><span class="title">{head}</span><span class="number">{escape(wording.failure_counts(operation))}</span>
@@ -131,7 +131,7 @@ def _capital(text: str) -> str:
 
 def _failures(operation: Operation) -> str:
     labels = {id(operation.other): "<p>The first without an explanation:</p>"}
-    return "".join(labels.get(id(failure), "") + _failure(failure) for failure in wording.shown_failures(operation))
+    return "".join(labels.get(id(failure), "") + _failure(failure) for failure in failure_text.shown_failures(operation))
 
 
 def _failure(failure: Failure) -> str:
@@ -142,13 +142,13 @@ def _failure(failure: Failure) -> str:
         element = f"{failure.output}{failure.index}" if failure.index else failure.output
         found = [
             ("differs at", element),
-            ("got", wording.value(failure.got, failure.is_integer)),
-            ("want", wording.value(failure.want, failure.is_integer)),
+            ("got", failure_text.value(failure.got, failure.is_integer)),
+            ("want", failure_text.value(failure.want, failure.is_integer)),
         ]
-        found += [("distance", wording.distance(failure))] if wording.distance(failure) else []
+        found += [("distance", failure_text.distance(failure))] if failure_text.distance(failure) else []
         found += [("tolerance", failure.tolerance)]
     if failure.step is not None:
-        found.append(("trajectory", wording.diverging_step(failure.step)))
+        found.append(("trajectory", failure_text.diverging_step(failure.step)))
     body += "".join(f'<tr class="found"><th>{escape(name)}</th><td><code>{escape(text)}</code></td></tr>' for name, text in found)
     return f'<div class="scroll"><table class="case">{body}</table></div>'
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..results import STATUSES
 from ..vectors.files import LEVELS
-from . import wording
+from . import failure_text, wording
 from .findings import Cause, Counts, Operation, Report, total
 
 
@@ -35,7 +35,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ["", "## Operations that differ"]
         for operation in wrong:
             yield from _operation(operation)
-            lines = wording.snippet(report, operation.first) if operation.first is not None else []
+            lines = failure_text.snippet(report, operation.first) if operation.first is not None else []
             yield from ["", "```python", *lines, "```"] if lines else []
     if report.resemblances:
         yield from ["", "## Not the cause", "", *(f"- {plain(wording.resemblance(each))}" for each in report.resemblances)]
@@ -106,12 +106,12 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
 def _operation(operation: Operation) -> Iterator[str]:
     yield from ["", f"### `{operation.name}` differs from {wording.citation(operation.equations)}", ""]
     yield f"{wording.failure_counts(operation)}; {plain(wording.explanation(operation))}. The rule: {plain(operation.rule)}"
-    for failure in wording.shown_failures(operation):
+    for failure in failure_text.shown_failures(operation):
         which = "first failing case" if failure is operation.first else "first without an explanation"
-        yield from ["", f"- {which} {code(failure.id)} ({failure.level}): {code(wording.inputs(failure))}"]
-        yield f"- {code(wording.difference(failure))}"
+        yield from ["", f"- {which} {code(failure.id)} ({failure.level}): {code(failure_text.inputs(failure))}"]
+        yield f"- {code(failure_text.difference(failure))}"
         if failure.step is not None:
-            yield f"- {code(wording.diverging_step(failure.step))}"
+            yield f"- {code(failure_text.diverging_step(failure.step))}"
 
 
 def _coverage(report: Report) -> Iterator[str]:

@@ -9,7 +9,7 @@ from string import ascii_uppercase
 from ..operations import AREAS, chosen, operations
 from ..results import STATUSES
 from ..vectors.files import LEVELS
-from . import wording
+from . import failure_text, wording
 from .findings import Cause, Counts, Operation, Report, total
 
 WIDTH, BAR, COLUMNS = 100, 30, 11
@@ -41,7 +41,7 @@ def _lines(report: Report) -> Iterator[str]:
     wrong, right, skipped = wording.by_outcome(report.operations)
     for operation in wrong:
         yield from _operation(operation)
-    if wrong and wrong[0].first is not None and (lines := wording.snippet(report, wrong[0].first)):
+    if wrong and wrong[0].first is not None and (lines := failure_text.snippet(report, wrong[0].first)):
         yield from ["", "to repeat the first of these in Python:", *(f"    {line}" for line in lines)]
     for each in report.resemblances:
         yield from ["", *_wrapped(wording.resemblance(each), "  ", "")]
@@ -108,12 +108,12 @@ def _operation(operation: Operation) -> Iterator[str]:
     )
     yield from _wrapped(operation.rule, "    ")
     yield from _wrapped(wording.explanation(operation), "    ")
-    for failure in wording.shown_failures(operation):
+    for failure in failure_text.shown_failures(operation):
         which = "without an explanation: " if failure is operation.other else ""
-        yield from _wrapped(f"{which}{failure.id} ({failure.level}): {wording.inputs(failure)}", "      ", "    ")
-        yield from _wrapped(wording.difference(failure), "      ", "    ")
+        yield from _wrapped(f"{which}{failure.id} ({failure.level}): {failure_text.inputs(failure)}", "      ", "    ")
+        yield from _wrapped(failure_text.difference(failure), "      ", "    ")
         if failure.step is not None:
-            yield from _wrapped(wording.diverging_step(failure.step), "      ", "    ")
+            yield from _wrapped(failure_text.diverging_step(failure.step), "      ", "    ")
 
 
 def _coverage(report: Report) -> Iterator[str]:

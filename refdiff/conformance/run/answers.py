@@ -17,7 +17,7 @@ from ..dialects.declared import converted
 from ..messages import described, readable
 from ..operations import Operation, named, operations
 from ..vectors.files import Vector, load
-from .limit import OutOfTime
+from .processes.limit import OutOfTime
 
 FLOAT64_INPUTS = {  # tables and coefficients, which are float64 for every precision of the data
     "betas", "log_snr", "tau", "t", "times", "signal", "sigma", "signal_rate", "sigma_rate", "gamma", "uniform", "variance1", "variance2",
@@ -26,6 +26,7 @@ MAX_NUMBERS = 10**5  # of an output
 NOT_THEIRS = {
     Path(__file__).parent,
     Path(__file__).parents[1],
+    Path(__file__).parent / "processes",
     Path(importlib.__file__).parent,
     Path(),
 }  # folders of the kit, and of import

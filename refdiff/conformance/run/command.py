@@ -19,41 +19,20 @@ from ..messages import MAX_LENGTH, readable
 from ..mutations.conventions import by_one_convention
 from ..operations import chosen, operations
 from ..report import text
-from ..report.build import SEARCH, build_report, summary
+from ..report.build import SEARCH, build_report
 from ..report.findings import Report
+from ..report.outcome import summary
 from ..results import Result
 from ..vectors.files import LEVELS
 from . import runner
 from .answers import start_error
 from .connection import MAX_TIMEOUT, TIMEOUT, check_timeout
+from .help import DESCRIPTION, EPILOG
 from .isolated import Isolated
 from .output import printed, progress, stdout_to_stderr, waiting
 from .pipe import Pipe
 from .structure import findings
 from .template import template
-
-DESCRIPTION = """\
-Run the conformance vectors against an implementation. The report says which equations it satisfies, which it departs from and
-by how much, and which known mistake, convention or small change of a formula reproduces its wrong answers.
-
-  refdiff check --template > my_adapter.py      print a Python adapter to fill in
-  refdiff check my_adapter                      check the operations that it has, skip the others
-  refdiff check my.module:MyClass --minimal     check a class by name, with a small set of vectors
-  refdiff check --pipe './my_program --fast'    check a program in any language, by JSON lines
-  refdiff check my_adapter --format html --out report.html
-  refdiff check refdiff.conformance.own         check refdiff itself
-"""
-EPILOG = """\
-exit codes:
-  0  vectors of level must were run, and no vector at the chosen level or a stricter one failed or errored
-  1  a vector at the level failed, errored or had its inputs overwritten
-  2  wrong usage; or no vector of level must was run, because the implementation has none of the operations or skipped all vectors;
-     or the run stopped early, because the implementation ended its process or gave no answer in time; the report says so
-130  interrupted
-
-A Python adapter runs in a process of its own, where it cannot end the check or write into the report. Its standard output goes
-to standard error. --in-process gives up this protection, for a debugger: its time limit counts the time of computing, not of waiting.
-"""
 
 
 def add(commands: Any) -> None:

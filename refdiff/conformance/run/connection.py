@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from ..adapter import Broken
-from .subprocess import GRACE, Process, Program, ProgramEnded
+from .processes.subprocess import GRACE, Process, Program, ProgramEnded
 from .wire import abbreviate
 
 TIMEOUT = 60.0  # seconds for each answer, by default

@@ -12,10 +12,11 @@ from typing import Any
 from ..adapter import Broken
 from ..messages import described, readable
 from ..vectors.files import Vector
-from . import child, forked
+from . import child
 from .answers import Answer
 from .connection import TIMEOUT, Connection, check_timeout
-from .subprocess import Process, start
+from .processes import forked
+from .processes.subprocess import Process, start
 from .wire import abbreviate, loads
 
 START = "import sys, json; name, sys.path[:] = json.loads(sys.argv.pop()); from {} import main; main(name)"

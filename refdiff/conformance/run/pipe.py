@@ -11,7 +11,7 @@ from ..adapter import Broken, Skip
 from ..messages import described, one_line, readable
 from ..operations import operations
 from .connection import TIMEOUT, Connection, check_timeout
-from .subprocess import start
+from .processes.subprocess import start
 from .wire import abbreviate, loads, pack, unpack
 
 VERSION = 1

@@ -12,7 +12,7 @@ from ..results import Result
 from ..vectors.files import Vector, load
 from .answers import Answer, ask
 from .isolated import Isolated
-from .limit import OutOfTime, limited
+from .processes.limit import OutOfTime, limited
 
 MAX_KEPT = 10_000  # numbers of the outputs of a vector that are kept for the diagnosis
 

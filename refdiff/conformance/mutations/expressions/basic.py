@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from functools import cache
 
-from .mutants import Edit, Mutant, syntax_trees
+from ..mutants import Edit, Mutant, syntax_trees
 
 CONFUSABLE = (  # names that are easily confused
     ("t", "s"), ("x0", "x_t"), ("x0", "noise"), ("x_t", "noise"), ("eps", "x_t"), ("x0", "eps"), ("data", "noise"), ("signal", "sigma"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import combinations
 
-from .mutants import Edit, Mutant, syntax_trees
+from ..mutants import Edit, Mutant, syntax_trees
 
 TABLES = {"alpha_bar", "snr", "log_snr", "from_log_snr", "zero_terminal_snr", "linear", "quadratic", "cosine", "sigmoid_betas", "grid"}
 ELEMENTWISE = ("sqrt", "log", "exp", "sin", "cos", "sigmoid", "tanh", "arccos")

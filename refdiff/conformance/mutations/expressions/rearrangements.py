@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import permutations
 
-from .more_expressions import SIGNS
-from .mutants import Edit, Mutant, syntax_trees
+from ..mutants import Edit, Mutant, syntax_trees
+from .more import SIGNS
 
 MOST = 24  # expressions of a formula, up to which each is tried in the place of each other
 ROOTS = ("sqrt({})", "({}) ** 2")

@@ -1,0 +1,1 @@
+"""Processes of implementations: a fork, a program, and the time limit of a call."""
