@@ -115,11 +115,12 @@ def _holds(cause, mutant, target, results):
     """Whether a mutant, or its derivative, predicts an operation's answers to fresh inputs."""
     vectors = [fresh(each.vector) for each in results if each.vector.expected is not None]
     answered = [runner.check(target, vector) for vector in vectors if vector is not None]
-    observed = [(observe(each), each.status) for each in answered if each.status in ("passed", "failed")]
+    observed = [(observe(each), "failed" if each.convention else each.status) for each in answered if each.status in ("passed", "failed")]
     where = [(each, status) for each, status in observed if not cause.where or cause.where in predicates(each.result.vector.inputs)]
     operation = results[0].vector.operation
-    mutant = called(mutant, operation) or mutant
-    for each in (mutant, *consistent(operation, [mutant._replace(name=mutant.name.removesuffix(DERIVATIVE))])):
+    mutant = mutant._replace(name=mutant.name.removesuffix(DERIVATIVE))
+    forward = called(mutant, operation.removesuffix("_vjp")) or mutant
+    for each in (called(mutant, operation) or mutant, *consistent(operation, [forward])):
         hits = [
             status == "failed" and explains(each, seen, target.precision)
             for seen, status in where

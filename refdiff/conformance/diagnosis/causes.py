@@ -38,6 +38,7 @@ def _over_operations(diagnoses: Sequence[Diagnosis]) -> list[Score]:
     """For each mutant, or each mutant under a predicate, one score over all operations."""
     total: dict[tuple[str, str], Score] = {}
     for score in (score for each in diagnoses for score in each.scores.values()):
+        score = score._replace(mutant=score.mutant.origin or score.mutant)
         key = score.mutant.name.removesuffix(DERIVATIVE), score.where
         before = total.get(key, score._replace(ids=frozenset()))
         total[key] = before._replace(ids=before.ids | score.ids, bits=before.bits | score.bits)

@@ -15,10 +15,11 @@ from .mutants import Mutant
 
 def called(mutant: Mutant, caller: str) -> Mutant | None:
     """The mutant of a caller that has the change of an operation which it calls; None if it does not call it, or the change is an edit."""
+    mutant = mutant.origin or mutant
     inner = mutant.operation
     if mutant.edits or not inner or inner == caller or inner not in mutants.reachable(caller):
         return None
-    return mutant._replace(operation=caller, wrap=partial(_calling, mutant, caller), after=None)
+    return mutant._replace(operation=caller, wrap=partial(_calling, mutant, caller), after=None, origin=mutant)
 
 
 def _calling(mutant: Mutant, caller: str, formula: Callable[..., Any]) -> Callable[..., Any]:

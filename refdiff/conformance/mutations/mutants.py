@@ -35,7 +35,8 @@ class Mutant(NamedTuple):
 
     `after` changes the outputs by name, given the inputs, after the formula with its edits. `text` describes a known departure;
     generated mutants have none. `choices` are the bits of what was chosen to fit: a fitted number, a region. `parts` are the mutants
-    that this one is made of, and `limits` says where it holds.
+    that this one is made of, and `limits` says where it holds. `origin` is the mutant of an operation of
+    which this one is the effect on a caller.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Mutant(NamedTuple):
     choices: float = 0.0
     parts: tuple[Mutant, ...] = ()
     limits: str = ""
+    origin: Mutant | None = None
 
     @property
     def functions(self) -> set[str]:
