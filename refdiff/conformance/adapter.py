@@ -74,6 +74,14 @@ class Adapter:
         except BaseException:
             return True
 
+    def defined(self, operation: str) -> str:
+        """The file and the line of a method, or an empty string where Python does not know them."""
+        try:
+            code = inspect.unwrap(getattr(self.target, operation)).__code__
+            return f"{one_line(Path(code.co_filename).name)}, line {int(code.co_firstlineno)}"
+        except Exception:
+            return ""
+
     def answer(self, operation: str, inputs: dict[str, Any]) -> Any:
         """The return value of the object's method. Raises `Broken` if the method does not take these inputs by name."""
         method = getattr(self.target, operation)

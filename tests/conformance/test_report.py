@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -205,6 +206,24 @@ def test_the_snippet_runs(target, expression):
     got, want = (str(failure.got).rstrip("0"), str(failure.want).rstrip("0"))
     assert got[:8] in printed and want[:8] in printed
     assert failure_text.snippet(replace(found, called=("", "")), failure) == []
+
+
+def test_the_line_of_a_method_is_named():
+    """In each form; not for a method that no Python code defines."""
+    found = checked(Library, ["alpha_bar"])
+    line = found.operations[0].defined
+    assert line.startswith("test_report.py, line ") and "def alpha_bar" in Path(FILE).read_text().splitlines()[int(line.split()[-1]) - 1]
+    assert all(line in " ".join(command.render(found, form).split()) for form in FORMATS)
+    assert checked(type("Builtin", (), {"alpha_bar": print}), ["alpha_bar"]).operations[0].defined == ""
+
+
+def test_a_resemblance_cannot_be_taken_for_a_cause():
+    """The sentence ends with what it is not."""
+    explained = {"q_sample": ["q_sample/1", "q_sample/2"]}
+    cause = findings.Cause(["as if `s` were `t`"], False, 1, ["F3"], 5, explained, 3, "", {}, [], [])
+    text = wording.resemblance(cause)
+    assert text.startswith("2 of the 5 wrong answers of q_sample fit a change: as if `s` were `t`. But 3 other vectors say otherwise")
+    assert text.endswith("this is not the cause.")
 
 
 class Hangs:

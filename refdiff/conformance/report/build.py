@@ -52,6 +52,7 @@ def build_report(
     for operation in listed:
         operation.look_at = _upstream(operation, listed)
         operation.searched = operation.name not in incomplete
+        operation.defined = getattr(implementation, "defined", lambda name: "")(operation.name) if operation.first else ""
     stopped = f"{implementation.who} {implementation.broken}" if getattr(implementation, "broken", "") else ""
     return Report(
         format=FORMAT,

@@ -41,7 +41,8 @@ class Operation:
 
     `look_at` are operations that its formula uses and that also differ without an explanation. `other` is the first
     failure without an explanation, where `first` has one. `searched` is false if the search for causes was cut before its end.
-    `where` is a predicate on the inputs that is true for all failures without an explanation, and for no vector that passed.
+    `where` is a predicate on the inputs that is true for all failures without an explanation, and for no vector that passed. `defined` is the
+    file and the line of the adapter's method.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Operation:
     other: Failure | None = None
     searched: bool = True
     where: str = ""
+    defined: str = ""
 
 
 @dataclass

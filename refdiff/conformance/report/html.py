@@ -116,11 +116,12 @@ def _cause(number: int, cause: Cause) -> str:
 
 
 def _operation(report: Report, operation: Operation) -> str:
+    defined = f"<p>Defined in {escape(operation.defined)}.</p>" if operation.defined else ""
     code = "\n".join(failure_text.snippet(report, operation.first) if operation.first is not None else [])
     repeat = f"<p>To repeat it in Python:</p><pre>{escape(code)}</pre>" if code else ""
     head = f"<code>{escape(operation.name)}</code> <span>{escape(wording.citation(operation.equations))}</span>"
     return f"""<details><summary><span class="title">{head}</span><span class="number">{escape(wording.failure_counts(operation))}</span>
-{bar(operation.counts)}</summary><p class="rule">{_text(operation.rule)}</p><p>{_text(_capital(wording.explanation(operation)))}.</p>
+{bar(operation.counts)}</summary>{defined}<p class="rule">{_text(operation.rule)}</p><p>{_text(_capital(wording.explanation(operation)))}.</p>
 {_failures(operation)}{repeat}</details>
 """
 

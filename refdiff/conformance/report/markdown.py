@@ -105,6 +105,7 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
 
 def _operation(operation: Operation) -> Iterator[str]:
     yield from ["", f"### `{operation.name}` differs from {wording.citation(operation.equations)}", ""]
+    yield f"Defined in {plain(operation.defined)}. " if operation.defined else ""
     yield f"{wording.failure_counts(operation)}; {plain(wording.explanation(operation))}. The rule: {plain(operation.rule)}"
     for failure in failure_text.shown_failures(operation):
         which = "first failing case" if failure is operation.first else "first without an explanation"

@@ -13,6 +13,7 @@ from . import failure_text, wording
 from .findings import Cause, Counts, Operation, Report, total
 
 WIDTH, BAR, COLUMNS = 100, 30, 11
+MAX_LINES = 2  # changed lines of formulas that a cause shows
 
 
 def render(report: Report) -> str:
@@ -94,7 +95,9 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
         yield from _wrapped(f"or {sentence}", "       ", "    ")
     yield from _wrapped(wording.cause_scope(cause), "    ")
     yield from _wrapped(wording.equivalent_changes(cause), "    ")
-    for name, old, new in cause.lines:
+    if len(cause.lines) > MAX_LINES:
+        yield f"    {len(cause.lines)} lines of the formulas change; --format markdown and html show them"
+    for name, old, new in cause.lines if len(cause.lines) <= MAX_LINES else ():
         yield from _wrapped(old, "         ", f"    {name}:" if len(name) > 30 else f"    {name}: ")
         yield from _wrapped(new, "         ", " " * (len(name) - 4) + "becomes ")
     if len(cause.explained) > 1:
@@ -104,7 +107,9 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
 def _operation(operation: Operation) -> Iterator[str]:
     yield ""
     yield from _wrapped(
-        f"{operation.name} differs from {wording.citation(operation.equations)}: {wording.failure_counts(operation)}", "  ", ""
+        f"{operation.name} differs from {wording.citation(operation.equations)}: {wording.failure_counts(operation)}{_defined(operation)}",
+        "  ",
+        "",
     )
     yield from _wrapped(operation.rule, "    ")
     yield from _wrapped(wording.explanation(operation), "    ")
@@ -114,6 +119,10 @@ def _operation(operation: Operation) -> Iterator[str]:
         yield from _wrapped(failure_text.difference(failure), "      ", "    ")
         if failure.step is not None:
             yield from _wrapped(failure_text.diverging_step(failure.step), "      ", "    ")
+
+
+def _defined(operation: Operation) -> str:
+    return f" ({operation.defined})" if operation.defined else ""
 
 
 def _coverage(report: Report) -> Iterator[str]:

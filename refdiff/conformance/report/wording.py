@@ -123,7 +123,7 @@ def resemblance(cause: Cause) -> str:
     given, name = sum(map(len, cause.explained.values())), next(iter(cause.explained))
     against = quantity(cause.contradicted, "other vector")
     return (
-        f"{name} gives {given} of its {cause.failures} wrong answers {cause.sentences[0]}, but {against} "
+        f"{given} of the {cause.failures} wrong answers of {name} fit a change: {cause.sentences[0]}. But {against} "
         f"say{'s' * (cause.contradicted == 1)} otherwise: this is not the cause."
     )
 

@@ -59,7 +59,7 @@ def _start(name: str) -> tuple[adapter.Adapter | None, dict[str, Any]]:
     try:
         found = adapter.find(name)
         check_dialect(found.dialect)
-        offered = [operation for operation in operations() if found.has(operation)]
+        offered = {operation: found.defined(operation) for operation in operations() if found.has(operation)}
     except BaseException as error:
         return None, {"refused": start_error(name, error)}
     names = {"name": found.name, "version": found.version, "precision": found.precision, "methods": found.methods, "called": found.called}

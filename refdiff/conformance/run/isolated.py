@@ -47,6 +47,10 @@ class Isolated(Connection):
         """Whether the adapter has this operation."""
         return operation in self.offered
 
+    def defined(self, operation: str) -> str:
+        """The file and the line of the adapter's method."""
+        return readable(self.offered.get(operation, ""))
+
     def ask(self, vector: Vector) -> Answer:
         """The adapter's answer to a vector."""
         return next(self.ask_all([vector]))[1]
@@ -103,7 +107,7 @@ class Isolated(Connection):
         self.name, self.version, self.precision = (readable(hello[key]) for key in ("name", "version", "precision"))
         imported, expression = map(str, hello["called"])
         self.called = imported, expression
-        self.methods, self.offered = list(hello["methods"]), frozenset(hello["operations"])
+        self.methods, self.offered = list(hello["methods"]), dict(hello["operations"])
 
 
 def _spawned(name: str) -> Process:
