@@ -55,7 +55,7 @@ EQUATIONS = {  # id: the name, and the headline function
 MODULES = {  # public name of every module that states equations: its path in the package
     **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian")},
     **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow")},
-    **{name: f"sampling.{name}" for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles")},
+    **{name: f"sampling.{name}" for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps")},
     **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},
     "optim": "training.optim",
     "training": "training.loop",

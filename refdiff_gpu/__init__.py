@@ -21,7 +21,7 @@ from .objectives import elbo, flow, latent
 from .process import forward, gaussian, grids, predict, reverse, schedules, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
-from .sampling import generation, guidance, mixture, ode, oracles, samplers
+from .sampling import generation, guidance, maps, mixture, ode, oracles, samplers
 from .sampling.generation import generate
 from .sampling.samplers import ddim_step, ddpm_step, sample
 from .training import optim, parallel
@@ -61,6 +61,7 @@ __all__ = [
     "io",
     "latent",
     "layers",
+    "maps",
     "metrics",
     "missing",
     "mixture",

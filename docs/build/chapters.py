@@ -10,7 +10,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "predict": ["predict"],
     },
     "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"]},
-    "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles"]},
+    "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles", "maps"]},
     "Networks": {
         "layers": ["layers"],
         "convolution": ["convolution", "normalize"],

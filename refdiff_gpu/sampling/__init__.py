@@ -1,7 +1,7 @@
-"""Sampling on the device: `samplers` and `ode` with one kernel for each step, `generation`, `guidance`, and `oracles`."""
+"""Sampling on the device: `samplers` and `ode` with one kernel for each step, `generation`, `guidance`, `oracles`, and `maps`."""
 
 from refdiff.sampling import mixture
 
-from . import generation, guidance, ode, oracles, samplers
+from . import generation, guidance, maps, ode, oracles, samplers
 
-__all__ = ["generation", "guidance", "mixture", "ode", "oracles", "samplers"]
+__all__ = ["generation", "guidance", "maps", "mixture", "ode", "oracles", "samplers"]

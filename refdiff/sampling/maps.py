@@ -1,0 +1,152 @@
+"""Exact maps: the flow of a one-dimensional mixture by its quantiles, the affine map that a sampler's step is, conditioned mixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import log_ndtr, logsumexp, ndtri_exp
+
+from ..arrays import Array, GaussianPath, Number, Time, device_get, like
+from ..checks import as_float64, check_arrays, check_integer, check_number, per_example
+from .mixture import Mixture, shaped
+from .oracles import mixture
+
+STEPS = 200  # of Newton's method or bisection: an interval of any width is halved to neighbouring numbers in fewer
+
+
+def log_cdf(oracle: Mixture, x: Array, signal: Array, sigma: Array) -> tuple[Array, Array]:
+    r"""Logarithms of the distribution function $F$ of the noisy data and of $1 - F$, for a mixture in one dimension.
+
+    $$F(x) = \sum_k w_k \Phi\Bigl(\frac{x - signal\, m_k}{\sqrt{signal^2 c_k + \sigma^2}}\Bigr)$$
+
+    Every number of `x` (B, ...) is a point of its own; `signal` and `sigma` are () or (B,). Both results have the shape of `x` and are
+    accurate in both tails. Raises at $\sigma = 0$ if a component has no width, and for a mixture in more dimensions. Source: G4.
+    """
+    z, weights, _ = _standardized(oracle, x, signal, sigma)
+    below, above = (logsumexp(weights + log_ndtr(side * z), axis=-1).reshape(x.shape) for side in (1, -1))
+    smaller = np.log1p(-np.exp(np.minimum(below, above)))  # a probability near 1 keeps the digits of the other
+    return np.where(below < above, below, smaller), np.where(below < above, smaller, above)
+
+
+def quantile(oracle: Mixture, log_below: Array, log_above: Array, signal: Array, sigma: Array) -> Array:
+    r"""The point at which $\log F$ and $\log(1 - F)$ have these values, the inverse of `log_cdf`; shaped like `log_below`.
+
+    The smaller of the two decides, so that both tails keep their digits. The point lies between the quantiles of the components, of which
+    each is known; there Newton's method finds it, and bisection where a step would leave the interval. Source: G4.
+    """
+    lower = log_below < log_above
+    target = np.where(lower, log_below, log_above)
+    side = np.where(lower, 1.0, -1.0)[..., None]
+    _, weights, (centres, widths) = _standardized(oracle, target, signal, sigma)
+    side, goal = side.reshape(-1, 1), target.reshape(-1)
+    ends = centres + widths * side * ndtri_exp(goal)[:, None]
+    margin = 1e-9 * (1 + abs(ends).max(axis=1))
+    low, high = ends.min(axis=1) - margin, ends.max(axis=1) + margin
+    x = (low + high) / 2
+    for _ in range(STEPS):
+        z = side * (x[:, None] - centres) / widths
+        log_f = logsumexp(weights + log_ndtr(z), axis=1)
+        excess = side[:, 0] * (log_f - goal)
+        low, high = np.where(excess < 0, x, low), np.where(excess > 0, x, high)
+        slope = np.exp(logsumexp(weights - z**2 / 2 - np.log(widths) - np.log(2 * np.pi) / 2, axis=1) - log_f)
+        with np.errstate(all="ignore"):
+            newton = x - excess / slope
+        inside = (newton > low) & (newton < high)
+        moved = np.where(excess == 0, x, np.where(inside, newton, (low + high) / 2))
+        if np.array_equal(moved, x):
+            break
+        x = moved
+    return x.reshape(target.shape)
+
+
+def flow_map(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -> Array:
+    r"""Exact solution of the probability-flow ODE from $t$ to $s$ for a mixture in one dimension.
+
+    $$x_s = F_s^{-1}(F_t(x_t))$$
+
+    $F_t$ is the distribution function of the data at time $t$. Every number of `x` (B, ...) is moved by itself: with several numbers, the
+    data have independent coordinates with this mixture as the law of each. `t` and `s` are () or (B,).
+    Source: C1, M1 [Song et al. eq. 13].
+    """
+    check_arrays(x=x)
+    points = device_get(x).astype(np.float64)
+    return shaped(quantile(oracle, *log_cdf(oracle, points, *path.signal_sigma(t)), *path.signal_sigma(s)), x)
+
+
+class Affine(NamedTuple):
+    r"""An affine map $x' = A x + B \epsilon + c$ of a state and standard normal noise: `matrix` $A$, `noise_matrix` $B$, `offset` $c$. Source: C1."""
+
+    matrix: Array
+    noise_matrix: Array
+    offset: Array
+
+    def moments(self, mean: Array, covariance: Array) -> tuple[Array, Array]:
+        r"""Mean $A m + c$ and covariance $A C A^T + B B^T$ of the image of $\mathcal N(m, C)$. Source: C1 [PRML eq. 2.115]."""
+        return self.matrix @ mean + self.offset, self.matrix @ covariance @ self.matrix.T + self.noise_matrix @ self.noise_matrix.T
+
+
+def affine_of(step: Callable[[Array, Array], Array], d: int) -> Affine:
+    r"""The affine map that `step(x, noise)` is, found by its values at 0 and at the unit vectors; `x` and `noise` are (B, d).
+
+    With the exact model of a Gaussian, the step of every sampler is affine, and so is every chain of steps. `Affine.moments` then gives the
+    exact law of the samples. Raises if the step is not affine, to nine digits, at a further point. Source: C1, S1, S2.
+    """
+    d = int(check_integer("d", d, 1, 10**4))
+    zero, unit = np.zeros((d, d)), np.eye(d)
+    offset = step(zero[:1], zero[:1])[0]
+    matrix, noise_matrix = ((value - offset).T for value in (step(unit, zero), step(zero, unit)))
+    found = Affine(matrix, noise_matrix, offset)
+    x, noise = np.cos(np.arange(d))[None], np.sin(np.arange(1, d + 1))[None]
+    got, want = step(x, noise)[0], matrix @ x[0] + noise_matrix @ noise[0] + offset
+    if np.any(abs(got - want) > 1e-9 * max(abs(want).max(), abs(offset).max(), 1e-300)):
+        raise ValueError(f"step = {step!r} is not affine: at a third point it gives {got}, not {want}; allowed: affine in x and noise")
+    return found
+
+
+def condition(oracle: Mixture, A: Array, y: Array, noise: Number | Array) -> Mixture:
+    r"""Mixture of the data given an observation $y = A x_0 + n$ with $n \sim \mathcal N(0, R)$; the labels stay.
+
+    $$m_k + K_k (y - A m_k), \quad C_k - K_k A C_k, \quad K_k = C_k A^T (A C_k A^T + R)^{-1}, \quad w_k \mathcal N(y; A m_k, A C_k A^T + R)$$
+
+    are the new means, covariances and weights. `A` (m, d), `y` (m,); `noise` is the variance of every number of $y$, or $R$ (m, m).
+    Raises where $A C_k A^T + R$ is not positive definite. Source: G4 [PRML eq. 2.116].
+    """
+    A, y, noise = (device_get(as_float64(name, value)) for name, value in (("A", A), ("y", y), ("noise", noise)))
+    means, log_weights, spreads, labels = (device_get(value) for value in (oracle.means, oracle.log_weights, oracle.spreads, oracle.labels))
+    d = means.shape[1]
+    if A.ndim != 2 or A.shape[1] != d or y.shape != A.shape[:1] or noise.shape not in ((), (len(y), len(y))):
+        raise ValueError(f"A has shape {A.shape}, y {y.shape}, noise {noise.shape}; allowed: (m, {d}), (m,), and () or (m, m)")
+    check_number("A", A), check_number("y", y), check_number("noise", noise)
+    axes = np.broadcast_to(np.eye(d), (len(means), d, d)) if oracle.axes is None else device_get(oracle.axes)
+    covariances = (axes * spreads[:, None]) @ axes.mT
+    R = noise * np.eye(len(y)) if noise.ndim == 0 else noise
+    S = A @ covariances @ A.T + R
+    try:
+        factor = np.linalg.cholesky(S)
+    except np.linalg.LinAlgError:
+        raise ValueError(f"noise = {noise!r} leaves A C A^T + noise singular; allowed: a noise that makes it positive definite") from None
+    gain = np.linalg.solve(S, A @ covariances).mT
+    residual = y - means @ A.T
+    rest = np.eye(d) - gain @ A
+    posterior = rest @ covariances @ rest.mT + gain @ R @ gain.mT  # positive semidefinite in floating point too
+    z = np.linalg.solve(factor, residual[..., None])[..., 0]
+    log_evidence = -(z**2 / 2 + np.log(np.einsum("kii->ki", factor))).sum(axis=1)
+    weights = np.exp(log_weights + log_evidence - logsumexp(log_weights + log_evidence))
+    return mixture(means + np.einsum("kij,kj->ki", gain, residual), (posterior + posterior.mT) / 2, weights, labels)
+
+
+def _standardized(oracle: Mixture, x: Array, signal: Any, sigma: Any) -> tuple[Array, Array, tuple[Array, Array]]:
+    """For every number of x: its distance to every component in standard deviations (N, K), log-weights, centres and widths."""
+    if oracle.means.shape[1] != 1:
+        raise ValueError(f"oracle has {oracle.means.shape[1]} dimensions; allowed: 1")
+    check_arrays(x=x)
+    signal, sigma = per_example("signal", signal, x), per_example("sigma", check_number("sigma", sigma, 0), x)
+    a, b = (np.broadcast_to(like(device_get(each), x), x.shape).reshape(-1, 1) for each in (signal, sigma))
+    means, spreads, weights = (device_get(each) for each in (oracle.means[:, 0], oracle.spreads[:, 0], oracle.log_weights))
+    widths = np.sqrt(a**2 * spreads + b**2)
+    if not np.all(widths > 0):
+        raise ValueError("sigma = 0 with data of no width: x_t has no density; allowed: sigma > 0")
+    centres = a * means + 0 * widths
+    return (x.reshape(-1, 1) - centres) / widths, weights, (centres, widths)
