@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from refdiff import flow, maps, oracles, samplers, schedules
+from tests import strategies
 
 LINE = oracles.mixture([[-1.0], [0.5], [2.0]], [[[0.04]], [[0.25]], [[0.01]]], [0.3, 0.5, 0.2])
 PLANE = oracles.mixture([[0.0, 1.0], [2.0, -1.0]], [[[1.0, 0.6], [0.6, 0.5]], [[0.3, -0.1], [-0.1, 0.4]]], [0.4, 0.6], [1, 0])
@@ -139,6 +140,19 @@ def test_moments_of_a_chain(eta):
         assert np.allclose(mean, MEAN, atol=1e-9)
     ratios = np.array(gaps[:-1]) / gaps[1:]
     assert np.all((ratios > 1.7) & (ratios < 2.3))
+
+
+@given(numbers=strategies.arrays((3, 3), bound=2), offset=strategies.arrays((3,), bound=2))
+def test_an_affine_step_is_found(numbers, offset):
+    """C1: the matrices are those of the step, also where they are not symmetric; independent parts of the moments add up."""
+    noise_matrix = numbers[::-1] / 2
+    found = maps.affine_of(lambda x, noise: x @ numbers.T + noise @ noise_matrix.T + offset, 3)
+    assert np.allclose(found.matrix, numbers, atol=1e-14) and np.allclose(found.noise_matrix, noise_matrix, atol=1e-14)
+    direction = np.array([1.0, -2.0, 0.5])
+    mean, covariance = found.moments(direction, np.outer(direction, direction))
+    assert np.allclose(mean, numbers @ direction + offset, atol=1e-13)
+    moved = numbers @ direction
+    assert np.allclose(covariance, np.outer(moved, moved) + noise_matrix @ noise_matrix.T, atol=1e-12)
 
 
 def test_what_is_not_affine_is_refused():
