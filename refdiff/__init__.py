@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import rng, training, tree
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
 from .objectives import elbo, flow, latent
-from .process import forward, gaussian, grids, predict, reverse, schedules, tables
+from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
 from .sampling import generation, guidance, maps, mixture, ode, oracles, samplers
@@ -55,6 +55,7 @@ __all__ = [
     "sample",
     "samplers",
     "schedules",
+    "sde",
     "training",
     "tree",
 ]

@@ -36,6 +36,8 @@ EQUATIONS = {  # id: the name, and the headline function
     "S2": ("DDIM: sampling, inversion, interpolation", "samplers.ddim_step"),
     "C1": ("score functions", "gaussian.score"),
     "C2": ("Tweedie's formula", "predict.tweedie_mean"),
+    "C4": ("diffusion as an SDE", "sde.Sde"),
+    "C5": ("reverse SDEs and probability-flow ODE", "sde.reverse_drift"),
     "M1": ("ODE solvers", "ode.heun_step"),
     "M2": ("conditional paths and velocities", "flow.interpolate"),
     "M3": ("conditional and marginal flow matching", "flow.conditional_loss"),
@@ -53,7 +55,7 @@ EQUATIONS = {  # id: the name, and the headline function
 }
 
 MODULES = {  # public name of every module that states equations: its path in the package
-    **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian")},
+    **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde")},
     **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow")},
     **{name: f"sampling.{name}" for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps")},
     **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},

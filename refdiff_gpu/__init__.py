@@ -18,7 +18,7 @@ from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
 from .objectives import elbo, flow, latent
-from .process import forward, gaussian, grids, predict, reverse, schedules, tables
+from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
 from .sampling import generation, guidance, maps, mixture, ode, oracles, samplers
@@ -82,6 +82,7 @@ __all__ = [
     "sample",
     "samplers",
     "schedules",
+    "sde",
     "tables",
     "to_device",
     "to_host",

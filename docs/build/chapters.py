@@ -11,6 +11,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
     },
     "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"]},
     "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles", "maps"]},
+    "Continuous time": {"sde": ["sde"]},
     "Networks": {
         "layers": ["layers"],
         "convolution": ["convolution", "normalize"],

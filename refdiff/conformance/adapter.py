@@ -79,7 +79,9 @@ class Adapter:
         try:
             code = inspect.unwrap(getattr(self.target, operation)).__code__
             return f"{one_line(Path(code.co_filename).name)}, line {int(code.co_firstlineno)}"
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a property may raise anything
             return ""
 
     def answer(self, operation: str, inputs: dict[str, Any]) -> Any:

@@ -3,8 +3,8 @@
 The other modules are those of `refdiff`.
 """
 
-from refdiff.process import gaussian, grids, reverse, tables
+from refdiff.process import gaussian, grids, reverse, sde, tables
 
 from . import forward, predict, schedules
 
-__all__ = ["forward", "gaussian", "grids", "predict", "reverse", "schedules", "tables"]
+__all__ = ["forward", "gaussian", "grids", "predict", "reverse", "schedules", "sde", "tables"]

@@ -79,6 +79,7 @@ ELSEWHERE = {  # commands that are not run here, and why
     r"(\S*/)?pytest( -m long)?|ruff .*|mypy|lint-imports|\S*python -m docs\.build": ".ci/run runs it",
     r"\.ci/run": "it runs this",
     r".* mutmut run|cd mutants|python -m tests\.contract\.mutants": "takes an hour; docs/mutation.md says what it found",
+    r"git clone .*|git -C \.\./guided-diffusion .*|export PYTHONPATH=\.\./guided-diffusion": "needs GitHub",
     r"\.\./departures/.*": "needs other libraries; tests/conformance/test_departures.py runs all adapters where they are installed",
 }
 LESS = {  # words that leave a command less to do; of an option given twice the last counts
@@ -95,7 +96,7 @@ LESS = {  # words that leave a command less to do; of an option given twice the 
     r"pytest --refdiff-(impl|pipe) .*": "-n 0 user",  # else those of the project run beside the vectors
 }
 STATUS = {  # the template answers nothing, the page's own adapter has a mistake, and without a card the GPU's demo says what to install
-    ("README", "refdiff check my_adapter"): 1,
+    ("README", "refdiff check my_adapter"): 2,
     ("README", "pytest --refdiff-impl my_adapter"): 1,
     ("validate", "refdiff check my_adapter"): 1,
     ("validate", "pytest --refdiff-impl my_adapter"): 1,

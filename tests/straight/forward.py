@@ -2,7 +2,7 @@
 
 import math
 
-from .boundary import array, choice, column, each, for_times, integer, like, number, per_example, shape_of, total
+from .boundary import array, between, choice, column, each, for_times, integer, like, number, numbers, per_example, shape_of, total
 from .predict import to_x0
 from .tables import at, checked, grid_times, pair, pairs, tilde
 
@@ -129,3 +129,23 @@ def _score(x, mean, variance):
     if not variance > 0:
         raise ValueError(f"variance = {number('variance', variance)}; allowed: above 0")
     return -(x - mean) / variance
+
+
+def sde_coefficients(kind, t, low, high):
+    choice("kind", kind, ("vp", "sub_vp", "ve"))
+    if not 0 < low <= high:
+        raise ValueError(f"low = {low}, high = {high}; allowed: 0 < low <= high")
+    rows = []
+    for time in numbers("t", t):
+        between("t", time, 0, 1)
+        if kind == "ve":
+            growth = (high / low) ** (2 * time)
+            rows.append((1.0, low * math.sqrt(growth - 1), 0.0, 2 * low**2 * growth * math.log(high / low)))
+            continue
+        beta = low * (1 - time) + high * time
+        kept = math.exp(-(low * time + (high - low) * time**2 / 2))
+        lost = 1 - kept
+        rows.append(
+            (math.sqrt(kept), math.sqrt(lost) if kind == "vp" else lost, -beta / 2, beta * (1 if kind == "vp" else lost * (1 + kept)))
+        )
+    return tuple(array(values) for values in zip(*rows, strict=True))

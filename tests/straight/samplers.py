@@ -3,7 +3,7 @@
 import itertools
 import math
 
-from .boundary import array, between, choice, each, examples, like, number, numbers, shape_of
+from .boundary import array, between, choice, each, examples, like, number, numbers, per_example, shape_of
 from .forward import posterior, q_sample, reverse_kernel
 from .predict import clip_x0, to_eps, to_x0
 from .tables import grid_times, kept, pairs, tilde
@@ -139,3 +139,19 @@ def shared_noise_interpolation(x0_a, x0_b, weight, t, betas, noise):
     weight = number("weight", weight)
     a, b = q_sample(x0_a, t, betas, noise), q_sample(x0_b, t, betas, noise)
     return each(lambda p, q: (1 - weight) * p + weight * q, {"a": a, "b": b})
+
+
+def reverse_sde_drift(x, score, drift_rate, g2, k):
+    if k < 0:
+        raise ValueError(f"k = {k}; allowed: at least 0")
+    B = shape_of(x)[0]
+    rates = list(zip(per_example(drift_rate, B, "drift_rate"), per_example(g2, B, "g2"), strict=True))
+    return each(lambda x, s, f, g: f * x - 0.5 * g * s - 0.5 * k * k * g * s, {"x": x, "score": score}, rates)
+
+
+def euler_maruyama_step(x, score, drift_rate, g2, k, h, noise):
+    if h < 0:
+        raise ValueError(f"h = {h}; allowed: at least 0")
+    moved = reverse_sde_drift(x, score, drift_rate, g2, k)
+    spreads = [(k * math.sqrt(g) * math.sqrt(h),) for g in per_example(g2, shape_of(x)[0], "g2")]
+    return each(lambda x, m, e, w: x - m * h + w * e, {"x": x, "moved": moved, "noise": noise}, spreads)

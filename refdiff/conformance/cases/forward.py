@@ -33,6 +33,7 @@ def cases() -> Iterator[Case]:
             for kind in ("eps", "x0", "v"):
                 inputs = {"prediction": noise, "x_t": x, "t": t, "s": s, "betas": betas, "kind": kind, "variance": "posterior"}
                 yield Case("reverse_kernel", inputs, minimal=small)
+    yield from _sdes()
     yield from _batches()
     yield from _chains()
     yield from _errors()
@@ -85,6 +86,21 @@ def _chains() -> Iterator[Case]:
     for shape in SHAPES:
         yield Case("log_density", {"x": numbers(shape), "mean": numbers(shape, 1), "variance": numbers(shape, 2) ** 2 + 0.25}, minimal=True)
         yield Case("score", {"x": numbers(shape), "mean": numbers(shape, 1), "variance": numbers(shape, 2) ** 2 + 0.25}, minimal=True)
+
+
+def _sdes() -> Iterator[Case]:
+    t = np.array([0.0625, 0.25, 0.5, 0.875, 1.0])
+    for kind, low, high in (
+        ("vp", 0.125, 20.0),
+        ("vp", 0.5, 3.0),
+        ("sub_vp", 0.125, 20.0),
+        ("sub_vp", 0.5, 3.0),
+        ("ve", 0.03125, 50.0),
+        ("ve", 0.5, 2.0),
+    ):
+        yield Case("sde_coefficients", {"kind": kind, "t": t, "low": low, "high": high}, tolerance="each", minimal=True)
+        yield refused("sde_coefficients", "a time outside [0, 1]", kind=kind, t=t + 0.25, low=low, high=high)
+    yield refused("sde_coefficients", "a high below low", kind="vp", t=t, low=2.0, high=1.0)
 
 
 def _errors() -> Iterator[Case]:

@@ -23,6 +23,7 @@ def cases() -> Iterator[Case]:
     yield from _special_steps()
     yield from _trajectories()
     yield from _odes()
+    yield from _reverse_sdes()
     yield from _mixtures()
     yield from _errors()
     yield from _long_steps()
@@ -113,6 +114,21 @@ def _odes() -> Iterator[Case]:
     uneven = np.array([0.0, 0.125, 0.5, 0.625, 1.0])
     for method in ("euler", "heun", "rk4"):
         yield Case("ode_sample", {"f": flow, "method": method, "times": uneven, "x": x}, tolerance="long", minimal=True)
+
+
+def _reverse_sdes() -> Iterator[Case]:
+    for number, (shape, k) in enumerate(product(((2, 2), (1, 1), (2, 2, 2, 1)), (0.0, 0.5, 1.0, 2.0))):
+        x, score, noise = (numbers(shape, seed + number) for seed in (10, 40, 70))
+        inputs = {"x": x, "score": score, "drift_rate": -0.75 - number / 8, "g2": 1.5 + number / 4, "k": k}
+        yield Case("reverse_sde_drift", inputs, minimal=number < 4)
+        yield Case("euler_maruyama_step", inputs | {"h": 0.015625 * (1 + number), "noise": noise}, minimal=number < 4)
+    each = {"drift_rate": np.array([-0.5, -2.0, 0.0]), "g2": np.array([1.0, 4.0, 0.25]), "k": 0.75}
+    for shape in ((3, 2), (3, 2, 2, 4)):
+        x, score, noise = (numbers(shape, seed) for seed in (1, 2, 3))
+        yield Case("reverse_sde_drift", {"x": x, "score": score, **each}, minimal=True)
+        yield Case("euler_maruyama_step", {"x": x, "score": score, **each, "h": 0.125, "noise": noise}, minimal=True)
+    yield refused("reverse_sde_drift", "a k below 0", x=x, score=score, **each | {"k": -1.0})
+    yield refused("euler_maruyama_step", "a step of a length below 0", x=x, score=score, **each, h=-0.125, noise=noise)
 
 
 def _mixtures() -> Iterator[Case]:

@@ -71,6 +71,22 @@ def reverse_kernel(prediction, x_t, t, s, betas, kind, variance, mix=None):
     return mean, model_variance(variance, x_t, t, s, betas, mix)
 
 
+def sde_coefficients(kind, t, low, high):
+    """C4 -> signal, sigma, drift_rate, g2: of dx = drift_rate x dt + g dw with clean data at t = 0; t (B,) in [0, 1].
+
+    kind: vp, beta = low + t (high - low), drift_rate -beta / 2, g2 beta; sub_vp, the same drift_rate, g2 beta (1 - exp(-2 B)) with B the
+    integral of beta; ve, drift_rate 0, g2 the derivative of (low (high / low)^t)^2. signal and sigma solve the equations of the moments.
+    """
+    beta, B = low + t * (high - low), t * low + t**2 * (high - low) / 2
+    if kind == "ve":
+        ratio = exp(2 * t * log(high / low))
+        return 1 + 0 * t, low * sqrt(ratio - 1), 0 * t, 2 * log(high / low) * low**2 * ratio
+    kept = exp(-B)
+    if kind == "vp":
+        return exp(-B / 2), sqrt(1 - kept), -beta / 2, beta
+    return exp(-B / 2), 1 - kept, -beta / 2, beta * (1 - kept**2)
+
+
 def trajectory_log_density(states, grid, betas):
     """F4 -> log_density: log q(x_{t_1}, ..., x_{t_S} | x_0) of a chain in the order of its grid, states (S + 1, B, ...); nats, (B,)."""
     total = 0

@@ -65,6 +65,19 @@ def ddim_invert(model, grid, x, betas, kind):
     return np.stack(states)
 
 
+def reverse_sde_drift(x, score, drift_rate, g2, k):
+    """C5 -> drift: of the process that runs dx = drift_rate x dt + g dw backwards with noise k g; drift_rate and g2 are () or (B,).
+
+    drift_rate x - (1 + k^2) / 2 g2 score: the reverse SDE for k = 1, the probability-flow ODE for k = 0.
+    """
+    return per_example(drift_rate, x) * x - (1 + k**2) / 2 * per_example(g2, x) * score
+
+
+def euler_maruyama_step(x, score, drift_rate, g2, k, h, noise):
+    """C5 -> x_s: x - h drift + k sqrt(g2 h) noise, h = t - s above 0 the length of the step; drift is that of reverse_sde_drift."""
+    return x - h * reverse_sde_drift(x, score, drift_rate, g2, k) + k * sqrt(per_example(g2, x) * h) * noise
+
+
 def euler_step(f, x, t, s):
     """M1 -> x_s: x + (s - t) f(x, t), for the ODE dx/dt = f(x, t), forwards or backwards."""
     return x + (s - t) * f(x, t)

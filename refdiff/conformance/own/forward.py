@@ -1,6 +1,8 @@
 """Operations of refdiff: the forward process, the posterior and the model's reverse step."""
 
-from ...process import forward, gaussian, reverse
+import numpy as np
+
+from ...process import forward, gaussian, reverse, sde
 from .schedules import schedule_of
 
 
@@ -55,3 +57,8 @@ def log_density(x, mean, variance):
 
 def score(x, mean, variance):
     return gaussian.score(x, mean, variance)
+
+
+def sde_coefficients(kind, t, low, high):
+    path = {"vp": sde.vp, "sub_vp": sde.sub_vp, "ve": sde.ve}[kind](low, high)
+    return tuple(np.broadcast_to(value, np.shape(t)) for value in (*path.signal_sigma(t), *path.drift_diffusion(t)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...process import predict
+from ...process import predict, sde
 from ...sampling import samplers
 from .schedules import schedule_of
 
@@ -42,6 +42,20 @@ def ddim_sample(model, grid, x, noise, betas, eta, kind, clip=None):
 def ddim_invert(model, grid, x, betas, kind):
     step = samplers.stepper(samplers.ddim_inversion_step, schedule_of(betas), kind=kind)
     return np.stack(list(samplers.sample(model, step, grid, x)))
+
+
+def reverse_sde_drift(x, score, drift_rate, g2, k):
+    return sde.reverse_drift(x, 1.0, score, _given(drift_rate, g2), k)
+
+
+def euler_maruyama_step(x, score, drift_rate, g2, k, h, noise):
+    return sde.euler_maruyama_step(x, h, 0.0, score, _given(drift_rate, g2), noise, k)
+
+
+def _given(drift_rate, g2):
+    """An SDE with these coefficients, at all times."""
+    drift_rate, g2 = np.asarray(drift_rate), np.asarray(g2)
+    return sde.Sde("given", lambda t: 0 * t, lambda t: drift_rate + 0 * t, lambda t: 0 * t, lambda t: g2 + 0 * t, 1e9)
 
 
 def euler_step(f, x, t, s):

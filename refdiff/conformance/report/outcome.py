@@ -36,14 +36,14 @@ def at_level(results: Sequence[Result], level: str) -> list[Result]:
 
 def summary(implementation: Any, results: Sequence[Result], level: str) -> str:
     """How many vectors passed, and how many operations differ. Needs no search, so it can be printed before it."""
-    strict = files.LEVELS[: files.LEVELS.index(level) + 1]
+    every, strict = results, files.LEVELS[: files.LEVELS.index(level) + 1]
     results = [each for each in results if each.vector.level != "refusal" or level in REFUSED]
     ran = [r for r in at_level(results, level) if r.status != "skipped"]
     failed = {r.vector.operation for r in results if r.status in ("failed", "errored")}
     wrong = [name for name in operations() if name in failed]
     name = f"{implementation.name} {implementation.version}".strip()
     if not any(r.status != "skipped" for r in results):
-        return f"{name}: nothing was run; all {len(results):,} vectors were skipped."
+        return f"{name}: nothing was run; all {len(every):,} vectors were skipped."
     right = sum(r.status == "passed" for r in ran)
     share = f"all {len(ran):,}" if right == len(ran) else f"{right:,} of the {len(ran):,}"
     levels = " or ".join(strict)

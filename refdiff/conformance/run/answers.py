@@ -20,7 +20,7 @@ from ..vectors.files import Vector, load
 from .processes.limit import OutOfTime
 
 FLOAT64_INPUTS = {  # tables and coefficients, which are float64 for every precision of the data
-    "betas", "log_snr", "tau", "t", "times", "signal", "sigma", "signal_rate", "sigma_rate", "gamma", "uniform", "variance1", "variance2",
+    "betas", "log_snr", "tau", "t", "times", "signal", "sigma", "signal_rate", "sigma_rate", "gamma", "uniform", "variance1", "variance2", "drift_rate", "g2",
 }  # fmt: skip
 MAX_NUMBERS = 10**5  # of an output
 NOT_THEIRS = {
