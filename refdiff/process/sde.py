@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array, Time, as_array, holds, like
-from ..checks import check_arrays, check_number, check_scalar
+from ..checks import check_arrays, check_number, check_scalar, per_example
 
 Curve = Callable[[Array], Array]
 
@@ -31,6 +31,9 @@ class Sde:
     variance: Curve
     variance_rate: Curve
     end: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_scalar("end", self.end, 1e-140, 1e140)
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]:
         """Coefficients `signal` and `sigma` of the path at time `t`. Raises unless `t` is in 0..`end`."""
@@ -134,7 +137,7 @@ def reverse_drift(x: Array, t: Time, score: Array, sde: Sde, k: float = 1.0) -> 
     probability-flow ODE. Time decreases along a solution. Source: C5 [Song et al. eq. 6, 13].
     """
     check_arrays(x=x, score=score)
-    k = check_scalar("k", k, 0, 1e140)
+    k = check_scalar("k", k, 0, 1e6)
     rate, square = sde.drift_diffusion(t)
     return like(rate, x) * x - like((1 + k**2) / 2 * square, x) * score
 
@@ -147,7 +150,10 @@ def euler_maruyama_step(x: Array, t: Time, s: Time, score: Array, sde: Sde, nois
     $\mu$ is `reverse_drift`. Source: C5 [Song et al. sec. 4.1].
     """
     check_arrays(x=x, score=score, noise=noise)
-    span = check_number("t - s", as_array(t) - as_array(s), 0)
+    t, s = (per_example(name, check_number(name, time, 0, sde.end), x) for name, time in (("t", t), ("s", s)))
+    if not holds(as_array(t) >= as_array(s)):
+        raise ValueError(f"s = {s!r} is later than t = {t!r}; allowed: earlier, or the same")
+    span, k = as_array(t) - as_array(s), check_scalar("k", k, 0, 1e6)
     width = like(k * np.sqrt(sde.drift_diffusion(t)[1] * span), x)
     return x - like(span, x) * reverse_drift(x, t, score, sde, k) + width * noise
 

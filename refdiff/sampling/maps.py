@@ -9,9 +9,8 @@ import numpy as np
 from scipy.special import log_ndtr, logsumexp, ndtri_exp
 
 from ..arrays import Array, GaussianPath, Number, Time, device_get, like
-from ..checks import as_float64, check_arrays, check_integer, check_number, per_example
+from ..checks import as_float64, check_arrays, check_count, check_number, check_real, per_example
 from .mixture import Mixture, shaped
-from .oracles import mixture
 
 STEPS = 200  # of Newton's method or bisection: an interval of any width is halved to neighbouring numbers in fewer
 
@@ -27,7 +26,7 @@ def log_cdf(oracle: Mixture, x: Array, signal: Array, sigma: Array) -> tuple[Arr
     z, weights, _ = _standardized(oracle, x, signal, sigma)
     below, above = (logsumexp(weights + log_ndtr(side * z), axis=-1).reshape(x.shape) for side in (1, -1))
     smaller = np.log1p(-np.exp(np.minimum(below, above)))  # a probability near 1 keeps the digits of the other
-    return np.where(below < above, below, smaller), np.where(below < above, smaller, above)
+    return shaped(np.where(below < above, below, smaller), x), shaped(np.where(below < above, smaller, above), x)
 
 
 def quantile(oracle: Mixture, log_below: Array, log_above: Array, signal: Array, sigma: Array) -> Array:
@@ -36,6 +35,13 @@ def quantile(oracle: Mixture, log_below: Array, log_above: Array, signal: Array,
     The smaller of the two decides, so that both tails keep their digits. The point lies between the quantiles of the components, of which
     each is known; there Newton's method finds it, and bisection where a step would leave the interval. Source: G4.
     """
+    check_arrays(log_below=log_below, log_above=log_above)
+    check_real(log_below=log_below, log_above=log_above)
+    given = log_below
+    log_below, log_above = (
+        device_get(check_number(name, value, -1e30, 0)).astype(np.float64)
+        for name, value in (("log_below", log_below), ("log_above", log_above))
+    )
     lower = log_below < log_above
     target = np.where(lower, log_below, log_above)
     side = np.where(lower, 1.0, -1.0)[..., None]
@@ -58,7 +64,7 @@ def quantile(oracle: Mixture, log_below: Array, log_above: Array, signal: Array,
         if np.array_equal(moved, x):
             break
         x = moved
-    return x.reshape(target.shape)
+    return shaped(x, given)
 
 
 def flow_map(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -> Array:
@@ -71,6 +77,7 @@ def flow_map(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) ->
     Source: C1, M1 [Song et al. eq. 13].
     """
     check_arrays(x=x)
+    check_real(x=x)
     points = device_get(x).astype(np.float64)
     return shaped(quantile(oracle, *log_cdf(oracle, points, *path.signal_sigma(t)), *path.signal_sigma(s)), x)
 
@@ -93,7 +100,7 @@ def affine_of(step: Callable[[Array, Array], Array], d: int) -> Affine:
     With the exact model of a Gaussian, the step of every sampler is affine, and so is every chain of steps. `Affine.moments` then gives the
     exact law of the samples. Raises if the step is not affine, to nine digits, at a further point. Source: C1, S1, S2.
     """
-    d = int(check_integer("d", d, 1, 10**4))
+    d = check_count("d", d, 1, 10**4)
     zero, unit = np.zeros((d, d)), np.eye(d)
     offset = step(zero[:1], zero[:1])[0]
     matrix, noise_matrix = ((value - offset).T for value in (step(unit, zero), step(zero, unit)))
@@ -118,7 +125,8 @@ def condition(oracle: Mixture, A: Array, y: Array, noise: Number | Array) -> Mix
     d = means.shape[1]
     if A.ndim != 2 or A.shape[1] != d or y.shape != A.shape[:1] or noise.shape not in ((), (len(y), len(y))):
         raise ValueError(f"A has shape {A.shape}, y {y.shape}, noise {noise.shape}; allowed: (m, {d}), (m,), and () or (m, m)")
-    check_number("A", A), check_number("y", y), check_number("noise", noise)
+    for name, value in (("A", A), ("y", y), ("noise", noise)):
+        check_number(name, value, -1e60, 1e60)
     axes = np.broadcast_to(np.eye(d), (len(means), d, d)) if oracle.axes is None else device_get(oracle.axes)
     covariances = (axes * spreads[:, None]) @ axes.mT
     R = noise * np.eye(len(y)) if noise.ndim == 0 else noise
@@ -133,8 +141,9 @@ def condition(oracle: Mixture, A: Array, y: Array, noise: Number | Array) -> Mix
     posterior = rest @ covariances @ rest.mT + gain @ R @ gain.mT  # positive semidefinite in floating point too
     z = np.linalg.solve(factor, residual[..., None])[..., 0]
     log_evidence = -(z**2 / 2 + np.log(np.einsum("kii->ki", factor))).sum(axis=1)
-    weights = np.exp(log_weights + log_evidence - logsumexp(log_weights + log_evidence))
-    return mixture(means + np.einsum("kij,kj->ki", gain, residual), (posterior + posterior.mT) / 2, weights, labels)
+    spreads, axes = np.linalg.eigh((posterior + posterior.mT) / 2)
+    means, log_joint = means + np.einsum("kij,kj->ki", gain, residual), log_weights + log_evidence
+    return Mixture(means, log_joint - logsumexp(log_joint), np.maximum(spreads, 0), axes, labels)
 
 
 def _standardized(oracle: Mixture, x: Array, signal: Any, sigma: Any) -> tuple[Array, Array, tuple[Array, Array]]:
@@ -142,8 +151,13 @@ def _standardized(oracle: Mixture, x: Array, signal: Any, sigma: Any) -> tuple[A
     if oracle.means.shape[1] != 1:
         raise ValueError(f"oracle has {oracle.means.shape[1]} dimensions; allowed: 1")
     check_arrays(x=x)
+    check_real(x=x, signal=signal, sigma=sigma)
     signal, sigma = per_example("signal", signal, x), per_example("sigma", check_number("sigma", sigma, 0), x)
-    a, b = (np.broadcast_to(like(device_get(each), x), x.shape).reshape(-1, 1) for each in (signal, sigma))
+    x = device_get(x).astype(np.float64)
+    a, b = (
+        np.broadcast_to(like(as_float64(name, device_get(each)), x), x.shape).reshape(-1, 1)
+        for name, each in (("signal", signal), ("sigma", sigma))
+    )
     means, spreads, weights = (device_get(each) for each in (oracle.means[:, 0], oracle.spreads[:, 0], oracle.log_weights))
     widths = np.sqrt(a**2 * spreads + b**2)
     if not np.all(widths > 0):

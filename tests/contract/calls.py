@@ -143,11 +143,11 @@ def finished(name, result, v):
         return result[0]
     if short == "with_cross_entropy":
         return None
-    if short == "optimal_transport" or name.endswith("flow.Path"):
+    if short in ("optimal_transport", "vp", "sub_vp", "ve", "edm") or name.endswith(("flow.Path", "sde.Sde")):
         return result.signal_sigma(0.25), result.rates(0.25)
     if name.endswith("LinearGaussian"):
         return result.log_marginal(array(4, 3)(v))
-    if name.endswith(("Mixture", "oracles.mixture", "oracles.gaussian", "data_set", "point_mass")):
+    if name.endswith(("Mixture", "oracles.mixture", "oracles.gaussian", "data_set", "point_mass", "maps.condition")):
         x = numbers((3, result.means.shape[1])).astype(v.dtype)
         return result.score(x, 0.75, 0.5), result.log_class(x, 0.75, 0.5)
     if name.endswith(".State"):

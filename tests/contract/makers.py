@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refdiff import fast, flow, layers, mlp, optim, oracles, predict, samplers, schedules, training, tree
+from refdiff import fast, flow, layers, maps, mlp, optim, oracles, predict, samplers, schedules, sde, training, tree
 from refdiff.networks import classifier, unet
 from refdiff.objectives.latent import LinearGaussian
 from refdiff.rng import Normals
@@ -115,12 +115,14 @@ def linear_gaussian(v):
 
 INSTANCES = {  # for the methods of a class
     "CleanPath": lambda v: training.classification.CleanPath(),
+    "Affine": lambda v: maps.Affine(np.eye(2), np.eye(2) / 2, np.ones(2)),
     "Config": lambda v: CONFIG,
     "LinearGaussian": linear_gaussian,
     "Mixture": mixture,
     "Normals": lambda v: Normals(3, 4, (2,)),
     "Path": lambda v: flow.trigonometric,
     "Schedule": lambda v: SCHEDULE,
+    "Sde": lambda v: sde.vp(),
     "State": lambda v: training.update(state(v), MLP(v), CONFIG),
 }
 POINTS = "x x0 x_t x_s x_tau x0_a x0_b prediction noise eps score gradient target data unconditional conditional marginal_velocity a b"
@@ -131,6 +133,15 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "gamma": each(1.5, 1.5, 0.5, 2.0), "weight": each(0.25, 0.25, 0.5, 1.0), "hybrid.weight": this(0.5), "slerp.weight": this(0.25),
     "signal": each(0.75, 0.75, 0.5, 0.25), "sigma": each(0.5, 0.5, 0.25, 0.75), "log_snr": array(3), "eta": this(0.5), "w": this(0.5),
     "limit": this(1.0), "width": this(0.5), "flow.Path.signal": this(np.square), "flow.Path.sigma": this(np.sqrt), "signal_rate": this(np.sin), "sigma_rate": this(np.cos), "sigma_min": this(0.125), "choice": unit(3),
+    # SDEs and exact maps
+    "sde": this(sde.vp(0.125, 4.0)), "sde.t": each(0.5, 0.5, 0.25, 0.75), "sde.s": each(0.25, 0.25, 0.125, 0.5), "Sde.t": each(0.5, 0.5, 0.25, 0.75),
+    "k": this(0.5), "beta_min": this(0.125), "sde.beta_max": this(4.0), "sigma_max": this(8.0), "log_signal": this(np.negative), "Sde.end": this(1.0),
+    "drift_rate": this(lambda t: 0 * t - 1), "Sde.variance": this(np.square), "variance_rate": this(lambda t: 2 * t),
+    "maps.oracle": lambda v: oracles.mixture([[-1.0], [0.5]], [[[0.25]], [[0.5]]]), "condition.oracle": mixture, "maps.path": this(flow.trigonometric),
+    "maps.t": each(0.5, 0.5, 0.25, 0.75), "maps.s": each(0.25, 0.25, 0.125, 0.5), "d": this(2), "A": array(2, 2), "condition.y": array(2),
+    "condition.noise": this(0.5), "affine_of.step": this(lambda x, noise: 0.5 * x + 0.25 * noise + 1),
+    "log_below": lambda v: np.log(unit(3, 2)(v) / 2 + v.dtype(0.25)), "log_above": lambda v: np.log1p(-(unit(3, 2)(v) / 2 + v.dtype(0.25))),
+    "Affine.mean": array(2), "Affine.covariance": covariance(),
     # schedules and grids
     "schedule": this(SCHEDULE), "path": this(SCHEDULE), "flow.path": this(flow.trigonometric), "ode.path": this(flow.trigonometric),
     "grid": copies(GRID), "times": copies(GRID), "entries": lambda v: [array(3, 2)(v)] * 4, "T": this(8), "S": this(4),

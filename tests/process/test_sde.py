@@ -160,7 +160,7 @@ def test_euler_maruyama_has_weak_order_1(k):
 def test_steps_that_go_forwards_are_refused():
     """The time may not grow; k may not be negative."""
     x = np.zeros((1, 2))
-    with pytest.raises(ValueError, match="t - s = "):
+    with pytest.raises(ValueError, match=r"s = .* is later than t = "):
         sde.euler_maruyama_step(x, 0.2, 0.3, x, sde.vp(), x)
     with pytest.raises(ValueError, match="k = -1"):
         sde.reverse_drift(x, 0.2, x, sde.vp(), -1.0)
