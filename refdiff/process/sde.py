@@ -33,7 +33,7 @@ class Sde:
     end: float = 1.0
 
     def __post_init__(self) -> None:
-        check_scalar("end", self.end, 1e-140, 1e140)
+        check_scalar("end", self.end, 1e-60, 1e60)
 
     def signal_sigma(self, t: Time) -> tuple[Array, Array]:
         """Coefficients `signal` and `sigma` of the path at time `t`. Raises unless `t` is in 0..`end`."""
@@ -100,8 +100,8 @@ def ve(sigma_min: float = 0.01, sigma_max: float = 50.0) -> Sde:
 
     The variance of the path is $\sigma^2(t) - \sigma^2(0)$, so that it starts from clean data. Source: C4 [Song et al. eq. 9].
     """
-    sigma_min = check_scalar("sigma_min", sigma_min, 1e-140, 1e140)
-    sigma_max = check_scalar("sigma_max", sigma_max, sigma_min, 1e140)
+    sigma_min = check_scalar("sigma_min", sigma_min, 1e-60, 1e60)
+    sigma_max = check_scalar("sigma_max", sigma_max, sigma_min, 1e60)
     log_ratio = 2 * np.log(sigma_max / sigma_min)
     start = sigma_min**2
     return Sde(
@@ -118,7 +118,7 @@ def edm(sigma_max: float = 80.0) -> Sde:
 
     The path is $x_t = x_0 + t \epsilon$. Source: C4 [EDM sec. 3].
     """
-    sigma_max = check_scalar("sigma_max", sigma_max, 1e-140, 1e140)
+    sigma_max = check_scalar("sigma_max", sigma_max, 1e-60, 1e60)
     return Sde("edm", lambda t: 0 * t, lambda t: 0 * t, lambda t: t**2, lambda t: 2 * t, sigma_max)
 
 

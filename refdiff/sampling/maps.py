@@ -1,4 +1,4 @@
-"""Exact maps: the flow of a one-dimensional mixture by its quantiles, the affine map that a sampler's step is, conditioned mixtures."""
+"""Exact maps: the flow of a one-dimensional mixture by its distribution function, the affine map that a sampler's step is, conditioned mixtures."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import log_ndtr, logsumexp, ndtri_exp
+from scipy.special import log_ndtr, logsumexp
 
 from ..arrays import Array, GaussianPath, Number, Time, device_get, like
 from ..checks import as_float64, check_arrays, check_count, check_number, check_real, per_example
+from ..process.gaussian import LOG_2PI
 from .mixture import Mixture, shaped
 
-STEPS = 200  # of Newton's method or bisection: an interval of any width is halved to neighbouring numbers in fewer
+STEPS = 500  # at most, of Newton's method and of bisection; a few are enough but for very unequal widths
 
 
 def log_cdf(oracle: Mixture, x: Array, signal: Array, sigma: Array) -> tuple[Array, Array]:
@@ -29,57 +30,45 @@ def log_cdf(oracle: Mixture, x: Array, signal: Array, sigma: Array) -> tuple[Arr
     return shaped(np.where(below < above, below, smaller), x), shaped(np.where(below < above, smaller, above), x)
 
 
-def quantile(oracle: Mixture, log_below: Array, log_above: Array, signal: Array, sigma: Array) -> Array:
-    r"""The point at which $\log F$ and $\log(1 - F)$ have these values, the inverse of `log_cdf`; shaped like `log_below`.
-
-    The smaller of the two decides, so that both tails keep their digits. The point lies between the quantiles of the components, of which
-    each is known; there Newton's method finds it, and bisection where a step would leave the interval. Source: G4.
-    """
-    check_arrays(log_below=log_below, log_above=log_above)
-    check_real(log_below=log_below, log_above=log_above)
-    given = log_below
-    log_below, log_above = (
-        device_get(check_number(name, value, -1e30, 0)).astype(np.float64)
-        for name, value in (("log_below", log_below), ("log_above", log_above))
-    )
-    lower = log_below < log_above
-    target = np.where(lower, log_below, log_above)
-    side = np.where(lower, 1.0, -1.0)[..., None]
-    _, weights, (centres, widths) = _standardized(oracle, target, signal, sigma)
-    side, goal = side.reshape(-1, 1), target.reshape(-1)
-    ends = centres + widths * side * ndtri_exp(goal)[:, None]
-    margin = 1e-9 * (1 + abs(ends).max(axis=1))
-    low, high = ends.min(axis=1) - margin, ends.max(axis=1) + margin
-    x = (low + high) / 2
-    for _ in range(STEPS):
-        z = side * (x[:, None] - centres) / widths
-        log_f = logsumexp(weights + log_ndtr(z), axis=1)
-        excess = side[:, 0] * (log_f - goal)
-        low, high = np.where(excess < 0, x, low), np.where(excess > 0, x, high)
-        slope = np.exp(logsumexp(weights - z**2 / 2 - np.log(widths) - np.log(2 * np.pi) / 2, axis=1) - log_f)
-        with np.errstate(all="ignore"):
-            newton = x - excess / slope
-        inside = (newton > low) & (newton < high)
-        moved = np.where(excess == 0, x, np.where(inside, newton, (low + high) / 2))
-        if np.array_equal(moved, x):
-            break
-        x = moved
-    return shaped(x, given)
-
-
 def flow_map(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -> Array:
     r"""Exact solution of the probability-flow ODE from $t$ to $s$ for a mixture in one dimension.
 
-    $$x_s = F_s^{-1}(F_t(x_t))$$
+    $$F_s(x_s) = F_t(x_t), \qquad \sum_k w_k \bigl(\Phi(z_k(x_s, s)) - \Phi(z_k(x_t, t))\bigr) = 0$$
 
-    $F_t$ is the distribution function of the data at time $t$. Every number of `x` (B, ...) is moved by itself: with several numbers, the
-    data have independent coordinates with this mixture as the law of each. `t` and `s` are () or (B,).
-    Source: C1, M1 [Song et al. eq. 13].
+    $F_t$ is the distribution function of the data at time $t$, and $z_k$ the distance to component $k$ in standard deviations. The
+    differences are those of the smaller tails, so that states between separated modes and far outside keep their digits. Every number of
+    `x` (B, ...) is moved by itself: with several numbers, the data have independent coordinates with this mixture as the law of each. `t`
+    and `s` are () or (B,). Source: C1, M1 [Song et al. eq. 13].
     """
-    check_arrays(x=x)
-    check_real(x=x)
-    points = device_get(x).astype(np.float64)
-    return shaped(quantile(oracle, *log_cdf(oracle, points, *path.signal_sigma(t)), *path.signal_sigma(s)), x)
+    z_t, weights, _ = _standardized(oracle, x, *path.signal_sigma(t))
+    _, _, (centres, widths) = _standardized(oracle, x, *path.signal_sigma(s))
+    ends = centres + widths * z_t  # where each component alone would move the state: the solution lies between them
+    margin = 1e-9 * (abs(ends).max(axis=1) + widths.max(axis=1))
+    low, high = ends.min(axis=1) - margin, ends.max(axis=1) + margin
+    moved = (low + high) / 2
+    with np.errstate(all="ignore"):
+        for _ in range(STEPS):
+            excess, newton = _excess((moved[:, None] - centres) / widths, z_t, weights, widths)
+            low, high = np.where(excess < 0, moved, low), np.where(excess > 0, moved, high)
+            better = moved - newton
+            inside = (better > low) & (better < high)
+            again = np.where(excess == 0, moved, np.where(inside, better, (low + high) / 2))
+            if np.array_equal(again, moved):
+                break
+            moved = again
+    return shaped(moved, x)
+
+
+def _excess(z: Array, z_t: Array, weights: Array, widths: Array) -> tuple[Array, Array]:
+    r"""The logarithm of gained over lost mass, and Newton's step for it: it is 0 where as much mass lies to the left as before.
+
+    Right of a component, mass is counted by the upper tail: gained there, and lost here. Left of it, by the lower tail.
+    """
+    right = z_t > 0
+    gained = logsumexp(weights + log_ndtr(np.where(right, -z_t, z)), axis=1)
+    lost = logsumexp(weights + log_ndtr(np.where(right, -z, z_t)), axis=1)
+    slopes = weights - z**2 / 2 - np.log(widths) - LOG_2PI / 2 - np.where(right, lost[:, None], gained[:, None])
+    return gained - lost, (gained - lost) / np.exp(logsumexp(slopes, axis=1))
 
 
 class Affine(NamedTuple):
@@ -101,13 +90,12 @@ def affine_of(step: Callable[[Array, Array], Array], d: int) -> Affine:
     exact law of the samples. Raises if the step is not affine, to nine digits, at a further point. Source: C1, S1, S2.
     """
     d = check_count("d", d, 1, 10**4)
-    zero, unit = np.zeros((d, d)), np.eye(d)
-    offset = step(zero[:1], zero[:1])[0]
-    matrix, noise_matrix = ((value - offset).T for value in (step(unit, zero), step(zero, unit)))
+    offset = step(np.zeros((1, d)), np.zeros((1, d)))[0]
+    matrix, noise_matrix = ((value - offset).T for value in (step(np.eye(d), np.zeros((d, d))), step(np.zeros((d, d)), np.eye(d))))
     found = Affine(matrix, noise_matrix, offset)
     x, noise = np.cos(np.arange(d))[None], np.sin(np.arange(1, d + 1))[None]
     got, want = step(x, noise)[0], matrix @ x[0] + noise_matrix @ noise[0] + offset
-    if np.any(abs(got - want) > 1e-9 * max(abs(want).max(), abs(offset).max(), 1e-300)):
+    if not np.all(abs(got - want) <= 1e-9 * max(abs(want).max(), abs(offset).max(), 1e-300)):
         raise ValueError(f"step = {step!r} is not affine: at a third point it gives {got}, not {want}; allowed: affine in x and noise")
     return found
 
@@ -125,17 +113,18 @@ def condition(oracle: Mixture, A: Array, y: Array, noise: Number | Array) -> Mix
     d = means.shape[1]
     if A.ndim != 2 or A.shape[1] != d or y.shape != A.shape[:1] or noise.shape not in ((), (len(y), len(y))):
         raise ValueError(f"A has shape {A.shape}, y {y.shape}, noise {noise.shape}; allowed: (m, {d}), (m,), and () or (m, m)")
-    for name, value in (("A", A), ("y", y), ("noise", noise)):
-        check_number(name, value, -1e60, 1e60)
+    for name, value, low in (("A", A, -1e60), ("y", y, -1e60), ("noise", noise, -1e60 if noise.ndim else 0)):
+        check_number(name, value, low, 1e60)
+    if noise.ndim and (np.any(noise != noise.T) or np.linalg.eigvalsh(noise).min(initial=0) < 0):
+        raise ValueError(f"noise = {noise!r}; allowed: a variance, or a matrix that is symmetric and positive semidefinite")
     axes = np.broadcast_to(np.eye(d), (len(means), d, d)) if oracle.axes is None else device_get(oracle.axes)
     covariances = (axes * spreads[:, None]) @ axes.mT
     R = noise * np.eye(len(y)) if noise.ndim == 0 else noise
     S = A @ covariances @ A.T + R
     try:
-        factor = np.linalg.cholesky(S)
+        factor, gain = np.linalg.cholesky(S), np.linalg.solve(S, A @ covariances).mT
     except np.linalg.LinAlgError:
         raise ValueError(f"noise = {noise!r} leaves A C A^T + noise singular; allowed: a noise that makes it positive definite") from None
-    gain = np.linalg.solve(S, A @ covariances).mT
     residual = y - means @ A.T
     rest = np.eye(d) - gain @ A
     posterior = rest @ covariances @ rest.mT + gain @ R @ gain.mT  # positive semidefinite in floating point too
@@ -151,6 +140,8 @@ def _standardized(oracle: Mixture, x: Array, signal: Any, sigma: Any) -> tuple[A
     if oracle.means.shape[1] != 1:
         raise ValueError(f"oracle has {oracle.means.shape[1]} dimensions; allowed: 1")
     check_arrays(x=x)
+    if x.ndim == 0:
+        raise ValueError("x has shape (); allowed: (B, ...)")
     check_real(x=x, signal=signal, sigma=sigma)
     signal, sigma = per_example("signal", signal, x), per_example("sigma", check_number("sigma", sigma, 0), x)
     x = device_get(x).astype(np.float64)

@@ -7,9 +7,8 @@ from refdiff.sampling.maps import Affine, affine_of
 
 from ..device.wrappers import returns_device_arrays
 
-__all__ = ["Affine", "affine_of", "condition", "flow_map", "log_cdf", "quantile"]
+__all__ = ["Affine", "affine_of", "condition", "flow_map", "log_cdf"]
 
 condition = returns_device_arrays(reference.condition)
 flow_map = returns_device_arrays(reference.flow_map)
 log_cdf = returns_device_arrays(reference.log_cdf)
-quantile = returns_device_arrays(reference.quantile)

@@ -226,6 +226,98 @@ def test_a_wrong_declaration_is_refused(dialect, says):
     assert says in str(error.value)
 
 
+class Careless:
+    """A library that takes whatever it is given, in exploding states."""
+
+    dialect = {"state": "exploding"}
+
+    def posterior(self, x_t, x0, t, s, betas):
+        return 0 * x_t, 0 * x_t
+
+    def to_x0(self, prediction, x_t, t, betas, kind):
+        return 0 * x_t
+
+    def trajectory_log_density(self, states, grid, betas):
+        return np.zeros(states.shape[1])
+
+
+def test_a_conversion_is_no_refusal():
+    """What a convention cannot express is skipped: wrong inputs are never passed by an error of the conversion."""
+    results = list(runner.run(adapter.Adapter(Careless), runner.select(only=["posterior", "to_x0", "trajectory_log_density"])))
+    refusals = [result for result in results if result.vector.refused]
+    assert refusals and {result.status for result in refusals} <= {"failed", "skipped"}
+    assert {result.status for result in results if result.vector.operation != "to_x0"} == {"skipped"}
+    broken = runner.check(adapter.Adapter(type("Broken", (Careless,), {"dialect": {"arrays": "jax"}})), results[0].vector)
+    assert (broken.status == "errored" and "dialect cannot be applied" in broken.message) or broken.status == "failed"
+
+
+class Elbo:
+    """Bits per dimension of chains of states, and of Gaussians with full covariances."""
+
+    dialect = {"elbo": "bits/dim"}
+
+    def elbo_joint(self, states, grid, betas, model, variance):
+        nats = formula("elbo_joint", states=states, grid=grid, betas=betas, model=model, variance=variance)
+        return nats / states[0, 0].size / np.log(2)
+
+    def kl_full(self, mean1, covariance1, mean2, covariance2):
+        return formula("kl_full", mean1=mean1, covariance1=covariance1, mean2=mean2, covariance2=covariance2) / len(mean1) / np.log(2)
+
+
+class Alone:
+    """A posterior variance for arrays of times only."""
+
+    dialect = {"times": "each"}
+
+    def posterior_variance(self, t, s, betas):
+        assert t.shape == s.shape == (len(t),)
+        return formula("posterior_variance", t=t, s=s, betas=betas)
+
+
+class Matrices:
+    """An MLP with matrices (out, in), and velocities by their rates, from data to noise."""
+
+    dialect = {"axes": "channels first", "flow_time": "noise time"}
+
+    def state_at(self, data, noise, signal, sigma, signal_rate, sigma_rate):
+        x_t, velocity = formula(
+            "state_at", data=data, noise=noise, signal=signal, sigma=sigma, signal_rate=signal_rate, sigma_rate=sigma_rate
+        )
+        return x_t, velocity
+
+    def convert_on_path(self, prediction, x_t, t, path, source, to):
+        sign = {"velocity": -1}
+        right = formula(
+            "convert_on_path", prediction=sign.get(source, 1) * prediction, x_t=x_t, t=1 - np.asarray(t), path=path, source=source, to=to
+        )
+        return sign.get(to, 1) * right
+
+    def mlp(self, x, t, **weights):
+        turned = {name: value.T if name in ("w0", "w1", "w2", "w3") else value for name, value in weights.items()}
+        return formula("mlp", x=x, t=t, **turned)
+
+
+@pytest.mark.parametrize("cls", [Elbo, Alone, Matrices], ids=lambda cls: cls.__name__)
+def test_more_operations_of_a_convention(cls):
+    """Operations whose inputs have another form than most pass with the declaration, and fail without it."""
+    assert passed(cls)
+    assert not passed(type("Undeclared", (cls,), {"dialect": {}}))
+
+
+def test_converted_inputs_that_are_overwritten_are_named():
+    """Also where the library is given a copy: it would overwrite the arrays of its callers."""
+
+    class Overwrites(Index):
+        def q_sample(self, x0, t, betas, noise):
+            found = super().q_sample(x0, t, betas, noise)
+            if np.ndim(t):
+                t += 1
+            return found
+
+    vectors = [vector for vector in runner.select(only=["q_sample"]) if np.ndim(vector.inputs["t"]) and not vector.refused]
+    assert any(result.overwritten == ("t",) for result in runner.run(adapter.Adapter(Overwrites), vectors))
+
+
 class Tensor:
     """What the kit needs of a tensor: an array behind detach, cpu and numpy."""
 

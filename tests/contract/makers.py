@@ -140,7 +140,6 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "maps.oracle": lambda v: oracles.mixture([[-1.0], [0.5]], [[[0.25]], [[0.5]]]), "condition.oracle": mixture, "maps.path": this(flow.trigonometric),
     "maps.t": each(0.5, 0.5, 0.25, 0.75), "maps.s": each(0.25, 0.25, 0.125, 0.5), "d": this(2), "A": array(2, 2), "condition.y": array(2),
     "condition.noise": this(0.5), "affine_of.step": this(lambda x, noise: 0.5 * x + 0.25 * noise + 1),
-    "log_below": lambda v: np.log(unit(3, 2)(v) / 2 + v.dtype(0.25)), "log_above": lambda v: np.log1p(-(unit(3, 2)(v) / 2 + v.dtype(0.25))),
     "Affine.mean": array(2), "Affine.covariance": covariance(),
     # schedules and grids
     "schedule": this(SCHEDULE), "path": this(SCHEDULE), "flow.path": this(flow.trigonometric), "ode.path": this(flow.trigonometric),

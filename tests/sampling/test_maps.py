@@ -1,4 +1,4 @@
-"""Exact maps: quantiles of mixtures in both tails, their flow, the affine maps of samplers, and conditioned mixtures."""
+"""Exact maps: distribution functions of mixtures in both tails, their flow, the affine maps of samplers, and conditioned mixtures."""
 
 import mpmath
 import numpy as np
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from refdiff import flow, maps, oracles, samplers, schedules
+from refdiff import flow, maps, oracles, samplers, schedules, sde
 from tests import strategies
 
 LINE = oracles.mixture([[-1.0], [0.5], [2.0]], [[[0.04]], [[0.25]], [[0.01]]], [0.3, 0.5, 0.2])
@@ -35,16 +35,6 @@ def test_log_cdf_is_accurate_in_both_tails(signal, sigma):
     for found, side in zip(maps.log_cdf(LINE, POINTS, signal, sigma), (1, -1), strict=True):
         want = np.array([[exact_log_cdf(x, signal, sigma, side)] for x in POINTS[:, 0]])
         assert np.allclose(found, want, rtol=1e-13, atol=1e-300)
-
-
-@given(x=st.floats(-60, 60), signal=st.floats(0, 1), sigma=st.floats(0.02, 1))
-def test_quantile_inverts_the_cdf(x, signal, sigma):
-    """G4: the point comes back, to what the digits of the smaller tail determine."""
-    x = np.array([[x]])
-    below, above = maps.log_cdf(LINE, x, signal, sigma)
-    again = maps.log_cdf(LINE, maps.quantile(LINE, below, above, signal, sigma), signal, sigma)
-    smaller, found = np.minimum(below, above), np.minimum(*again)
-    assert np.allclose(found, smaller, rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
@@ -86,7 +76,22 @@ def test_flow_map_takes_a_time_for_each_example():
     assert together.dtype == np.float32 and np.array_equal(together, np.concatenate(alone))
 
 
-def test_what_has_no_quantiles_is_refused():
+@pytest.mark.parametrize("spread", [0.01, 1e-6])
+def test_states_between_separated_modes(spread):
+    """C1: where F is 1/2 to all its digits, the tails of both modes still say where the state goes; DOP853 agrees, and no time is no move."""
+    modes, path = oracles.mixture([[-1.0], [1.0]], [[[spread]], [[spread]]], [0.5, 0.5]), sde.edm(1.0)
+    x = np.array([[-0.6], [0.0], [0.05], [0.1], [0.2], [0.9]])
+    assert np.allclose(maps.flow_map(modes, x, 0.02, 0.02, path), x, rtol=1e-12, atol=1e-15)
+    if spread == 0.01:
+        velocity = modes.model(path, "velocity")
+        solved = solve_ivp(lambda u, y: velocity(y[:, None], u)[:, 0], (0.02, 0.01), x[:, 0], method="DOP853", rtol=1e-12, atol=1e-13)
+        assert np.allclose(maps.flow_map(modes, x, 0.02, 0.01, path), solved.y[:, -1:], rtol=1e-8, atol=1e-10)
+    far = oracles.mixture([[-1000.0], [1000.0]], [[[1e-6]], [[1e-6]]], [0.3, 0.7])
+    there = maps.flow_map(far, x, 0.5, 0.9, flow.straight)
+    assert np.allclose(maps.flow_map(far, there, 0.9, 0.5, flow.straight), x, rtol=1e-7, atol=1e-7)
+
+
+def test_what_has_no_flow_is_refused():
     """Two dimensions, and data without width at sigma = 0."""
     with pytest.raises(ValueError, match="oracle has 2 dimensions; allowed: 1"):
         maps.flow_map(PLANE, np.zeros((1, 2)), 0.5, 0.6, flow.straight)
@@ -157,8 +162,9 @@ def test_an_affine_step_is_found(numbers, offset):
 
 def test_what_is_not_affine_is_refused():
     """A step with a square, and the message has the step."""
-    with pytest.raises(ValueError, match="is not affine: at a third point"):
-        maps.affine_of(lambda x, noise: x**2 + noise, 3)
+    for step in (lambda x, noise: x**2 + noise, lambda x, noise: x * np.nan):
+        with pytest.raises(ValueError, match="is not affine: at a third point"):
+            maps.affine_of(step, 3)
 
 
 # Conditioned mixtures
@@ -207,6 +213,9 @@ def test_bayes_on_a_grid():
         (np.eye(2), np.zeros(2), np.ones(2), "A has shape"),
         (np.zeros((1, 2)), np.zeros(1), 0.0, r"noise = array\(0.\) leaves A C A\^T \+ noise singular"),
         (np.eye(2), np.array([0.0, np.nan]), 1.0, "y = .*nan"),
+        (np.eye(2), np.zeros(2), -0.005, "noise = .*-0.005.*; allowed: finite, in"),
+        (np.eye(2), np.zeros(2), np.array([[1.0, 5.0], [0.0, 1.0]]), "(?s)noise = .*; allowed: a variance, or a matrix that is symmetric"),
+        (np.array([[0.1, 0.7], [0.1, 0.7]]), np.array([0.3, 0.9]), 0.0, "leaves A C A"),
     ],
 )
 def test_observations_that_are_none_are_refused(A, y, noise, says):

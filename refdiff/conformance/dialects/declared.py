@@ -20,7 +20,7 @@ Inputs = dict[str, Any]
 Outputs = dict[str, Any]
 FLOW_TIMES = {"data time": 0.0, "noise time": 1.0, "1000 noise time": 1000.0}
 NATS = {
-    "kl_isotropic", "kl_diagonal", "prior_kl", "inner_kl", "elbo_joint", "elbo_bayes", "elbo_terms", "squared_decoder", "discretized_decoder",
+    "kl_isotropic", "kl_diagonal", "kl_full", "prior_kl", "inner_kl", "elbo_joint", "elbo_bayes", "elbo_terms", "squared_decoder", "discretized_decoder",
     "discretized_log_likelihood",
 }  # fmt: skip
 LOSSES = {"l_simple", "conditional_loss", "marginal_loss"}
@@ -90,8 +90,9 @@ def _time(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
     if choice == "step":
         return Conversion(inputs, _same)
     whole = {name: value for name, value in inputs.items() if name in ("t", "s", "grid") and np.asarray(value).dtype.kind in "iu"}
-    if "t" in whole and np.any(np.asarray(whole["t"]) == 0):
-        raise Skip("no index stands for t = 0")
+    start = "s" if operation.name in ("q_between", "ddim_inversion_step") else "t"
+    if start in whole and np.any(np.asarray(whole[start]) == 0):
+        raise Skip(f"no index stands for {start} = 0")
     changed = {**inputs, **{name: value - 1 for name, value in whole.items()}}
     if "model" in inputs and "grid" in whole:
         changed["model"] = lambda x, index: inputs["model"](x, index + 1)
@@ -104,12 +105,19 @@ def _later(outputs: Outputs) -> Outputs:
 
 def _times(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
     """One time for the batch and no other, or a time for each example."""
-    whole = {name: value for name, value in inputs.items() if name in ("t", "s") and "betas" in inputs}
-    if choice == "one" and any(np.ndim(value) for value in whole.values()):
+    if choice == "one" and any(np.ndim(inputs.get(name, 0)) for name in ("t", "s", "tau")):
         raise Skip("the library takes one time for the batch")
-    if choice == "each" and whole and (B := _batch(inputs)):
-        inputs = {**inputs, **{name: np.broadcast_to(np.asarray(value), B).copy() for name, value in whole.items()}}
-    return Conversion(inputs, _same)
+    whole = {name: value for name, value in inputs.items() if name in ("t", "s") and "betas" in inputs}
+    if choice != "each" or not whole or all(np.ndim(value) for value in whole.values()):
+        return Conversion(inputs, _same)
+    B = _batch(inputs)
+    inputs = {**inputs, **{name: np.broadcast_to(np.asarray(value), max(B, 1)).copy() for name, value in whole.items()}}
+    return Conversion(inputs, _same if B else _alone)
+
+
+def _alone(outputs: Outputs) -> Outputs:
+    """What was computed for an array of one time, as for a single one."""
+    return {name: array[0] if (array := np.asarray(value)).shape[:1] == (1,) else value for name, value in outputs.items()}
 
 
 def _batch(inputs: Inputs) -> int:
@@ -119,16 +127,21 @@ def _batch(inputs: Inputs) -> int:
 def _flow_time(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
     """Times that run from data to noise: 1 - t, the velocity negated, and an ODE in this time."""
     scale = FLOW_TIMES[choice]
+    if scale and operation.name == "train_mlp_flow":
+        raise Skip("the network of this operation is given the kit's times")
     if not scale or (operation.area != "flow" and "f" not in inputs):
         return Conversion(inputs, _same)
     named = {name: scale * (1 - value) for name, value in inputs.items() if name in ("t", "s", "times", "tau")}
     changed = {**inputs, **named}
     if "f" in inputs:
         changed["f"] = lambda x, time: -inputs["f"](x, 1 - time / scale) / scale
-    if operation.name == "conditional_loss":
+    if operation.name == "conditional_loss" or inputs.get("source") == "velocity":
         changed["prediction"] = -inputs["prediction"]
-    if operation.name == "velocity":
+    changed |= {name: -inputs[name] for name in ("signal_rate", "sigma_rate") if name in inputs}
+    if operation.name == "velocity" or inputs.get("to") == "velocity":
         return Conversion(changed, lambda outputs: {name: -np.asarray(value) for name, value in outputs.items()})
+    if operation.name == "state_at":
+        return Conversion(changed, lambda outputs: {**outputs, "velocity": -np.asarray(outputs["velocity"])})
     if operation.name == "flow_time":
         return Conversion(changed, lambda outputs: {name: 1 - np.asarray(value) / scale for name, value in outputs.items()})
     return Conversion(changed, _same)
@@ -148,9 +161,14 @@ def _mix(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
 
 def _scaled(names: set[str], factor: Callable[[int], float]) -> Callable[[Operation, Inputs, str], Conversion]:
     def convert(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
-        if operation.name not in names or choice in ("sum", "nats"):
+        if choice in ("sum", "nats") or operation.name not in names:
+            if choice == "mean" and operation.area in ("training", "unet"):
+                raise Skip("losses inside of training are not converted")
             return Conversion(inputs, _same)
-        events = [value[0].size for value in inputs.values() if isinstance(value, np.ndarray) and value.ndim > 1]
+        data = {name: value for name, value in inputs.items() if isinstance(value, np.ndarray) and (value.ndim > 1 or name == "mean1")}
+        events = [
+            value.size if value.ndim == 1 else value[0, 0].size if name == "states" else value[0].size for name, value in data.items()
+        ]
         return Conversion(inputs, lambda outputs: {name: np.asarray(value) * factor(events[0]) for name, value in outputs.items()})
 
     return convert
@@ -159,6 +177,8 @@ def _scaled(names: set[str], factor: Callable[[int], float]) -> Callable[[Operat
 def _axes(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
     if choice == "channels last":
         return Conversion(inputs, _same)
+    if operation.area == "unet":
+        raise Skip("the parameters of the U-Net are one flat vector, in the kit's order of axes")
     return Conversion({name: channels_first(name, value) for name, value in inputs.items()}, channels_last)
 
 
@@ -183,6 +203,8 @@ def _in_arrays(model: Callable[[Any, Any], Any], into: Callable[[Any], Any]) -> 
 
 def to_numpy(value: Any) -> Any:
     """An array of NumPy from one of PyTorch, on whatever device, or of JAX; anything else as it is."""
+    if isinstance(value, np.ndarray):
+        return value
     return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value) if hasattr(value, "__array__") else value
 
 

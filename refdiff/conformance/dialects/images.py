@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
 
 def _is_weight(name: str) -> bool:
-    return name.removeprefix("d").split("_")[-1] == "w"
+    return re.fullmatch(r"d?(\w+_)?w\d*|weight", name) is not None
 
 
 def channels_first(name: str, value: Any) -> Any:
@@ -17,7 +18,7 @@ def channels_first(name: str, value: Any) -> Any:
         return value
     if _is_weight(name):
         return value.transpose(3, 2, 0, 1) if value.ndim == 4 else value.T
-    return value.transpose(0, 3, 1, 2) if value.ndim == 4 else value
+    return np.moveaxis(value, -1, value.ndim - 3) if value.ndim in (4, 5) else value
 
 
 def channels_last(outputs: dict[str, Any]) -> dict[str, Any]:
@@ -28,4 +29,4 @@ def channels_last(outputs: dict[str, Any]) -> dict[str, Any]:
 def _last(name: str, value: Any) -> Any:
     if _is_weight(name):
         return value.transpose(2, 3, 1, 0) if value.ndim == 4 else value.T
-    return value.transpose(0, 2, 3, 1) if value.ndim == 4 else value
+    return np.moveaxis(value, value.ndim - 3, -1) if value.ndim in (4, 5) else value

@@ -7,33 +7,39 @@ from typing import Any
 
 import numpy as np
 
+from ..adapter import Skip
 from ..operations import Operation
 
 Inputs = dict[str, Any]
 AT = {"x_t": "t", "x_s": "s"}  # the time of a state
+STEPS = {"q_sample", "q_between", "to_x0", "to_eps", "ddim_step", "ddpm_step", "ddim_inversion_step"}
+CHAINS = {"ddim_sample", "ddpm_sample", "ddim_invert"}
 
 
 def as_exploding(operation: Operation, inputs: Inputs) -> tuple[Inputs, Callable[[Inputs], Inputs]]:
     """The inputs with exploding states, and what makes its outputs the kit's: states of one time, or of a whole grid.
 
-    A model of a trajectory is given the state that its prediction is of, as the library scales it for its network.
+    A model of a trajectory is given the state that its prediction is of, as the library scales it for its network. Raises Skip for other
+    operations that have states, where no signal is left, and for times outside of the table.
     """
-    if "betas" not in inputs or operation.area not in ("forward", "predict", "samplers"):
+    if operation.name not in STEPS | CHAINS:
+        if {"x_t", "x_s", "x", "states", "betas"} & set(inputs) and operation.area in ("forward", "predict", "samplers", "elbo"):
+            raise Skip("states of this operation are not converted to exploding ones")
         return inputs, lambda outputs: outputs
     signal = np.sqrt(np.append(1.0, np.cumprod(1 - np.asarray(inputs["betas"], dtype=np.float64))))
+    times = np.concatenate([np.ravel(inputs[name]) for name in ("t", "s", "grid") if name in inputs])
+    if np.any((times < 0) | (times >= len(signal))) or not np.all(signal[times] > 0):
+        raise Skip("no exploding state stands for this time")
 
     def at(time: Any, x: Any) -> Any:
         return signal[np.asarray(time)].reshape(np.shape(time) + (1,) * (x.ndim - np.ndim(time))).astype(x.dtype)
 
-    changed = {name: x / at(inputs[AT[name]], x) if name in AT and AT[name] in inputs else x for name, x in inputs.items()}
-    if "grid" in inputs:
+    changed = {name: x / at(inputs[AT[name]], x) if name in AT else x for name, x in inputs.items()}
+    if operation.name in CHAINS:
         changed["x"] = inputs["x"] / signal[inputs["grid"][0]].astype(inputs["x"].dtype)
 
     def back(outputs: Inputs) -> Inputs:
-        scaled = {
-            name: np.asarray(x) * at(inputs[AT[name]], np.asarray(x)) if name in AT and AT[name] in inputs else x
-            for name, x in outputs.items()
-        }
+        scaled = {name: np.asarray(x) * at(inputs[AT[name]], np.asarray(x)) if name in AT else x for name, x in outputs.items()}
         if "states" in scaled:
             scaled["states"] = np.asarray(scaled["states"]) * at(inputs["grid"], np.asarray(scaled["states"]))
         return scaled

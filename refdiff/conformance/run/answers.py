@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import models
 from ..adapter import Adapter, Broken, Implementation, Skip
-from ..dialects.declared import converted
+from ..dialects.declared import Conversion, converted, to_numpy
 from ..messages import described, readable
 from ..operations import Operation, named, operations
 from ..vectors.files import Vector, load
@@ -51,17 +51,29 @@ def ask(implementation: Implementation, vector: Vector) -> Answer:
     """The answer to one vector; only KeyboardInterrupt and OutOfTime are raised."""
     if not implementation.has(vector.operation):
         return Answer("skipped", "not offered")
-    given = inputs(vector, implementation.precision)
-    before = {name: value.copy() for name, value in given.items() if isinstance(value, np.ndarray)}
-    answer = _answer(implementation, operations()[vector.operation], given)
-    return answer._replace(overwritten=tuple(name for name, value in before.items() if not _same(value, given[name])))
+    operation, given = operations()[vector.operation], inputs(vector, implementation.precision)
+    try:
+        conversion = converted(operation, given, getattr(implementation, "dialect", {}))
+    except Skip as reason:
+        return Answer("skipped", readable(reason))
+    except Exception as error:  # of the conversion, not of the implementation: never a right answer
+        return Answer("broken", f"the declared dialect cannot be applied: {described(error)}")
+    before = {name: to_numpy(value).copy() for name, value in conversion.inputs.items() if _is_array(value)}
+    answer = _answer(implementation, operation, conversion)
+    changed = [name for name, value in before.items() if not _same(value, to_numpy(conversion.inputs[name]))]
+    return answer._replace(overwritten=tuple(changed))
 
 
-def _answer(implementation: Implementation, operation: Operation, given: dict[str, Any]) -> Answer:
+def _is_array(value: Any) -> bool:
+    return isinstance(to_numpy(value), np.ndarray)
+
+
+def _answer(implementation: Implementation, operation: Operation, conversion: Conversion) -> Answer:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return Answer("outputs", "", _in_dialect(implementation, operation, given))
+            returned = implementation.answer(operation.name, conversion.inputs)
+            return Answer("outputs", "", _outputs(operation, conversion, returned))
     except (Skip, NotImplementedError) as reason:
         return Answer("skipped", readable(reason))
     except Broken as error:
@@ -72,26 +84,11 @@ def _answer(implementation: Implementation, operation: Operation, given: dict[st
         return Answer("error" if isinstance(error, Exception) else "broken", described(error) + _location(error))
 
 
-def _in_dialect(implementation: Implementation, operation: Operation, given: dict[str, Any]) -> dict[str, Any]:
-    """The outputs as arrays, in the kit's conventions, whatever conventions the implementation declares."""
-    dialect = getattr(implementation, "dialect", {})
-    if not dialect:
-        return _arrays(operation, implementation.answer(operation.name, given))
-    conversion = converted(operation, given, dialect)
-    returned = implementation.answer(operation.name, conversion.inputs)
+def _outputs(operation: Operation, conversion: Conversion, returned: Any) -> dict[str, Any]:
+    """The outputs as arrays in the kit's conventions, copied, since an implementation may use a buffer again. Raises `Broken`."""
     try:
-        return _arrays(operation, conversion.back(named(operation, returned)))
-    except Broken:
-        raise
-    except Exception as error:
-        raise Broken(f"returned no arrays: {described(error)}") from None
-
-
-def _arrays(operation: Operation, returned: Any) -> dict[str, Any]:
-    """The operation's outputs as arrays, copied, since an implementation may use a buffer again. Raises `Broken`."""
-    try:
-        by_name = named(operation, returned)
-        return {name: _array(name, by_name[name]) for name in operation.outputs if name in by_name}
+        by_name = {name: value for name, value in named(operation, returned).items() if name in operation.outputs}
+        return {name: _array(name, value) for name, value in conversion.back(by_name).items()}
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -142,7 +139,9 @@ def repeat(target: Any, id: str) -> tuple[Any, Any]:
     if vector is None:
         raise ValueError(f"id = {id!r}; allowed: an operation and a number, such as q_sample/1")
     implementation = Adapter(target)
-    got = _in_dialect(implementation, operations()[vector.operation], inputs(vector, implementation.precision))
+    operation = operations()[vector.operation]
+    conversion = converted(operation, inputs(vector, implementation.precision), implementation.dialect)
+    got = _outputs(operation, conversion, implementation.answer(operation.name, conversion.inputs))
     found, right = (tuple((outputs or {}).values()) for outputs in (got, vector.expected))
     return tuple(each[0] if len(each) == 1 else each or None for each in (found, right))  # type: ignore[return-value]
 

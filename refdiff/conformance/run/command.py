@@ -116,7 +116,7 @@ def _report(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     try:
         with stdout_to_stderr():
             results = _results(implementation, arguments)
-            again = findings(implementation, results) if not getattr(implementation, "broken", "") else []
+            again = findings(implementation, results, arguments.timeout) if not getattr(implementation, "broken", "") else []
         seconds = time.perf_counter() - start
         if arguments.format == "text" and arguments.out is None:  # the search for causes takes longer than the run
             printed(text.first_lines(summary(implementation, results, arguments.level)))

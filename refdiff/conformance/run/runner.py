@@ -45,9 +45,9 @@ def ask_within(implementation: Implementation, vector: Vector, timeout: float | 
         return Answer("broken", f"the adapter {implementation.broken}")  # type: ignore[attr-defined]
 
 
-def check(implementation: Implementation | Isolated, vector: Vector) -> Result:
-    """The result of one vector."""
-    answer = implementation.ask(vector) if isinstance(implementation, Isolated) else ask(implementation, vector)
+def check(implementation: Implementation | Isolated, vector: Vector, timeout: float | None = None) -> Result:
+    """The result of one vector. `timeout` limits the computing of an answer in this process, in seconds."""
+    answer = implementation.ask(vector) if isinstance(implementation, Isolated) else ask_within(implementation, vector, timeout)
     return judge(vector, answer, implementation.precision)
 
 

@@ -19,8 +19,11 @@ TWICE = "the same inputs a second time give another answer: something is kept be
 MOST = 20  # failing vectors of an operation that are taken apart
 
 
-def findings(implementation: Any, results: Sequence[Result]) -> list[Finding]:
-    """What asking again shows: the vectors of right operations that fail a second time, and those of wrong ones that pass by example."""
+def findings(implementation: Any, results: Sequence[Result], timeout: float | None = None) -> list[Finding]:
+    """What asking again shows: the vectors of right operations that fail a second time, and those of wrong ones that pass by example.
+
+    Nothing, if the implementation ends or takes too long meanwhile: then the run has stopped, and says so.
+    """
     by_operation: dict[str, list[Result]] = {}
     for result in results:
         if result.vector.expected is not None and result.status in ("passed", "failed") and not result.convention:
@@ -29,10 +32,12 @@ def findings(implementation: Any, results: Sequence[Result]) -> list[Finding]:
     for name, each in by_operation.items():
         failed = [result.vector for result in each if result.status == "failed"]
         again = min((result.vector for result in each), key=_size) if not failed else None
-        if again is not None and runner.check(implementation, again).status != "passed":
+        if again is not None and runner.check(implementation, again, timeout).status != "passed":
             twice[name] = [again.id]
-        if ids := [vector.id for vector in failed[:MOST] if _is_right_alone(implementation, vector)]:
+        if ids := [vector.id for vector in failed[:MOST] if _is_right_alone(implementation, vector, timeout)]:
             alone[name] = ids
+        if getattr(implementation, "broken", ""):
+            return []
     return [Finding(*found) for found in ((TWICE, twice, True), (ALONE, alone, False)) if found[1]]
 
 
@@ -40,10 +45,10 @@ def _size(vector: Vector) -> int:
     return sum(np.size(value) for value in vector.inputs.values())
 
 
-def _is_right_alone(implementation: Any, vector: Vector) -> bool:
+def _is_right_alone(implementation: Any, vector: Vector, timeout: float | None) -> bool:
     """Whether each example of a batch is answered rightly in a batch of one, where the specification allows to take the batch apart."""
     parts = apart(vector)
-    return bool(parts) and all(runner.check(implementation, part).status == "passed" for part in parts)
+    return bool(parts) and all(runner.check(implementation, part, timeout).status == "passed" for part in parts)
 
 
 def apart(vector: Vector) -> list[Vector]:
