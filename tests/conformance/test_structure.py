@@ -58,6 +58,25 @@ def test_examples_that_affect_each_other_are_named(capsys):
     assert not any(structure.ALONE in each["sentences"] for each in checked(capsys, "Counts", "alpha_bar,snr")[1]["causes"])
 
 
+class HangsLater:
+    """Right at first; computes for ever when the smallest table comes again."""
+
+    seen = 0
+
+    def alpha_bar(self, betas):
+        self.seen += len(betas) == 1
+        while self.seen > 1:
+            pass
+        return np.append(1, np.cumprod(1 - betas))
+
+
+def test_a_second_call_has_a_limit_too(capsys):
+    """The run stops there, with code 2, and nothing is said of a changed answer."""
+    code = cli.main(["check", f"{ME}:HangsLater", "--only", "alpha_bar", "--in-process", "--timeout", "0.3", "--format", "json"])
+    found = json.loads(capsys.readouterr().out)
+    assert code == 2 and "no answer in 0.3 s of computing" in found["stopped"] and not found["changed"]
+
+
 @pytest.mark.parametrize("name", ["q_sample", "ddim_step", "conv", "kl_isotropic", "classifier_free", "group_norm"])
 def test_batches_are_taken_apart(name):
     """Into as many vectors as there are examples, each right by the formula."""

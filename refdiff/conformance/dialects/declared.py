@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..adapter import Skip
 from ..operations import Operation
+from .conversion import Conversion, Inputs, same
 from .images import channels_first, channels_last
 from .state import as_exploding
+from .times import FLOW_TIMES, flow_time, time, times
 
-Inputs = dict[str, Any]
-Outputs = dict[str, Any]
-FLOW_TIMES = {"data time": 0.0, "noise time": 1.0, "1000 noise time": 1000.0}
 NATS = {
     "kl_isotropic", "kl_diagonal", "kl_full", "prior_kl", "inner_kl", "elbo_joint", "elbo_bayes", "elbo_terms", "squared_decoder", "discretized_decoder",
     "discretized_log_likelihood",
@@ -36,13 +35,6 @@ ALLOWED = {
     "axes": ("channels last", "channels first"),
     "arrays": ("numpy", "torch", "jax"),
 }
-
-
-class Conversion(NamedTuple):
-    """Inputs for a library, and the function that takes its outputs by name back."""
-
-    inputs: Inputs
-    back: Callable[[Outputs], Outputs]
 
 
 def check(dialect: Any) -> dict[str, Any]:
@@ -72,91 +64,25 @@ def _then(first: Conversion, second: Conversion) -> Conversion:
     return Conversion(second.inputs, lambda outputs: first.back(second.back(outputs)))
 
 
-def _same(outputs: Outputs) -> Outputs:
-    return outputs
-
-
 def _kinds(operation: Operation, inputs: Inputs, names: dict[str, Any]) -> Conversion:
     """Kinds of predictions and other words by the library's names; a word without one is skipped."""
     words = {key: value for key, value in inputs.items() if key in ("kind", "source", "to", "variance") and isinstance(value, str)}
     missing = [value for value in words.values() if value not in names]
     if missing and operation.name != "grid":
         raise Skip(f"the library has no {missing[0]}")
-    return Conversion({**inputs, **{key: names.get(value, value) for key, value in words.items()}}, _same)
-
-
-def _time(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
-    """Times as indices 0..T-1, -1 for clean data where a step ends there."""
-    if choice == "step":
-        return Conversion(inputs, _same)
-    whole = {name: value for name, value in inputs.items() if name in ("t", "s", "grid") and np.asarray(value).dtype.kind in "iu"}
-    start = "s" if operation.name in ("q_between", "ddim_inversion_step") else "t"
-    if start in whole and np.any(np.asarray(whole[start]) == 0):
-        raise Skip(f"no index stands for {start} = 0")
-    changed = {**inputs, **{name: value - 1 for name, value in whole.items()}}
-    if "model" in inputs and "grid" in whole:
-        changed["model"] = lambda x, index: inputs["model"](x, index + 1)
-    return Conversion(changed, _later if operation.name == "grid" else _same)
-
-
-def _later(outputs: Outputs) -> Outputs:
-    return {name: np.asarray(value) + 1 for name, value in outputs.items()}
-
-
-def _times(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
-    """One time for the batch and no other, or a time for each example."""
-    if choice == "one" and any(np.ndim(inputs.get(name, 0)) for name in ("t", "s", "tau")):
-        raise Skip("the library takes one time for the batch")
-    whole = {name: value for name, value in inputs.items() if name in ("t", "s") and "betas" in inputs}
-    if choice != "each" or not whole or all(np.ndim(value) for value in whole.values()):
-        return Conversion(inputs, _same)
-    B = _batch(inputs)
-    inputs = {**inputs, **{name: np.broadcast_to(np.asarray(value), max(B, 1)).copy() for name, value in whole.items()}}
-    return Conversion(inputs, _same if B else _alone)
-
-
-def _alone(outputs: Outputs) -> Outputs:
-    """What was computed for an array of one time, as for a single one."""
-    return {name: array[0] if (array := np.asarray(value)).shape[:1] == (1,) else value for name, value in outputs.items()}
-
-
-def _batch(inputs: Inputs) -> int:
-    return next((len(value) for value in inputs.values() if isinstance(value, np.ndarray) and value.ndim > 1), 0)
-
-
-def _flow_time(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
-    """Times that run from data to noise: 1 - t, the velocity negated, and an ODE in this time."""
-    scale = FLOW_TIMES[choice]
-    if scale and operation.name == "train_mlp_flow":
-        raise Skip("the network of this operation is given the kit's times")
-    if not scale or (operation.area != "flow" and "f" not in inputs):
-        return Conversion(inputs, _same)
-    named = {name: scale * (1 - value) for name, value in inputs.items() if name in ("t", "s", "times", "tau")}
-    changed = {**inputs, **named}
-    if "f" in inputs:
-        changed["f"] = lambda x, time: -inputs["f"](x, 1 - time / scale) / scale
-    if operation.name == "conditional_loss" or inputs.get("source") == "velocity":
-        changed["prediction"] = -inputs["prediction"]
-    changed |= {name: -inputs[name] for name in ("signal_rate", "sigma_rate") if name in inputs}
-    if operation.name == "velocity" or inputs.get("to") == "velocity":
-        return Conversion(changed, lambda outputs: {name: -np.asarray(value) for name, value in outputs.items()})
-    if operation.name == "state_at":
-        return Conversion(changed, lambda outputs: {**outputs, "velocity": -np.asarray(outputs["velocity"])})
-    if operation.name == "flow_time":
-        return Conversion(changed, lambda outputs: {name: 1 - np.asarray(value) / scale for name, value in outputs.items()})
-    return Conversion(changed, _same)
+    return Conversion({**inputs, **{key: names.get(value, value) for key, value in words.items()}}, same)
 
 
 def _guidance(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
     if choice == "w" and operation.name == "classifier_free":
-        return Conversion({**inputs, "gamma": inputs["gamma"] - 1}, _same)
-    return Conversion(inputs, _same)
+        return Conversion({**inputs, "gamma": inputs["gamma"] - 1}, same)
+    return Conversion(inputs, same)
 
 
 def _mix(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
     if choice == "[-1, 1]" and inputs.get("mix") is not None:
-        return Conversion({**inputs, "mix": 2 * inputs["mix"] - 1}, _same)
-    return Conversion(inputs, _same)
+        return Conversion({**inputs, "mix": 2 * inputs["mix"] - 1}, same)
+    return Conversion(inputs, same)
 
 
 def _scaled(names: set[str], factor: Callable[[int], float]) -> Callable[[Operation, Inputs, str], Conversion]:
@@ -164,7 +90,7 @@ def _scaled(names: set[str], factor: Callable[[int], float]) -> Callable[[Operat
         if choice in ("sum", "nats") or operation.name not in names:
             if choice == "mean" and operation.area in ("training", "unet"):
                 raise Skip("losses inside of training are not converted")
-            return Conversion(inputs, _same)
+            return Conversion(inputs, same)
         data = {name: value for name, value in inputs.items() if isinstance(value, np.ndarray) and (value.ndim > 1 or name == "mean1")}
         events = [
             value.size if value.ndim == 1 else value[0, 0].size if name == "states" else value[0].size for name, value in data.items()
@@ -176,20 +102,20 @@ def _scaled(names: set[str], factor: Callable[[int], float]) -> Callable[[Operat
 
 def _axes(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
     if choice == "channels last":
-        return Conversion(inputs, _same)
+        return Conversion(inputs, same)
     if operation.area == "unet":
         raise Skip("the parameters of the U-Net are one flat vector, in the kit's order of axes")
     return Conversion({name: channels_first(name, value) for name, value in inputs.items()}, channels_last)
 
 
 def _state(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
-    return Conversion(*as_exploding(operation, inputs)) if choice == "exploding" else Conversion(inputs, _same)
+    return Conversion(*as_exploding(operation, inputs)) if choice == "exploding" else Conversion(inputs, same)
 
 
 def _arrays(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
     """Arrays of another library, which is imported here and nowhere else; models take and return its arrays."""
     if choice == "numpy":
-        return Conversion(inputs, _same)
+        return Conversion(inputs, same)
     library = importlib.import_module("torch" if choice == "torch" else "jax.numpy")
     into = library.from_numpy if choice == "torch" else library.asarray
     models: Inputs = {name: _in_arrays(inputs[name], into) for name in ("model", "f") if name in inputs}
@@ -210,9 +136,9 @@ def to_numpy(value: Any) -> Any:
 
 CONVERTERS: dict[str, Callable[[Operation, Inputs, Any], Conversion]] = {
     "state": _state,
-    "time": _time,
-    "times": _times,
-    "flow_time": _flow_time,
+    "time": time,
+    "times": times,
+    "flow_time": flow_time,
     "kinds": _kinds,
     "guidance": _guidance,
     "mix": _mix,
