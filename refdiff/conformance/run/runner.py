@@ -36,7 +36,7 @@ def select(minimal: bool = False, only: Iterable[str] = ()) -> list[Vector]:
 def ask_within(implementation: Implementation, vector: Vector, timeout: float | None) -> Answer:
     """The answer to a vector; if it takes too long, the implementation is broken, and later vectors are not run."""
     if getattr(implementation, "broken", "") and implementation.has(vector.operation):
-        return Answer("broken", f"not run: the adapter {implementation.broken}")  # type: ignore[attr-defined]
+        return Answer("broken", f"not run: {getattr(implementation, 'who', 'the adapter')} {implementation.broken}")  # type: ignore[attr-defined]
     try:
         with limited(timeout):
             return ask(implementation, vector)
