@@ -74,7 +74,7 @@ def read(folder: Path, origin: str, what: str, names: tuple[str, ...]) -> Images
 
 
 def images_of(arrays: tuple[Array, Array, Array, Array], origin: str, what: str, names: tuple[str, ...]) -> Images:
-    """The arrays with a line that tells their origin."""
+    """The arrays with a line that states their origin."""
     return Images(*arrays, f"{len(arrays[0]):,} {what} to train on and {len(arrays[2]):,} to test on, from {origin}.", names)
 
 

@@ -74,8 +74,11 @@ def vp(beta_min: float = 0.1, beta_max: float = 20.0) -> Sde:
     With $B(t) = \int_0^t \beta$, $signal = e^{-B/2}$ and $\sigma^2 = 1 - e^{-B}$. Source: C4 [Song et al. eq. 11].
     """
     beta, integral = _linear(beta_min, beta_max)
-    decay = lambda t: np.exp(-integral(t))  # noqa: E731
-    return Sde("vp", lambda t: -integral(t) / 2, lambda t: -beta(t) / 2, lambda t: -np.expm1(-integral(t)), lambda t: beta(t) * decay(t))
+
+    def variance_rate(t: Array) -> Array:
+        return beta(t) * np.exp(-integral(t))
+
+    return Sde("vp", lambda t: -integral(t) / 2, lambda t: -beta(t) / 2, lambda t: -np.expm1(-integral(t)), variance_rate)
 
 
 def sub_vp(beta_min: float = 0.1, beta_max: float = 20.0) -> Sde:

@@ -108,18 +108,11 @@ def condition(oracle: Mixture, A: Array, y: Array, noise: Number | Array) -> Mix
     are the new means, covariances and weights. `A` (m, d), `y` (m,); `noise` is the variance of every number of $y$, or $R$ (m, m).
     Raises where $A C_k A^T + R$ is not positive definite. Source: G4 [PRML eq. 2.116].
     """
-    A, y, noise = (device_get(as_float64(name, value)) for name, value in (("A", A), ("y", y), ("noise", noise)))
     means, log_weights, spreads, labels = (device_get(value) for value in (oracle.means, oracle.log_weights, oracle.spreads, oracle.labels))
     d = means.shape[1]
-    if A.ndim != 2 or A.shape[1] != d or y.shape != A.shape[:1] or noise.shape not in ((), (len(y), len(y))):
-        raise ValueError(f"A has shape {A.shape}, y {y.shape}, noise {noise.shape}; allowed: (m, {d}), (m,), and () or (m, m)")
-    for name, value, low in (("A", A, -1e60), ("y", y, -1e60), ("noise", noise, -1e60 if noise.ndim else 0)):
-        check_number(name, value, low, 1e60)
-    if noise.ndim and (np.any(noise != noise.T) or np.linalg.eigvalsh(noise).min(initial=0) < 0):
-        raise ValueError(f"noise = {noise!r}; allowed: a variance, or a matrix that is symmetric and positive semidefinite")
+    A, y, R = _observation(A, y, noise, d)
     axes = np.broadcast_to(np.eye(d), (len(means), d, d)) if oracle.axes is None else device_get(oracle.axes)
     covariances = (axes * spreads[:, None]) @ axes.mT
-    R = noise * np.eye(len(y)) if noise.ndim == 0 else noise
     S = A @ covariances @ A.T + R
     try:
         factor, gain = np.linalg.cholesky(S), np.linalg.solve(S, A @ covariances).mT
@@ -133,6 +126,18 @@ def condition(oracle: Mixture, A: Array, y: Array, noise: Number | Array) -> Mix
     spreads, axes = np.linalg.eigh((posterior + posterior.mT) / 2)
     means, log_joint = means + np.einsum("kij,kj->ki", gain, residual), log_weights + log_evidence
     return Mixture(means, log_joint - logsumexp(log_joint), np.maximum(spreads, 0), axes, labels)
+
+
+def _observation(A: Array, y: Array, noise: Number | Array, d: int) -> tuple[Array, Array, Array]:
+    """A, y and the noise's covariance R as float64, checked against each other."""
+    A, y, noise = (device_get(as_float64(name, value)) for name, value in (("A", A), ("y", y), ("noise", noise)))
+    if A.ndim != 2 or A.shape[1] != d or y.shape != A.shape[:1] or noise.shape not in ((), (len(y), len(y))):
+        raise ValueError(f"A has shape {A.shape}, y {y.shape}, noise {noise.shape}; allowed: (m, {d}), (m,), and () or (m, m)")
+    for name, value, low in (("A", A, -1e60), ("y", y, -1e60), ("noise", noise, -1e60 if noise.ndim else 0)):
+        check_number(name, value, low, 1e60)
+    if noise.ndim and (np.any(noise != noise.T) or np.linalg.eigvalsh(noise).min(initial=0) < 0):
+        raise ValueError(f"noise = {noise!r}; allowed: a variance, or a matrix that is symmetric and positive semidefinite")
+    return A, y, noise if noise.ndim else noise * np.eye(len(y))
 
 
 def _standardized(oracle: Mixture, x: Array, signal: Any, sigma: Any) -> tuple[Array, Array, tuple[Array, Array]]:

@@ -2,13 +2,14 @@
 
 # ruff: noqa: RUF012  (the classes are adapters as users write them)
 
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from refdiff.conformance import adapter
-from refdiff.conformance.dialects import declared
+from refdiff.conformance.dialects import declared, images
 from refdiff.conformance.operations import operations
 from refdiff.conformance.report import outcome
 from refdiff.conformance.run import runner
@@ -92,6 +93,9 @@ class Thousand(Noise):
 
     def velocity(self, data, noise, t, path):
         return super().velocity(data, noise, np.asarray(t) / 1000, path)
+
+    def flow_time(self, log_snr):
+        return 1000 * (1 - formula("flow_time", log_snr=log_snr))
 
 
 class Exploding:
@@ -203,9 +207,19 @@ def test_every_choice_has_a_library():
 def test_what_a_convention_cannot_express_is_skipped():
     """t = 0 as an index, a word without another, times of the examples where one is taken."""
     operation, inputs = operations()["q_sample"], {"x0": np.zeros((2, 1)), "noise": np.zeros((2, 1)), "betas": np.array([0.5])}
-    for dialect, t in (({"time": "index"}, 0), ({"time": "index"}, np.array([1, 0])), ({"times": "one"}, np.array([1, 1]))):
+    for dialect, t in (
+        ({"time": "index"}, 0),
+        ({"time": "index"}, np.array([1, 0])),
+        ({"times": "one"}, np.array([1, 1])),
+        ({"state": "exploding"}, -1),
+        ({"state": "exploding"}, 2),
+    ):
         with pytest.raises(adapter.Skip):
             declared.converted(operation, {**inputs, "t": t}, dialect)
+    for name in ("q_between", "ddim_inversion_step"):  # these begin at s; other steps may end there
+        with pytest.raises(adapter.Skip, match="no index stands for s = 0"):
+            declared.converted(operations()[name], {"t": 1, "s": 0}, {"time": "index"})
+    assert declared.converted(operations()["posterior_variance"], {"t": 1, "s": 0}, {"time": "index"}).inputs == {"t": 0, "s": -1}
     with pytest.raises(adapter.Skip, match="the library has no score"):
         declared.converted(operations()["to_x0"], {"kind": "score"}, {"kinds": {"eps": "epsilon"}})
 
@@ -339,7 +353,7 @@ class Tensor:
 def test_tensors(monkeypatch):
     """Arrays go into tensors and come back, of models too; numbers stay numbers."""
     module = type("torch", (), {"from_numpy": staticmethod(Tensor)})
-    monkeypatch.setattr(declared.importlib, "import_module", lambda name: {"torch": module}[name])
+    monkeypatch.setitem(sys.modules, "torch", module)
 
     class Euler:
         dialect = {"arrays": "torch"}
@@ -348,4 +362,32 @@ def test_tensors(monkeypatch):
             assert isinstance(x, Tensor) and isinstance(f(x, t), Tensor) and isinstance(t, float)
             return Tensor(x.array + (s - t) * f(x, t).array)
 
+    class ExplodingTensors:
+        dialect = {"state": "exploding", "arrays": "torch"}
+
+        def q_sample(self, x0, t, betas, noise):
+            alpha_bar = np.append(1.0, np.cumprod(1 - betas.array))[t.array if isinstance(t, Tensor) else t]
+            sigma = np.sqrt(1 / alpha_bar - 1)
+            return Tensor(x0.array + sigma.reshape(np.shape(sigma) + (1,) * (x0.array.ndim - np.ndim(sigma))) * noise.array)
+
     assert passed(Euler)
+    assert passed(ExplodingTensors)
+
+
+@pytest.mark.parametrize(
+    "name, last, first",
+    [
+        ("x", (2, 3, 4, 5), (2, 5, 3, 4)),
+        ("states", (6, 2, 3, 4, 5), (6, 2, 5, 3, 4)),
+        ("w", (2, 3, 4, 5), (5, 4, 2, 3)),
+        ("dw", (2, 3, 4, 5), (5, 4, 2, 3)),
+        ("w0", (4, 5), (5, 4)),
+        ("b", (5,), (5,)),
+    ],
+)
+def test_channels_first_and_back(name, last, first):
+    """Images, chains of images, kernels, matrices and their gradients keep every number at its place."""
+    value = np.arange(np.prod(last)).reshape(last)
+    turned = images.channels_first(name, value)
+    assert turned.shape == first
+    assert np.array_equal(images.channels_last({name: turned})[name], value)

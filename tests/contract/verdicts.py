@@ -2,12 +2,12 @@
 
 import linecache
 import re
-import signal
 import traceback
 import warnings
-from contextlib import contextmanager
 
 import numpy as np
+
+from refdiff.conformance.run.processes.limit import OutOfTime, limited
 
 from .damages import FAILS, REFUSED, SAME
 from .exceptions import ALIASES, INFINITE, entry
@@ -16,33 +16,13 @@ NAMED, UNNAMED, RIGHT = "named error", "unnamed error", "right answer"
 SECONDS = 10  # of computing, since other work of the machine is not to decide
 
 
-class Slow(BaseException):
-    pass
-
-
-@contextmanager
-def limited(seconds):
-    """Raises `Slow` if the block takes longer."""
-
-    def stop(*_):
-        raise Slow
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
-
-
 def run(call, variant, arguments):
     """The leaves of a call's result, or its error."""
     try:
         with limited(SECONDS), warnings.catch_warnings():
             warnings.simplefilter("error")
             return call(variant, arguments), None
-    except (Exception, Slow) as error:
+    except (Exception, OutOfTime) as error:
         return None, error
 
 
@@ -81,7 +61,7 @@ def verdict(call, variant, parameter, damage, baseline, package="refdiff"):
 
 
 def of_error(call, parameter, damage, error):
-    if isinstance(error, Slow):
+    if isinstance(error, OutOfTime):
         return "too slow"
     if isinstance(error, Warning):
         return "warning"

@@ -45,6 +45,14 @@ def test_the_path_solves_the_moment_equations(path):
     assert np.allclose(solved.y[:, -1], [signal, sigma**2], rtol=1e-9, atol=1e-12)
 
 
+@each
+def test_training_times_cover_the_process(path):
+    """C4: uniform numbers become times of 0..end, and the network's time runs from 0 to 1000."""
+    t = path.draw_time(np.array([0.0, 0.25, 1.0]))
+    assert np.allclose(t, [0, path.end / 4, path.end], rtol=1e-15, atol=0)
+    assert np.allclose(path.clock(t), [0, 250, 1000], rtol=1e-15, atol=0)
+
+
 def test_printed_coefficients():
     """C4: g^2 is beta for vp, beta (1 - e^-2B) for sub_vp, the derivative of sigma^2 for ve, and 2 t for edm."""
     t, beta, B = TIMES, 0.1 + 19.9 * TIMES, 0.1 * TIMES + 19.9 * TIMES**2 / 2

@@ -211,7 +211,7 @@ def test_bayes_on_a_grid():
         (np.eye(3), np.zeros(3), 1.0, r"A has shape \(3, 3\), y \(3,\), noise \(\); allowed: \(m, 2\), \(m,\), and \(\) or \(m, m\)"),
         (np.eye(2), np.zeros(3), 1.0, "A has shape"),
         (np.eye(2), np.zeros(2), np.ones(2), "A has shape"),
-        (np.zeros((1, 2)), np.zeros(1), 0.0, r"noise = array\(0.\) leaves A C A\^T \+ noise singular"),
+        (np.zeros((1, 2)), np.zeros(1), 0.0, r"noise = 0.0 leaves A C A\^T \+ noise singular"),
         (np.eye(2), np.array([0.0, np.nan]), 1.0, "y = .*nan"),
         (np.eye(2), np.zeros(2), -0.005, "noise = .*-0.005.*; allowed: finite, in"),
         (np.eye(2), np.zeros(2), np.array([[1.0, 5.0], [0.0, 1.0]]), "(?s)noise = .*; allowed: a variance, or a matrix that is symmetric"),

@@ -40,14 +40,8 @@ class Denoisers:
 
     def to_x0(self, prediction: Any, x_t: Any, t: Any, betas: Any, kind: str) -> Any:
         levels, network = torch.cumprod(1 - betas, 0), lambda *_: prediction
-        made = external.VDenoiser(network) if kind == "v" else external.DiscreteEpsDDPMDenoiser(_module(network), levels, quantize=True)
+        made = external.VDenoiser(network) if kind == "v" else external.DiscreteEpsDDPMDenoiser(network, levels, quantize=True)
         return made(x_t, (1 / levels[t] - 1) ** 0.5)
-
-
-def _module(network: Any) -> Any:
-    module = torch.nn.Module()
-    module.forward = network
-    return module
 
 
 class Samplers:

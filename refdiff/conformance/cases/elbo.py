@@ -148,14 +148,19 @@ def _losses() -> Iterator[Case]:
 
 
 def _errors() -> Iterator[Case]:
-    three, zero = Table("three"), Table("zero-terminal-5")
+    yield from _wrong_weights()
+    yield from _wrong_terms()
+    yield from _wrong_chains()
+
+
+def _wrong_weights() -> Iterator[Case]:
+    three = Table("three")
     for operation in ("weight_mean", "weight_eps", "weight_x0"):
         for t, s in ((1, 0), (3, 0)):
             yield refused(operation, "the step to s = 0, whose posterior variance is 0", t=t, s=s, betas=three)
         for t, s in ((2, 2), (1, 2), (4, 1)):
             yield refused(operation, TIMES, t=t, s=s, betas=three)
-    yield refused("weight_eps", NO_SIGNAL, t=5, s=4, betas=zero)
-    x, y = numbers((2, 2)) / 2, numbers((2, 2), 1)
+    yield refused("weight_eps", NO_SIGNAL, t=5, s=4, betas=Table("zero-terminal-5"))
     time, limit = "a time outside 0..T", "a gamma of 0 or below"
     for what, t, gamma, kind in (
         (time, -1, 5.0, "eps"),
@@ -165,9 +170,13 @@ def _errors() -> Iterator[Case]:
         ("an unknown kind", 1, 5.0, "noise"),
     ):
         yield refused("min_snr_weight", what, t=t, betas=three, gamma=gamma, kind=kind)
-    at: dict[str, Any] = {"prediction": y, "x_t": x, "x0": x, "betas": three}
+
+
+def _wrong_terms() -> Iterator[Case]:
+    x, y = numbers((2, 2)) / 2, numbers((2, 2), 1)
+    at: dict[str, Any] = {"prediction": y, "x_t": x, "x0": x, "betas": Table("three")}
     yield refused("inner_kl", "the posterior variance 0 of the step to s = 0", **at, t=1, s=0, kind="eps", variance="posterior")
-    yield refused("inner_kl", NO_SIGNAL, **{**at, "betas": zero}, t=5, s=4, kind="eps", variance="beta")
+    yield refused("inner_kl", NO_SIGNAL, **{**at, "betas": Table("zero-terminal-5")}, t=5, s=4, kind="eps", variance="beta")
     yield refused("inner_kl", BATCH, **{**at, "x0": numbers((3, 2))}, t=2, s=1, kind="eps", variance="beta")
     yield refused("l_simple", "a prediction of another shape than the target", target=x, prediction=numbers((2, 1)))
     yield refused("l_simple", "NaN in the prediction", target=x, prediction=y * np.nan)
@@ -176,7 +185,10 @@ def _errors() -> Iterator[Case]:
     for variance in (0.0, -1.0):
         yield refused("discretized_decoder", "a variance of 0 or below", x0=x, mean=y, variance=variance)
     yield refused("discretized_decoder", "pixels outside [-1, 1]", x0=x + 2, mean=y, variance=0.5)
-    chain: dict[str, Any] = {"betas": three, "model": _model("three", 0.75, 0.25), "variance": "beta"}
+
+
+def _wrong_chains() -> Iterator[Case]:
+    chain: dict[str, Any] = {"betas": Table("three"), "model": _model("three", 0.75, 0.25), "variance": "beta"}
     for operation in ("elbo_joint", "elbo_bayes"):
         for grid in ([3, 1], [1, 3, 0], [4, 1, 0]):
             yield refused(
@@ -187,12 +199,5 @@ def _errors() -> Iterator[Case]:
                 **chain,
             )
         yield refused(operation, "fewer states than times", states=numbers((2, 2, 2)), grid=np.array([3, 1, 0]), **chain)
-    yield refused(
-        "elbo_terms",
-        "a grid that does not begin at T",
-        x0=x,
-        grid=np.array([2, 1, 0]),
-        noise=numbers((2, 2, 2)),
-        decoder="gaussian",
-        **chain,
-    )
+    drawn: dict[str, Any] = {"x0": numbers((2, 2)) / 2, "noise": numbers((2, 2, 2)), "decoder": "gaussian"}
+    yield refused("elbo_terms", "a grid that does not begin at T", grid=np.array([2, 1, 0]), **drawn, **chain)

@@ -53,7 +53,7 @@ def check(dialect: Any) -> dict[str, Any]:
 
 def converted(operation: Operation, inputs: Inputs, dialect: dict[str, Any]) -> Conversion:
     """The inputs of an operation in the declared conventions. Raises Skip for what a convention cannot express."""
-    found = Conversion(dict(inputs), lambda outputs: outputs)
+    found = Conversion(dict(inputs), same)
     for name, convert in CONVERTERS.items():
         if name in dialect:
             found = _then(found, convert(operation, found.inputs, dialect[name]))
@@ -109,7 +109,7 @@ def _axes(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
 
 
 def _state(operation: Operation, inputs: Inputs, choice: str) -> Conversion:
-    return Conversion(*as_exploding(operation, inputs)) if choice == "exploding" else Conversion(inputs, same)
+    return as_exploding(operation, inputs) if choice == "exploding" else Conversion(inputs, same)
 
 
 def _arrays(operation: Operation, inputs: Inputs, choice: str) -> Conversion:

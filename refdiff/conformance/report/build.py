@@ -7,7 +7,7 @@ from typing import Any
 
 from ... import __version__
 from ..budget import Budget
-from ..diagnosis import causes, predicates, search
+from ..diagnosis import causes, predicates, scoring, search
 from ..mutations import mutants, symptoms
 from ..mutations.conventions import by_one_convention
 from ..operations import AREAS, operations
@@ -16,7 +16,7 @@ from ..vectors import files
 from . import mutant_text, outcome, warnings, wording
 from .exceptions import asked_again, equal_exceptions
 from .failures import failure, size
-from .findings import Cause, Coverage, Operation, Report, counts
+from .findings import Cause, Counts, Coverage, Operation, Report, counts
 
 FORMAT = 3  # 3: the levels accuracy, refusal and convention; refusals and conventions apart
 SEARCH = 6.0  # seconds for the search for causes, by default
@@ -29,31 +29,15 @@ def build_report(
     """The report of the results of an implementation; `header` holds set, only, level and seconds, `limit` is the time limit of
     the search for causes, and `again` is what asking again showed.
     """
-    level = header.setdefault("level", "must")
-    every = by_one_convention(results, implementation.precision)
-    results = [each for each in every if each.vector.level != "refusal" or level in outcome.REFUSED]
-    header = {"set": "full", "only": [], "seconds": 0.0, **header}
-    precision, time = implementation.precision, Budget(limit)
-    diagnoses = search.diagnose([each for each in results if not each.convention], precision, time)
-    said = causes.causes(diagnoses)
-    found = [cause for cause in said if cause.is_cause]
-    incomplete = {diagnosis.operation for diagnosis in diagnoses if not diagnosis.complete}
-    by_operation: dict[str, list[Result]] = {}
-    for result in results:
-        by_operation.setdefault(result.vector.operation, []).append(result)
-    whole: dict[str, list[Result]] = {area: [] for area in AREAS}
-    for result in every:
-        whole[operations()[result.vector.operation].area].append(result)
-    shown = [_cause(cause, by_operation) for cause in said]
-    explained = {id for cause in found for ids in cause.explained.values() for id in ids}
-    raised = [*asked_again([each for each in again if not each.changed], explained), *equal_exceptions(results, explained)]
-    causes_shown = [*shown[: len(found)], *raised]
-    listed = [_operation(name, by_operation[name], causes_shown, precision) for name in operations() if name in by_operation]
-    for operation in listed:
-        operation.look_at = _upstream(operation, listed)
-        operation.searched = operation.name not in incomplete
-        operation.defined = getattr(implementation, "defined", lambda name: "")(operation.name) if operation.first else ""
+    header = {"set": "full", "only": [], "level": "must", "seconds": 0.0, **header}
+    level, precision, time = header["level"], implementation.precision, Budget(limit)
+    every = by_one_convention(results, precision)
+    judged = [each for each in every if each.vector.level != "refusal" or level in outcome.REFUSED]
+    diagnoses = search.diagnose([each for each in judged if not each.convention], precision, time)
+    found, resemblances = _causes(diagnoses, judged, again)
+    listed = _operations(implementation, judged, found, {each.operation for each in diagnoses if not each.complete})
     stopped = f"{implementation.who} {implementation.broken}" if getattr(implementation, "broken", "") else ""
+    changed = any(each.changed for each in again)
     return Report(
         format=FORMAT,
         implementation=implementation.name,
@@ -66,23 +50,54 @@ def build_report(
         stopped=stopped,
         search_limit=limit,
         search_complete=not time.cut,
-        passed=not stopped and outcome.passed(every, level) and not any(each.changed for each in again),
+        passed=not stopped and outcome.passed(every, level) and not changed,
         tested=outcome.tested(every),
         summary=outcome.summary(implementation, every, level),
         counts=counts(every),
-        areas={area: counts(each) for area, each in whole.items() if each},
+        areas=_areas(every),
         operations=listed,
-        causes=causes_shown,
-        resemblances=shown[len(found) :],
+        causes=found,
+        resemblances=resemblances,
         conventions=outcome.conventions(every),
         refusals=outcome.refusals(every),
-        coverage=_coverage(results),
+        coverage=_coverage(judged),
         called=getattr(implementation, "called", ("", "")),
         warnings=warnings.misspelled(implementation) + warnings.overwriting(every) + warnings.changing(again),
-        changed=any(each.changed for each in again),
+        changed=changed,
         overwrites=any(result.overwritten for result in outcome.at_level(every, level)),
         vectors=[_vector(result) for result in every],
     )
+
+
+def _causes(diagnoses: Sequence[scoring.Diagnosis], results: list[Result], again: Sequence[Finding]) -> tuple[list[Cause], list[Cause]]:
+    """The causes, those that the exceptions and the second calls show among them; and the changes that only resemble one."""
+    said, by_operation = causes.causes(diagnoses), _by_operation(results)
+    found, resemblances = ([_cause(each, by_operation) for each in said if each.is_cause == wanted] for wanted in (True, False))
+    explained = {id for cause in found for ids in cause.explained.values() for id in ids}
+    raised = [*asked_again([each for each in again if not each.changed], explained), *equal_exceptions(results, explained)]
+    return [*found, *raised], resemblances
+
+
+def _by_operation(results: list[Result]) -> dict[str, list[Result]]:
+    """The results of each operation, in the order of the operations."""
+    found: dict[str, list[Result]] = {name: [] for name in operations()}
+    for result in results:
+        found[result.vector.operation].append(result)
+    return {name: some for name, some in found.items() if some}
+
+
+def _areas(results: list[Result]) -> dict[str, Counts]:
+    by_area = {area: [r for r in results if operations()[r.vector.operation].area == area] for area in AREAS}
+    return {area: counts(some) for area, some in by_area.items() if some}
+
+
+def _operations(implementation: Any, results: list[Result], found: list[Cause], incomplete: set[str]) -> list[Operation]:
+    listed = [_operation(name, some, found, implementation.precision) for name, some in _by_operation(results).items()]
+    for operation in listed:
+        operation.look_at = _upstream(operation, listed)
+        operation.searched = operation.name not in incomplete
+        operation.defined = getattr(implementation, "defined", lambda name: "")(operation.name) if operation.first else ""
+    return listed
 
 
 def _operation(name: str, results: list[Result], found: list[Cause], precision: str) -> Operation:
