@@ -199,5 +199,5 @@ def _wrong_chains() -> Iterator[Case]:
                 **chain,
             )
         yield refused(operation, "fewer states than times", states=numbers((2, 2, 2)), grid=np.array([3, 1, 0]), **chain)
-    drawn: dict[str, Any] = {"x0": numbers((2, 2)) / 2, "noise": numbers((2, 2, 2)), "decoder": "gaussian"}
-    yield refused("elbo_terms", "a grid that does not begin at T", grid=np.array([2, 1, 0]), **drawn, **chain)
+    start = {"x0": numbers((2, 2)) / 2, "grid": np.array([2, 1, 0]), "noise": numbers((2, 2, 2)), "decoder": "gaussian"}
+    yield refused("elbo_terms", "a grid that does not begin at T", **start, **chain)

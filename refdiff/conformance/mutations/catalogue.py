@@ -58,8 +58,13 @@ def known(name: str, changes: Any, text: str) -> Mutant:
 def edits_of(function: str, old: str, new: str) -> list[Edit]:
     """The edits that replace every occurrence of an expression in a formula. Raises if there is none."""
     old, new = (ast.unparse(ast.parse(each, mode="eval")) for each in (old, new))
-    nodes = enumerate(ast.walk(ast.parse(ast.unparse(mutants.syntax_trees()[function])).body[0]))
-    found = [Edit(function, position, old, new) for position, node in nodes if isinstance(node, ast.expr) and ast.unparse(node) == old]
+    found = [Edit(function, position, old, new) for position, text in _expressions(function) if text == old]
     if not found:
         raise ValueError(f"old = {old!r}; allowed: an expression of the formula {function}")
     return found
+
+
+@cache
+def _expressions(function: str) -> list[tuple[int, str]]:
+    nodes = enumerate(ast.walk(ast.parse(ast.unparse(mutants.syntax_trees()[function])).body[0]))
+    return [(position, ast.unparse(node)) for position, node in nodes if isinstance(node, ast.expr)]

@@ -25,10 +25,14 @@ def declared(operation: str) -> tuple[Mutant, ...]:
     if operation in WHOLE:
         text, formula = WHOLE[operation]
         return (catalogue.known(text, (operation, formula), text),)
-    rows = [[catalogue.known(text, list(changes), text) for text, changes in row] for row in ROWS]
-    affecting = [[mutant for mutant in row if mutants.affects(mutant, operation)] for row in rows]
+    affecting = [[mutant for mutant in row if mutants.affects(mutant, operation)] for row in _rows()]
     combined = [[each for each in chosen if each] for chosen in product(*([None, *row] for row in affecting if row))]
     return tuple(_together(chosen) for chosen in sorted(combined, key=len)[1 : MOST + 1])
+
+
+@cache
+def _rows() -> list[list[Mutant]]:
+    return [[catalogue.known(text, list(changes), text) for text, changes in row] for row in ROWS]
 
 
 def choices(operation: str) -> list[str]:
