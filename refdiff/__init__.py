@@ -11,15 +11,16 @@ The contract:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import rng, training, tree
+from . import rng, solvers, training, tree
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
 from .objectives import elbo, flow, latent
 from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
-from .sampling import generation, guidance, maps, mixture, ode, oracles, samplers
+from .sampling import generation, guidance, maps, mixture, ode, oracles, orders, samplers
 from .sampling.generation import generate
 from .sampling.samplers import ddim_step, ddpm_step, sample
+from .solvers import edm
 from .training import optim, parallel
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "Schedule",
     "ddim_step",
     "ddpm_step",
+    "edm",
     "elbo",
     "fashion",
     "flow",
@@ -47,6 +49,7 @@ __all__ = [
     "mlp",
     "optim",
     "oracles",
+    "orders",
     "posterior",
     "predict",
     "q_sample",
@@ -56,6 +59,7 @@ __all__ = [
     "samplers",
     "schedules",
     "sde",
+    "solvers",
     "training",
     "tree",
 ]

@@ -14,11 +14,18 @@ Array = NDArray[Any]
 Time = Any  # one number for the whole batch, or an array (B,)
 Number = Any  # one number, or one per example (B,)
 Model = Callable[..., Array]  # model(x, t) or model(x, t, y) -> prediction of x's shape
+Step = Callable[[Model, Array, Time, Time, Any], Array]  # step(model, x_t, t, s, noise) -> x_s
 
 LARGEST = {"f4": 1e15, "f8": 1e140, "c8": 1e15, "c16": 1e140}  # of data, by dtype: beyond, squares or their sums may overflow
 FARTHEST = {"f4": 1e30, "f8": 1e300, "c8": 1e30, "c16": 1e300}  # of other numbers: beyond, products with data may overflow
 SUBCLASSES = np.ma.MaskedArray, np.matrix  # whose arithmetic differs from that of arrays
 CHECKED = ContextVar("CHECKED", default=True)  # whether checks read the values of arrays on a device
+
+
+class Solver(Protocol):
+    """Protocol of a solver that keeps a history: every run of `samplers.sample` begins it anew."""
+
+    def begin(self) -> Step: ...
 
 
 class GaussianPath(Protocol):

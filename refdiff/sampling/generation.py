@@ -6,15 +6,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import rng
-from ..arrays import Array, GaussianPath, Model, as_array, describe
+from .. import rng, solvers
+from ..arrays import Array, GaussianPath, Model, Solver, Step, as_array, describe
 from ..checks import MOST, check_choice, check_count, check_dtype, check_flag, check_integer, check_scalar, check_tuple
 from ..process import grids, predict
+from ..process.sde import Sde
 from ..process.tables import Schedule
 from . import guidance as guidance_
 from . import samplers
 
-METHODS = {"diffusion": ("ddim", "ddpm"), "flow": ("heun", "euler", "rk4")}
+SOLVERS = tuple(solvers.METHODS)
+METHODS = {"diffusion": ("ddim", "ddpm", *SOLVERS), "sde": SOLVERS, "flow": ("heun", "euler", "rk4")}
 FIRST = 2**20  # index of the first sample: training draws noise for the samples 0, 1, ... of its batches
 
 
@@ -47,10 +49,10 @@ def generate(
 ) -> Array:
     r"""Samples (B, ...) of a model, from noise by `steps` steps of a method. Only one state is kept in memory.
 
-    `model(x, t)` predicts `kind`: "eps" by default for a `Schedule`, "velocity" for the path of a flow. With `labels`, one integer or
+    `model(x, t)` predicts `kind`: "eps" by default for a `Schedule` or an `Sde`, "velocity" for the path of a flow. With `labels`, one integer or
     one for each sample, it is called as `model(x, t, labels)`, and without a label as `model(x, t, None)`; `guidance` is the scale
     $\gamma$ of classifier-free guidance. `method` is "ddim" (default) or "ddpm" for a `Schedule`, "heun" (default), "euler" or "rk4" for a
-    flow. `grid` is the name of a time grid of a `Schedule`, or the times themselves. Other options are those of the step, such as `eta`.
+    flow, and for a `Schedule` or an `Sde` a name of `solvers.METHODS`, such as "dpmpp_2m". `grid` is the name of a time grid of a `Schedule`, or the times themselves. Other options are those of the step, such as `eta`.
 
     A sample depends on the seed and on its index only. `steps_of` gives the same steps to drive by hand. Source: S1, S2, M1, G3.
     """
@@ -59,7 +61,7 @@ def generate(
 
 def steps_of(
     path: GaussianPath, steps: int = 50, method: str | None = None, kind: str | None = None, grid: Any = "linspace", **options: Any
-) -> tuple[samplers.Step, Array]:
+) -> tuple[Step | Solver, Array]:
     """The step of a method and its time grid, for `samplers.sample`; arguments as in `generate`. Source: S1, S2, M1."""
     return _steps_of(HOST, path, steps, method, kind, grid, **options)
 
@@ -72,6 +74,8 @@ def _generate(
     indices, dtype = FIRST + np.arange(count), check_dtype(dtype)
     step, times = _steps_of(on, path, steps, method, kind, grid, **options)
     start = on.rng.normal(seed, indices, tuple(event), stream=rng.START, dtype=dtype)
+    if isinstance(path, Sde):
+        start = start * dtype.type(path.signal_sigma(times[0])[1])
     noise: Any = on.rng.Normals(seed, indices, tuple(event), dtype=dtype)
     states = on.samplers.sample(_conditioned(on, model, labels, gamma, count), step, times, start, noise)
     if check_flag("progress", progress):
@@ -81,27 +85,36 @@ def _generate(
     return samplers.last(states)
 
 
-def _steps_of(on: Modules, path: Any, steps: Any, method: Any, kind: Any, grid: Any, **options: Any) -> tuple[samplers.Step, Array]:
-    diffusion = isinstance(path, Schedule)
+def _steps_of(on: Modules, path: Any, steps: Any, method: Any, kind: Any, grid: Any, **options: Any) -> tuple[Step | Solver, Array]:
     if not hasattr(path, "signal_sigma"):
-        raise TypeError(f"path = {describe(path)}; allowed: a Schedule, or the path of a flow, such as flow.straight")
-    methods, usual = (METHODS["diffusion"], "eps") if diffusion else (METHODS["flow"], "velocity")
-    method, kind = methods[0] if method is None else method, usual if kind is None else kind
-    check_choice("method", method, methods)
+        raise TypeError(f"path = {describe(path)}; allowed: a Schedule, an Sde, or the path of a flow, such as flow.straight")
+    family = "diffusion" if isinstance(path, Schedule) else "sde" if isinstance(path, Sde) else "flow"
+    method = METHODS[family][0] if method is None else method
+    kind = ("velocity" if family == "flow" else "eps") if kind is None else kind
+    check_choice("method", method, METHODS[family])
     check_choice("kind", kind, predict.KINDS)
-    steps = check_count("steps", steps, 1, path.T if diffusion else MOST)
+    steps = check_count("steps", steps, 1, path.T if family == "diffusion" else MOST)
     if isinstance(grid, str):
         check_choice("grid", grid, grids.GRIDS)
+    times = _times(path, family, steps, grid)
+    if method in SOLVERS:
+        return solvers.solver(method, path, kind, **options), times
     formula = getattr(on.samplers, f"{method}_step")
-    if diffusion:
-        times = grids.grid(grid, path.T, steps) if isinstance(grid, str) else grids.check_grid(grid, path.T)
+    if family == "diffusion":
         return on.samplers.stepper(formula, path, kind=kind, **options), times
     if options:
         raise TypeError(f"{next(iter(options))} = {next(iter(options.values()))!r}; allowed: no other options for the path of a flow")
-    return _flow_step(formula, path, kind), np.linspace(0, 1, steps + 1) if isinstance(grid, str) else grid
+    return _flow_step(formula, path, kind), times
 
 
-def _flow_step(formula: samplers.Step, path: GaussianPath, kind: str) -> samplers.Step:
+def _times(path: Any, family: str, steps: int, grid: Any) -> Array:
+    if family == "diffusion":
+        return grids.grid(grid, path.T, steps) if isinstance(grid, str) else grids.check_grid(grid, path.T)
+    start, end = (path.end, 0) if family == "sde" else (0, 1)
+    return np.linspace(start, end, steps + 1) if isinstance(grid, str) else grid
+
+
+def _flow_step(formula: Step, path: GaussianPath, kind: str) -> Step:
     if kind == "velocity":
         return formula
     return lambda model, x, t, s, noise: formula(samplers.velocity_field(model, path, kind), x, t, s, noise)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, Model, Number, Time, all_true, as_array, event_size, like
+from ..arrays import Array, Model, Number, Solver, Step, Time, all_true, as_array, event_size, like
 from ..checks import check_arrays, check_choice, check_number, check_scalar
 from ..process import predict, reverse
 from ..process.forward import posterior, posterior_variance, q_sample
@@ -17,6 +17,7 @@ from ..process.schedules import Schedule, check_times
 from .ode import euler_step, heun_step, rk4_step, solve_adaptive, velocity_field
 
 __all__ = [
+    "Solver",
     "Step",
     "ddim_inversion_step",
     "ddim_step",
@@ -33,13 +34,12 @@ __all__ = [
     "velocity_field",
 ]
 
-Step = Callable[[Model, Array, Any, Any, Any], Array]  # (model, x_t, t, s, noise) -> x_s
 
-
-def sample(model: Model, step: Step, grid: Array, x: Array, noise: Sequence[Array] | None = None) -> Iterator[Array]:
+def sample(model: Model, step: Step | Solver, grid: Array, x: Array, noise: Sequence[Array] | None = None) -> Iterator[Array]:
     """Sample along a time grid, starting from `x` at `grid[0]`: yield every state, `x` first.
 
-    `step(model, x_t, t, s, noise)` is `euler_step`, `heun_step`, `rk4_step`, or a diffusion step made by `stepper`.
+    `step(model, x_t, t, s, noise)` is `euler_step`, `heun_step`, `rk4_step`, a diffusion step made by `stepper`, or a solver by its name
+    (`solvers.solver`).
     `noise[i]` is passed to the step from `grid[i]`. A progress bar or an animation can wrap this generator.
     Source: S1, S2, M1 [DDPM alg. 2].
     """
@@ -49,9 +49,10 @@ def sample(model: Model, step: Step, grid: Array, x: Array, noise: Sequence[Arra
         raise TypeError(f"noise = {noise!r}; allowed: one array for each of the {len(grid) - 1} steps")
     if noise is not None and hasattr(noise, "__len__") and len(noise) < len(grid) - 1:
         raise ValueError(f"noise has {len(noise)} entries; allowed: one for each of the {len(grid) - 1} steps")
+    advance = step.begin() if hasattr(step, "begin") else step
     yield x
     for i, (t, s) in enumerate(pairwise(grid)):
-        x = step(model, x, t, s, None if noise is None else noise[i])
+        x = advance(model, x, t, s, None if noise is None else noise[i])
         yield x
 
 

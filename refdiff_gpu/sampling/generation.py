@@ -6,10 +6,9 @@ from functools import wraps
 from inspect import BoundArguments, signature
 from typing import Any
 
-from refdiff.arrays import Array
+from refdiff.arrays import Array, Solver, Step
 from refdiff.sampling import generation as reference
 from refdiff.sampling.generation import FIRST, METHODS, Modules
-from refdiff.sampling.samplers import Step
 
 from .. import rng
 from ..device.transfer import to_device
@@ -27,7 +26,7 @@ def generate(*arguments: Any, **named: Any) -> Array:
 
 
 @wraps(reference.steps_of)
-def steps_of(*arguments: Any, **named: Any) -> tuple[Step, Array]:
+def steps_of(*arguments: Any, **named: Any) -> tuple[Step | Solver, Array]:
     given = _complete(reference.steps_of, arguments, named)
     return reference._steps_of(DEVICE, *given.args, **given.kwargs)
 

@@ -1,0 +1,25 @@
+"""Fast solvers of the probability-flow ODE and the reverse SDE: DPM-Solver, UniPC, DEIS and PLMS, each with its order measured."""
+
+from . import edm
+from .adams import deis_step, plms_step
+from .exponential import dpm_solver_step, dpmpp_step, phi
+from .methods import METHODS, Multistep, singlestep, solver, time_at, time_between
+from .nodes import half_log_snr, noise_to_signal, weights
+
+__all__ = [
+    "METHODS",
+    "Multistep",
+    "deis_step",
+    "dpm_solver_step",
+    "dpmpp_step",
+    "edm",
+    "half_log_snr",
+    "noise_to_signal",
+    "phi",
+    "plms_step",
+    "singlestep",
+    "solver",
+    "time_at",
+    "time_between",
+    "weights",
+]

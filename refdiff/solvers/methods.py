@@ -1,0 +1,164 @@
+r"""Solvers by name, as steps for `samplers.sample`: multistep solvers with a history, and singlestep solvers with inner stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ..arrays import Array, GaussianPath, Model, Step, Time
+from ..checks import check_choice, check_count, check_scalar
+from ..process import predict
+from ..process.sde import Sde
+from ..process.tables import Schedule
+from .adams import deis_step, plms_step
+from .exponential import dpm_solver_step, dpmpp_step
+from .nodes import half_log_snr
+
+Formula = Callable[..., Array]  # (x_t, predictions, times, s, path) -> x_s
+METHODS: dict[str, tuple[Formula, int, dict[str, Any]]] = {
+    "dpmpp_2m": (dpmpp_step, 2, {}),
+    "dpmpp_3m": (dpmpp_step, 3, {}),
+    "sde_dpmpp_2m": (dpmpp_step, 2, {"eta": 1.0}),
+    "sde_dpmpp_3m": (dpmpp_step, 3, {"eta": 1.0}),
+    "dpm_solver_2m": (dpm_solver_step, 2, {}),
+    "dpm_solver_3m": (dpm_solver_step, 3, {}),
+    "unipc_2": (dpmpp_step, 2, {"corrector": True}),
+    "unipc_3": (dpmpp_step, 3, {"corrector": True}),
+    "deis_3": (deis_step, 3, {"variable": "log_rho"}),
+    "lms_4": (deis_step, 4, {"variable": "rho"}),
+    "ipndm_4": (plms_step, 4, {}),
+    "dpm_solver_2": (dpm_solver_step, 2, {"stages": True}),
+    "dpm_solver_3": (dpm_solver_step, 3, {"stages": True}),
+    "dpmpp_2s": (dpmpp_step, 2, {"stages": True}),
+}
+
+
+def solver(name: str, path: GaussianPath, kind: str = "eps", **options: Any) -> Multistep | Step:
+    r"""A solver by its name, for a model that predicts `kind`; other options are those of its step, such as `eta` or `variant`.
+
+    | name | step | model calls |
+    |---|---|---|
+    | dpmpp_2m, dpmpp_3m | `dpmpp_step` with the last two or three predictions | 1 |
+    | sde_dpmpp_2m, sde_dpmpp_3m | the same with $\eta = 1$ | 1 |
+    | dpm_solver_2m, dpm_solver_3m | `dpm_solver_step` with the last two or three predictions | 1 |
+    | unipc_2, unipc_3 | `dpmpp_step`, and again with the new prediction as a corrector | 1 |
+    | deis_3, lms_4 | `deis_step` in $\log \rho$ with three predictions, in $\rho$ with four | 1 |
+    | ipndm_4 | `plms_step` with the last four predictions | 1 |
+    | dpm_solver_2, dpm_solver_3, dpmpp_2s | stages between $t$ and $s$, see `singlestep` | 2, 3, 2 |
+
+    Multistep solvers begin with one prediction and use one more with every step. Where $\sigma_s = 0$, a step in $\lambda$ is of order 1.
+    Source: K5, K6, K7, K8, K9.
+    """
+    check_choice("method", name, tuple(METHODS))
+    formula, order, usual = METHODS[name]
+    options = usual | options
+    if options.pop("stages", False):
+        return singlestep(formula, order, path, kind, **options)
+    return Multistep(formula, order, path, kind, options.pop("corrector", False), options)
+
+
+@dataclass(frozen=True)
+class Multistep:
+    """Multistep solver: its steps use the predictions of earlier steps. `samplers.sample` begins it anew for every run.
+
+    `formula` is `dpmpp_step`, `dpm_solver_step`, `deis_step` or `plms_step`; `order` the largest number of predictions; `kind` what the model
+    predicts; `options` those of the formula. With `corrector`, each new prediction first corrects the state at which it was made, with
+    the formula of the step before and one time more. Source: K6, K8, K9 [UniPC alg. 1].
+    """
+
+    formula: Formula
+    order: int
+    path: GaussianPath
+    kind: str = "eps"
+    corrector: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_count("order", self.order, 1, 6)
+        check_choice("kind", self.kind, predict.KINDS)
+
+    def begin(self, history: Sequence[tuple[Time, Array]] = ()) -> Step:
+        """A step for one run, with a history of its own: pairs of a time and its prediction, the latest first."""
+        past = [*history]
+        before: list[Array] = []  # the state from which the last step was made
+
+        def step(model: Model, x_t: Array, t: Time, s: Time, noise: Array | None = None) -> Array:
+            new = (t, _predicted(self.formula, model, x_t, t, self.path, self.kind))
+            if self.corrector and before and np.all(np.isfinite(half_log_snr(past[0][0], self.path))):
+                x_t = self._from(before[0], [*past, new], t, noise)
+            past[:] = self._kept([new, *past], s)
+            before[:] = [x_t]
+            return self._from(x_t, past, s, noise)
+
+        return step
+
+    def _kept(self, past: list[tuple[Time, Array]], s: Time) -> list[tuple[Time, Array]]:
+        """The predictions that a step to s uses: only the latest one where a step in lambda would be infinite."""
+        in_lambda = self.formula in (dpmpp_step, dpm_solver_step) or self.options.get("variable") == "log_rho"
+        times = (s, *(t for t, _ in past))
+        infinite = in_lambda and not all(np.all(np.isfinite(half_log_snr(each, self.path))) for each in times)
+        return past[: 1 if infinite else self.order]
+
+    def _from(self, x: Array, used: list[tuple[Time, Array]], s: Time, noise: Array | None) -> Array:
+        times, predictions = zip(*used, strict=True)
+        more = {"noise": noise} if self.options.get("eta") else {}
+        return self.formula(x, predictions, times, s, self.path, **self.options, **more)
+
+
+def singlestep(formula: Formula, order: int, path: GaussianPath, kind: str = "eps", **options: Any) -> Step:
+    r"""Singlestep solver of order 2 or 3: each step calls the model again at inner times, and keeps nothing for the next step.
+
+    $$u = \tfrac12 \text{ (order 2)}, \qquad u_1 = \tfrac13, \; u_2 = \tfrac23 \text{ (order 3)} \quad \text{of the way from } \lambda_t \text{ to } \lambda_s$$
+
+    `formula` is `dpm_solver_step` or `dpmpp_step`. For order 3 the last stage uses the predictions at $t$ and $u_2$, and the one before it
+    those at $t$ and $u_1$. Where $\sigma_s = 0$ or $signal_t = 0$ the step is of order 1. Source: K5, K6 [DPM-Solver alg. 1, 2].
+    """
+    check_choice("kind", kind, predict.KINDS)
+    order = check_count("order", order, 1, 3)
+
+    def step(model: Model, x_t: Array, t: Time, s: Time, noise: Array | None = None) -> Array:
+        predictions, times = [_predicted(formula, model, x_t, t, path, kind)], [t]
+        finite = all(np.isfinite(half_log_snr(each, path)) for each in (t, s))
+        for stage in range(1, order if finite else 1):
+            u = time_between(t, s, stage / order, path)
+            x_u = formula(x_t, predictions, times, u, path, "taylor")
+            predictions, times = [predictions[0], _predicted(formula, model, x_u, u, path, kind)], [t, u]
+        return formula(x_t, predictions, times, s, path, **({"variant": "taylor"} if order == 3 else {}) | options)
+
+    return step
+
+
+def time_between(t: float, s: float, fraction: float, path: GaussianPath) -> Any:
+    r"""The time $u$ between $t$ and $s$ with $\lambda_u = (1 - c) \lambda_t + c \lambda_s$ for the fraction $c$; of a `Schedule`, the nearest one.
+
+    Raises where a `Schedule` has no time between. Source: K5 [DPM-Solver sec. 3.2].
+    """
+    fraction, t, s = check_scalar("fraction", fraction, 0, 1), check_scalar("t", t), check_scalar("s", s)
+    middle = (1 - fraction) * half_log_snr(t, path) + fraction * half_log_snr(s, path)
+    if not isinstance(path, Schedule):
+        return brentq(lambda u: float(half_log_snr(u, path) - middle), t, s, xtol=1e-300, rtol=1e-15)
+    inner = np.arange(int(s) + 1, int(t))
+    if len(inner) == 0:
+        raise ValueError(f"t = {t!r} and s = {s!r} have no time between them; allowed: fewer steps, or a multistep solver")
+    return inner[np.argmin(abs(half_log_snr(inner, path) - middle))]
+
+
+def time_at(half_log_snr_: float, sde: Sde) -> float:
+    r"""The time of an SDE at which half the log-SNR has a value: the inverse of `half_log_snr`. Source: K4 [DPM-Solver sec. 3.2]."""
+    value = check_scalar("half_log_snr_", half_log_snr_)
+    low = half_log_snr(sde.end, sde)
+    if not low <= value:
+        raise ValueError(f"half_log_snr_ = {value!r}; allowed: at least {low}, that of the end, t = {sde.end}")
+    first = sde.end
+    while half_log_snr(first, sde) < value:
+        first /= 2
+    return brentq(lambda u: float(half_log_snr(u, sde) - value), first, sde.end, xtol=1e-300, rtol=1e-15) if first < sde.end else sde.end
+
+
+def _predicted(formula: Formula, model: Model, x: Array, t: Time, path: GaussianPath, kind: str) -> Array:
+    convert = predict.to_x0 if formula is dpmpp_step else predict.to_eps
+    return convert(model(x, t), x, t, path, kind)
