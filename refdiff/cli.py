@@ -17,6 +17,7 @@ The executable specification of diffusion and flow-matching models.
 
   refdiff demo             train a diffusion and a flow model on two moons, measure every sampler: under a minute
   refdiff demo --oracle    the same with exact models, and the order of convergence of each sampler: seconds
+  refdiff orders           measure the order of convergence of every solver: half a minute
   refdiff check MODULE     check your implementation against the equations, with a diagnosis
   refdiff check --template print an adapter to fill in
   refdiff eq               list all equations: id, name, function, source
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     top.set_defaults(work=lambda _: print(top.format_help(), end="") or 0)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
+    _add_orders(commands)
     _add_check(commands)
     _add_eq(commands)
     _add_dialects(commands)
@@ -95,6 +97,15 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--backend", choices=("cpu", "gpu"), default="cpu", help="where to train and sample (default cpu)")
     demo.add_argument("--no-gif", action="store_true", help="do not write the animation")
     demo.set_defaults(work=lambda arguments: _demo(demo, arguments))
+
+
+def _add_orders(commands: Any) -> None:
+    text = "Measure the order of each solver on a mixture whose exact flow is known, with an exact and with the usual start."
+    orders = commands.add_parser("orders", help="measure the orders of the solvers", description=text)
+    orders.add_argument("names", nargs="*", metavar="METHOD", help="methods, such as dpmpp_2m; without them, all")
+    orders.add_argument("--steps", type=integer(4, 10**4), default=320, metavar="N", help="compare N and 2 N steps (default 320)")
+    orders.add_argument("--out", type=Path, metavar="FILE", help="draw the errors, as .png, .svg or .pdf")
+    orders.set_defaults(work=lambda arguments: _orders(orders, arguments))
 
 
 def _add_check(commands: Any) -> None:
@@ -161,6 +172,19 @@ def _gpu_backend(command: argparse.ArgumentParser, arguments: argparse.Namespace
         print(f"refdiff demo: {refdiff_gpu.missing()}", file=sys.stderr)
         return None
     return {"backend": experiment, "device": refdiff_gpu.place()}
+
+
+def _orders(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    from .demo.orders import run
+    from .sampling import orders
+
+    names = arguments.names or list(orders.NOMINAL)
+    for name in names:
+        if name not in orders.NOMINAL:
+            command.error(f"argument METHOD: {name!r}; allowed: {', '.join(orders.NOMINAL)}")
+    if arguments.out is not None:
+        check_folder(command, arguments.out.parent)
+    return run(names, arguments.steps, arguments.out)
 
 
 def _eq(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:

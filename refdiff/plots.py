@@ -18,9 +18,11 @@ from .arrays import Array, Model
 from .checks import check_arrays, check_count, check_scalar
 from .data.images import to_pixels
 from .process.tables import Schedule
+from .sampling import orders as measured
 
 COLORS = ("#1f6fb2", "#e8853a", "#2a9d72", "#c2528b", "#7a5cc4", "#c9a227", "#4ab3c9", "#8a6d5a")  # by label, repeating
 INK, FAINT = "#222222", "#b8bcc2"
+SOLVERS = ("ddim", "heun", "rk4", "dpm_solver_3", "dpmpp_2m", "dpmpp_3m", "unipc_3", "ipndm_4")  # the orders of these are drawn
 GAP, ZOOM = 2, 2  # margin of an image of a grid in pixels, and its enlargement
 
 
@@ -63,6 +65,31 @@ def schedule(*schedules: Schedule, names: Sequence[str] | None = None) -> Pictur
     left.legend(fontsize=8, frameon=False)
     left.set(title="signal and noise", xlabel="t / T", ylim=(0, 1.03))
     right.set(title="log SNR", xlabel="t / T")
+    return Picture(figure)
+
+
+def orders(names: Sequence[str] = SOLVERS, calls: Sequence[int] = (6, 12, 24, 48, 96, 192)) -> Picture:
+    """The errors of solvers on the mixture of `orders.certificate`, over the number of model calls."""
+    figure = new_figure(7, 4)
+    ax = figure.add_subplot()
+    for i, name in enumerate(names):
+        nominal, each = measured.nominal(name)
+        steps = [count // each for count in calls if count % each == 0]
+        line = ("-", "--", ":")[i // len(COLORS) % 3]
+        errors = [measured.error(name, count) for count in steps]
+        ax.loglog(
+            [count * each for count in steps],
+            errors,
+            line,
+            marker="o",
+            markersize=3,
+            color=COLORS[i % len(COLORS)],
+            label=f"{name}, order {nominal}",
+        )
+    ax.set(xlabel="model calls", title="error at the end of the path")
+    ax.set_xticks(calls, [str(count) for count in calls])
+    ax.minorticks_off()
+    ax.legend(fontsize=8, frameon=False)
     return Picture(figure)
 
 

@@ -12,7 +12,8 @@ Packages and modules have the names of `refdiff`, and hand on what is not define
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from refdiff import __version__, arrays, checks, tree
+from refdiff import __version__, arrays, checks, solvers, tree
+from refdiff.solvers import edm
 
 from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
@@ -21,7 +22,7 @@ from .objectives import elbo, flow, latent
 from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
-from .sampling import generation, guidance, maps, mixture, ode, oracles, samplers
+from .sampling import generation, guidance, maps, mixture, ode, oracles, orders, samplers
 from .sampling.generation import generate
 from .sampling.samplers import ddim_step, ddpm_step, sample
 from .training import optim, parallel
@@ -48,6 +49,7 @@ __all__ = [
     "data",
     "ddim_step",
     "ddpm_step",
+    "edm",
     "elbo",
     "fashion",
     "flow",
@@ -71,6 +73,7 @@ __all__ = [
     "ode",
     "optim",
     "oracles",
+    "orders",
     "parallel",
     "place",
     "posterior",
@@ -83,6 +86,7 @@ __all__ = [
     "samplers",
     "schedules",
     "sde",
+    "solvers",
     "tables",
     "to_device",
     "to_host",

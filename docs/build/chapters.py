@@ -11,7 +11,11 @@ PARTS: dict[str, dict[str, list[str]]] = {
     },
     "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"]},
     "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles", "maps"]},
-    "Continuous time": {"sde": ["sde"]},
+    "Continuous time": {
+        "sde": ["sde"],
+        "solvers": ["nodes", "exponential", "adams", "methods", "times", "orders"],
+        "edm": ["edm"],
+    },
     "Networks": {
         "layers": ["layers"],
         "convolution": ["convolution", "normalize"],

@@ -17,6 +17,7 @@ CHAPTERS = {
     "process": "The forward process and its Gaussian distributions: schedules, posteriors, reverse kernels, and what a network predicts.",
     "objectives": "The quantities that training minimizes: the ELBO and its terms, latent variable models, and flow matching.",
     "sampling": "The generation of samples: DDPM, DDIM and ODE solvers, guidance, and oracles, models whose answer is known exactly.",
+    "solvers": "Fast solvers of the probability-flow ODE and the reverse SDE, with their orders measured, and EDM.",
     "networks": "Neural networks with hand-written backward passes: layers, the MLP, attention, and the U-Net.",
     "training": "The training loop, its batches, and the optimizer.",
 }

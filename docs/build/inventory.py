@@ -48,7 +48,7 @@ class Test(NamedTuple):
     code: str
 
 
-PACKAGES = ("process", "objectives", "sampling", "networks", "training", "data")
+PACKAGES = ("process", "objectives", "solvers", "sampling", "networks", "training", "data")
 LOCATOR, NUMBER = r"(?:(?:eq|sec|alg|app|fig|thm|ex)\.|table) ", r"[A-Z\d]+(?:\.\d+)*"
 LOCATORS = re.compile(f"{LOCATOR}{NUMBER}(?:, (?:{LOCATOR})?{NUMBER})*")
 

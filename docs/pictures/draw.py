@@ -29,6 +29,7 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "importance": draw_models.importance,
     "paths": draw_sampling.paths,
     "convergence": draw_sampling.convergence,
+    "orders": draw_sampling.orders,
     "guidance": draw_sampling.guidance,
     "scores": draw_sampling.scores,
     "datasets": draw_noise.datasets,

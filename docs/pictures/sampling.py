@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff import data, flow, oracles, rng, samplers
+from refdiff import data, flow, oracles, plots, rng, samplers
 from refdiff import guidance as guide
 from refdiff.demo.exact import fit_mixture, level_schedule
 from refdiff.plots import COLORS, colors
@@ -50,6 +50,11 @@ def convergence() -> Any:
     ax.minorticks_off()
     ax.legend()
     return figure
+
+
+def orders() -> Any:
+    """The errors of some solvers, as `refdiff orders` draws them."""
+    return plots.orders().figure
 
 
 STEPS = (

@@ -10,7 +10,7 @@ import numpy as np
 from .formulas.flow import path_weights
 from .formulas.predict import weights
 from .formulas.schedules import alpha_bar
-from .numbers import is_exact, sqrt
+from .numbers import is_exact, log, sqrt
 
 Model = Callable[[Any, Any], Any]
 
@@ -22,9 +22,19 @@ def build(described: dict[str, Any]) -> Model:
     |---|---|
     | gaussian | of the kind given, exact for data N(mean, variance), t in 0..T of the betas |
     | gaussian-flow | the velocity of the straight path, exact for data N(mean, variance), t in [0, 1] |
+    | gaussian-levels | of x0, exact for data N(mean, variance), t the index of a level of signal and sigma |
+    | gaussian-denoiser | of x0, exact for data N(mean, variance), t the noise level sigma, signal 1 |
+    | log-snr-power | the k-th power of half the log-SNR of the level t, whatever x is |
     | field | a x + b t x^2 + c |
     """
-    makers: dict[str, Callable[..., Model]] = {"gaussian": _gaussian, "gaussian-flow": _gaussian_flow, "field": _field}
+    makers: dict[str, Callable[..., Model]] = {
+        "gaussian": _gaussian,
+        "gaussian-flow": _gaussian_flow,
+        "gaussian-levels": _gaussian_levels,
+        "gaussian-denoiser": _gaussian_denoiser,
+        "log-snr-power": _log_snr_power,
+        "field": _field,
+    }
     return makers[described["model"]](**{name: value for name, value in described.items() if name != "model"})
 
 
@@ -49,6 +59,18 @@ def _gaussian_flow(mean: Any, variance: Any) -> Model:
         return _in_dtype_of(signal_rate * data + sigma_rate * noise, x)
 
     return model
+
+
+def _gaussian_levels(mean: Any, variance: Any, signal: Any, sigma: Any) -> Model:
+    return lambda x, t: _in_dtype_of(_posterior_means(x, signal[t], sigma[t], mean, variance)[0], x)
+
+
+def _gaussian_denoiser(mean: Any, variance: Any) -> Model:
+    return lambda x, t: _in_dtype_of(_posterior_means(x, t**0, t, mean, variance)[0], x)
+
+
+def _log_snr_power(k: int, signal: Any, sigma: Any) -> Model:
+    return lambda x, t: _in_dtype_of(0 * x + log(signal[t] / sigma[t]) ** k, x)
 
 
 def _field(a: Any, b: Any, c: Any) -> Model:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 AREAS = (
-    "schedules", "forward", "predict", "gaussian", "elbo", "latent", "samplers", "flow", "guidance",
+    "schedules", "forward", "predict", "gaussian", "elbo", "latent", "samplers", "solvers", "flow", "guidance",
     "layers", "images", "attention", "unet", "optim", "training",
 )  # fmt: skip
 

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array, Time, read_only
-from ..process.sde import Sde, vp
-from ..solvers import methods
+from ..checks import check_choice
+from ..process.sde import vp
+from ..solvers import methods, times
 from ..solvers.exponential import dpmpp_step
 from . import maps, ode, oracles
 from .samplers import last, sample
@@ -18,6 +19,7 @@ from .samplers import last, sample
 LAW = oracles.mixture([[-1.0], [0.8]], [[[0.09]], [[0.16]]], [0.4, 0.6])
 PATH = vp()
 START, END = -2.5, 3.0  # half the log-SNR
+ENDS = times.time_at(START, PATH), times.time_at(END, PATH)
 STATES = np.linspace(-1.5, 1.5, 6)[:, None]
 NOMINAL = {  # the order that the name of a method claims, and its model calls per step
     "euler": (1, 1), "heun": (2, 2), "rk4": (4, 4), "ddim": (1, 1),
@@ -27,6 +29,7 @@ NOMINAL = {  # the order that the name of a method claims, and its model calls p
 }  # fmt: skip
 ODE = {"euler": ode.euler_step, "heun": ode.heun_step, "rk4": ode.rk4_step}  # on the velocity, in time
 BUDGETS = (10, 20, 50)
+HEAD = f"{'method':14} nominal measured usual start calls  error at {BUDGETS[0]}, {BUDGETS[1]} and {BUDGETS[2]} calls"
 
 
 class Row(NamedTuple):
@@ -53,7 +56,7 @@ def order(name: str, steps: int, exact: bool = True, **options: Any) -> float:
 
 def error(name: str, steps: int, exact: bool = False, **options: Any) -> float:
     """The largest error at the end of a grid, over some states. With `exact`, a multistep solver has exact predictions from before the grid."""
-    grid, solver = grid_in_log_snr(START, END, steps, PATH), step(name, **options)
+    grid, solver = _grid(steps), step(name, **options)
     model = LAW.model(PATH, "velocity" if name in ODE else "eps")
     if exact and isinstance(solver, methods.Multistep):
         solver = solver.begin(_history(steps, solver))
@@ -62,41 +65,48 @@ def error(name: str, steps: int, exact: bool = False, **options: Any) -> float:
 
 def step(name: str, **options: Any) -> Any:
     """The step of a method of `NOMINAL`, on the path of the certificate."""
+    nominal(name)
     if name in ODE:
         return ODE[name]
     return methods.Multistep(dpmpp_step, 1, PATH) if name == "ddim" else methods.solver(name, PATH, **options)
 
 
 @cache
-def grid_in_log_snr(start: float, end: float, steps: int, sde: Sde) -> Array:
-    """Times with equal steps of half the log-SNR from `start` to `end`. Source: K4 [DPM-Solver sec. 3.3]."""
-    return read_only(np.array([methods.time_at(each, sde) for each in np.linspace(start, end, steps + 1)]))
+def _grid(steps: int) -> Array:
+    return read_only(times.solver_grid(*ENDS, steps, PATH))
 
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as a table for the terminal."""
-    head = f"{'method':14} {'nominal':>7} {'measured':>8} {'usual start':>11} {'calls':>5}  error at {BUDGETS[0]}, {BUDGETS[1]} and {BUDGETS[2]} calls"
-    lines = [
-        f"{r.name:14} {r.nominal:7} {r.order:8.2f} {r.order_usual:11.2f} {r.calls:5}  {'  '.join(f'{e:.1e}' for e in r.errors)}"
-        for r in rows
-    ]
-    return "\n".join([head, *lines])
+    return "\n".join([HEAD, *map(line, rows)])
+
+
+def line(row: Row) -> str:
+    """One line of the table."""
+    errors = "  ".join(f"{error:.1e}" for error in row.errors)
+    return f"{row.name:14} {row.nominal:7} {row.order:8.2f} {row.order_usual:11.2f} {row.calls:5}  {errors}"
+
+
+def nominal(name: str) -> tuple[int, int]:
+    """The order that the name of a method claims, and its model calls per step."""
+    check_choice("name", name, tuple(NOMINAL))
+    return NOMINAL[name]
 
 
 def _row(name: str, steps: int) -> Row:
-    nominal, calls = NOMINAL[name]
+    order_claimed, calls = nominal(name)
     exact, usual = (order(name, steps, each) for each in (True, False))
-    return Row(name, nominal, calls, exact, usual, tuple(error(name, budget // calls) for budget in BUDGETS))
+    return Row(name, order_claimed, calls, exact, usual, tuple(error(name, budget // calls) for budget in BUDGETS))
 
 
 @cache
 def _solution() -> Array:
-    return maps.flow_map(LAW, STATES, methods.time_at(START, PATH), methods.time_at(END, PATH), PATH)
+    return maps.flow_map(LAW, STATES, *ENDS, PATH)
 
 
 def _history(steps: int, solver: methods.Multistep) -> list[tuple[Time, Array]]:
     """Exact predictions at the times that would come before the grid, the latest first."""
-    times = [methods.time_at(START - i * (END - START) / steps, PATH) for i in range(1, solver.order)]
-    states = [maps.flow_map(LAW, STATES, methods.time_at(START, PATH), t, PATH) for t in times]
+    earlier = [times.time_at(START - i * (END - START) / steps, PATH) for i in range(1, solver.order)]
+    states = [maps.flow_map(LAW, STATES, ENDS[0], t, PATH) for t in earlier]
     kind = "x0" if solver.formula is dpmpp_step else "eps"
-    return [(t, LAW.model(PATH, kind)(x, t)) for t, x in zip(times, states, strict=True)]
+    return [(t, LAW.model(PATH, kind)(x, t)) for t, x in zip(earlier, states, strict=True)]

@@ -17,7 +17,6 @@ from ..process.schedules import Schedule, check_times
 from .ode import euler_step, heun_step, rk4_step, solve_adaptive, velocity_field
 
 __all__ = [
-    "Solver",
     "Step",
     "ddim_inversion_step",
     "ddim_step",

@@ -3,8 +3,9 @@
 from . import edm
 from .adams import deis_step, plms_step
 from .exponential import dpm_solver_step, dpmpp_step, phi
-from .methods import METHODS, Multistep, singlestep, solver, time_at, time_between
+from .methods import METHODS, Multistep, singlestep, solver
 from .nodes import half_log_snr, noise_to_signal, weights
+from .times import solver_grid, time_at, time_between
 
 __all__ = [
     "METHODS",
@@ -19,6 +20,7 @@ __all__ = [
     "plms_step",
     "singlestep",
     "solver",
+    "solver_grid",
     "time_at",
     "time_between",
     "weights",

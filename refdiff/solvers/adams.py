@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
+from scipy.special import roots_legendre
 
 from ..arrays import Array, GaussianPath, Time, all_true, as_array, device_get
 from ..checks import check_choice
@@ -14,7 +14,7 @@ from .nodes import Nodes, nodes_of, noise_to_signal, weights
 
 VARIABLES = ("rho", "log_rho", "t")
 ADAMS_BASHFORTH = {1: (1.0,), 2: (3 / 2, -1 / 2), 3: (23 / 12, -16 / 12, 5 / 12), 4: (55 / 24, -59 / 24, 37 / 24, -9 / 24)}
-POINTS, AREAS = np.polynomial.legendre.leggauss(40)
+POINTS, AREAS = roots_legendre(40)
 
 
 def deis_step(x_t: Array, eps: Sequence[Array], times: Sequence[Time], s: Time, path: GaussianPath, variable: str = "rho") -> Array:
@@ -30,10 +30,11 @@ def deis_step(x_t: Array, eps: Sequence[Array], times: Sequence[Time], s: Time, 
     if variable == "log_rho":
         return dpm_solver_step(x_t, eps, times, s, path, variant="taylor")
     if variable == "t":
-        nodes = nodes_of(x_t, eps, times, s, path, _time)
+        nodes = nodes_of(x_t, "eps", eps, times, s, path, _time)
         moments = _moments_in_time(times[0], s, path, len(eps))
     else:
-        nodes = nodes_of(x_t, eps, times, s, path, noise_to_signal)
+        nodes = nodes_of(x_t, "eps", eps, times, s, path, noise_to_signal)
+        _check_signal(nodes)
         moments = [nodes.h / (k + 1) for k in range(len(eps))]
     return _moved(x_t, nodes, weights(nodes.r, moments), eps)
 
@@ -48,16 +49,20 @@ def plms_step(x_t: Array, eps: Sequence[Array], times: Sequence[Time], s: Time, 
     is over $\rho$, the order is that of the weights only if the steps are equal in $\rho$, and 2 on any other smooth grid.
     Source: K9 [PNDM sec. 3.3].
     """
-    nodes = nodes_of(x_t, eps, times, s, path, noise_to_signal)
+    nodes = nodes_of(x_t, "eps", eps, times, s, path, noise_to_signal)
     if len(eps) > len(ADAMS_BASHFORTH):
         raise ValueError(f"eps has {len(eps)} entries; allowed: 1 to {len(ADAMS_BASHFORTH)}")
     return _moved(x_t, nodes, [nodes.h * weight for weight in ADAMS_BASHFORTH[len(eps)]], eps)
 
 
 def _moved(x_t: Array, nodes: Nodes, w: Sequence[Array], eps: Sequence[Array]) -> Array:
+    _check_signal(nodes)
+    return combined(x_t, nodes.signal_s / nodes.signal_t, eps, [nodes.signal_s * each for each in w])
+
+
+def _check_signal(nodes: Nodes) -> None:
     if not all_true(nodes.signal_t > 0):
         raise ValueError("signal = 0 at times[0]; allowed: a time with a signal above 0")
-    return combined(x_t, nodes.signal_s / nodes.signal_t, eps, [nodes.signal_s * each for each in w])
 
 
 def _moments_in_time(t: Time, s: Time, path: GaussianPath, count: int) -> list[Array]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Array, Model, Number, Step, all_true, as_array, like
-from ..checks import check_arrays, check_count, check_number, check_scalar, per_example
+from ..arrays import Array, Model, Number, Step, all_true, as_array, holds, like
+from ..checks import check_arrays, check_count, check_number, check_real, check_scalar, per_example
 
 
 class Scales(NamedTuple):
@@ -21,7 +21,7 @@ class Scales(NamedTuple):
 
 
 def preconditioning(sigma: Number, sigma_data: float = 0.5) -> Scales:
-    r"""Scales of the network $F$ in $D(x) = c_{skip} x + c_{out} F(c_{in} x, c_{noise})$ at the noise level $\sigma > 0$, () or (B,).
+    r"""Scales of the network $F$ in $D(x) = c_{skip} x + c_{out} F(c_{in} x, c_{noise})$ at the noise level $\sigma$, () or (B,).
 
     $$c_{skip} = \frac{\sigma_{data}^2}{\sigma^2 + \sigma_{data}^2}, \quad c_{out} = \frac{\sigma\, \sigma_{data}}{\sqrt{\sigma^2 + \sigma_{data}^2}}, \quad
       c_{in} = \frac{1}{\sqrt{\sigma^2 + \sigma_{data}^2}}, \quad c_{noise} = \tfrac14 \log \sigma$$
@@ -29,7 +29,8 @@ def preconditioning(sigma: Number, sigma_data: float = 0.5) -> Scales:
     For data of mean 0 and standard deviation $\sigma_{data}$, the input and the target of $F$ have variance 1, and $c_{out}$ is as small as any
     $c_{skip}$ allows. Source: K1 [EDM table 1, app. B.6].
     """
-    sigma, d = as_array(check_number("sigma", sigma, 0, 1e60, open_low=True)), check_scalar("sigma_data", sigma_data, 1e-60, 1e60)
+    check_real(sigma=sigma)
+    sigma, d = as_array(check_number("sigma", sigma, 1e-20, 1e20)), check_scalar("sigma_data", sigma_data, 1e-20, 1e20)
     total = np.hypot(sigma, d)
     return Scales((d / total) ** 2, sigma * (d / total), 1 / total, np.log(sigma) / 4)
 
@@ -112,7 +113,7 @@ def heun_step(model: Model, x: Array, t: Number, s: Number, noise: None = None) 
 
     `t` and `s` are () or (B,); its order is 2. Source: K3 [EDM alg. 1].
     """
-    t, s = _level("t", t, x, open_low=True), _level("s", s, x)
+    t, s = _level("t", t, x), _level("s", s, x, zero=True)
     at_t = _denoised(model, x, t)
     euler = like(s / t, x) * x + like(1 - s / t, x) * at_t
     if all_true(s == 0):
@@ -144,9 +145,14 @@ def stochastic_step(steps: int, s_churn: float = 0.0, s_min: float = 0.0, s_max:
     return step
 
 
-def _level(name: str, sigma: Number, x: Array, open_low: bool = False) -> Array:
+def _level(name: str, sigma: Number, x: Array, zero: bool = False) -> Array:
+    """A noise level in 1e-20..1e20, or also 0."""
     check_arrays(x=x)
-    return as_array(check_number(name, per_example(name, sigma, x), 0, 1e60, open_low=open_low)) * 1.0
+    check_real(**{name: sigma})
+    level = as_array(check_number(name, per_example(name, sigma, x), 0 if zero else 1e-20, 1e20)) * 1.0
+    if not holds((level == 0) | (level >= 1e-20)):
+        raise ValueError(f"{name} = {sigma!r}; allowed: 0, or 1e-20 to 1e20")
+    return level
 
 
 def _denoised(model: Model, x: Array, sigma: Array) -> Array:

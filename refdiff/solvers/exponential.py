@@ -76,7 +76,8 @@ def dpmpp_step(
     Source: K4, K6, K7, K8 [DPM-Solver++ eq. 8], [UniPC eq. 5].
     """
     eta = check_scalar("eta", eta, 0, 1e3)
-    _, sigma_t, signal_s, sigma_s, h, r = nodes_of(x_t, x0, times, s, path, half_log_snr)
+    _, sigma_t, signal_s, sigma_s, h, r = nodes_of(x_t, "x0", x0, times, s, path, half_log_snr)
+    _check_direction(eta, h, s, times)
     H = (1 + eta) * h
     moments = [-np.expm1(-H)] + [H * factorial(k) * phi(k + 1, -H) for k in range(1, len(r))]
     w = weights(r, _second(moments, variant, lambda: H / 2))
@@ -108,14 +109,20 @@ def dpm_solver_step(
     Source: K4, K5, K7 [DPM-Solver eq. 3.4].
     """
     eta = check_scalar("eta", eta, 0, 1e3)
-    signal_t, sigma_t, signal_s, sigma_s, h, r = nodes_of(x_t, eps, times, s, path, half_log_snr)
+    signal_t, sigma_t, signal_s, sigma_s, h, r = nodes_of(x_t, "eps", eps, times, s, path, half_log_snr)
+    _check_direction(eta, h, s, times)
     if not all_true(signal_t > 0) or (eta > 0 and not all_true(sigma_s > 0)):
         raise ValueError(f"times[0] = {times[0]!r}, s = {s!r}; allowed: signal above 0 at times[0], and for eta > 0 sigma above 0 at s")
     moments = [-np.expm1(-h)] + [h * factorial(k) * np.exp(-h) * phi(k + 1, h) for k in range(1, len(r))]
     w = weights(r, _second(moments, variant, lambda: h * np.exp(-h) / 2))
-    factor = -(1 + eta) * signal_s * sigma_t / signal_t
-    spread = 0 * sigma_s if eta == 0 else sigma_s * np.sqrt(eta * np.expm1(2 * h))
-    return combined(x_t, signal_s / signal_t, eps, [factor * each for each in w], spread, noise)
+    factor = signal_s * sigma_t / signal_t
+    spread = 0 * sigma_s if eta == 0 else factor * np.sqrt(-eta * np.expm1(-2 * h))
+    return combined(x_t, signal_s / signal_t, eps, [-(1 + eta) * factor * each for each in w], spread, noise)
+
+
+def _check_direction(eta: float, h: Array, s: Time, times: Sequence[Time]) -> None:
+    if eta > 0 and not np.all(h > 0):
+        raise ValueError(f"s = {s!r} is noisier than times[0] = {times[0]!r}; allowed for eta > 0: a time with less noise")
 
 
 def _second(moments: list[Array], variant: str, bh1: Callable[[], Array]) -> list[Array]:

@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 from ..arrays import Array, GaussianPath, Model, Step, Time
-from ..checks import check_choice, check_count, check_scalar
+from ..checks import check_choice, check_count
 from ..process import predict
-from ..process.sde import Sde
-from ..process.tables import Schedule
 from .adams import deis_step, plms_step
 from .exponential import dpm_solver_step, dpmpp_step
 from .nodes import half_log_snr
+from .times import time_between
 
 Formula = Callable[..., Array]  # (x_t, predictions, times, s, path) -> x_s
 METHODS: dict[str, tuple[Formula, int, dict[str, Any]]] = {
@@ -130,33 +128,6 @@ def singlestep(formula: Formula, order: int, path: GaussianPath, kind: str = "ep
         return formula(x_t, predictions, times, s, path, **({"variant": "taylor"} if order == 3 else {}) | options)
 
     return step
-
-
-def time_between(t: float, s: float, fraction: float, path: GaussianPath) -> Any:
-    r"""The time $u$ between $t$ and $s$ with $\lambda_u = (1 - c) \lambda_t + c \lambda_s$ for the fraction $c$; of a `Schedule`, the nearest one.
-
-    Raises where a `Schedule` has no time between. Source: K5 [DPM-Solver sec. 3.2].
-    """
-    fraction, t, s = check_scalar("fraction", fraction, 0, 1), check_scalar("t", t), check_scalar("s", s)
-    middle = (1 - fraction) * half_log_snr(t, path) + fraction * half_log_snr(s, path)
-    if not isinstance(path, Schedule):
-        return brentq(lambda u: float(half_log_snr(u, path) - middle), t, s, xtol=1e-300, rtol=1e-15)
-    inner = np.arange(int(s) + 1, int(t))
-    if len(inner) == 0:
-        raise ValueError(f"t = {t!r} and s = {s!r} have no time between them; allowed: fewer steps, or a multistep solver")
-    return inner[np.argmin(abs(half_log_snr(inner, path) - middle))]
-
-
-def time_at(half_log_snr_: float, sde: Sde) -> float:
-    r"""The time of an SDE at which half the log-SNR has a value: the inverse of `half_log_snr`. Source: K4 [DPM-Solver sec. 3.2]."""
-    value = check_scalar("half_log_snr_", half_log_snr_)
-    low = half_log_snr(sde.end, sde)
-    if not low <= value:
-        raise ValueError(f"half_log_snr_ = {value!r}; allowed: at least {low}, that of the end, t = {sde.end}")
-    first = sde.end
-    while half_log_snr(first, sde) < value:
-        first /= 2
-    return brentq(lambda u: float(half_log_snr(u, sde) - value), first, sde.end, xtol=1e-300, rtol=1e-15) if first < sde.end else sde.end
 
 
 def _predicted(formula: Formula, model: Model, x: Array, t: Time, path: GaussianPath, kind: str) -> Array:

@@ -1,7 +1,10 @@
-"""Sampling on the device: `samplers` and `ode` with one kernel for each step, `generation`, `guidance`, `oracles`, and `maps`."""
+"""Sampling on the device: `samplers` and `ode` with one kernel for each step, `generation`, `guidance`, `oracles`, and `maps`.
 
-from refdiff.sampling import mixture
+`orders` is that of `refdiff`.
+"""
+
+from refdiff.sampling import mixture, orders
 
 from . import generation, guidance, maps, ode, oracles, samplers
 
-__all__ = ["generation", "guidance", "maps", "mixture", "ode", "oracles", "samplers"]
+__all__ = ["generation", "guidance", "maps", "mixture", "ode", "oracles", "orders", "samplers"]

@@ -17,7 +17,7 @@ from .damages import damages
 from .exceptions import CONSTRUCTORS, NOT_CHECKED, UNDAMAGED, entry
 from .makers import INSTANCES, MAKERS, array, numbers
 
-ROOMS = ("process", "objectives", "sampling", "networks", "training", "data", "rng", "tree", "arrays", "checks", "fast")
+ROOMS = ("process", "objectives", "solvers", "sampling", "networks", "training", "data", "rng", "tree", "arrays", "checks", "fast")
 OUTSIDE = {  # what the walk finds and the contract does not cover, and why
     "training.parallel": "plumbing between workers: tasks and slices of batches that training has checked",
     "training.archive": "files and their damage have tests of their own",
@@ -46,6 +46,11 @@ OUTSIDE = {  # what the walk finds and the contract does not cover, and why
     "tree": "moves arrays of nested dicts, whatever they are; trees of different structures have a test",
     "rng.philox": "the generator itself, on words and a key that `bits` has checked",
     "arrays": "helpers of the functions and of the checks; they have tests of their own",
+    "solvers.nodes.nodes_of": "the check itself, called with the arguments of a step",
+    "solvers.nodes.coefficients_at": "the check itself, called with the times of a step",
+    "solvers.exponential.combined": "the end of a step, whose arguments have been checked",
+    "solvers.methods.Multistep": "its parts are checked where it begins; tests/solvers has its tests",
+    "sampling.orders": "measures solvers by their names; tests/solvers has its tests",
     "data.download": "files and downloads have tests of their own",
 }  # fmt: skip
 ONLY = {"fast": set(fast.__all__)}  # of these rooms only the exported names are public
@@ -135,6 +140,11 @@ def finished(name, result, v):
         return result(x, 5, np.array([0, 1, 1])) if short == "as_model" else result(x, 5)
     if short == "exact_reverse":
         return result(x, 5, 3)
+    if short == "stochastic_step":
+        return result(makers.model, x, 0.5, 0.25, x)
+    if short in ("solver", "singlestep"):
+        step = result.begin() if hasattr(result, "begin") else result
+        return step(makers.model, x, 0.5, 0.25, None)
     if short == "velocity_field":
         return result(x, 0.25)
     if short == "stepper":

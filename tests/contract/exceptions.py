@@ -26,6 +26,8 @@ CONSTRUCTORS = {
 INFINITE = {  # infinite numbers as arguments, or as results of finite ones
     "flow_time.log_snr": "the log-SNR of pure data and of pure noise",
     "flow_log_snr.tau": "the log-SNR of pure data and of pure noise",
+    "half_log_snr.t": "the log-SNR of pure data and of pure noise",
+    "noise_to_signal.t": "the ratio of pure noise",
     "clip.limit": "no limit",
     "Config.clip": "no limit",
     "latent.values": "-inf is the logarithm of probability 0",

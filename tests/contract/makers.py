@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refdiff import fast, flow, layers, maps, mlp, optim, oracles, predict, samplers, schedules, sde, training, tree
+from refdiff import fast, flow, layers, maps, mlp, optim, oracles, predict, samplers, schedules, sde, solvers, training, tree
 from refdiff.networks import classifier, unet
 from refdiff.objectives.latent import LinearGaussian
 from refdiff.rng import Normals
@@ -150,6 +150,17 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "remainder": copies([0.0, 0.0, 0.0]), "log_alpha": copies([-0.5, -0.5]), "name": this("t"), "states": lambda v: [array(3, 2, seed=i)(v) for i in range(4)],
     "trajectory.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)], "elbo_terms.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)],
     "sample.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)], "Mixture.sample.noise": array(3, 2), "sample.grid": copies([8, 5, 4, 2]),
+    # solvers and EDM
+    "solvers.path": this(sde.vp(0.125, 4.0)), "solvers.t": each(0.5, 0.5, 0.25, 0.75), "solvers.s": each(0.25, 0.25, 0.125, 0.5),
+    "solvers.times": lambda v: [np.array([0.5, 0.25, 0.75]), np.array([0.625, 0.5, 0.875])] if v.many else [0.5, 0.625],
+    "dpmpp_step.x0": lambda v: [array(3, 2, seed=i)(v) for i in (1, 2)], "solvers.eps": lambda v: [array(3, 2, seed=i)(v) for i in (1, 2)],
+    "variant": this("taylor"), "variable": this("t"), "phi.z": array(3), "phi.k": this(2), "r": lambda v: [0.0, -0.5],
+    "weights.moments": lambda v: [1.0, 0.5], "solver.name": this("dpmpp_2m"), "singlestep.order": this(2),
+    "singlestep.formula": this(solvers.dpm_solver_step), "time_at.value": this(0.5), "fraction": this(0.25), "spacing": this("angle"), "solver_grid.variance": this(0.5),
+    "time_between.t": this(0.5), "time_between.s": this(0.25), "solver_grid.t": this(0.5), "solver_grid.s": this(0.0), "solvers.kind": this("eps"),
+    "edm.sigma": each(0.5, 0.5, 0.25, 0.75), "sigma_data": this(0.5), "network": this(model), "normal": array(3), "draw_sigma.mean": this(-1.0), "draw_sigma.std": this(0.5),
+    "rho": this(3.0), "churn.sigma": this(0.5), "churn.gamma": this(0.25), "s_noise": this(1.0), "s_churn": this(1.0), "s_min": this(0.0), "s_max": this(8.0),
+    "edm.t": each(0.5, 0.5, 0.25, 0.75), "edm.s": each(0.25, 0.25, 0.125, 0.5),
     # Gaussians
     "mean": array(3, 2, seed=2), "variance": positive(3, 2, seed=3), "std": positive(3, 2, seed=3), "levels": this(256),
     "discretized_log_likelihood.x": unit(3, 2), "discretized_decoder.x0": unit(3, 2), "mean1": array(3, 2), "mean2": array(3, 2, seed=1),

@@ -229,18 +229,24 @@ def test_single_precision():
 
 
 WRONG = [
-    ((X, [A], [0.5, 0.6], 0.4), {}, ValueError, "predictions has 1 entries, times 2; allowed: the same number, 1 to 6"),
-    ((X, A, [0.5], 0.4), {}, TypeError, "predictions is a ndarray, times a list; allowed: lists or tuples"),
+    ((X, [A], [0.5, 0.6], 0.4), {}, ValueError, "x0 has 1 entries, times 2; allowed: the same number, 1 to 6"),
+    ((X, A, [0.5], 0.4), {}, TypeError, "x0 is a ndarray, times a list; allowed: lists or tuples"),
     ((X, [], [], 0.4), {}, ValueError, "the same number, 1 to 6"),
     ((X, [A, B], [0.5, 0.5], 0.4), {}, ValueError, "times = [0.5, 0.5] holds a time twice; allowed: different times"),
     ((X, [A], [0.5], 0.5), {}, ValueError, "s = 0.5 has the log-SNR of t = 0.5; allowed: another time"),
-    ((X, [A[:2]], [0.5], 0.4), {}, ValueError, "predictions[0] has shape (2, 2); allowed: (3, 2), the shape of x_t"),
-    ((X, [A * np.nan], [0.5], 0.4), {}, ValueError, "predictions[0] holds NaN"),
+    ((X, [A[:2]], [0.5], 0.4), {}, ValueError, "x0[0] has shape (2, 2); allowed: (3, 2), the shape of x_t"),
+    ((X, [A * np.nan], [0.5], 0.4), {}, ValueError, "x0[0] holds NaN"),
     ((X, [A, B], [0.5, 0.6], 0.0), {}, ValueError, "infinite log-SNR among them; allowed: only one prediction there"),
-    ((X, [A], [1.5], 0.4), {}, ValueError, "t = 1.5; allowed: "),
+    ((X, [A], [1.5], 0.4), {}, ValueError, "times[0] = 1.5: t = 1.5; allowed: "),
     ((X, [A], [0.5], 0.4), {"variant": "heun"}, ValueError, "variant = 'heun'; allowed: "),
     ((X, [A], [0.5], 0.4), {"eta": -1.0}, ValueError, "eta = -1.0; allowed: "),
     ((X, [A], [0.5], 0.4), {"eta": 1.0}, ValueError, "noise = None; allowed: an array of x_t's shape, unless eta = 0"),
+    (
+        (X, [A], [0.5], 0.6),
+        {"eta": 1.0, "noise": A},
+        ValueError,
+        "s = 0.6 is noisier than times[0] = 0.5; allowed for eta > 0: a time with less",
+    ),
     ((X, [A], [0.5], 0.4), {"eta": 1.0, "noise": A[:1]}, ValueError, "noise has shape (1, 2); allowed: (3, 2)"),
 ]
 

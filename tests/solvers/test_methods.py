@@ -138,7 +138,7 @@ def test_wrong_names_and_numbers():
         (lambda: solvers.Multistep(solvers.dpmpp_step, 7, path), "order = 7; allowed: "),
         (lambda: solvers.singlestep(solvers.dpmpp_step, 4, path), "order = 4; allowed: "),
         (lambda: solvers.time_between(3, 2, 0.5, schedule), "t = 3 and s = 2 have no time between them; allowed: fewer steps"),
-        (lambda: solvers.time_at(-9.0, path), "half_log_snr_ = -9.0; allowed: at least -5.02"),
+        (lambda: solvers.time_at(-9.0, path), "value = -9.0; allowed: at least -5.02"),
         (lambda: generation.steps_of(flow.straight, 5, "dpmpp_2m"), "method = 'dpmpp_2m'; allowed: "),
         (lambda: generation.steps_of(path, 5, "ddim"), "method = 'ddim'; allowed: "),
     ):
@@ -146,3 +146,42 @@ def test_wrong_names_and_numbers():
             wrong()
     with pytest.raises(TypeError, match="unexpected keyword argument 'clip'"):
         generate(LINE.model(schedule), schedule, (2, 1), 5, "dpmpp_2m", clip=1)
+
+
+@pytest.mark.parametrize("variance", [0.25, 1.0, 9.0])
+def test_the_optimal_grid_of_a_gaussian(variance):
+    """K4, K9: DDIM on Gaussian data shrinks the deviation by cos(step) for each step of the angle; no other grid loses less."""
+    path, data, steps = sde.vp(), oracles.gaussian([0.0], [[variance]]), 6
+
+    def kept(grid):
+        """The standard deviation of the samples over that of the exact solution."""
+        model, one = data.model(path, "x0"), np.ones((1, 1))
+        exact = oracles.transport(data, one, grid[0], grid[-1], path)
+        return (samplers.last(samplers.sample(model, solvers.Multistep(solvers.dpmpp_step, 1, path, "x0"), grid, one)) / exact).item()
+
+    grid = solvers.solver_grid(0.9, 0.0, steps, path, "angle", variance)
+    angle = np.arctan(solvers.noise_to_signal(0.9, path) / np.sqrt(variance))
+    assert kept(grid) == pytest.approx(np.cos(angle / steps) ** steps, rel=1e-12)
+    for i in range(1, steps):
+        for shift in (-1e-3, 1e-3):
+            other = grid.copy()
+            other[i] += shift
+            assert kept(other) < kept(grid)
+    assert kept(solvers.solver_grid(0.9, 1e-4, steps, path)) < kept(grid) and kept(np.linspace(0.9, 0.0, steps + 1)) < kept(grid)
+
+
+def test_grids_of_solvers():
+    """K4: equal steps in the log-SNR or the angle, of a schedule rounded to different integers."""
+    path, schedule = sde.vp(), schedules.cosine(1000)
+    grid = solvers.solver_grid(0.9, 0.01, 7, path)
+    assert np.allclose(np.diff(solvers.half_log_snr(grid, path), 2), 0, atol=1e-12) and (grid[0], grid[-1]) == (0.9, 0.01)
+    found = solvers.solver_grid(900, 0, 10, schedule, "angle")
+    assert found.dtype.kind == "i" and np.all(abs(np.diff(found) + 90) <= 7)  # the angle of the cosine schedule is nearly its time
+    for wrong, message in (
+        (lambda: solvers.solver_grid(0.9, 0.0, 5, path), "infinite log-SNR among them; allowed: another end, or the spacing angle"),
+        (lambda: solvers.solver_grid(0.9, 0.1, 5, path, "t"), "spacing = 't'; allowed: log_snr, angle"),
+        (lambda: solvers.solver_grid(5, 1, 9, schedule), "steps = 9 from t = 5 to s = 1; allowed: fewer"),
+        (lambda: solvers.solver_grid(0.9, 0.1, 5, path, "angle", 0.0), "variance = 0.0; allowed: "),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            wrong()

@@ -16,6 +16,7 @@ from . import (
     predict,
     samplers,
     schedules,
+    solvers,
     training,
     unet,
 )
@@ -28,6 +29,7 @@ AREAS = (
     elbo,
     latent,
     samplers,
+    solvers,
     flow,
     guidance,
     layers,

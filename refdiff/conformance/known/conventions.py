@@ -69,6 +69,16 @@ ROWS: tuple[tuple[Choice, ...], ...] = (
             ),
         ),
     ),
+    (
+        (
+            "the last steps use fewer predictions, the very last one only one",
+            (("dpmpp_sample", "x0[:1] if sigma[i + 1] == 0 else x0", "x0[:len(sigma) - 1 - i]"),),
+        ),
+        ("the last step uses one prediction", (("dpmpp_sample", "x0[:1] if sigma[i + 1] == 0 else x0", "x0[:1] if i == len(sigma) - 2 else x0"),)),
+    ),
+    (
+        ("two predictions are used by taylor", (("dpmpp_sample", "'midpoint'", "'taylor'"),)),
+    ),
 )  # fmt: skip
 
 

@@ -95,4 +95,46 @@ KNOWN: dict[str, tuple[str, Any]] = {
         "the warm-up is one step ahead: peak (k + 1) / warmup",
         [("learning_rate", "peak * step / warmup", "peak * min(step + 1, warmup) / warmup")],
     ),
+    "third-order-without-2": (
+        "the second difference lacks the factor 2! of Taylor's formula, so the order is 2, not 3",
+        [("dpmpp_step", "2 * phi3", "phi3"), ("dpm_solver_step", "2 * phi3", "phi3")],
+    ),
+    "third-order-sign": (
+        "in the factor of the second difference the 1/2 has the wrong sign, and its factor 2! is missing",
+        [("dpmpp_step", "2 * phi3", "(2 * phi2 / H + 1) / 2")],
+    ),
+    "difference-not-divided": (
+        "the difference of two predictions is not divided by the ratio of the steps",
+        [("dpmpp_step", "(x0[0] - x0[1]) / r0", "(x0[0] - x0[1])"), ("dpm_solver_step", "(eps[0] - eps[1]) / r0", "(eps[0] - eps[1])")],
+    ),
+    "ratio-upside-down": (
+        "the ratio of the steps is upside down",
+        [("dpmpp_step", "(x0[0] - x0[1]) / r0", "(x0[0] - x0[1]) * r0"), ("dpm_solver_step", "(eps[0] - eps[1]) / r0", "(eps[0] - eps[1]) * r0")],
+    ),
+    "sde-difference-of-the-ode": (
+        "the difference of two predictions has the factor of the ODE, 1 - exp(-h), not that of the SDE",
+        [("dpmpp_step", "(1 - exp(-H)) / 2", "(1 - exp(-h)) / 2")],
+    ),
+    "log-snr-not-halved": (
+        "lambda is the log-SNR, not half of it",
+        [("dpmpp_step", "-log(ratio)", "-2 * log(ratio)"), ("half_log_snr", "log(signal[j] / sigma[j])", "2 * log(signal[j] / sigma[j])")],
+    ),
+    "plms-in-time": (
+        "the mean of the predictions is multiplied by the step of sigma, not of sigma / signal",
+        [("plms_step", "sigma[-1] / signal[-1] - sigma[0] / signal[0]", "sigma[-1] - sigma[0]")],
+    ),
+    "deis-of-equal-steps": (
+        "the weights are those of equal steps (Adams-Bashforth), not the integrals for the steps as they are",
+        [("deis_step", "signal[-1] / signal[0] * x_t + signal[-1] * sum((h / (k + 1) * coefficients[k] for k in range(p)))", "plms_step(x_t, eps, signal, sigma)")],
+    ),
+    "no-last-level": ("the last level is sigma_min, not 0", [("edm_sigmas", "0 * high", "levels[-1]")]),
+    "levels-to-the-zero": ("the levels fall to 0 by the formula itself, with N in place of N - 1", [("edm_sigmas", "max(steps - 1, 1)", "steps")]),
+    "c-noise-times-1000": ("c_noise is multiplied by 1000", [("edm_preconditioning", "log(sigma) / 4", "1000 * log(sigma) / 4")]),
+    "c-noise-of-sigma": ("c_noise is sigma itself", [("edm_preconditioning", "log(sigma) / 4", "sigma")]),
+    "churn-of-deviations": (
+        "the standard deviations are subtracted, not the variances",
+        [("edm_churn", "sqrt(sigma_hat ** 2 - sigma ** 2)", "(sigma_hat - sigma)")],
+    ),
+    "heun-of-the-old-slope": ("both slopes are taken at the start", [("edm_heun_step", "(euler - model(euler, s)) / s", "(euler - model(x, t)) / t")]),
+    "history-in-order": ("the differences are taken from the oldest prediction", [("dpmpp_sample", "[model(states[-1], i), *x0][:order]", "[*x0, model(states[-1], i)][-order:]")]),
 }  # fmt: skip
