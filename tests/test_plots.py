@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refdiff import data, oracles, plots, rng, schedules
+from refdiff import data, oracles, orders, plots, rng, schedules
 
 MIXTURE = oracles.gaussian([0.0, 0.0], np.eye(2))
 POINTS, LABELS = data.load("two_moons", 50)
 PICTURES = {
     "schedule": lambda: plots.schedule(schedules.linear(100)),
     "schedules": lambda: plots.schedule(schedules.linear(100), schedules.cosine(50), names=("linear", "cosine")),
+    "orders": lambda: plots.orders(("ddim", "rk4"), (8, 16)),
     "samples": lambda: plots.samples(POINTS, LABELS, POINTS + 0.1, 3.0),
     "field": lambda: plots.field(MIXTURE.model(schedules.linear(100), "score"), 50),
     "grid": lambda: plots.grid(rng.normal(0, 5, (6, 7, 3))),
@@ -42,6 +43,14 @@ def test_schedule_curves():
         for line, y in zip(left.lines[2 * i : 2 * i + 2], (each.signal, each.sigma), strict=True):
             np.testing.assert_array_equal(line.get_ydata(), y)
         np.testing.assert_array_equal(right.lines[i].get_xydata(), np.stack([np.arange(1, each.T + 1) / each.T, each.log_snr[1:]], 1))
+
+
+def test_orders_are_drawn():
+    """A line for each solver: its errors over the model calls; counts that are no whole number of steps are left out."""
+    (ax,) = plots.orders(("ddim", "rk4"), (6, 16)).figure.axes
+    ddim, rk4 = ax.lines
+    assert ddim.get_label() == "ddim, order 1" and list(ddim.get_xdata()) == [6, 16] and list(rk4.get_xdata()) == [16]
+    assert list(ddim.get_ydata()) == [orders.error("ddim", 6), orders.error("ddim", 16)] and rk4.get_ydata() == [orders.error("rk4", 4)]
 
 
 def test_field_points_to_the_data():

@@ -20,7 +20,7 @@ LAW = oracles.mixture([[-1.0], [0.8]], [[[0.09]], [[0.16]]], [0.4, 0.6])
 PATH = vp()
 START, END = -2.5, 3.0  # half the log-SNR
 ENDS = times.time_at(START, PATH), times.time_at(END, PATH)
-STATES = np.linspace(-1.5, 1.5, 6)[:, None]
+STATES = read_only(np.linspace(-1.5, 1.5, 6)[:, None])
 NOMINAL = {  # the order that the name of a method claims, and its model calls per step
     "euler": (1, 1), "heun": (2, 2), "rk4": (4, 4), "ddim": (1, 1),
     "dpm_solver_2": (2, 2), "dpm_solver_3": (3, 3), "dpm_solver_2m": (2, 1), "dpm_solver_3m": (3, 1),
@@ -101,7 +101,7 @@ def _row(name: str, steps: int) -> Row:
 
 @cache
 def _solution() -> Array:
-    return maps.flow_map(LAW, STATES, *ENDS, PATH)
+    return read_only(maps.flow_map(LAW, STATES, *ENDS, PATH))
 
 
 def _history(steps: int, solver: methods.Multistep) -> list[tuple[Time, Array]]:

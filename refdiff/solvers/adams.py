@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from scipy.special import roots_legendre
 
-from ..arrays import Array, GaussianPath, Time, all_true, as_array, device_get
+from ..arrays import Array, GaussianPath, Time, all_true, as_array, device_get, read_only
 from ..checks import check_choice
 from ..process.tables import Schedule
 from .exponential import combined, dpm_solver_step
@@ -14,7 +14,7 @@ from .nodes import Nodes, nodes_of, noise_to_signal, weights
 
 VARIABLES = ("rho", "log_rho", "t")
 ADAMS_BASHFORTH = {1: (1.0,), 2: (3 / 2, -1 / 2), 3: (23 / 12, -16 / 12, 5 / 12), 4: (55 / 24, -59 / 24, 37 / 24, -9 / 24)}
-POINTS, AREAS = roots_legendre(40)
+POINTS, AREAS = map(read_only, roots_legendre(40))
 
 
 def deis_step(x_t: Array, eps: Sequence[Array], times: Sequence[Time], s: Time, path: GaussianPath, variable: str = "rho") -> Array:

@@ -15,7 +15,10 @@ MOST = 6  # predictions in one step
 
 
 class Nodes(NamedTuple):
-    r"""Coefficients of the path at $t$ and $s$, the step $h = v_s - v_t$ in a variable $v$, and the nodes $r_j = (v_j - v_t) / h$."""
+    r"""Coefficients of the path at $t$ and $s$, the step $h = v_s - v_t$ in a variable $v$, and the nodes $r_j = (v_j - v_t) / h$.
+
+    Source: K4, K9 [UniPC sec. 3.1].
+    """
 
     signal_t: Array
     sigma_t: Array

@@ -199,3 +199,20 @@ def test_the_package_runs_as_a_module():
         assert line in page.stdout
     wrong = subprocess.run([sys.executable, "-m", "refdiff", "demo", "--steps", "x"], capture_output=True, text=True, env=environment)
     assert wrong.returncode == 2 and "argument --steps: 'x'" in wrong.stderr
+
+
+def test_orders(tmp_path, capfd):
+    """`refdiff orders` prints a row for each method and draws the errors; wrong methods, numbers and folders are named."""
+    assert cli.main(["orders", "ddim", "dpmpp_2m", "--steps", "8", "--out", str(tmp_path / "new" / "a.png")]) == 0
+    out, _ = capfd.readouterr()
+    assert re.search(r"^ddim +1 +\d\.\d\d +\d\.\d\d +1 ", out, re.M) and re.search(r"^dpmpp_2m +2 ", out, re.M)
+    with Image.open(tmp_path / "new" / "a.png") as picture:
+        assert picture.format == "PNG"
+    (tmp_path / "file").touch()
+    for wrong, message in (
+        (["dpmpp_9m"], "argument METHOD: 'dpmpp_9m'; allowed: euler, heun"),
+        (["ddim", "--steps", "0"], "argument --steps: '0'; allowed: "),
+        (["ddim", "--out", str(tmp_path / "file" / "a.png")], "argument --out: "),
+    ):
+        assert cli.main(["orders", *wrong]) == 2
+        assert message in capfd.readouterr().err

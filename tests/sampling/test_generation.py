@@ -102,7 +102,7 @@ def test_progress(capsys):
     [
         ({"method": "heun"}, "method = 'heun'; allowed: ddim, ddpm"),
         ({"path": flow.straight, "method": "ddim"}, "method = 'ddim'; allowed: heun, euler, rk4"),
-        ({"path": "linear"}, "path = 'linear'; allowed: a Schedule, or the path of a flow, such as flow.straight"),
+        ({"path": "linear"}, "path = 'linear'; allowed: a Schedule, an Sde, or the path of a flow, such as flow.straight"),
         ({"path": flow.straight, "eta": 0.5}, "eta = 0.5; allowed:"),
         ({"path": flow.straight, "steps": 0}, "steps = 0; allowed:"),
         ({"steps": 0}, "steps = 0; allowed: 1..100"),

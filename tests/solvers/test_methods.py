@@ -1,6 +1,7 @@
 """Solvers by name: their orders, their histories, their ends, and their use in `generate`."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,3 +186,11 @@ def test_grids_of_solvers():
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             wrong()
+
+
+@pytest.mark.long
+def test_the_page_shows_what_is_measured():
+    """K6: the table of orders in docs/solvers.md is that of the certificate."""
+    page = (Path(__file__).parents[2] / "docs" / "solvers.md").read_text()
+    for row in orders.certificate():
+        assert f"| `{row.name}` | {row.nominal} | {row.order:.2f} | {row.order_usual:.2f} | {row.calls} |\n" in page

@@ -43,6 +43,20 @@ def edm_sigmas(steps, sigma_min, sigma_max, rho):
     return array([high, *(((1 - w) * high ** (1 / rho) + w * low ** (1 / rho)) ** rho for w in shares), 0.0])
 
 
+def phi(k, z):
+    k = integer("k", k, 0)
+    return array([_phi(k, one) for one in numbers("z", z)])
+
+
+def _phi(k, z):
+    if abs(z) < 1:
+        return math.fsum(z**n / math.factorial(n + k) for n in range(30))
+    value = math.exp(z)
+    for n in range(k):
+        value = (value - 1 / math.factorial(n)) / z
+    return value
+
+
 def edm_churn(x, sigma, gamma, s_noise, noise):
     sigma, gamma, s_noise = _positive("sigma", sigma), _at_least("gamma", gamma, 0), number("s_noise", s_noise)
     added = s_noise * sigma * math.sqrt(gamma * (2 + gamma))

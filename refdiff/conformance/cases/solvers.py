@@ -20,6 +20,7 @@ def cases() -> Iterator[Case]:
     yield from _correctors()
     yield from _linear_multistep()
     yield from _trajectories()
+    yield from _phis()
     yield from _edm()
     yield from _errors()
 
@@ -95,6 +96,14 @@ def _trajectories() -> Iterator[Case]:
             yield Case("dpmpp_sample", {"model": model, "order": order, **levels, "x": x}, tolerance="long", minimal=levels is not even)
 
 
+def _phis() -> Iterator[Case]:
+    signs = np.array([1.0, -1.0])
+    for k in (0, 1, 2, 3):
+        yield Case("phi", {"k": k, "z": np.outer([0.5, 1.0, 3.0, 8.0, 20.0], signs).ravel()}, tolerance="each", minimal=True)
+        for size in (1e-3, 1e-6, 1e-10):
+            yield Case("phi", {"k": k, "z": size * signs}, "accuracy", "each")
+
+
 def _edm() -> Iterator[Case]:
     sigma = np.array([0.002, 0.0625, 0.5, 1.0, 7.5, 80.0])
     for sigma_data in (0.5, 1.0, 3.0):
@@ -126,6 +135,7 @@ def _errors() -> Iterator[Case]:
             yield refused("deis_step", what, x_t=x, eps=two, **levels)
     for sigma in (0.0, -1.0):
         yield refused("edm_preconditioning", "a sigma of 0 or below", sigma=np.array([0.5, sigma]), sigma_data=0.5)
+    yield refused("phi", "a k below 0", k=-1, z=numbers((2,)))
     yield refused("edm_sigmas", "no step", steps=0, sigma_min=0.002, sigma_max=80.0, rho=7.0)
     yield refused("edm_sigmas", "a sigma_max below sigma_min", steps=5, sigma_min=2.0, sigma_max=1.0, rho=7.0)
     yield refused("edm_churn", "a gamma below 0", x=x, sigma=1.5, gamma=-0.25, s_noise=1.0, noise=x)

@@ -47,6 +47,14 @@ def edm_heun_step(model, x, t, s):
     return x + (s - t) * (slope + (euler - model(euler, s)) / s) / 2
 
 
+def phi(k, z):
+    """K4 -> phi: phi_k(z) of exponential integrators, with phi_0 = exp(z) and phi_(k + 1)(z) = (phi_k(z) - 1 / k!) / z; z is (n,), never 0."""
+    value, factorial = exp(z), z**0
+    for n in range(k):
+        value, factorial = (value - 1 / factorial) / z, factorial * (n + 1)
+    return value
+
+
 def dpmpp_step(x_t, x0, signal, sigma, variant, eta, noise):
     """K6, K7 -> x_s: DPM-Solver++ with the data predictions x0 (p, B, ...) at one to three times, that of x_t first.
 

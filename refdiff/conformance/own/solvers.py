@@ -37,6 +37,10 @@ def edm_heun_step(model, x, t, s):
     return edm.heun_step(model, x, t, s)
 
 
+def phi(k, z):
+    return solvers.phi(k, z)
+
+
 def dpmpp_step(x_t, x0, signal, sigma, variant, eta, noise):
     times, s = _times(signal)
     return solvers.dpmpp_step(x_t, list(x0), times, s, Levels(signal, sigma), variant, eta, noise)
