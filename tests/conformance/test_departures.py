@@ -13,7 +13,7 @@ import pytest
 from refdiff.conformance import adapter, operations
 from refdiff.conformance.diagnosis import search
 from refdiff.conformance.mutations import catalogue
-from refdiff.conformance.mutations.conventions import by_one_convention, declared
+from refdiff.conformance.mutations.conventions import by_one_convention, declared, with_known
 from refdiff.conformance.run import runner
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +62,7 @@ def known_names(operation):
     """The causes that may be named for an operation: mutants, alternatives, symptoms, and its conventions."""
     conventions = {f"convention: {mutant.text}" for mutant in declared(operation)}
     symptoms = {f"{kind}: {operation}" for kind in ("unchecked", "nan")}
+    conventions |= {mutant.name for mutant in with_known(operation)}
     return set(catalogue.all_mutants()) | {mutant.name for mutant in catalogue.alternatives(operation)} | symptoms | conventions
 
 

@@ -111,12 +111,12 @@ def test_a_kind_of_change_is_named(kind):
 
 
 def test_a_second_departure_does_not_hide_the_first():
-    """One on every last step, and one on every step on which x0 is clipped, which changes some of the answers of the first."""
+    """One on every last step, and one on every step on which x0 is limited, which changes some of the answers of the first."""
 
     def ddim_step(prediction, x_t, t, s, betas, noise, eta, kind, clip=None):
         ab, given = right("alpha_bar", betas=betas), {"x_t": x_t, "t": t, "betas": betas, "kind": kind}
         x0, eps = (right(name, prediction=prediction, **given) for name in ("to_x0", "to_eps"))
-        x0 = x0 if clip is None else np.clip(x0, -clip, clip)
+        x0 = x0 if clip is None else np.maximum(x0, -clip / 2)
         late = ab[max(s, 1)]
         var = eta**2 * (1 - late) / (1 - ab[t]) * (1 - ab[t] / late)
         return x_t if t == 1 else np.sqrt(late) * x0 + np.sqrt(1 - late - var) * eps + np.sqrt(var) * noise

@@ -6,6 +6,7 @@ Euler's step on a wrapped network is DDIM, and the ancestral step is DDIM with e
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version as version_of
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -100,3 +101,39 @@ class Euler(Heun):
 
     sampler: ClassVar[Any] = staticmethod(sampling.sample_euler)
     method = "euler"
+
+
+class Solvers:
+    """sample_dpmpp_2m, and sample_dpmpp_3m_sde without noise, along given levels; Heun's step of EDM."""
+
+    version = VERSION
+    dialect: ClassVar[dict[str, Any]] = {"arrays": "torch"}
+
+    def dpmpp_sample(self, model: Model, order: int, signal: Any, sigma: Any, x: Any) -> Any:
+        if order == 1:
+            raise Skip("orders 2 and 3")
+        levels, states = sigma / signal, []
+        run = sampling.sample_dpmpp_2m if order == 2 else partial(sampling.sample_dpmpp_3m_sde, eta=0.0, noise_sampler=lambda *_: 0)
+
+        def denoised(y: Any, _: Any) -> Any:
+            return model(y * signal[len(states)], len(states))
+
+        with patch.object(sampling, "trange", lambda n, **_: range(n)):
+            last = run(denoised, x / signal[0], levels, callback=lambda step: states.append(step["x"]))
+        return torch.stack([y * a for y, a in zip([*states, last], signal, strict=True)])
+
+    def edm_heun_step(self, model: Model, x: Any, t: float, s: float) -> Any:
+        def denoised(y: Any, sigma: Any) -> Any:
+            return model(y, sigma[0].item())
+
+        with patch.object(sampling, "trange", lambda n, **_: range(n)):
+            return sampling.sample_heun(denoised, x, torch.tensor([t, s], dtype=x.dtype))
+
+
+class Levels:
+    """get_sigmas_karras, which computes in float32."""
+
+    version, precision = VERSION, "float32"
+
+    def edm_sigmas(self, steps: int, sigma_min: float, sigma_max: float, rho: float) -> Any:
+        return sampling.get_sigmas_karras(steps, sigma_min, sigma_max, rho)

@@ -6,24 +6,22 @@ schedule is a table of sigmas. The sampler computes in the precision of its sigm
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from importlib.metadata import version as version_of
 from types import SimpleNamespace
 from typing import Any, ClassVar
-from unittest.mock import MagicMock
 
 import numpy as np
 import torch
 
 from refdiff.conformance.adapter import Skip
 
-if importlib.util.find_spec("torchvision") is None:  # smalldiffusion imports it for its data sets, which are not needed here
-    sys.modules["torchvision"] = MagicMock()
+from .stand_ins import stand_in_for
 
-import smalldiffusion as sd
-from smalldiffusion.diffusion import sigmas_from_betas
+stand_in_for("torchvision")
+
+import smalldiffusion as sd  # noqa: E402
+from smalldiffusion.diffusion import sigmas_from_betas  # noqa: E402
 
 Model = Callable[[Any, Any], Any]
 VERSION = version_of("smalldiffusion")

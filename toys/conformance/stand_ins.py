@@ -28,4 +28,5 @@ class _Finder:
 
 def stand_in_for(*names: str) -> None:
     """Let each of these modules be imported as a mock, if it is not installed."""
-    sys.meta_path.append(_Finder([name for name in names if importlib.util.find_spec(name) is None]))  # type: ignore[arg-type]
+    missing = [name for name in names if name not in sys.modules and importlib.util.find_spec(name) is None]
+    sys.meta_path.append(_Finder(missing))  # type: ignore[arg-type]

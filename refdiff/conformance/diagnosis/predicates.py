@@ -65,6 +65,12 @@ def choices(inputs: Inputs) -> Iterator[str]:
             yield f"{name} is not given" if value is None else f"{name} is {value}"
     if inputs.get("clip") is not None:
         yield "clip is given"
+    if inputs.get("eta") in (0, 1):
+        yield f"eta is {inputs['eta']:g}"
+    if "order" in inputs:
+        yield f"order is {inputs['order']}"
+    if "signal" in inputs and (known := inputs.get("x0", inputs.get("eps"))) is not None:
+        yield "there is one prediction" if len(known) == 1 else f"there are {len(known)} predictions"
 
 
 def _times(inputs: Inputs) -> Iterator[str]:
@@ -93,6 +99,6 @@ def _number(name: str, value: Any) -> Iterator[str]:
     if name == "eta":
         yield "eta is 0 or 1" if value in (0, 1) else "eta is neither 0 nor 1"
     if name not in ("t", "s") or isinstance(value, float):
-        if value in (0, 1):
+        if value in (0, 1) and name != "eta":
             yield f"{name} is {value:g}"
         yield f"{name} is {'above' if value > 1 else 'below' if value < 1 else 'equal to'} 1"

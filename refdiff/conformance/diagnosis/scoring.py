@@ -78,7 +78,9 @@ def diagnosis(evidence: Evidence, candidates: Sequence[Mutant], tried: Tried, ti
         scores |= {score.mutant.name: score for score in _scores(fitting, evidence, time)}
         fruitless += not fitting
         explained = {id for score in scores.values() if is_cause(score, tried) for id in score.ids}
-        left = _different_first(left[0], [each for each in left[1:] if each.id not in explained])
+        fitted = {id for score in scores.values() for id in score.ids}  # also by a mutant that other failures contradict
+        unexplained = [each for each in left[1:] if each.id not in explained]
+        left = sorted(_different_first(left[0], unexplained), key=lambda each: each.id in fitted)
     return _of_scores(evidence, scores, tried)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
 from ..budget import Budget
 from ..mutations.called import called
 from ..mutations.candidates import candidates, more, near
+from ..mutations.conventions import with_known
 from ..mutations.mutants import Mutant, affects
 from ..results import Result
 from . import derivatives, fitted, pairs, regions
@@ -92,8 +94,8 @@ class Search:
             yield derivatives.consistent(name, forward.causes[:MAX_FORWARD])
 
     def changes(self, name: str) -> Iterator[Sequence[Mutant]]:
-        """More changes of the inputs, the outputs and the formulas."""
-        return more(name)
+        """The known departures in other conventions; more changes of the inputs, the outputs and the formulas."""
+        return chain([with_known(name)], more(name))
 
     def parts(self, name: str) -> Iterator[Sequence[Mutant]]:
         """Changes of a part of the output, fitted numbers, and mutants whose outputs are changed once more."""

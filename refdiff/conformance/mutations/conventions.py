@@ -14,6 +14,7 @@ from ..operations import operations
 from ..results import Result
 from ..vectors.files import Vector
 from . import catalogue, kills, mutants
+from .candidates import candidates
 from .mutants import Mutant
 
 MOST = 64  # combinations that are tried, those of few choices first
@@ -33,6 +34,13 @@ def declared(operation: str) -> tuple[Mutant, ...]:
 @cache
 def _rows() -> list[list[Mutant]]:
     return [[catalogue.known(text, list(changes), text) for text, changes in row] for row in ROWS]
+
+
+@cache
+def with_known(operation: str) -> tuple[Mutant, ...]:
+    """The known departures of an operation in each of its declared conventions."""
+    known = [m for m in candidates(operation) if m.text and m.edits]
+    return tuple(_together([choice, m]) for choice in declared(operation) if "; " not in choice.text and choice.edits for m in known)
 
 
 def choices(operation: str) -> list[str]:

@@ -18,7 +18,7 @@ class Cause:
     """One cause of failures.
 
     `sentences` describe changes with the same answers, the first few of `total`. `explained` are the failing vectors by
-    operation. `where` is a predicate on the inputs: elsewhere, the implementation is right. `contradicted` counts the vectors
+    operation. `where` is a predicate on the inputs: elsewhere, the implementation is right, or wrong in another way. `contradicted` counts the vectors
     with other answers than the change gives: 0 for a cause, more for a resemblance.
     """
 

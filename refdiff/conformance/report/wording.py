@@ -114,7 +114,7 @@ def cause_scope(cause: Cause) -> str:
     if cause.common:
         text += f", all with {', '.join(f'{name} = {value}' for name, value in cause.common.items())}"
     if cause.where:
-        text += f"; only where {cause.where}: elsewhere, the answers are right"
+        text += f"; only where {cause.where}: elsewhere, the answers are not those of this change"
     return text
 
 
