@@ -47,6 +47,10 @@ EQUATIONS = {  # id: the name, and the headline function
     "K7": ("solvers of the reverse SDE", "exponential.dpmpp_step"),
     "K8": ("UniPC", "nodes.weights"),
     "K9": ("DEIS, LMS and PLMS", "adams.deis_step"),
+    "C6": ("predictors of score models", "langevin.ancestral_step"),
+    "C7": ("corrector of score models", "langevin.corrector_size"),
+    "L1": ("Langevin dynamics", "langevin.ula_step"),
+    "L2": ("annealed Langevin dynamics", "langevin.annealed"),
     "M1": ("ODE solvers", "ode.heun_step"),
     "M2": ("conditional paths and velocities", "flow.interpolate"),
     "M3": ("conditional and marginal flow matching", "flow.conditional_loss"),
@@ -67,7 +71,10 @@ MODULES = {  # public name of every module that states equations: its path in th
     **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde")},
     **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow")},
     **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "times", "edm")},
-    **{name: f"sampling.{name}" for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps", "orders")},
+    **{
+        name: f"sampling.{name}"
+        for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps", "orders", "langevin")
+    },
     **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},
     "optim": "training.optim",
     "training": "training.loop",

@@ -13,6 +13,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
     "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles", "maps"]},
     "Continuous time": {
         "sde": ["sde"],
+        "langevin": ["langevin"],
         "solvers": ["nodes", "exponential", "adams", "methods", "times", "orders"],
         "edm": ["edm"],
     },

@@ -24,6 +24,7 @@ def build(described: dict[str, Any]) -> Model:
     | gaussian-flow | the velocity of the straight path, exact for data N(mean, variance), t in [0, 1] |
     | gaussian-levels | of x0, exact for data N(mean, variance), t the index of a level of signal and sigma |
     | gaussian-denoiser | of x0, exact for data N(mean, variance), t the noise level sigma, signal 1 |
+    | gaussian-score | the score, exact for data N(mean, variance), t the noise level sigma, signal 1 |
     | log-snr-power | the k-th power of half the log-SNR of the level t, whatever x is |
     | field | a x + b t x^2 + c |
     """
@@ -32,6 +33,7 @@ def build(described: dict[str, Any]) -> Model:
         "gaussian-flow": _gaussian_flow,
         "gaussian-levels": _gaussian_levels,
         "gaussian-denoiser": _gaussian_denoiser,
+        "gaussian-score": _gaussian_score,
         "log-snr-power": _log_snr_power,
         "field": _field,
     }
@@ -67,6 +69,10 @@ def _gaussian_levels(mean: Any, variance: Any, signal: Any, sigma: Any) -> Model
 
 def _gaussian_denoiser(mean: Any, variance: Any) -> Model:
     return lambda x, t: _in_dtype_of(_posterior_means(x, t**0, t, mean, variance)[0], x)
+
+
+def _gaussian_score(mean: Any, variance: Any) -> Model:
+    return lambda x, t: _in_dtype_of((mean - x) / (variance + t**2), x)
 
 
 def _log_snr_power(k: int, signal: Any, sigma: Any) -> Model:

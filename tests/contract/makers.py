@@ -161,6 +161,11 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "edm.sigma": each(0.5, 0.5, 0.25, 0.75), "sigma_data": this(0.5), "network": this(model), "normal": array(3), "draw_sigma.mean": this(-1.0), "draw_sigma.std": this(0.5),
     "rho": this(3.0), "churn.sigma": this(0.5), "churn.gamma": this(0.25), "s_noise": this(1.0), "s_churn": this(1.0), "s_min": this(0.0), "s_max": this(8.0),
     "edm.t": each(0.5, 0.5, 0.25, 0.75), "edm.s": each(0.25, 0.25, 0.125, 0.5),
+    # Langevin
+    "langevin.h": each(0.25, 0.25, 0.5, 0.125), "proposal": array(3, 2, seed=3), "log_density": array(3), "log_density_there": array(3, seed=1),
+    "score_there": array(3, 2, seed=4), "log_ratio": array(3), "ratio": this(0.5), "alpha": each(0.5, 0.5, 0.25, 0.75), "langevin.path": this(SCHEDULE),
+    "annealed.score": this(lambda x, sigma: -x), "annealed.sigmas": this([2.0, 1.0]), "annealed.steps": this(2), "size": this(0.125),
+    "annealed.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(4)], "langevin.variance": this("forward"),
     # Gaussians
     "mean": array(3, 2, seed=2), "variance": positive(3, 2, seed=3), "std": positive(3, 2, seed=3), "levels": this(256),
     "discretized_log_likelihood.x": unit(3, 2), "discretized_decoder.x0": unit(3, 2), "mean1": array(3, 2), "mean2": array(3, 2, seed=1),

@@ -155,3 +155,65 @@ def euler_maruyama_step(x, score, drift_rate, g2, k, h, noise):
     moved = reverse_sde_drift(x, score, drift_rate, g2, k)
     spreads = [(k * math.sqrt(g) * math.sqrt(h),) for g in per_example(g2, shape_of(x)[0], "g2")]
     return each(lambda x, m, e, w: x - m * h + w * e, {"x": x, "moved": moved, "noise": noise}, spreads)
+
+
+def ula_step(x, score, h, noise):
+    sizes = [(number("h", size),) for size in per_example(h, len(x), "h")]
+    if any(size < 0 for (size,) in sizes):
+        raise ValueError(f"h = {h}; allowed: at least 0")
+    return each(lambda x, s, z, size: x + size * s + math.sqrt(2 * size) * z, {"x": x, "score": score, "noise": noise}, sizes)
+
+
+def mala_log_ratio(x, proposal, log_density, log_density_there, score, score_there, h):
+    h, ratios = number("h", h), []
+    flat = [examples(name, values) for name, values in (("x", x), ("proposal", proposal), ("score", score), ("score_there", score_there))]
+    for points, p, p_there in zip(
+        zip(*flat, strict=True), numbers("log_density", log_density), numbers("log_density_there", log_density_there), strict=True
+    ):
+        here, there, s, s_there = points
+        forth = sum((b - a - h * d) ** 2 for a, b, d in zip(here, there, s, strict=True))
+        back = sum((a - b - h * d) ** 2 for a, b, d in zip(here, there, s_there, strict=True))
+        ratios.append(p_there - back / (4 * h) - (p - forth / (4 * h)))
+    return array(ratios)
+
+
+def corrector_size(score, noise, ratio):
+    sizes = []
+    for s, z in zip(examples("score", score), examples("noise", noise), strict=True):
+        length = math.hypot(*s)
+        if length == 0:
+            raise ValueError("score = 0; allowed: a length above 0")
+        sizes.append(2 * (number("ratio", ratio) * math.hypot(*z) / length) ** 2)
+    return array(sizes)
+
+
+def annealed_langevin(model, sigmas, steps, size, x, noise):
+    sigmas, k = numbers("sigmas", sigmas), 0
+    if any(a <= b for a, b in itertools.pairwise(sigmas)):
+        raise ValueError(f"sigmas = {sigmas}; allowed: falling")
+    for sigma in sigmas:
+        for _ in range(steps):
+            x = ula_step(x, model(x, sigma), size * sigma**2 / sigmas[-1] ** 2, noise[k])
+            k += 1
+    return _moved(x, (model(x, sigmas[-1]), sigmas[-1] ** 2))
+
+
+def _added(signal, sigma):
+    """The factor of the state from s to t, and the variance that is added."""
+    (a_t, a_s), (b_t, b_s) = numbers("signal", signal), numbers("sigma", sigma)
+    factor = a_t / a_s
+    added = b_t**2 - (factor * b_s) ** 2
+    if added < 0:
+        raise ValueError(f"sigma = {sigma}; allowed: less noise at s than at t")
+    return factor, added, b_s**2 / b_t**2
+
+
+def ancestral_step(x_t, score, signal, sigma, noise, variance):
+    factor, added, share = _added(signal, sigma)
+    spread = math.sqrt(added * (share if choice("variance", variance, ("posterior", "forward")) == "posterior" else 1))
+    return each(lambda x, s, z: (x + added * s) / factor + spread * z, {"x_t": x_t, "score": score, "noise": noise})
+
+
+def reverse_diffusion_step(x_t, score, signal, sigma, noise):
+    factor, added, _ = _added(signal, sigma)
+    return each(lambda x, s, z: (2 - factor) * x + added * s + math.sqrt(added) * z, {"x_t": x_t, "score": score, "noise": noise})

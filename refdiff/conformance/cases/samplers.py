@@ -24,6 +24,8 @@ def cases() -> Iterator[Case]:
     yield from _trajectories()
     yield from _odes()
     yield from _reverse_sdes()
+    yield from _langevin()
+    yield from _predictors()
     yield from _mixtures()
     yield from _errors()
     yield from _long_steps()
@@ -129,6 +131,41 @@ def _reverse_sdes() -> Iterator[Case]:
         yield Case("euler_maruyama_step", {"x": x, "score": score, **each, "h": 0.125, "noise": noise}, minimal=True)
     yield refused("reverse_sde_drift", "a k below 0", x=x, score=score, **each | {"k": -1.0})
     yield refused("euler_maruyama_step", "a step of a length below 0", x=x, score=score, **each, h=-0.125, noise=noise)
+
+
+def _langevin() -> Iterator[Case]:
+    for number, (shape, h) in enumerate(product(((2, 2), (1, 1), (2, 2, 2, 1)), (0.0625, 0.75))):
+        x, y, score, there, noise = (numbers(shape, seed + number) for seed in (10, 30, 50, 70, 90))
+        yield Case("ula_step", {"x": x, "score": score, "h": h, "noise": noise}, minimal=number < 2)
+        densities = {"log_density": numbers((len(x),), 5), "log_density_there": numbers((len(x),), 6)}
+        inputs = {"x": x, "proposal": y, **densities, "score": score, "score_there": there, "h": h}
+        yield Case("mala_log_ratio", inputs, minimal=number < 2)
+        yield Case("corrector_size", {"score": score, "noise": noise, "ratio": h / 4}, minimal=number < 2)
+    each = {"x": numbers((3, 2), 1), "score": numbers((3, 2), 2), "noise": numbers((3, 2), 3)}
+    yield Case("ula_step", {**each, "h": np.array([0.125, 0.5, 2.0])}, minimal=True)
+    model = {"model": "gaussian-score", "mean": 0.75, "variance": 0.25}
+    for number, (sigmas, count) in enumerate(product(([4.0, 2.0, 0.5], [1.5]), (1, 3))):
+        inputs = {"sigmas": np.array(sigmas), "steps": count, "size": 0.0625, "x": numbers((2, 2), 4)}
+        yield Case(
+            "annealed_langevin", {"model": model, **inputs, "noise": numbers((len(sigmas) * count, 2, 2), number)}, minimal=count == 1
+        )
+    yield refused("ula_step", "a step size below 0", **each, h=-0.125)
+    yield refused("corrector_size", "a score of 0", score=0 * each["x"], noise=each["noise"], ratio=0.125)
+    rising = {"sigmas": np.array([0.5, 1.0]), "steps": 1, "size": 0.0625, "x": numbers((2, 2), 4), "noise": numbers((2, 2, 2))}
+    yield refused("annealed_langevin", "sigmas that do not fall", model=model, **rising)
+
+
+def _predictors() -> Iterator[Case]:
+    pairs = (([0.6, 0.8], [0.8, 0.6]), ([0.28, 0.96], [0.96, 0.28]), ([1.0, 1.0], [3.0, 1.25]), ([0.6, 1.0], [0.8, 0.0]))
+    for number, (shape, (signal, sigma)) in enumerate(product(((2, 2), (2, 2, 2, 1)), pairs)):
+        inputs = {"x_t": numbers(shape, number), "score": numbers(shape, 20 + number)}
+        more = {"signal": np.array(signal), "sigma": np.array(sigma), "noise": numbers(shape, 40 + number)}
+        for variance in ("posterior", "forward"):
+            yield Case("ancestral_step", {**inputs, **more, "variance": variance}, minimal=number < 4)
+        yield Case("reverse_diffusion_step", {**inputs, **more}, minimal=number < 4)
+    noisier = {"signal": np.array([0.8, 0.6]), "sigma": np.array([0.6, 0.8]), "noise": numbers((2, 2), 2)}
+    yield refused("ancestral_step", "a step to more noise", x_t=numbers((2, 2)), score=numbers((2, 2), 1), **noisier, variance="forward")
+    yield refused("reverse_diffusion_step", "a step to more noise", x_t=numbers((2, 2)), score=numbers((2, 2), 1), **noisier)
 
 
 def _mixtures() -> Iterator[Case]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..numbers import arccos, per_example, sin, sqrt
+from ..numbers import arccos, event_sum, per_example, sin, sqrt
 from .forward import model_variance, posterior, posterior_variance, q_sample
 from .predict import clip_x0, to_eps, to_x0
 from .schedules import alpha_bar
@@ -76,6 +76,55 @@ def reverse_sde_drift(x, score, drift_rate, g2, k):
 def euler_maruyama_step(x, score, drift_rate, g2, k, h, noise):
     """C5 -> x_s: x - h drift + k sqrt(g2 h) noise, h = t - s above 0 the length of the step; drift is that of reverse_sde_drift."""
     return x - h * reverse_sde_drift(x, score, drift_rate, g2, k) + k * sqrt(per_example(g2, x) * h) * noise
+
+
+def ula_step(x, score, h, noise):
+    """L1 -> x: the step of Langevin dynamics, x + h score + sqrt(2 h) noise; h is () or (B,)."""
+    h = per_example(h, x)
+    return x + h * score + sqrt(2 * h) * noise
+
+
+def mala_log_ratio(x, proposal, log_density, log_density_there, score, score_there, h):
+    """L1 -> log_ratio: of the acceptance of a proposal of ula_step: log p(x') q(x | x') / (p(x) q(x' | x)), (B,); q has the variance 2 h.
+
+    log_density (B,) and score are those of p at x and, there, at the proposal; h is one number.
+    """
+    forth, back = proposal - x - h * score, x - proposal - h * score_there
+    return log_density_there - log_density + (event_sum(forth**2) - event_sum(back**2)) / (4 * h)
+
+
+def corrector_size(score, noise, ratio):
+    """C7 -> h: the step size (B,) of a Langevin corrector, 2 (ratio |noise| / |score|)^2 for each example by itself."""
+    return 2 * ratio**2 * event_sum(noise**2) / event_sum(score**2)
+
+
+def annealed_langevin(model, sigmas, steps, size, x, noise):
+    """L2 -> x: annealed Langevin dynamics; at each of the falling sigmas, steps of ula_step with h = size (sigma / last sigma)^2.
+
+    model(x, sigma) is the score, and noise[k] belongs to the k-th step of all. At the end x + sigma^2 score, at the last sigma.
+    """
+    for i in range(len(sigmas)):
+        for k in range(steps):
+            x = ula_step(x, model(x, sigmas[i]), size * (sigmas[i] / sigmas[-1]) ** 2, noise[i * steps + k])
+    return x + sigmas[-1] ** 2 * model(x, sigmas[-1])
+
+
+def ancestral_step(x_t, score, signal, sigma, noise, variance):
+    """C6 -> x_s: (x_t + beta score) / a + sqrt(v) noise, with a = signal_t / signal_s and beta = sigma_t^2 - a^2 sigma_s^2.
+
+    signal and sigma are (2,), at t and s. v is beta sigma_s^2 / sigma_t^2 for variance posterior, beta for forward.
+    """
+    a = signal[0] / signal[1]
+    beta = sigma[0] ** 2 - a**2 * sigma[1] ** 2
+    spread = beta * sigma[1] ** 2 / sigma[0] ** 2 if variance == "posterior" else beta
+    return (x_t + beta * score) / a + sqrt(spread) * noise
+
+
+def reverse_diffusion_step(x_t, score, signal, sigma, noise):
+    """C6 -> x_s: (2 - a) x_t + beta score + sqrt(beta) noise, a and beta as in ancestral_step."""
+    a = signal[0] / signal[1]
+    beta = sigma[0] ** 2 - a**2 * sigma[1] ** 2
+    return (2 - a) * x_t + beta * score + sqrt(beta) * noise
 
 
 def euler_step(f, x, t, s):

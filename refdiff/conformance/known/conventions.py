@@ -79,6 +79,9 @@ ROWS: tuple[tuple[Choice, ...], ...] = (
     (
         ("two predictions are used by taylor", (("dpmpp_sample", "'midpoint'", "'taylor'"),)),
     ),
+    (
+        ("the step size h is twice refdiff's: x + h / 2 score + sqrt(h) noise, as in NCSN", (("ula_step", "h * score", "h / 2 * score"), ("ula_step", "sqrt(2 * h)", "sqrt(h)"))),
+    ),
 )  # fmt: skip
 
 

@@ -95,6 +95,10 @@ KNOWN: dict[str, tuple[str, Any]] = {
         "the warm-up is one step ahead: peak (k + 1) / warmup",
         [("learning_rate", "peak * step / warmup", "peak * min(step + 1, warmup) / warmup")],
     ),
+    "corrector-of-the-batch": (
+        "the lengths of the noise and the score are averaged over the batch, so an example's step size depends on the others",
+        [("corrector_size", "2 * ratio ** 2 * event_sum(noise ** 2) / event_sum(score ** 2)", "2 * (ratio * sqrt(event_sum(noise ** 2)).mean() / sqrt(event_sum(score ** 2)).mean()) ** 2 + 0 * event_sum(noise)")],
+    ),
     "third-order-without-2": (
         "the second difference lacks the factor 2! of Taylor's formula, so the order is 2, not 3",
         [("dpmpp_step", "2 * phi3", "phi3"), ("dpm_solver_step", "2 * phi3", "phi3")],

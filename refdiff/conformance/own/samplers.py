@@ -3,8 +3,9 @@
 import numpy as np
 
 from ...process import predict, sde
-from ...sampling import samplers
+from ...sampling import langevin, samplers
 from .schedules import schedule_of
+from .solvers import Levels
 
 
 def ddpm_step(prediction, x_t, t, s, betas, noise, kind, variance, mix=None, clip=None):
@@ -56,6 +57,30 @@ def _given(drift_rate, g2):
     """An SDE with these coefficients, at all times."""
     drift_rate, g2 = np.asarray(drift_rate), np.asarray(g2)
     return sde.Sde("given", lambda t: 0 * t, lambda t: drift_rate + 0 * t, lambda t: 0 * t, lambda t: g2 + 0 * t, 1e9)
+
+
+def ula_step(x, score, h, noise):
+    return langevin.ula_step(x, score, h, noise)
+
+
+def mala_log_ratio(x, proposal, log_density, log_density_there, score, score_there, h):
+    return langevin.mala_log_ratio(x, proposal, log_density, log_density_there, score, score_there, h)
+
+
+def corrector_size(score, noise, ratio):
+    return langevin.corrector_size(score, noise, ratio)
+
+
+def annealed_langevin(model, sigmas, steps, size, x, noise):
+    return samplers.last(langevin.annealed(model, x, sigmas, steps, size, noise))
+
+
+def ancestral_step(x_t, score, signal, sigma, noise, variance):
+    return langevin.ancestral_step(x_t, 0, 1, score, Levels(signal, sigma), noise, variance)
+
+
+def reverse_diffusion_step(x_t, score, signal, sigma, noise):
+    return langevin.reverse_diffusion_step(x_t, 0, 1, score, Levels(signal, sigma), noise)
 
 
 def euler_step(f, x, t, s):
