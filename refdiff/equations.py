@@ -49,6 +49,8 @@ EQUATIONS = {  # id: the name, and the headline function
     "K9": ("DEIS, LMS and PLMS", "adams.deis_step"),
     "C6": ("predictors of score models", "langevin.ancestral_step"),
     "C7": ("corrector of score models", "langevin.corrector_size"),
+    "C8": ("exact likelihood by the flow", "likelihood.log_likelihood"),
+    "C9": ("Hutchinson's estimate of the divergence", "likelihood.hutchinson"),
     "L1": ("Langevin dynamics", "langevin.ula_step"),
     "L2": ("annealed Langevin dynamics", "langevin.annealed"),
     "M1": ("ODE solvers", "ode.heun_step"),
@@ -73,7 +75,7 @@ MODULES = {  # public name of every module that states equations: its path in th
     **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "times", "edm")},
     **{
         name: f"sampling.{name}"
-        for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps", "orders", "langevin")
+        for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps", "orders", "langevin", "likelihood")
     },
     **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},
     "optim": "training.optim",

@@ -14,6 +14,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
     "Continuous time": {
         "sde": ["sde"],
         "langevin": ["langevin"],
+        "likelihood": ["likelihood"],
         "solvers": ["nodes", "exponential", "adams", "methods", "times", "orders"],
         "edm": ["edm"],
     },

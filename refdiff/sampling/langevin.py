@@ -65,10 +65,13 @@ def annealed(
     `sigmas` decrease from $\sigma_1$ to $\sigma_L$; each level has `steps` steps, and `size` is $\varepsilon$, half of NCSN's $\epsilon$. `noise[k]`
     belongs to the k-th step of all. Source: L2 [NCSN alg. 1].
     """
+    check_arrays(x=x)
     levels = as_float64("sigmas", sigmas)
     if levels.ndim != 1 or len(levels) == 0 or not (np.all(levels > 0) and np.all(np.diff(levels) < 0)):
         raise ValueError(f"sigmas = {sigmas!r}; allowed: decreasing numbers above 0")
     steps, size = check_count("steps", steps, 0, 10**7), check_scalar("size", size, 0, 1e6)
+    if not hasattr(noise, "__getitem__"):
+        raise TypeError(f"noise = {noise!r}; allowed: one array for each of the {steps * len(levels)} steps")
     if hasattr(noise, "__len__") and len(noise) < steps * len(levels):
         raise ValueError(f"noise has {len(noise)} entries; allowed: steps = {steps} for each of the {len(levels)} sigmas")
     for i, sigma in enumerate(levels.tolist()):
@@ -140,4 +143,4 @@ def _transition(x: Array, t: Time, s: Time, path: GaussianPath) -> tuple[Array, 
 
 def _size(h: Number, x: Array) -> Array:
     check_real(h=h)
-    return as_array(check_number("h", per_example("h", h, x), 0, 1e60)) * 1.0
+    return as_array(check_number("h", per_example("h", h, x), 0, 1e12)) * 1.0

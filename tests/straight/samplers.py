@@ -3,7 +3,7 @@
 import itertools
 import math
 
-from .boundary import array, between, choice, each, examples, like, number, numbers, per_example, shape_of
+from .boundary import array, between, choice, each, examples, integer, like, number, numbers, per_example, shape_of, to_list
 from .forward import posterior, q_sample, reverse_kernel
 from .predict import clip_x0, to_eps, to_x0
 from .tables import grid_times, kept, pairs, tilde
@@ -217,3 +217,17 @@ def ancestral_step(x_t, score, signal, sigma, noise, variance):
 def reverse_diffusion_step(x_t, score, signal, sigma, noise):
     factor, added, _ = _added(signal, sigma)
     return each(lambda x, s, z: (2 - factor) * x + added * s + math.sqrt(added) * z, {"x_t": x_t, "score": score, "noise": noise})
+
+
+def hutchinson(jacobian, probe):
+    found = []
+    for matrix, v in zip(to_list(jacobian), examples("probe", probe), strict=True):
+        found.append(math.fsum(v[i] * matrix[i][j] * v[j] for i in range(len(v)) for j in range(len(v))))
+    return array(found)
+
+
+def bits_of_density(log_density, dimensions, width):
+    width, dimensions = number("width", width), integer("dimensions", dimensions, 1)
+    if width <= 0:
+        raise ValueError(f"width = {width}; allowed: above 0")
+    return array([-value / dimensions / math.log(2) - math.log2(width) for value in numbers("log_density", log_density)])

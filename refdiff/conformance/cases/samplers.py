@@ -26,6 +26,7 @@ def cases() -> Iterator[Case]:
     yield from _reverse_sdes()
     yield from _langevin()
     yield from _predictors()
+    yield from _likelihoods()
     yield from _mixtures()
     yield from _errors()
     yield from _long_steps()
@@ -166,6 +167,18 @@ def _predictors() -> Iterator[Case]:
     noisier = {"signal": np.array([0.8, 0.6]), "sigma": np.array([0.6, 0.8]), "noise": numbers((2, 2), 2)}
     yield refused("ancestral_step", "a step to more noise", x_t=numbers((2, 2)), score=numbers((2, 2), 1), **noisier, variance="forward")
     yield refused("reverse_diffusion_step", "a step to more noise", x_t=numbers((2, 2)), score=numbers((2, 2), 1), **noisier)
+
+
+def _likelihoods() -> Iterator[Case]:
+    for batch, d in ((2, 2), (1, 3), (3, 4)):
+        inputs = {"jacobian": numbers((batch, d, d), d), "probe": np.sign(numbers((batch, d), 10 + d) + 1 / 128)}
+        yield Case("hutchinson", inputs, minimal=True)
+        yield Case("hutchinson", inputs | {"probe": numbers((batch, d), 20 + d)}, minimal=True)
+    for dimensions, width in ((2, 0.0078125), (784, 0.0078125), (3, 1.0), (12, 0.125)):
+        yield Case(
+            "bits_of_density", {"log_density": 8 * numbers((3,), dimensions), "dimensions": dimensions, "width": width}, minimal=True
+        )
+    yield refused("bits_of_density", "a width of 0", log_density=numbers((3,)), dimensions=2, width=0.0)
 
 
 def _mixtures() -> Iterator[Case]:

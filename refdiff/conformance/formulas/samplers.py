@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..numbers import arccos, event_sum, per_example, sin, sqrt
+from ..numbers import arccos, event_sum, like, log, per_example, sin, sqrt
 from .forward import model_variance, posterior, posterior_variance, q_sample
 from .predict import clip_x0, to_eps, to_x0
 from .schedules import alpha_bar
@@ -125,6 +125,16 @@ def reverse_diffusion_step(x_t, score, signal, sigma, noise):
     a = signal[0] / signal[1]
     beta = sigma[0] ** 2 - a**2 * sigma[1] ** 2
     return (2 - a) * x_t + beta * score + sqrt(beta) * noise
+
+
+def hutchinson(jacobian, probe):
+    """C9 -> divergence: Hutchinson's estimate probe^T jacobian probe, (B,); jacobian is (B, d, d), probe (B, d)."""
+    return event_sum(probe * (jacobian * probe[:, None, :]).sum(axis=2))
+
+
+def bits_of_density(log_density, dimensions, width):
+    """C8 -> bits: per dimension of data in steps of this width, from its log-density in nats (B,): -(log_density + dimensions log(width)) / (dimensions log 2)."""
+    return -(log_density + dimensions * log(width)) / (dimensions * log(like(2, log_density)))
 
 
 def euler_step(f, x, t, s):

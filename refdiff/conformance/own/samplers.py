@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...process import predict, sde
-from ...sampling import langevin, samplers
+from ...sampling import langevin, likelihood, samplers
 from .schedules import schedule_of
 from .solvers import Levels
 
@@ -81,6 +81,14 @@ def ancestral_step(x_t, score, signal, sigma, noise, variance):
 
 def reverse_diffusion_step(x_t, score, signal, sigma, noise):
     return langevin.reverse_diffusion_step(x_t, 0, 1, score, Levels(signal, sigma), noise)
+
+
+def hutchinson(jacobian, probe):
+    return likelihood.hutchinson(lambda x, t: np.einsum("bij,bj->bi", jacobian, x), 0 * probe, 0.0, probe)
+
+
+def bits_of_density(log_density, dimensions, width):
+    return likelihood.bits_of_density(log_density, dimensions, width)
 
 
 def euler_step(f, x, t, s):
