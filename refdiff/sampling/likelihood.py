@@ -61,7 +61,7 @@ def log_likelihood(
     """
     x = as_float64("x", x)
     check_arrays(x=x)
-    size = event_size(x)
+    size, atol = event_size(x), check_scalar("atol", atol, 1e-16)  # the integral starts at 0, which has no relative error
 
     def slope(state: Array, tau: float) -> Array:
         at = state[:, :size].reshape(x.shape)

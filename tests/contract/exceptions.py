@@ -42,6 +42,8 @@ NOT_CHECKED = {  # categories of damage that a function lets pass or meets with 
     "layers": (VALUES, "a layer"),
     "norm": (VALUES, "a layer"),
     "normalize": (VALUES, "a layer"),
+    "log_likelihood.t": (("huge",), "how far a solution grows is its equation's affair"),
+    "log_likelihood.s": (("huge",), "how far a solution grows is its equation's affair"),
     "solve_adaptive.t": (("huge",), "how far a solution grows is its equation's affair"),
     "solve_adaptive.s": (("huge",), "how far a solution grows is its equation's affair"),
     **{
