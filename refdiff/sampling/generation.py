@@ -16,7 +16,11 @@ from . import guidance as guidance_
 from . import samplers
 
 SOLVERS = tuple(solvers.METHODS)
-METHODS = {"diffusion": ("ddim", "ddpm", *SOLVERS), "sde": SOLVERS, "flow": ("heun", "euler", "rk4")}
+METHODS = {
+    "diffusion": ("ddim", "ddpm", *SOLVERS),
+    "sde": SOLVERS,
+    "flow": ("heun", "euler", "rk4", *(name for name, (formula, *_) in solvers.METHODS.items() if formula is solvers.dpmpp_step)),
+}
 FIRST = 2**20  # index of the first sample: training draws noise for the samples 0, 1, ... of its batches
 
 
@@ -52,7 +56,7 @@ def generate(
     `model(x, t)` predicts `kind`: "eps" by default for a `Schedule` or an `Sde`, "velocity" for the path of a flow. With `labels`, one integer or
     one for each sample, it is called as `model(x, t, labels)`, and without a label as `model(x, t, None)`; `guidance` is the scale
     $\gamma$ of classifier-free guidance. `method` is "ddim" (default) or "ddpm" for a `Schedule`, "heun" (default), "euler" or "rk4" for a
-    flow, and for a `Schedule` or an `Sde` a name of `solvers.METHODS`, such as "dpmpp_2m". `grid` is the name of a time grid of a `Schedule`, or the times themselves. Other options are those of the step, such as `eta`.
+    flow, or a name of `solvers.METHODS`, such as "dpmpp_2m" (for a flow only those of `dpmpp_step`). `grid` is the name of a time grid of a `Schedule`, or the times themselves. Other options are those of the step, such as `eta`.
 
     A sample depends on the seed and on its index only. `steps_of` gives the same steps to drive by hand. Source: S1, S2, M1, G3.
     """
@@ -98,7 +102,7 @@ def _steps_of(on: Modules, path: Any, steps: Any, method: Any, kind: Any, grid: 
         check_choice("grid", grid, grids.GRIDS)
     times = _times(path, family, steps, grid)
     if method in SOLVERS:
-        return solvers.solver(method, path, kind, **options), times
+        return solvers.solver(method, path, kind, **{"grid": times} | options), times
     formula = getattr(on.samplers, f"{method}_step")
     if family == "diffusion":
         return on.samplers.stepper(formula, path, kind=kind, **options), times

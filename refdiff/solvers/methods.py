@@ -48,15 +48,16 @@ def solver(name: str, path: GaussianPath, kind: str = "eps", **options: Any) -> 
     | ipndm_4 | `plms_step` with the last four predictions | 1 |
     | dpm_solver_2, dpm_solver_3, dpmpp_2s | stages between $t$ and $s$, see `singlestep` | 2, 3, 2 |
 
-    Multistep solvers begin with one prediction and use one more with every step. Where $\sigma_s = 0$, a step in $\lambda$ is of order 1.
+    With `grid`, the times of the run, a multistep solver lowers the number at the end (see `Multistep`). Multistep solvers begin with one prediction and use one more with every step. Where $\sigma_s = 0$, a step in $\lambda$ is of order 1.
     Source: K5, K6, K7, K8, K9.
     """
     check_choice("method", name, tuple(METHODS))
     formula, order, usual = METHODS[name]
     options = usual | options
     if options.pop("stages", False):
+        options.pop("grid", None)
         return singlestep(formula, order, path, kind, **options)
-    return Multistep(formula, order, path, kind, options.pop("corrector", False), options)
+    return Multistep(formula, order, path, kind, options.pop("corrector", False), options.pop("grid", None), options)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ class Multistep:
 
     `formula` is `dpmpp_step`, `dpm_solver_step`, `deis_step` or `plms_step`; `order` the largest number of predictions; `kind` what the model
     predicts; `options` those of the formula. With `corrector`, each new prediction first corrects the state at which it was made, with
-    the formula of the step before and one time more. Source: K6, K8, K9 [UniPC alg. 1].
+    the formula of the step before and one time more. With a `grid`, its last steps use no more predictions than there are steps left, so
+    the very last one uses one: where the log-SNR grows fast at the end, a polynomial through older predictions would overshoot. Source: K6, K8, K9 [UniPC alg. 1].
     """
 
     formula: Formula
@@ -73,6 +75,7 @@ class Multistep:
     path: GaussianPath
     kind: str = "eps"
     corrector: bool = False
+    grid: Any = None
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -99,7 +102,16 @@ class Multistep:
         in_lambda = self.formula in (dpmpp_step, dpm_solver_step) or self.options.get("variable") == "log_rho"
         times = (s, *(t for t, _ in past))
         infinite = in_lambda and not all(np.all(np.isfinite(half_log_snr(each, self.path))) for each in times)
-        return past[: 1 if infinite else self.order]
+        return past[: 1 if infinite else min(self.order, self._left(s))]
+
+    def _left(self, s: Time) -> int:
+        """The number of steps that are left on the grid, with the one to s."""
+        if self.grid is None:
+            return self.order
+        found = np.flatnonzero(np.asarray(self.grid) == s)
+        if len(found) != 1:
+            raise ValueError(f"s = {s!r}; allowed: a time of grid = {self.grid!r}")
+        return len(self.grid) - int(found[0])
 
     def _from(self, x: Array, used: list[tuple[Time, Array]], s: Time, noise: Array | None) -> Array:
         times, predictions = zip(*used, strict=True)

@@ -174,3 +174,8 @@ def test_vectors_read_back():
     np.testing.assert_array_equal(files.decode(written), value)
     np.testing.assert_array_equal(np.array([float(x) for x in written["decimal"]]).reshape(2, 2), value)
     assert files.decode(files.encode({"kind": "eps", "mean": 0.75})) == {"kind": "eps", "mean": 0.75}
+
+
+def test_the_readme_counts_the_vectors():
+    """README.md says how many vectors there are."""
+    assert f"The conformance kit has {len(VECTORS):,} test vectors" in (Path(__file__).parents[2] / "README.md").read_text()

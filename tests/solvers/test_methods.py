@@ -89,6 +89,20 @@ def test_a_history_belongs_to_a_run():
     assert np.allclose(begun, solvers.dpmpp_step(X[:, :1], [now, history[0][1]], [0.9, 1.0], 0.8, path), rtol=0, atol=1e-14)
 
 
+def test_the_last_steps_use_fewer_predictions():
+    """K6: with the grid of the run, as in `generate`: three, then two, then one; a time that is not in the grid is named."""
+    path, grid, x = sde.vp(), np.array([0.9, 0.7, 0.5, 0.4, 0.3, 0.2]), X[:, :1]
+    model = LINE.model(path, "x0")
+    states = list(samplers.sample(model, solvers.solver("dpmpp_3m", path, "x0", grid=grid), grid, x))
+    x0 = [model(state, t) for state, t in zip(states, grid, strict=True)]
+    for i, count in ((2, 3), (3, 2), (4, 1)):
+        at = [i - j for j in range(count)]
+        want = solvers.dpmpp_step(states[i], [x0[j] for j in at], [grid[j] for j in at], grid[i + 1], path)
+        assert np.allclose(states[i + 1], want, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match=r"s = 0.8; allowed: a time of grid = "):
+        solvers.solver("dpmpp_3m", path, "x0", grid=grid).begin()(model, x, 0.9, 0.8, None)
+
+
 def test_the_corrector():
     """K8: UniPC corrects each state with the prediction made there, and calls the model once a step; the last state stays as predicted."""
     path, calls = sde.vp(), []
@@ -117,6 +131,15 @@ def test_samples_of_an_sde(path):
     assert len(generation.steps_of(path, 8)[1]) == 9 and generation.steps_of(path, 8)[1][0] == path.end
 
 
+@pytest.mark.parametrize("name", generation.METHODS["flow"][3:])
+def test_solvers_of_a_flow(name):
+    """K6: on the straight path, from noise without signal to data without noise; a point is reached exactly, and a mixture is sampled."""
+    point = generate(oracles.point_mass(POINT).model(flow.straight, "velocity"), flow.straight, (4, 2), 6, name, dtype=np.float64)
+    assert np.allclose(point, POINT, rtol=0, atol=1e-12)
+    found = generate(LINE.model(flow.straight, "velocity"), flow.straight, (600, 1), 60, name, dtype=np.float64)
+    assert abs(found.mean() - 0.08) < 0.12 and abs(found.std() - np.sqrt(0.132 + 0.7776)) < 0.1
+
+
 def test_times_by_their_log_snr():
     """K4: the time of a log-SNR, and the time between two: of a schedule the nearest integer between them."""
     for path in (sde.vp(), sde.edm(), sde.ve()):
@@ -140,7 +163,7 @@ def test_wrong_names_and_numbers():
         (lambda: solvers.singlestep(solvers.dpmpp_step, 4, path), "order = 4; allowed: "),
         (lambda: solvers.time_between(3, 2, 0.5, schedule), "t = 3 and s = 2 have no time between them; allowed: fewer steps"),
         (lambda: solvers.time_at(-9.0, path), "value = -9.0; allowed: at least -5.02"),
-        (lambda: generation.steps_of(flow.straight, 5, "dpmpp_2m"), "method = 'dpmpp_2m'; allowed: "),
+        (lambda: generation.steps_of(flow.straight, 5, "lms_4"), "method = 'lms_4'; allowed: "),
         (lambda: generation.steps_of(path, 5, "ddim"), "method = 'ddim'; allowed: "),
     ):
         with pytest.raises(ValueError, match=re.escape(message)):

@@ -144,6 +144,8 @@ def test_minutes_become_steps_that_fit(data, tmp_path):
     "run, more",
     [
         ("eps", ["--sampler", "ddpm", "--guidance", "2"]),
+        ("velocity", ["--sampler", "dpmpp_2m", "--guidance", "2"]),
+        pytest.param("v", ["--sampler", "unipc_3"], marks=pytest.mark.long),
         pytest.param("eps", ["--classifier", "classifier", "--scale", "2"], marks=pytest.mark.long),
         pytest.param("eps", ["--classifier", "classifier", "--guidance", "2"], marks=pytest.mark.long),
         pytest.param("v", ["--sampler", "heun"], marks=pytest.mark.long),

@@ -81,8 +81,8 @@ def load_method(arguments: argparse.Namespace) -> tuple[Any, Spec, Method]:
     state, config, spec = load_run("--run", arguments.run, ("unet",))
     flow = spec.kind == "velocity"
     sampler = arguments.sampler or ("heun" if flow else "ddim")
-    if flow and sampler != "heun":
-        raise UsageError(f"argument --sampler: {sampler!r} for a run of kind velocity; allowed: heun")
+    if flow and sampler in ("ddpm", "ddim"):
+        raise UsageError(f"argument --sampler: {sampler!r} for a run of kind velocity; allowed: heun, or a fast solver such as dpmpp_2m")
     if arguments.scale is not None and arguments.classifier is None:
         raise UsageError(f"argument --scale: {arguments.scale}; allowed: with --classifier")
     if not spec.classes and arguments.guidance:

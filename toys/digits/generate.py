@@ -1,4 +1,4 @@
-"""Sampling images from a trained model: DDPM, DDIM or Heun, with classifier-free or classifier guidance."""
+"""Sampling images from a trained model: DDPM, DDIM, Heun or a fast solver, with classifier-free or classifier guidance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff import classifier, fast, flow, guidance, parallel, predict, rng, samplers, schedules, training, unet
+from refdiff import classifier, fast, flow, guidance, parallel, predict, rng, samplers, schedules, solvers, training, unet
 from refdiff.arrays import Array, Model, Time, like
 from refdiff.demo.experiment import progress_bar
 from refdiff.fast.processes import WorkerPool
@@ -17,7 +17,7 @@ from refdiff.tree import Tree
 
 from .spec import Spec
 
-SAMPLERS = {"ddpm": 250, "ddim": 50, "heun": 25}  # the samplers, and the default number of steps of each
+SAMPLERS = {"ddpm": 250, "ddim": 50, "heun": 25} | dict.fromkeys(solvers.METHODS, 20)  # the default number of steps of each sampler
 SLICE = 64  # images evaluated at once by a process, at most
 BATCH = 200  # images sampled at once; their noise is drawn for all of them
 
@@ -107,7 +107,7 @@ def trajectory(net: Model, spec: Spec, method: Method, y: Array, first: int = 0)
     """All states of the sampler from noise to data for these labels, with the noise of the samples first, first + 1, ..."""
     indices = np.arange(first, first + len(y))
     x = rng.normal(method.seed, indices, spec.padded, stream=rng.START, dtype=np.float32)
-    if spec.kind == "velocity":
+    if spec.kind == "velocity" and method.sampler == "heun":
         return samplers.sample(conditional(net, spec, y, method), samplers.heun_step, np.linspace(0, 1, method.steps + 1), x)
     model, schedule = predict_x0(net, spec, y, method), spec.diffusion()
     grid = schedules.grid("linspace", schedule.T, method.steps)
@@ -115,6 +115,8 @@ def trajectory(net: Model, spec: Spec, method: Method, y: Array, first: int = 0)
         return heun_states(model, schedule, grid, x)
     # training uses the noise of the samples 0..63
     noise: Any = rng.Normals(method.seed, indices + 2**20, spec.padded, dtype=np.float32)
+    if method.sampler in solvers.METHODS:
+        return samplers.sample(model, solvers.solver(method.sampler, schedule, "x0", grid=grid), grid, x, noise)
     formula = samplers.ddpm_step if method.sampler == "ddpm" else samplers.ddim_step
     return samplers.sample(model, samplers.stepper(formula, schedule, kind="x0"), grid, x, noise)
 

@@ -70,7 +70,12 @@ def add_train(command: argparse.ArgumentParser) -> None:
 def add_sampling(command: argparse.ArgumentParser, out: Path | None) -> None:
     """The options of the commands that sample."""
     command.add_argument("--run", type=Path, required=True, metavar="FILE", help="checkpoint of a unet")
-    command.add_argument("--sampler", type=choice(*SAMPLERS), help="ddpm, ddim, heun (default ddim; heun for velocity, which has no other)")
+    command.add_argument(
+        "--sampler",
+        type=choice(*SAMPLERS),
+        metavar="NAME",
+        help=f"{', '.join(SAMPLERS)} (default ddim; heun for velocity, which has no ddpm and ddim)",
+    )
     command.add_argument("--steps", type=integer(1, 1000), metavar="N", help="sampling steps (default 250, 50, 25)")
     gamma = (
         "classifier-free guidance scale: 0 unconditional, 1 conditional, above 1 guided (default 1; 0 with --classifier or without labels)"
