@@ -34,9 +34,9 @@ def test_ula_diverges_beyond_two_over_the_largest_curvature():
     """L1: at h = 2 / max eigenvalue of A the variance grows without end, just below it does not."""
     largest = np.linalg.eigvalsh(np.linalg.inv(COVARIANCE)).max()
     for factor, stable in ((0.999, True), (1.0, False), (1.001, False)):
-        covariance = np.eye(2)
+        covariance, step = np.eye(2), affine(2 * factor / largest)
         for _ in range(20_000):
-            _, covariance = affine(2 * factor / largest).moments(np.zeros(2), covariance)
+            _, covariance = step.moments(np.zeros(2), covariance)
         assert (np.linalg.eigvalsh(covariance).max() < 5e3) == stable
 
 
