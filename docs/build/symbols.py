@@ -14,7 +14,7 @@ OPENING = {"(": "(", "[": "[", "\\{": "{", "\\langle": "⟨", "\\lfloor": "⌊",
 CLOSING = {")": ")", "]": "]", "\\}": "}", "\\rangle": "⟩", "\\rfloor": "⌋", "\\rceil": "⌉"}
 SIZES = {f"\\{size}{side}": em for size, em in (("big", 1.2), ("Big", 1.8), ("bigg", 2.4), ("Bigg", 3)) for side in "lr"}
 
-NAMES = "log exp sin cos tan sinh cosh tanh det min max lim tr"
+NAMES = "arctan log exp sin cos tan sinh cosh tanh det min max lim tr"
 FUNCTIONS = {f"\\{name}": name for name in NAMES.split()}
 LIMITS = {"\\sum", "\\prod", "\\min", "\\max", "\\lim"}
 SPACES = {"\\,": 0.17, "\\:": 0.22, "\\;": 0.28, "\\ ": 0.25, "\\quad": 1, "\\qquad": 2}

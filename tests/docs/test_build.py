@@ -1,5 +1,6 @@
 """The book: it builds without a network, shows every equation, and fails if a page names anything that does not exist."""
 
+import ast
 import json
 import re
 import socket
@@ -267,3 +268,22 @@ def test_python_of_the_device_runs():
     """The code of the page on GPUs, after the variables that it assumes, on an emulated device."""
     done = subprocess.run([sys.executable, "-c", DEVICE + "".join(PYTHON["gpu"])], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_formula_is_known():
+    """The formulas of all pages and docstrings become MathML; the build says which do not."""
+    texts = [
+        (path.name, path.read_text().replace(r"\\|", r"\|")) for path in sorted((ROOT / "docs").glob("*.md"))
+    ]  # as cells of tables write it
+    for name, path in inventory.modules().items():
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
+                texts.append((f"{name}.{getattr(node, 'name', '')}", text))
+    wrong = []
+    for name, text in texts:
+        for display, inline in re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+)\$", re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.S), re.S):
+            try:
+                formulas.mathml(display or inline, bool(display))
+            except formulas.FormulaError as error:
+                wrong.append(f"{name}: {error}")
+    assert wrong == []
