@@ -46,7 +46,7 @@ def generate(
     labels: Any = None,
     guidance: float = 1.0,
     kind: str | None = None,
-    grid: Any = "linspace",
+    grid: Any = None,
     dtype: Any = np.float32,
     progress: bool = False,
     **options: Any,
@@ -55,8 +55,12 @@ def generate(
 
     `model(x, t)` predicts `kind`: "eps" by default for a `Schedule` or an `Sde`, "velocity" for the path of a flow. With `labels`, one integer or
     one for each sample, it is called as `model(x, t, labels)`, and without a label as `model(x, t, None)`; `guidance` is the scale
-    $\gamma$ of classifier-free guidance. `method` is "ddim" (default) or "ddpm" for a `Schedule`, "heun" (default), "euler" or "rk4" for a
-    flow, or a name of `solvers.METHODS`, such as "dpmpp_2m" (for a flow only those of `dpmpp_step`). `grid` is the name of a time grid of a `Schedule`, or the times themselves. Other options are those of the step, such as `eta`.
+    $\gamma$ of classifier-free guidance. `method` is the name of a step: for a
+    `Schedule` "ddim" (default) or "ddpm", for the path of a flow "heun" (default), "euler" or "rk4"; or a name of `solvers.METHODS`, which
+    an `Sde` always has (default "dpmpp_2m"). Solvers of `dpmpp_step` work on any path, the others need signal at the start. `grid` is the name of a time
+    grid of a `Schedule`, or the times themselves; by default "linspace", and for an `Sde` the times with equal angles of
+    `solvers.solver_grid`. Other options are those of the step: note that `eta` of DDIM is a factor of the standard deviation, and `eta` of a
+    solver one of the variance.
 
     A sample depends on the seed and on its index only. `steps_of` gives the same steps to drive by hand. Source: S1, S2, M1, G3.
     """
@@ -64,7 +68,7 @@ def generate(
 
 
 def steps_of(
-    path: GaussianPath, steps: int = 50, method: str | None = None, kind: str | None = None, grid: Any = "linspace", **options: Any
+    path: GaussianPath, steps: int = 50, method: str | None = None, kind: str | None = None, grid: Any = None, **options: Any
 ) -> tuple[Step | Solver, Array]:
     """The step of a method and its time grid, for `samplers.sample`; arguments as in `generate`. Source: S1, S2, M1."""
     return _steps_of(HOST, path, steps, method, kind, grid, **options)
@@ -97,9 +101,6 @@ def _steps_of(on: Modules, path: Any, steps: Any, method: Any, kind: Any, grid: 
     kind = ("velocity" if family == "flow" else "eps") if kind is None else kind
     check_choice("method", method, METHODS[family])
     check_choice("kind", kind, predict.KINDS)
-    steps = check_count("steps", steps, 1, path.T if family == "diffusion" else MOST)
-    if isinstance(grid, str):
-        check_choice("grid", grid, grids.GRIDS)
     times = _times(path, family, steps, grid)
     if method in SOLVERS:
         return solvers.solver(method, path, kind, **{"grid": times} | options), times
@@ -112,10 +113,25 @@ def _steps_of(on: Modules, path: Any, steps: Any, method: Any, kind: Any, grid: 
 
 
 def _times(path: Any, family: str, steps: int, grid: Any) -> Array:
+    if grid is not None and not isinstance(grid, str):
+        return grids.check_grid(grid, path.T) if family == "diffusion" else _checked(grid, family == "sde")
+    steps = check_count("steps", steps, 1, path.T if family == "diffusion" else MOST)
+    name = "linspace" if grid is None else grid
+    check_choice("grid", name, grids.GRIDS if family == "diffusion" else ("linspace",))
     if family == "diffusion":
-        return grids.grid(grid, path.T, steps) if isinstance(grid, str) else grids.check_grid(grid, path.T)
+        return grids.grid(name, path.T, steps)
+    if family == "sde" and grid is None:
+        return solvers.solver_grid(path.end, 0.0, steps, path, "angle")
     start, end = (path.end, 0) if family == "sde" else (0, 1)
-    return np.linspace(start, end, steps + 1) if isinstance(grid, str) else grid
+    return np.linspace(start, end, steps + 1)
+
+
+def _checked(grid: Any, falling: bool) -> Array:
+    grids.check_times(grid)
+    times = as_array(grid)
+    if not np.all((times[1:] < times[:-1]) if falling else (times[1:] > times[:-1])):
+        raise ValueError(f"grid = {grid!r}; allowed: {'falling' if falling else 'rising'} times")
+    return times
 
 
 def _flow_step(formula: Step, path: GaussianPath, kind: str) -> Step:

@@ -19,7 +19,7 @@ def ula_step(x: Array, score: Array, h: Number, noise: Array) -> Array:
 
     $$x' = x + h \nabla \log p(x) + \sqrt{2h}\, z$$
 
-    The step size $h$ is () or (B,). Its stationary law differs from $p$ by an error of order 1 in $h$. Source: L1 [Song et al. sec. 4.2].
+    The step size $h$ is () or (B,). Its stationary law differs from $p$ by an error proportional to $h$. Source: L1 [Song et al. sec. 4.2].
     """
     check_arrays(x=x, score=score, noise=noise)
     h = _size(h, x)
@@ -63,7 +63,7 @@ def annealed(
       \text{finally } x + \sigma_L^2\, s(x, \sigma_L)$$
 
     `sigmas` decrease from $\sigma_1$ to $\sigma_L$; each level has `steps` steps, and `size` is $\varepsilon$, half of NCSN's $\epsilon$. `noise[k]`
-    belongs to the k-th step of all. Source: L2 [NCSN alg. 1].
+    belongs to the k-th step of all. NCSN itself ends without the last denoising. Source: L2 [NCSN alg. 1].
     """
     check_arrays(x=x)
     levels = as_float64("sigmas", sigmas)
@@ -102,8 +102,7 @@ def ancestral_step(x_t: Array, t: Time, s: Time, score: Array, path: GaussianPat
     $$x_s = \frac{x_t + \beta_{t|s} s(x_t)}{signal_{t|s}} + \sqrt{v}\, z, \qquad signal_{t|s} = \frac{signal_t}{signal_s}, \quad
       \beta_{t|s} = \sigma_t^2 - signal_{t|s}^2 \sigma_s^2$$
 
-    $v$ is $\beta_{t|s} \sigma_s^2 / \sigma_t^2$ ("posterior"), or $\beta_{t|s}$ ("forward"). Its path is any: a schedule, or an SDE of constant or decreasing
-    signal. Source: C6 [Song et al. eq. 4, 47].
+    $v$ is $\beta_{t|s} \sigma_s^2 / \sigma_t^2$ ("posterior"), or $\beta_{t|s}$ ("forward"). `path` is a schedule, or an SDE. Source: C6 [Song et al. eq. 4, 47].
     """
     check_choice("variance", variance, VARIANCES)
     signal, beta, share = _transition(x_t, t, s, path)

@@ -36,13 +36,16 @@ def hutchinson(f: Model, x: Array, t: Time, probe: Array) -> Array:
 
     $$v^T \frac{\partial f}{\partial x} v, \qquad E[v v^T] = I$$
 
-    It is unbiased for independent numbers of mean 0 and variance 1. Signs have the smallest variance: that of the parts of the Jacobian off its
-    diagonal. The product is found by one complex step along $v$. Source: C9 [FFJORD eq. 7].
+    It is unbiased for independent numbers of mean 0 and variance 1. Signs $\pm 1$ have the smallest variance, $2 \sum_{i \ne j} A_{ij}^2$
+    with the symmetric part $A$ of the Jacobian. The product is found by one complex step along $v$. Source: C9 [FFJORD eq. 7].
     """
     check_real(x=x, probe=probe, t=t)
     check_arrays(x=x, probe=probe)
     per_example("t", t, x)
-    slope = f(x + 1j * STEP * probe, t).imag / STEP
+    value = f(x + 1j * STEP * probe, t)
+    if getattr(getattr(value, "dtype", None), "kind", "") != "c":
+        raise TypeError("f(x, t) is real for a complex x; allowed: a field that keeps complex numbers, for the complex step")
+    slope = value.imag / STEP
     check_arrays(**{"x": x, "f(x, t)": slope.astype(x.dtype)})
     return sum_event(probe * slope.astype(x.dtype))
 
@@ -71,15 +74,19 @@ def log_likelihood(
     start = np.concatenate([x.reshape(len(x), size), np.zeros((len(x), 1))], axis=1)
     end = ode.solve_adaptive(slope, start, t, s, rtol, atol, method)
     moved = end[:, :size].reshape(x.shape)
-    return log_prior(moved) + end[:, size], moved
+    density = log_prior(moved)
+    if np.shape(density) != (len(x),):
+        raise ValueError(f"log_prior(x) has shape {np.shape(density)}; allowed: {(len(x),)}, one number for each example")
+    return density + end[:, size], moved
 
 
-def bits_of_density(log_density: Array, dimensions: int, width: Number = 2 / 256) -> Array:
+def bits_of_density(log_density: Array, dimensions: int, width: Number = 2 / 255) -> Array:
     r"""Bits per dimension of data with steps of a width $w$, from the log-density of the data as real numbers.
 
     $$-\frac{1}{d \log 2} (\log p(x) + d \log w)$$
 
-    A step of `width` holds the probability $p(x)\, w^d$. For 8 bits and data in [-1, 1], $w = 2 / 256$ adds 7 bits. Source: C8 [Song et al. app. D.2].
+    A step of `width` holds about the probability $p(x)\, w^d$. Pixels of 8 bits in [-1, 1] are $2 / 255$ apart, the default; where the scale is
+    $k / 128 - 1$, they are $2 / 256$ apart, which adds 7 bits. Source: C8 [Song et al. app. D.2].
     """
     dimensions = check_count("dimensions", dimensions, 1, 10**12)
     width, log_density = check_scalar("width", width, 0, 1e60, open_low=True), as_array(check_number("log_density", log_density))

@@ -21,7 +21,7 @@ PATH = vp()
 START, END = -2.5, 3.0  # half the log-SNR
 ENDS = times.time_at(START, PATH), times.time_at(END, PATH)
 STATES = read_only(np.linspace(-1.5, 1.5, 6)[:, None])
-NOMINAL = {  # the order that the name of a method claims, and its model calls per step
+NOMINAL = {  # the order that a method should have, and its model calls per step
     "euler": (1, 1), "heun": (2, 2), "rk4": (4, 4), "ddim": (1, 1),
     "dpm_solver_2": (2, 2), "dpm_solver_3": (3, 3), "dpm_solver_2m": (2, 1), "dpm_solver_3m": (3, 1),
     "dpmpp_2s": (2, 2), "dpmpp_2m": (2, 1), "dpmpp_3m": (3, 1), "unipc_2": (3, 1), "unipc_3": (4, 1),

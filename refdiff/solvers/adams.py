@@ -46,7 +46,7 @@ def plms_step(x_t: Array, eps: Sequence[Array], times: Sequence[Time], s: Time, 
       \frac{x_s}{signal_s} = \frac{x_t}{signal_t} + (\rho_s - \rho_t) \hat\epsilon$$
 
     With three, two and one predictions the weights are (23, -16, 5) / 12, (3, -1) / 2 and 1. They are those of equal steps. Since the integral
-    is over $\rho$, the order is that of the weights only if the steps are equal in $\rho$, and 2 on any other smooth grid.
+    is over $\rho$, the order is that of the weights only if the steps are equal in $\rho$, and at most 2 on any other smooth grid.
     Source: K9 [PNDM sec. 3.3].
     """
     nodes = nodes_of(x_t, "eps", eps, times, s, path, noise_to_signal)
@@ -66,18 +66,14 @@ def _check_signal(nodes: Nodes) -> None:
 
 
 def _moments_in_time(t: Time, s: Time, path: GaussianPath, count: int) -> list[Array]:
-    r"""The integrals of $r^k\, d\rho$ with $r = (\tau - t) / (s - t)$, by Gauss-Legendre quadrature."""
+    r"""The integrals of $r^k\, d\rho$ with $r = (\tau - t) / (s - t)$, by parts: $\rho_s - k \int_0^1 \rho\, r^{k - 1} dr$, by Gauss-Legendre quadrature."""
     if isinstance(path, Schedule):
         raise TypeError(f"path is a Schedule, T = {path.T}; allowed: a path of real times, for the variable t")
     t, s = (as_array(device_get(each)) for each in (t, s))
-    r = (POINTS + 1) / 2
-    slopes = [_slope_of_rho(t + (s - t) * each, path) * (s - t) for each in r]
-    return [sum(area / 2 * each**k * slope for area, each, slope in zip(AREAS, r, slopes, strict=True)) for k in range(count)]
-
-
-def _slope_of_rho(t: Array, path: GaussianPath) -> Array:
-    (signal, sigma), (signal_rate, sigma_rate) = path.signal_sigma(t), path.rates(t)
-    return (sigma_rate * signal - sigma * signal_rate) / signal**2
+    r, end = (POINTS + 1) / 2, noise_to_signal(s, path)
+    rho = [noise_to_signal(t + (s - t) * each, path) for each in r]
+    inner = (k * sum(area / 2 * each ** (k - 1) * value for area, each, value in zip(AREAS, r, rho, strict=True)) for k in range(1, count))
+    return [end - noise_to_signal(t, path), *(end - each for each in inner)]
 
 
 def _time(t: Time, path: GaussianPath) -> Array:

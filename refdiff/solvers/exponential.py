@@ -28,7 +28,7 @@ def phi(k: int, z: Array) -> Array:
     Near $z = 0$ the recursion loses all digits, and a series of positive terms takes its place.
     Source: K4 [Hochbruck & Ostermann sec. 2.1].
     """
-    k = check_count("k", k, 0, 20)
+    k = check_count("k", k, 0, 7)
     z = check_number("z", z, -700, 700) * 1.0
     if k == 0:
         return np.exp(z)
@@ -63,7 +63,8 @@ def dpmpp_step(
 
     so that predictions which are polynomials in $\lambda$ are integrated exactly. Only for two times, two other variants replace the
     moment of $k = 1$: "midpoint" by half of that of $k = 0$, as in DPM-Solver++ and in UniPC with its $B_2$, and "bh1" by $H / 2$, as in
-    UniPC with its $B_1$. $\eta = 0$ is the ODE, 1 the reverse SDE, and `noise` $z$ is needed between.
+    UniPC with its $B_1$. $\eta = 0$ is the ODE and $\eta = 1$ the reverse SDE: $\eta$ is $k^2$ of
+    `sde.reverse_drift`, not DDIM's, which is a factor of the standard deviation. For $\eta > 0$ the `noise` $z$ is needed.
 
     | solver | times |
     |---|---|
@@ -77,7 +78,7 @@ def dpmpp_step(
     """
     eta = check_scalar("eta", eta, 0, 1e3)
     _, sigma_t, signal_s, sigma_s, h, r = nodes_of(x_t, "x0", x0, times, s, path, half_log_snr)
-    _check_direction(eta, h, s, times)
+    _check_direction(eta, h, s, times, sigma_t)
     H = (1 + eta) * h
     moments = [-np.expm1(-H)] + [H * factorial(k) * phi(k + 1, -H) for k in range(1, len(r))]
     w = weights(r, _second(moments, variant, lambda: H / 2))
@@ -110,7 +111,7 @@ def dpm_solver_step(
     """
     eta = check_scalar("eta", eta, 0, 1e3)
     signal_t, sigma_t, signal_s, sigma_s, h, r = nodes_of(x_t, "eps", eps, times, s, path, half_log_snr)
-    _check_direction(eta, h, s, times)
+    _check_direction(eta, h, s, times, sigma_t)
     if not all_true(signal_t > 0) or (eta > 0 and not all_true(sigma_s > 0)):
         raise ValueError(f"times[0] = {times[0]!r}, s = {s!r}; allowed: signal above 0 at times[0], and for eta > 0 sigma above 0 at s")
     moments = [-np.expm1(-h)] + [h * factorial(k) * np.exp(-h) * phi(k + 1, h) for k in range(1, len(r))]
@@ -120,7 +121,9 @@ def dpm_solver_step(
     return combined(x_t, signal_s / signal_t, eps, [-(1 + eta) * factor * each for each in w], spread, noise)
 
 
-def _check_direction(eta: float, h: Array, s: Time, times: Sequence[Time]) -> None:
+def _check_direction(eta: float, h: Array, s: Time, times: Sequence[Time], sigma_t: Array) -> None:
+    if not all_true(sigma_t > 0):
+        raise ValueError(f"times[0] = {times[0]!r} is clean data; allowed: a time with noise")
     if eta > 0 and not np.all(h > 0):
         raise ValueError(f"s = {s!r} is noisier than times[0] = {times[0]!r}; allowed for eta > 0: a time with less noise")
 

@@ -13,10 +13,11 @@ from ..checks import check_choice, check_count
 from ..process import predict
 from .adams import deis_step, plms_step
 from .exponential import dpm_solver_step, dpmpp_step
-from .nodes import half_log_snr
+from .nodes import half_log_snr, noise_to_signal
 from .times import time_between
 
 Formula = Callable[..., Array]  # (x_t, predictions, times, s, path) -> x_s
+KINDS: dict[Formula, str] = {dpmpp_step: "x0", dpm_solver_step: "eps", deis_step: "eps", plms_step: "eps"}  # what a formula takes
 METHODS: dict[str, tuple[Formula, int, dict[str, Any]]] = {
     "dpmpp_2m": (dpmpp_step, 2, {}),
     "dpmpp_3m": (dpmpp_step, 3, {}),
@@ -48,16 +49,20 @@ def solver(name: str, path: GaussianPath, kind: str = "eps", **options: Any) -> 
     | ipndm_4 | `plms_step` with the last four predictions | 1 |
     | dpm_solver_2, dpm_solver_3, dpmpp_2s | stages between $t$ and $s$, see `singlestep` | 2, 3, 2 |
 
-    With `grid`, the times of the run, a multistep solver lowers the number at the end (see `Multistep`). Multistep solvers begin with one prediction and use one more with every step. Where $\sigma_s = 0$, a step in $\lambda$ is of order 1.
-    Source: K5, K6, K7, K8, K9.
+    Multistep solvers begin with one prediction and use one more with every step; with `grid`, the times of the run, they use fewer again at
+    its end (see `Multistep`). Where $\sigma_s = 0$, a step in $\lambda$ is of order 1. Source: K5, K6, K7, K8, K9.
     """
     check_choice("method", name, tuple(METHODS))
     formula, order, usual = METHODS[name]
-    options = usual | options
-    if options.pop("stages", False):
-        options.pop("grid", None)
-        return singlestep(formula, order, path, kind, **options)
-    return Multistep(formula, order, path, kind, options.pop("corrector", False), options.pop("grid", None), options)
+    options = {"grid": None} | options
+    if "corrector" in options or "stages" in options:
+        raise TypeError(
+            f"options = {options!r}; allowed: those of the step, and grid; the name says whether there are stages or a corrector"
+        )
+    grid, more = options.pop("grid"), {key: value for key, value in usual.items() if key not in ("corrector", "stages")} | options
+    if usual.get("stages"):
+        return singlestep(formula, order, path, kind, **more)
+    return Multistep(formula, order, path, kind, usual.get("corrector", False), grid, more)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,8 @@ class Multistep:
     `formula` is `dpmpp_step`, `dpm_solver_step`, `deis_step` or `plms_step`; `order` the largest number of predictions; `kind` what the model
     predicts; `options` those of the formula. With `corrector`, each new prediction first corrects the state at which it was made, with
     the formula of the step before and one time more. With a `grid`, its last steps use no more predictions than there are steps left, so
-    the very last one uses one: where the log-SNR grows fast at the end, a polynomial through older predictions would overshoot. Source: K6, K8, K9 [UniPC alg. 1].
+    the very last one uses one: where the log-SNR grows fast at the end, a polynomial through older predictions would overshoot. A step to
+    clean data adds no noise. Source: K6, K8, K9 [UniPC alg. 1].
     """
 
     formula: Formula
@@ -81,18 +87,26 @@ class Multistep:
     def __post_init__(self) -> None:
         check_count("order", self.order, 1, 6)
         check_choice("kind", self.kind, predict.KINDS)
+        if self.formula not in KINDS or (self.corrector and self.formula is plms_step):
+            names = ", ".join(each.__name__ for each in KINDS)
+            raise ValueError(f"formula = {self.formula!r}; allowed: {names}, the last not with a corrector")
 
     def begin(self, history: Sequence[tuple[Time, Array]] = ()) -> Step:
-        """A step for one run, with a history of its own: pairs of a time and its prediction, the latest first."""
+        """A step for one run, with a history of its own: pairs of a time and its prediction, the latest first.
+
+        Each step of the run has to begin where the last one ended.
+        """
         past = [*history]
-        before: list[Array] = []  # the state from which the last step was made
+        before: list[Any] = []  # the state, the end and the noise of the last step
 
         def step(model: Model, x_t: Array, t: Time, s: Time, noise: Array | None = None) -> Array:
+            if before and not np.array_equal(before[1], t):
+                raise ValueError(f"t = {t!r}; allowed: {before[1]!r}, where the last step of this run ended")
             new = (t, _predicted(self.formula, model, x_t, t, self.path, self.kind))
             if self.corrector and before and np.all(np.isfinite(half_log_snr(past[0][0], self.path))):
-                x_t = self._from(before[0], [*past, new], t, noise)
+                x_t = self._from(before[0], [*past, new], t, before[2])
             past[:] = self._kept([new, *past], s)
-            before[:] = [x_t]
+            before[:] = [x_t, s, noise]
             return self._from(x_t, past, s, noise)
 
         return step
@@ -115,8 +129,9 @@ class Multistep:
 
     def _from(self, x: Array, used: list[tuple[Time, Array]], s: Time, noise: Array | None) -> Array:
         times, predictions = zip(*used, strict=True)
-        more = {"noise": noise} if self.options.get("eta") else {}
-        return self.formula(x, predictions, times, s, self.path, **self.options, **more)
+        noisy = self.options.get("eta") and np.all(noise_to_signal(s, self.path) > 0)
+        more = {"noise": noise} if noisy else {"eta": 0.0} if "eta" in self.options else {}
+        return self.formula(x, predictions, times, s, self.path, **self.options | more)
 
 
 def singlestep(formula: Formula, order: int, path: GaussianPath, kind: str = "eps", **options: Any) -> Step:
@@ -129,6 +144,8 @@ def singlestep(formula: Formula, order: int, path: GaussianPath, kind: str = "ep
     """
     check_choice("kind", kind, predict.KINDS)
     order = check_count("order", order, 1, 3)
+    if formula not in (dpmpp_step, dpm_solver_step) or options.get("eta"):
+        raise ValueError(f"formula = {formula!r}, options = {options!r}; allowed: dpmpp_step or dpm_solver_step, and no eta")
 
     def step(model: Model, x_t: Array, t: Time, s: Time, noise: Array | None = None) -> Array:
         predictions, times = [_predicted(formula, model, x_t, t, path, kind)], [t]
@@ -143,5 +160,5 @@ def singlestep(formula: Formula, order: int, path: GaussianPath, kind: str = "ep
 
 
 def _predicted(formula: Formula, model: Model, x: Array, t: Time, path: GaussianPath, kind: str) -> Array:
-    convert = predict.to_x0 if formula is dpmpp_step else predict.to_eps
+    convert = predict.to_x0 if KINDS[formula] == "x0" else predict.to_eps
     return convert(model(x, t), x, t, path, kind)

@@ -29,6 +29,8 @@ def time_at(value: float, sde: Sde) -> float:
     first = sde.end
     while half_log_snr(first, sde) < value:
         first /= 2
+    if not np.isfinite(half_log_snr(first, sde)):
+        raise ValueError(f"value = {value!r}; allowed: less, no time is so near to clean data")
     return brentq(lambda u: float(half_log_snr(u, sde) - value), first, sde.end, **ROOT)
 
 
@@ -69,7 +71,9 @@ def solver_grid(t: float, s: float, steps: int, path: GaussianPath, spacing: str
         raise ValueError(f"t = {t!r} and s = {s!r} have an infinite log-SNR among them; allowed: another end, or the spacing angle")
     times = [t, *(_inner(t, s, value, path, variable) for value in np.linspace(*ends, steps + 1)[1:-1]), s]
     if len(set(times)) <= steps:
-        raise ValueError(f"steps = {steps!r} from t = {t!r} to s = {s!r}; allowed: fewer, there are not so many times between")
+        raise ValueError(
+            f"steps = {steps!r} from t = {t!r} to s = {s!r}; allowed: fewer, or the spacing angle: two of them have the same nearest time"
+        )
     return np.array(times)
 
 
@@ -84,7 +88,7 @@ def _inner(t: float, s: float, value: Any, path: GaussianPath, variable: Callabl
     """The time strictly between t and s at which a variable has a value; of a `Schedule`, the time of the nearest value."""
     if not isinstance(path, Schedule):
         return brentq(lambda u: float(variable(u, path) - value), t, s, **ROOT)
-    inner = np.arange(int(s) + 1, int(t))
+    inner = np.arange(min(int(s), int(t)) + 1, max(int(s), int(t)))
     if len(inner) == 0:
         raise ValueError(f"t = {t!r} and s = {s!r} have no time between them; allowed: fewer steps, or a multistep solver")
     return inner[np.argmin(abs(variable(inner, path) - value))]

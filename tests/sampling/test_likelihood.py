@@ -83,8 +83,9 @@ def test_the_likelihood_of_a_network():
 
 def test_bits():
     """C8: a uniform law on [-1, 1] in each of d numbers has 8 bits per dimension; the offset of 8 bits is 7."""
-    assert likelihood.bits_of_density(3 * np.log(0.5) * np.ones(2), 3) == pytest.approx(8)
-    assert likelihood.bits_of_density(np.array([0.0]), 784) == pytest.approx(7)
+    assert likelihood.bits_of_density(3 * np.log(0.5) * np.ones(2), 3, 2 / 256) == pytest.approx(8)
+    assert likelihood.bits_of_density(np.array([0.0]), 784, 2 / 256) == pytest.approx(7)
+    assert likelihood.bits_of_density(0.0, 784) == likelihood.bits_of_density(0.0, 784, 2 / 255)
     assert likelihood.bits_of_density(-784 * np.log(2.0), 784, 1.0) == pytest.approx(1)
 
 
@@ -94,6 +95,8 @@ def test_wrong_arguments():
     for call, error, message in (
         (lambda: likelihood.hutchinson(field, X, 0.5, X[:2]), ValueError, "probe has shape (2, 2); allowed: (4, 2)"),
         (lambda: likelihood.divergence(lambda x, t: x[:1], X, 0.5), ValueError, "f(x, t) has shape (1, 2); allowed: (4, 2)"),
+        (lambda: likelihood.divergence(lambda x, t: 3 * x.real, X, 0.5), TypeError, "f(x, t) is real for a complex x; allowed: "),
+        (lambda: likelihood.log_likelihood(field, X, 0.5, 0.0, lambda x: x), ValueError, "log_prior(x) has shape (4, 2); allowed: (4,)"),
         (lambda: likelihood.log_likelihood(field, X, 0.5, 0.0, len, method="RK9"), ValueError, "method = 'RK9'; allowed: "),
         (lambda: likelihood.bits_of_density(1.0, 0), ValueError, "dimensions = 0; allowed: "),
         (lambda: likelihood.bits_of_density(1.0, 2, 0.0), ValueError, "width = 0.0; allowed: "),

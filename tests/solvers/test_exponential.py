@@ -1,6 +1,7 @@
 """Steps of exponential integrators: exact for polynomial predictions, equal to DDIM, DDPM and the formulas as printed, and to other solvers."""
 
 import re
+from functools import partial
 
 import mpmath
 import numpy as np
@@ -151,6 +152,16 @@ def test_unipc_as_printed(variant, B_of):
     rho = np.linalg.solve([[1.0, 1.0], [r1, 1.0]], b)
     corrected = base - a_s * B_of(z) * (rho[0] * (B - A) / r1 + rho[1] * (NOISE - A))
     assert np.allclose(solvers.dpmpp_step(X, [A, B, NOISE], [t, t1, s], s, VP, variant), corrected, rtol=0, atol=1e-11)
+
+
+def test_deis_in_time_reaches_clean_data():
+    """K9: where the slope of rho is infinite, at clean data, the weights are still exact: with one prediction DDIM's, with two those of mpmath."""
+    one, ddim = (formula(X, [A], [0.1], 0.0, VP) for formula in (partial(solvers.deis_step, variable="t"), solvers.dpm_solver_step))
+    assert roundings(one, ddim, X) < IDENTITY
+    two = solvers.deis_step(0 * X, [A, B], [0.1, 0.2], 0.0, VP, "t")
+    rho_0 = solvers.noise_to_signal(0.1, VP)
+    share = float(mpmath.quad(lambda r: solvers.noise_to_signal(0.1 * (1 - float(r)), VP), [0, 0.5, 0.9, 0.99, 1]))  # of the slope of eps
+    assert np.allclose(two, -rho_0 * A - share * (A - B), rtol=0, atol=1e-5)
 
 
 def test_midpoint_rule_in_sigma():

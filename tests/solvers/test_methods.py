@@ -103,6 +103,25 @@ def test_the_last_steps_use_fewer_predictions():
         solvers.solver("dpmpp_3m", path, "x0", grid=grid).begin()(model, x, 0.9, 0.8, None)
 
 
+def test_the_corrector_takes_the_noise_of_its_step():
+    """K7, K8: with eta above 0, the corrected state has the noise with which it was predicted."""
+    path, x, grid = sde.vp(), X[:, :1], [0.9, 0.7, 0.5]
+    model, noise = LINE.model(path, "x0"), [rng.normal(9, 5, (1,), step=i) for i in range(2)]
+    states = list(samplers.sample(model, solvers.solver("unipc_2", path, "x0", eta=1.0), grid, x, noise))
+    first, second = model(x, 0.9), model(states[1], 0.7)
+    corrected = solvers.dpmpp_step(x, [first, second], [0.9, 0.7], 0.7, path, eta=1.0, noise=noise[0])
+    want = solvers.dpmpp_step(corrected, [second, first], [0.7, 0.9], 0.5, path, eta=1.0, noise=noise[1])
+    assert np.allclose(states[2], want, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["dpmpp_2m", "dpm_solver_2m", "dpm_solver_3m"])
+def test_the_last_step_adds_no_noise(name):
+    """K7: a step to clean data is that of the ODE, for noise predictions too."""
+    schedule = schedules.cosine(50)
+    found = generate(oracles.point_mass(POINT).model(schedule), schedule, (4, 2), 12, name, eta=1.0, dtype=np.float64)
+    assert np.allclose(found, POINT, rtol=0, atol=1e-9)
+
+
 def test_the_corrector():
     """K8: UniPC corrects each state with the prediction made there, and calls the model once a step; the last state stays as predicted."""
     path, calls = sde.vp(), []
@@ -140,6 +159,15 @@ def test_solvers_of_a_flow(name):
     assert abs(found.mean() - 0.08) < 0.12 and abs(found.std() - np.sqrt(0.132 + 0.7776)) < 0.1
 
 
+def test_the_usual_grid_of_an_sde():
+    """K4: equal steps of the angle, which end at clean data; EDM's samples are near the data with it."""
+    path = sde.edm()
+    _, grid = generation.steps_of(path, 40)
+    assert (grid[0], grid[-1]) == (80, 0) and np.allclose(np.diff(np.arctan(grid), 2), 0, atol=1e-12)
+    found = generate(LINE.model(path), path, (1000, 1), 40, dtype=np.float64)[:, 0]
+    assert abs(found.mean() - 0.08) < 0.1 and abs(found.std() - np.sqrt(0.132 + 0.7776)) < 0.05
+
+
 def test_times_by_their_log_snr():
     """K4: the time of a log-SNR, and the time between two: of a schedule the nearest integer between them."""
     for path in (sde.vp(), sde.edm(), sde.ve()):
@@ -161,6 +189,17 @@ def test_wrong_names_and_numbers():
         (lambda: solvers.solver("dpmpp_2s", path, "noise"), "kind = 'noise'; allowed: "),
         (lambda: solvers.Multistep(solvers.dpmpp_step, 7, path), "order = 7; allowed: "),
         (lambda: solvers.singlestep(solvers.dpmpp_step, 4, path), "order = 4; allowed: "),
+        (lambda: solvers.time_at(380.0, path), "value = 380.0; allowed: less"),
+        (
+            lambda: solvers.Multistep(solvers.plms_step, 2, path, corrector=True),
+            "allowed: dpmpp_step, dpm_solver_step, deis_step, plms_step, the last not",
+        ),
+        (lambda: solvers.Multistep(len, 2, path), "formula = <built-in function len>; allowed: "),
+        (lambda: solvers.singlestep(solvers.dpmpp_step, 2, path, eta=1.0), "and no eta"),
+        (lambda: solvers.dpmpp_step(X, [X], [0.0], 0.5, path), "times[0] = 0.0 is clean data; allowed: a time with noise"),
+        (lambda: generation.steps_of(path, grid="quadratic"), "grid = 'quadratic'; allowed: linspace"),
+        (lambda: generation.steps_of(path, grid=[0.1, 0.5, 1.0]), "grid = [0.1, 0.5, 1.0]; allowed: falling times"),
+        (lambda: generation.steps_of(flow.straight, grid=[0.0, 0.5, 0.4]), "grid = [0.0, 0.5, 0.4]; allowed: rising times"),
         (lambda: solvers.time_between(3, 2, 0.5, schedule), "t = 3 and s = 2 have no time between them; allowed: fewer steps"),
         (lambda: solvers.time_at(-9.0, path), "value = -9.0; allowed: at least -5.02"),
         (lambda: generation.steps_of(flow.straight, 5, "lms_4"), "method = 'lms_4'; allowed: "),
@@ -168,6 +207,14 @@ def test_wrong_names_and_numbers():
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             wrong()
+    for wrong in ({"corrector": True}, {"stages": True}):
+        with pytest.raises(TypeError, match="the name says whether there are stages or a corrector"):
+            solvers.solver("lms_4", path, **wrong)
+    begun, model = solvers.solver("dpmpp_3m", path).begin(), LINE.model(path)
+    begun(model, X[:, :1], 0.9, 0.6)
+    with pytest.raises(ValueError, match=r"t = 0.91; allowed: 0.6, where the last step of this run ended"):
+        begun(model, X[:, :1], 0.91, 0.6)
+    assert len(generation.steps_of(schedules.cosine(10), grid=[10, 5, 0])[1]) == 3
     with pytest.raises(TypeError, match="unexpected keyword argument 'clip'"):
         generate(LINE.model(schedule), schedule, (2, 1), 5, "dpmpp_2m", clip=1)
 

@@ -49,10 +49,8 @@ class UniPCSteps:
 
     def unipc_corrector(self, x_t: Any, x0: Any, signal: Any, sigma: Any, variant: str) -> Any:
         made = diffusers.UniPCMultistepScheduler(solver_type=variant, solver_order=len(x0) - 1, prediction_type="sample")
-        order = [0, *range(2, len(x0))][: len(x0) - 1]
         scale = at_levels(made, signal, sigma, len(x0) - 1)
         made.model_outputs = list(x0[:-1].flip(0))
-        del order
         state = x_t / scale[0]
         return made.multistep_uni_c_bh_update(x0[-1], last_sample=state, this_sample=state, order=len(x0) - 1) * scale[-1]
 
