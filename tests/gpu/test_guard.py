@@ -10,7 +10,7 @@ import pytest
 
 import refdiff
 import refdiff_gpu
-from refdiff import classifier, io, metrics, rng, training, tree, unet
+from refdiff import classifier, io, metrics, mlp, rng, solvers, training, tree, unet
 from refdiff_gpu.device import to_device, to_host, unchecked
 from refdiff_gpu.device.tables import copy_tables
 from refdiff_gpu.emulator.guard import GuardArray, asarray, unwrap, wrap
@@ -425,6 +425,19 @@ def test_generate(schedule, path):
     ours = run(refdiff_gpu, to_device(p), schedule, refdiff_gpu.unet.unet)
     assert isinstance(ours, GuardArray)
     assert relative(to_host(ours), run(refdiff, p, refdiff.schedules.linear(100), unet.unet)) <= 1e3 * COMPLEX_STEP
+
+
+@pytest.mark.parametrize("name", solvers.METHODS)
+def test_generate_by_a_solver(schedule, name):
+    """K5, K6, K7, K8, K9: the solvers compute on the device, with a network of two layers, and give the samples of the CPU."""
+    p = mlp.init(0, width=8, depth=2, features=4, dtype=np.float64)
+
+    def run(lib, p, schedule, net):
+        return lib.generate(lib.training.as_model(p, schedule, net), schedule, (5, 2), 6, name, dtype=np.float64)
+
+    ours = run(refdiff_gpu, to_device(p), schedule, refdiff_gpu.mlp.mlp)
+    assert isinstance(ours, GuardArray)
+    assert relative(to_host(ours), run(refdiff, p, refdiff.schedules.linear(100), mlp.mlp)) <= 1e3 * COMPLEX_STEP
 
 
 LAYERS = {
