@@ -122,9 +122,9 @@ def check_scalar(name: str, value: Any, low: float = -np.inf, high: float = np.i
     return number if isinstance(number, int) else float(number)
 
 
-def per_example(name: str, values: Any, x: Array) -> Any:
-    """Finite numbers, one for the batch or one for each example of x (B, ...), as `check_number` returns them."""
-    numbers = check_number(name, values)
+def per_example(name: str, values: Any, x: Array, low: float = -np.inf, high: float = np.inf) -> Any:
+    """Finite numbers in [low, high], one for the batch or one for each example of x (B, ...), as `check_number` returns them."""
+    numbers = check_number(name, values, low, high)
     like(numbers, x, name)  # raises unless they are () or (B,), and x's precision holds them
     if not holds(within(as_array(numbers), LARGEST["f8"])):
         raise ValueError(f"{name} = {describe(values)}; allowed: up to {LARGEST['f8']:g} in size, so that no square overflows")

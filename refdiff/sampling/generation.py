@@ -19,7 +19,7 @@ SOLVERS = tuple(solvers.METHODS)
 METHODS = {
     "diffusion": ("ddim", "ddpm", *SOLVERS),
     "sde": SOLVERS,
-    "flow": ("heun", "euler", "rk4", *(name for name, (formula, *_) in solvers.METHODS.items() if formula is solvers.dpmpp_step)),
+    "flow": ("heun", "euler", "rk4", *(name for name, (_, formula, *_) in solvers.METHODS.items() if formula is solvers.dpmpp_step)),
 }
 FIRST = 2**20  # index of the first sample: training draws noise for the samples 0, 1, ... of its batches
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ..arrays import Array, GaussianPath, Number, Time, all_true, as_array, holds, like, sum_event
-from ..checks import as_float64, check_arrays, check_choice, check_count, check_number, check_real, check_scalar, per_example
+from ..checks import as_float64, check_arrays, check_choice, check_count, check_real, check_scalar, per_example
 from ..process.tables import Schedule
 from ..solvers.nodes import coefficients_at
 
@@ -48,7 +48,7 @@ def mala_log_ratio(
 def mala_accept(x: Array, proposal: Array, log_ratio: Array, uniform: Array) -> Array:
     r"""The proposal where $\log u$ is at most the logarithm of the ratio, and `x` elsewhere; $u$ is uniform in [0, 1), (B,). Source: L1."""
     check_arrays(x=x, proposal=proposal)
-    uniform = check_number("uniform", per_example("uniform", uniform, x), 0, 1)
+    uniform = per_example("uniform", uniform, x, 0, 1)
     with np.errstate(divide="ignore"):
         accepted = np.log(as_array(uniform)) <= as_array(per_example("log_ratio", log_ratio, x))
     return np.where(like(accepted * 1.0, x) > 0, proposal, x)
@@ -89,7 +89,7 @@ def corrector_size(score: Array, noise: Array, ratio: float, alpha: Number = 1.0
     $\alpha$ is 1, or $\alpha_t$ of a chain that preserves the variance. Raises where the score is 0. Source: C7 [Song et al. alg. 4, 5].
     """
     check_arrays(score=score, noise=noise)
-    ratio, alpha = check_scalar("ratio", ratio, 0, 1e6), check_number("alpha", per_example("alpha", alpha, score), 0, 1)
+    ratio, alpha = check_scalar("ratio", ratio, 0, 1e6), per_example("alpha", alpha, score, 0, 1)
     square = sum_event(abs(score) ** 2)
     if not holds(square > 0):
         raise ValueError("score = 0 for an example; allowed: a score above 0, since the step size is a ratio to its length")
@@ -131,15 +131,14 @@ def _transition(x: Array, t: Time, s: Time, path: GaussianPath) -> tuple[Array, 
     (signal_t, sigma_t), (signal_s, sigma_s) = coefficients_at("t", t, path), coefficients_at("s", s, path)
     if not (all_true(signal_t > 0) and all_true(sigma_t > 0)):
         raise ValueError(f"t = {t!r} has no signal or no noise; allowed: a time at which both are above 0")
+    if not all_true(sigma_s * signal_t <= sigma_t * signal_s):
+        raise ValueError(f"s = {s!r} is noisier than t = {t!r}; allowed: a time with less noise")
     signal, share = signal_t / signal_s, (sigma_s / sigma_t) ** 2
     if isinstance(path, Schedule):
         return signal, path.transition(t, s)[1], share  # without the cancellation of the difference
-    beta = sigma_t**2 * (1 - signal**2 * share)
-    if not all_true(beta >= 0):
-        raise ValueError(f"s = {s!r} is noisier than t = {t!r}; allowed: a time with less noise")
-    return signal, beta, share
+    return signal, sigma_t**2 * np.maximum(1 - signal**2 * share, 0), share
 
 
 def _size(h: Number, x: Array) -> Array:
     check_real(h=h)
-    return as_array(check_number("h", per_example("h", h, x), 0, 1e12)) * 1.0
+    return as_array(per_example("h", h, x, 0, 1e12)) * 1.0

@@ -88,15 +88,15 @@ def line(row: Row) -> str:
 
 
 def nominal(name: str) -> tuple[int, int]:
-    """The order that the name of a method claims, and its model calls per step."""
+    """The order that a method should have, and its model calls per step."""
     check_choice("name", name, tuple(NOMINAL))
     return NOMINAL[name]
 
 
 def _row(name: str, steps: int) -> Row:
-    order_claimed, calls = nominal(name)
+    expected, calls = nominal(name)
     exact, usual = (order(name, steps, each) for each in (True, False))
-    return Row(name, order_claimed, calls, exact, usual, tuple(error(name, budget // calls) for budget in BUDGETS))
+    return Row(name, expected, calls, exact, usual, tuple(error(name, budget // calls) for budget in BUDGETS))
 
 
 @cache

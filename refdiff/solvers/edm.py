@@ -149,7 +149,7 @@ def _level(name: str, sigma: Number, x: Array, zero: bool = False) -> Array:
     """A noise level in 1e-20..1e20, or also 0."""
     check_arrays(x=x)
     check_real(**{name: sigma})
-    level = as_array(check_number(name, per_example(name, sigma, x), 0 if zero else 1e-20, 1e20)) * 1.0
+    level = as_array(per_example(name, sigma, x, 0 if zero else 1e-20, 1e20)) * 1.0
     if not holds((level == 0) | (level >= 1e-20)):
         raise ValueError(f"{name} = {sigma!r}; allowed: 0, or 1e-20 to 1e20")
     return level

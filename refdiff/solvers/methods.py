@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -18,25 +19,25 @@ from .times import time_between
 
 Formula = Callable[..., Array]  # (x_t, predictions, times, s, path) -> x_s
 KINDS: dict[Formula, str] = {dpmpp_step: "x0", dpm_solver_step: "eps", deis_step: "eps", plms_step: "eps"}  # what a formula takes
-METHODS: dict[str, tuple[Formula, int, dict[str, Any]]] = {
-    "dpmpp_2m": (dpmpp_step, 2, {}),
-    "dpmpp_3m": (dpmpp_step, 3, {}),
-    "sde_dpmpp_2m": (dpmpp_step, 2, {"eta": 1.0}),
-    "sde_dpmpp_3m": (dpmpp_step, 3, {"eta": 1.0}),
-    "dpm_solver_2m": (dpm_solver_step, 2, {}),
-    "dpm_solver_3m": (dpm_solver_step, 3, {}),
-    "unipc_2": (dpmpp_step, 2, {"corrector": True}),
-    "unipc_3": (dpmpp_step, 3, {"corrector": True}),
-    "deis_3": (deis_step, 3, {"variable": "log_rho"}),
-    "lms_4": (deis_step, 4, {"variable": "rho"}),
-    "ipndm_4": (plms_step, 4, {}),
-    "dpm_solver_2": (dpm_solver_step, 2, {"stages": True}),
-    "dpm_solver_3": (dpm_solver_step, 3, {"stages": True}),
-    "dpmpp_2s": (dpmpp_step, 2, {"stages": True}),
+METHODS: dict[str, tuple[str, Formula, int, dict[str, Any]]] = {  # how it runs, its formula, the number of predictions, and options
+    "dpmpp_2m": ("multistep", dpmpp_step, 2, {}),
+    "dpmpp_3m": ("multistep", dpmpp_step, 3, {}),
+    "sde_dpmpp_2m": ("multistep", dpmpp_step, 2, {"eta": 1.0}),
+    "sde_dpmpp_3m": ("multistep", dpmpp_step, 3, {"eta": 1.0}),
+    "dpm_solver_2m": ("multistep", dpm_solver_step, 2, {}),
+    "dpm_solver_3m": ("multistep", dpm_solver_step, 3, {}),
+    "unipc_2": ("corrected", dpmpp_step, 2, {}),
+    "unipc_3": ("corrected", dpmpp_step, 3, {}),
+    "deis_3": ("multistep", deis_step, 3, {"variable": "log_rho"}),
+    "lms_4": ("multistep", deis_step, 4, {"variable": "rho"}),
+    "ipndm_4": ("multistep", plms_step, 4, {}),
+    "dpm_solver_2": ("singlestep", dpm_solver_step, 2, {}),
+    "dpm_solver_3": ("singlestep", dpm_solver_step, 3, {}),
+    "dpmpp_2s": ("singlestep", dpmpp_step, 2, {}),
 }
 
 
-def solver(name: str, path: GaussianPath, kind: str = "eps", **options: Any) -> Multistep | Step:
+def solver(name: str, path: GaussianPath, kind: str = "eps", grid: Any = None, **options: Any) -> Multistep | Step:
     r"""A solver by its name, for a model that predicts `kind`; other options are those of its step, such as `eta` or `variant`.
 
     | name | step | model calls |
@@ -53,16 +54,10 @@ def solver(name: str, path: GaussianPath, kind: str = "eps", **options: Any) -> 
     its end (see `Multistep`). Where $\sigma_s = 0$, a step in $\lambda$ is of order 1. Source: K5, K6, K7, K8, K9.
     """
     check_choice("method", name, tuple(METHODS))
-    formula, order, usual = METHODS[name]
-    options = {"grid": None} | options
-    if "corrector" in options or "stages" in options:
-        raise TypeError(
-            f"options = {options!r}; allowed: those of the step, and grid; the name says whether there are stages or a corrector"
-        )
-    grid, more = options.pop("grid"), {key: value for key, value in usual.items() if key not in ("corrector", "stages")} | options
-    if usual.get("stages"):
-        return singlestep(formula, order, path, kind, **more)
-    return Multistep(formula, order, path, kind, usual.get("corrector", False), grid, more)
+    how, formula, order, usual = METHODS[name]
+    if how == "singlestep":
+        return singlestep(formula, order, path, kind, **usual | options)
+    return Multistep(formula, order, path, kind, how == "corrected", grid, usual | options)
 
 
 @dataclass(frozen=True)
@@ -90,6 +85,7 @@ class Multistep:
         if self.formula not in KINDS or (self.corrector and self.formula is plms_step):
             names = ", ".join(each.__name__ for each in KINDS)
             raise ValueError(f"formula = {self.formula!r}; allowed: {names}, the last not with a corrector")
+        _check_options(self.formula, self.options)
 
     def begin(self, history: Sequence[tuple[Time, Array]] = ()) -> Step:
         """A step for one run, with a history of its own: pairs of a time and its prediction, the latest first.
@@ -129,7 +125,7 @@ class Multistep:
 
     def _from(self, x: Array, used: list[tuple[Time, Array]], s: Time, noise: Array | None) -> Array:
         times, predictions = zip(*used, strict=True)
-        noisy = self.options.get("eta") and np.all(noise_to_signal(s, self.path) > 0)
+        noisy = self.options.get("eta") and np.any(noise_to_signal(s, self.path) > 0)
         more = {"noise": noise} if noisy else {"eta": 0.0} if "eta" in self.options else {}
         return self.formula(x, predictions, times, s, self.path, **self.options | more)
 
@@ -146,6 +142,7 @@ def singlestep(formula: Formula, order: int, path: GaussianPath, kind: str = "ep
     order = check_count("order", order, 1, 3)
     if formula not in (dpmpp_step, dpm_solver_step) or options.get("eta"):
         raise ValueError(f"formula = {formula!r}, options = {options!r}; allowed: dpmpp_step or dpm_solver_step, and no eta")
+    _check_options(formula, options)
 
     def step(model: Model, x_t: Array, t: Time, s: Time, noise: Array | None = None) -> Array:
         predictions, times = [_predicted(formula, model, x_t, t, path, kind)], [t]
@@ -157,6 +154,13 @@ def singlestep(formula: Formula, order: int, path: GaussianPath, kind: str = "ep
         return formula(x_t, predictions, times, s, path, **({"variant": "taylor"} if order == 3 else {}) | options)
 
     return step
+
+
+def _check_options(formula: Formula, options: dict[str, Any]) -> None:
+    """Raise for an option that the formula does not have, before a run calls the model."""
+    allowed = {"variant", "eta", "variable"} & set(signature(formula).parameters)
+    for name in options.keys() - allowed:
+        raise TypeError(f"{name} = {options[name]!r}; allowed: no other options than {', '.join(sorted(allowed)) or 'grid'}")
 
 
 def _predicted(formula: Formula, model: Model, x: Array, t: Time, path: GaussianPath, kind: str) -> Array:

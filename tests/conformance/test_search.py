@@ -19,13 +19,13 @@ def right(name, **inputs):
     return operations()[name].formula(**inputs)
 
 
-def found(**methods):
+def found(seconds=SECONDS, **methods):
     """The causes of an implementation with these methods, but for missing checks: the sentence, the predicate and the failures of each;
     and the number of all failures.
     """
     target = adapter.Adapter(type("Planted", (), {name: staticmethod(method) for name, method in methods.items()}))
     results = by_one_convention([runner.check(target, vector) for vector in runner.select(only=list(methods))], "float64")
-    listed = [each for each in causes.causes(search.diagnose(results, budget=Budget(SECONDS))) if each.is_cause]
+    listed = [each for each in causes.causes(search.diagnose(results, budget=Budget(seconds))) if each.is_cause]
     listed = [each for each in listed if not each.mutants[0].name.startswith("unchecked")]
     wrong = sum(each.status == "failed" and each.vector.expected is not None for each in results)
     explained = [sum(map(len, each.explained.values())) for each in listed]
@@ -121,8 +121,48 @@ def test_a_second_departure_does_not_hide_the_first():
         var = eta**2 * (1 - late) / (1 - ab[t]) * (1 - ab[t] / late)
         return x_t if t == 1 else np.sqrt(late) * x0 + np.sqrt(1 - late - var) * eps + np.sqrt(var) * noise
 
-    causes_found, wrong = found(ddim_step=ddim_step)
+    causes_found, wrong = found(2.0, ddim_step=ddim_step)  # nothing explains the second one, so the search takes all its time
     assert "stops at alpha_bar_1" in causes_found[0][0] and wrong / 2 < causes_found[0][2] < wrong
+
+
+def third_order(wrong):
+    """DPM-Solver++ whose second difference has another factor, made of phi2 and H, for each eta among these."""
+
+    def dpmpp_step(x_t, x0, signal, sigma, variant, noise, **given):
+        lam = np.log(signal / sigma)
+        u, H = (lam[:-1] - lam[0]) / (lam[-1] - lam[0]), (1 + given["eta"]) * (lam[-1] - lam[0])
+        step = right("dpmpp_step", x_t=x_t, x0=x0, signal=signal, sigma=sigma, variant=variant, noise=noise, **given)
+        if len(x0) < 3 or given["eta"] not in wrong:
+            return step
+        second = sum(value / np.prod([a - b for b in u if b != a]) for a, value in zip(u, x0, strict=True))
+        phi2 = np.expm1(-H) / H + 1
+        return step + signal[-1] * (2 * phi2 / H - 1 - wrong[given["eta"]](phi2, H)) * second
+
+    return dpmpp_step
+
+
+def test_two_departures_by_what_a_caller_chooses():
+    """One formula with a known departure for the ODE and another one for the SDE: both are named, each with its condition."""
+    wrong = {0: lambda phi2, H: phi2 / H - 1 / 2, 1: lambda phi2, H: phi2 / H + 1 / 2}
+    listed, failures = found(dpmpp_step=third_order(wrong))
+    said = {where: text for text, where, _ in listed}
+    assert set(said) == {"eta is 0", "eta is 1"} and sum(explained for *_, explained in listed) == failures
+    assert "lacks the factor 2!" in said["eta is 0"] and "wrong sign" in said["eta is 1"]
+
+
+def test_a_departure_in_another_convention():
+    """Fewer predictions at the end, which is a declared convention, and a known departure: both are named together."""
+
+    def dpmpp_sample(model, order, signal, sigma, x):
+        step, states, x0 = third_order({0: lambda phi2, H: phi2 / H - 1 / 2}), [x], []
+        for i in range(len(sigma) - 1):
+            x0 = [model(states[-1], i), *x0][: min(order, len(sigma) - 1 - i)]
+            at = [i - j for j in range(len(x0))] + [i + 1]
+            states.append(step(states[-1], np.stack(x0), signal[at], sigma[at], "midpoint", 0 * x, eta=0))
+        return np.stack(states)
+
+    ((text, where, explained),), failures = found(dpmpp_sample=dpmpp_sample)
+    assert "the last steps use fewer predictions" in text and "lacks the factor 2!" in text and (where, explained) == ("", failures)
 
 
 def test_what_was_tried_counts():

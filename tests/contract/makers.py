@@ -155,7 +155,7 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "solvers.times": lambda v: [np.array([0.5, 0.25, 0.75]), np.array([0.625, 0.5, 0.875])] if v.many else [0.5, 0.625],
     "dpmpp_step.x0": lambda v: [array(3, 2, seed=i)(v) for i in (1, 2)], "solvers.eps": lambda v: [array(3, 2, seed=i)(v) for i in (1, 2)],
     "variant": this("taylor"), "variable": this("t"), "phi.z": array(3), "phi.k": this(2), "r": lambda v: [0.0, -0.5],
-    "weights.moments": lambda v: [1.0, 0.5], "solver.name": this("dpmpp_2m"), "singlestep.order": this(2),
+    "weights.moments": lambda v: [1.0, 0.5], "solver.name": this("dpmpp_2m"), "solver.grid": this(None), "singlestep.order": this(2),
     "singlestep.formula": this(solvers.dpm_solver_step), "time_at.value": this(0.5), "fraction": this(0.25), "spacing": this("angle"), "solver_grid.variance": this(0.5),
     "time_between.t": this(0.5), "time_between.s": this(0.25), "solver_grid.t": this(0.5), "solver_grid.s": this(0.0), "solvers.kind": this("eps"),
     "edm.sigma": each(0.5, 0.5, 0.25, 0.75), "sigma_data": this(0.5), "network": this(model), "normal": array(3), "draw_sigma.mean": this(-1.0), "draw_sigma.std": this(0.5),

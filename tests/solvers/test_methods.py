@@ -207,15 +207,19 @@ def test_wrong_names_and_numbers():
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             wrong()
-    for wrong in ({"corrector": True}, {"stages": True}):
-        with pytest.raises(TypeError, match="the name says whether there are stages or a corrector"):
-            solvers.solver("lms_4", path, **wrong)
+    for name, wrong, allowed in (
+        ("lms_4", "corrector", "variable"),
+        ("dpmpp_2m", "clip", "eta, variant"),
+        ("dpmpp_2s", "clip", "eta, variant"),
+    ):
+        with pytest.raises(TypeError, match=f"{wrong} = 1; allowed: no other options than {allowed}"):
+            solvers.solver(name, path, **{wrong: 1})
     begun, model = solvers.solver("dpmpp_3m", path).begin(), LINE.model(path)
     begun(model, X[:, :1], 0.9, 0.6)
     with pytest.raises(ValueError, match=r"t = 0.91; allowed: 0.6, where the last step of this run ended"):
         begun(model, X[:, :1], 0.91, 0.6)
     assert len(generation.steps_of(schedules.cosine(10), grid=[10, 5, 0])[1]) == 3
-    with pytest.raises(TypeError, match="unexpected keyword argument 'clip'"):
+    with pytest.raises(TypeError, match="clip = 1; allowed: "):
         generate(LINE.model(schedule), schedule, (2, 1), 5, "dpmpp_2m", clip=1)
 
 

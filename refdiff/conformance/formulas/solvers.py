@@ -69,15 +69,11 @@ def dpmpp_step(x_t, x0, signal, sigma, variant, eta, noise):
     x_s = x_s + sigma[-1] * sqrt(1 - ratio ** (2 * eta)) * noise
     if len(x0) == 1:
         return x_s
-    h = -log(ratio)
-    H, r0 = (1 + eta) * h, (half_log_snr(signal, sigma, 0) - half_log_snr(signal, sigma, 1)) / h
-    D1, phi2 = (x0[0] - x0[1]) / r0, (exp(-H) - 1) / H + 1
-    if len(x0) == 2:
-        return x_s + signal[-1] * ((1 - exp(-H)) / 2 if variant == "midpoint" else phi2) * D1
-    r1 = (half_log_snr(signal, sigma, 1) - half_log_snr(signal, sigma, 2)) / h
-    D1_1, phi3 = (x0[1] - x0[2]) / r1, (2 * phi2 / H - 1) / 2
-    first, second = D1 + r0 / (r0 + r1) * (D1 - D1_1), (D1 - D1_1) / (r0 + r1)
-    return x_s + signal[-1] * phi2 * first - signal[-1] * (2 * phi3) * second
+    H, (first, second) = -(1 + eta) * log(ratio), differences(x0, signal, sigma)
+    phi2 = (exp(-H) - 1) / H + 1
+    phi3 = (2 * phi2 / H - 1) / 2
+    slope = (1 - exp(-H)) / 2 if len(x0) == 2 and variant == "midpoint" else phi2
+    return x_s + signal[-1] * slope * first - signal[-1] * (2 * phi3) * second
 
 
 def dpm_solver_step(x_t, eps, signal, sigma, variant, eta, noise):
@@ -91,14 +87,23 @@ def dpm_solver_step(x_t, eps, signal, sigma, variant, eta, noise):
     x_s = signal[-1] / signal[0] * x_t - factor * (exp(h) - 1) * eps[0] + sigma[-1] * sqrt(eta * (exp(2 * h) - 1)) * noise
     if len(eps) == 1:
         return x_s
+    first, second = differences(eps, signal, sigma)
+    phi2 = (exp(h) - 1) / h - 1
+    phi3 = (2 * phi2 / h - 1) / 2
+    slope = (exp(h) - 1) / 2 if len(eps) == 2 and variant == "midpoint" else phi2
+    return x_s - factor * slope * first - factor * (2 * phi3) * second
+
+
+def differences(values, signal, sigma):
+    """The coefficients D1 of u and D2 of u^2 of the polynomial through two or three values, in u = (lambda - lambda_t) / h; D2 is 0 for two."""
+    h = half_log_snr(signal, sigma, -1) - half_log_snr(signal, sigma, 0)
     r0 = (half_log_snr(signal, sigma, 0) - half_log_snr(signal, sigma, 1)) / h
-    D1, phi2 = (eps[0] - eps[1]) / r0, (exp(h) - 1) / h - 1
-    if len(eps) == 2:
-        return x_s - factor * ((exp(h) - 1) / 2 if variant == "midpoint" else phi2) * D1
+    D1 = (values[0] - values[1]) / r0
+    if len(values) == 2:
+        return D1, 0 * D1
     r1 = (half_log_snr(signal, sigma, 1) - half_log_snr(signal, sigma, 2)) / h
-    D1_1, phi3 = (eps[1] - eps[2]) / r1, (2 * phi2 / h - 1) / 2
-    first, second = D1 + r0 / (r0 + r1) * (D1 - D1_1), (D1 - D1_1) / (r0 + r1)
-    return x_s - factor * phi2 * first - factor * (2 * phi3) * second
+    D1_1 = (values[1] - values[2]) / r1
+    return D1 + r0 / (r0 + r1) * (D1 - D1_1), (D1 - D1_1) / (r0 + r1)
 
 
 def unipc_corrector(x_t, x0, signal, sigma, variant):

@@ -13,6 +13,7 @@ EQUIVALENT = (
         "target: x0 -> noise (2)": "only the shape of this argument counts",
         "ddpm_step: x_t -> noise (4)": "only the shape of this argument counts",
         **{f"corrector_size: input {name} negated": "only its length counts" for name in ("noise", "score")},
+        "differences: signal <-> sigma": "every lambda changes its sign, and only ratios of differences count",
         "dpmpp_sample: sigma -> sqrt(sigma)": "only whether it is 0 counts",
         "dpmpp_sample: sigma -> sigma ** 2": "only whether it is 0 counts",
         **{f"plms_step: -1 -> 1{place}": "there are two levels: the last one is that of index 1" for place in ("", " (2)", " (3)", " (4)")},

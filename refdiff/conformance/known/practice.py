@@ -109,19 +109,16 @@ KNOWN: dict[str, tuple[str, Any]] = {
     ),
     "difference-not-divided": (
         "the difference of two predictions is not divided by the ratio of the steps",
-        [("dpmpp_step", "(x0[0] - x0[1]) / r0", "(x0[0] - x0[1])"), ("dpm_solver_step", "(eps[0] - eps[1]) / r0", "(eps[0] - eps[1])")],
+        [("differences", "(values[0] - values[1]) / r0", "(values[0] - values[1])")],
     ),
-    "ratio-upside-down": (
-        "the ratio of the steps is upside down",
-        [("dpmpp_step", "(x0[0] - x0[1]) / r0", "(x0[0] - x0[1]) * r0"), ("dpm_solver_step", "(eps[0] - eps[1]) / r0", "(eps[0] - eps[1]) * r0")],
-    ),
+    "ratio-upside-down": ("the ratio of the steps is upside down", [("differences", "(values[0] - values[1]) / r0", "(values[0] - values[1]) * r0")]),
     "sde-difference-of-the-ode": (
         "the difference of two predictions has the factor of the ODE, 1 - exp(-h), not that of the SDE",
-        [("dpmpp_step", "(1 - exp(-H)) / 2", "(1 - exp(-h)) / 2")],
+        [("dpmpp_step", "(1 - exp(-H)) / 2", "(1 - exp(-H / (1 + eta))) / 2")],
     ),
     "log-snr-not-halved": (
         "lambda is the log-SNR, not half of it",
-        [("dpmpp_step", "-log(ratio)", "-2 * log(ratio)"), ("half_log_snr", "log(signal[j] / sigma[j])", "2 * log(signal[j] / sigma[j])")],
+        [("dpmpp_step", "-(1 + eta) * log(ratio)", "-2 * (1 + eta) * log(ratio)"), ("half_log_snr", "log(signal[j] / sigma[j])", "2 * log(signal[j] / sigma[j])")],
     ),
     "plms-in-time": (
         "the mean of the predictions is multiplied by the step of sigma, not of sigma / signal",
