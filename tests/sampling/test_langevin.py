@@ -65,16 +65,12 @@ def test_acceptance():
 def test_annealing_of_a_gaussian():
     """L2: the steps of all levels, with sizes proportional to the variance, and the last denoising; as moments, exactly."""
     sigmas, steps, size = [4.0, 1.0, 0.5], 3, 0.1
-
-    def run(x, noise):
-        noises = np.stack([noise] * 9)
-        return list(langevin.annealed(lambda x, sigma: GAUSSIAN.score(x, 1.0, sigma), x, sigmas, steps, size, noises))
-
-    states = run(X, NOISE)
+    noises = [rng.normal(2, 4, (2,), step=k) for k in range(9)]
+    states = list(langevin.annealed(lambda x, sigma: GAUSSIAN.score(x, 1.0, sigma), X, sigmas, steps, size, noises))
     assert len(states) == 10
     x = X
-    for sigma in np.repeat(sigmas, steps):
-        x = langevin.ula_step(x, GAUSSIAN.score(x, 1.0, sigma), size * (sigma / 0.5) ** 2, NOISE)
+    for sigma, noise in zip(np.repeat(sigmas, steps), noises, strict=True):
+        x = langevin.ula_step(x, GAUSSIAN.score(x, 1.0, sigma), size * (sigma / 0.5) ** 2, noise)
     assert np.array_equal(states[-2], x)
     assert roundings(states[-1], GAUSSIAN.model(sde.edm(), "x0")(x, 0.5), x) < IDENTITY  # Tweedie's formula: x + sigma^2 s
     assert [len(list(langevin.annealed(lambda x, sigma: -x, X, sigmas, n, 0.1, [NOISE] * 9))) for n in (0, 1)] == [1, 4]
@@ -151,6 +147,14 @@ def test_predictors_agree_to_first_order():
         a, b = path.signal_sigma(grid[-1])
         errors.append(abs(law - a**2 * COVARIANCE - b**2 * np.eye(2)).max())
     assert np.log2(gaps[0] / gaps[1]) == pytest.approx(2, abs=0.1) and np.log2(errors[1] / errors[2]) == pytest.approx(1, abs=0.05)
+
+
+def test_reverse_diffusion_as_printed():
+    """C6: of DDPM's chain it is (2 - sqrt(1 - beta)) x + beta s + sqrt(beta) z."""
+    schedule, score = schedules.linear(50), np.tanh(Y)
+    beta = schedule.beta[30]
+    printed = (2 - np.sqrt(1 - beta)) * X + beta * score + np.sqrt(beta) * NOISE
+    assert roundings(langevin.reverse_diffusion_step(X, 30, 29, score, schedule, NOISE), printed, X, score) < IDENTITY
 
 
 def test_the_last_step_may_end_at_clean_data():

@@ -122,6 +122,20 @@ def test_the_formulas_as_printed():
     assert np.allclose(solvers.dpmpp_step(X, [m0, m1, m2], [t, t1, t2], s, VP), printed, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(
+    "variant, share", [("midpoint", lambda h: np.expm1(h) / 2), ("taylor", lambda h: np.expm1(h) / h - 1), ("bh1", lambda h: h / 2)]
+)
+def test_noise_prediction_as_printed(variant, share, eta):
+    """K5, K7, K8: two noise predictions with e^h - 1, times 1 + eta, and noise of the variance eta (e^(2h) - 1); the three variants of D1."""
+    t, t1, s = 0.5, 0.6, 0.42
+    (lt, at, _), (l1, *_), (ls, a_s, bs) = parts(t, t1, s)
+    h, D1 = ls - lt, (A - B) * (ls - lt) / (lt - l1)
+    printed = a_s / at * X - (1 + eta) * bs * (np.expm1(h) * A + share(h) * D1) + bs * np.sqrt(eta * np.expm1(2 * h)) * NOISE
+    got = solvers.dpm_solver_step(X, [A, B], [t, t1], s, VP, variant, eta, NOISE)
+    assert roundings(got, printed, X, A, D1) < 4 * IDENTITY
+
+
 def test_the_stages_of_dpm_solver_as_printed():
     """K5: DPM-Solver-2 and -3, by the formulas of their algorithms with e^h - 1."""
     t, s = 0.5, 0.3

@@ -99,6 +99,9 @@ def test_the_last_steps_use_fewer_predictions():
         at = [i - j for j in range(count)]
         want = solvers.dpmpp_step(states[i], [x0[j] for j in at], [grid[j] for j in at], grid[i + 1], path)
         assert np.allclose(states[i + 1], want, rtol=0, atol=1e-12)
+    schedule = schedules.cosine(50)
+    step, times = generation.steps_of(schedule, 8, "dpmpp_3m")
+    assert np.array_equal(step.grid, times)
     with pytest.raises(ValueError, match=r"s = 0.8; allowed: a time of grid = "):
         solvers.solver("dpmpp_3m", path, "x0", grid=grid).begin()(model, x, 0.9, 0.8, None)
 
@@ -120,6 +123,16 @@ def test_the_last_step_adds_no_noise(name):
     schedule = schedules.cosine(50)
     found = generate(oracles.point_mass(POINT).model(schedule), schedule, (4, 2), 12, name, eta=1.0, dtype=np.float64)
     assert np.allclose(found, POINT, rtol=0, atol=1e-9)
+
+
+def test_some_examples_end_at_clean_data():
+    """K7: where only some of the examples end there, the others get their noise."""
+    path, x, noise, ends = sde.vp(), X[:, :1], rng.normal(8, 5, (1,)), np.array([0.0, 0.3, 0.0, 0.2, 0.5])
+    model = LINE.model(path, "x0")
+    found = solvers.solver("sde_dpmpp_2m", path, "x0").begin()(model, x, 0.8, ends, noise)
+    for i in range(5):
+        alone = solvers.dpmpp_step(x[i : i + 1], [model(x[i : i + 1], 0.8)], [0.8], ends[i], path, eta=1.0, noise=noise[i : i + 1])
+        assert np.allclose(found[i], alone[0], rtol=0, atol=1e-13)
 
 
 def test_the_corrector():
@@ -163,6 +176,7 @@ def test_the_usual_grid_of_an_sde():
     """K4: equal steps of the angle, which end at clean data; EDM's samples are near the data with it."""
     path = sde.edm()
     _, grid = generation.steps_of(path, 40)
+    assert np.array_equal(generation.steps_of(path, 4, grid="linspace")[1], [80, 60, 40, 20, 0])
     assert (grid[0], grid[-1]) == (80, 0) and np.allclose(np.diff(np.arctan(grid), 2), 0, atol=1e-12)
     found = generate(LINE.model(path), path, (1000, 1), 40, dtype=np.float64)[:, 0]
     assert abs(found.mean() - 0.08) < 0.1 and abs(found.std() - np.sqrt(0.132 + 0.7776)) < 0.05
@@ -198,6 +212,9 @@ def test_wrong_names_and_numbers():
         (lambda: solvers.singlestep(solvers.dpmpp_step, 2, path, eta=1.0), "and no eta"),
         (lambda: solvers.dpmpp_step(X, [X], [0.0], 0.5, path), "times[0] = 0.0 is clean data; allowed: a time with noise"),
         (lambda: generation.steps_of(path, grid="quadratic"), "grid = 'quadratic'; allowed: linspace"),
+        (lambda: solvers.time_between(0.5, 0.5, 0.5, path), "s = 0.5 is t; allowed: another time"),
+        (lambda: solvers.solver_grid(0.5, 0.5, 4, path), "s = 0.5 is t; allowed: another time"),
+        (lambda: generation.steps_of(path, grid=[0.5, 0.5, 0.1]), "grid = [0.5, 0.5, 0.1]; allowed: falling times"),
         (lambda: generation.steps_of(path, grid=[0.1, 0.5, 1.0]), "grid = [0.1, 0.5, 1.0]; allowed: falling times"),
         (lambda: generation.steps_of(flow.straight, grid=[0.0, 0.5, 0.4]), "grid = [0.0, 0.5, 0.4]; allowed: rising times"),
         (lambda: solvers.time_between(3, 2, 0.5, schedule), "t = 3 and s = 2 have no time between them; allowed: fewer steps"),
