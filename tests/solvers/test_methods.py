@@ -284,4 +284,5 @@ def test_the_page_shows_what_is_measured():
     """K6: the table of orders in docs/solvers.md is that of the certificate."""
     page = (Path(__file__).parents[2] / "docs" / "solvers.md").read_text()
     for row in orders.certificate():
-        assert f"| `{row.name}` | {row.nominal} | {row.order:.2f} | {row.order_usual:.2f} | {row.calls} |\n" in page
+        errors = " | ".join(f"{error:.1e}" for error in row.errors)
+        assert f"| `{row.name}` | {row.nominal} | {row.order:.2f} | {row.order_usual:.2f} | {row.calls} | {errors} |\n" in page
