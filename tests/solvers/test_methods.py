@@ -30,7 +30,7 @@ def test_a_start_of_order_1_costs_an_order():
 
 
 def test_the_factor_2_of_the_third_order(monkeypatch):
-    """K6: without the factor 2! of Taylor's formula, as in three libraries, 3M has order 2, also from an exact history."""
+    """K6: without the factor 2! of Taylor's formula, as in real libraries, 3M has order 2, also from an exact history."""
     monkeypatch.setattr(exponential, "weights", lambda r, q: solvers.weights(r, [*q[:2], *(each / 2 for each in q[2:])]))
     assert abs(orders.order("dpmpp_3m", 320) - 2) < 0.05
 
