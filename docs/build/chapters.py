@@ -15,7 +15,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "sde": ["sde"],
         "langevin": ["langevin"],
         "likelihood": ["likelihood"],
-        "solvers": ["nodes", "exponential", "adams", "methods", "times", "orders"],
+        "solvers": ["nodes", "exponential", "adams", "methods", "stages", "times", "orders"],
         "edm": ["edm"],
     },
     "Networks": {

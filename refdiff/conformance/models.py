@@ -22,7 +22,7 @@ def build(described: dict[str, Any]) -> Model:
     |---|---|
     | gaussian | of the kind given, exact for data N(mean, variance), t in 0..T of the betas |
     | gaussian-flow | the velocity of the straight path, exact for data N(mean, variance), t in [0, 1] |
-    | gaussian-levels | of x0, exact for data N(mean, variance), t the index of a level of signal and sigma |
+    | gaussian-levels | of x0 or eps, exact for data N(mean, variance), t the index of a level of signal and sigma |
     | gaussian-denoiser | of x0, exact for data N(mean, variance), t the noise level sigma, signal 1 |
     | gaussian-score | the score, exact for data N(mean, variance), t the noise level sigma, signal 1 |
     | log-snr-power | the k-th power of half the log-SNR of the level t, whatever x is |
@@ -63,8 +63,9 @@ def _gaussian_flow(mean: Any, variance: Any) -> Model:
     return model
 
 
-def _gaussian_levels(mean: Any, variance: Any, signal: Any, sigma: Any) -> Model:
-    return lambda x, t: _in_dtype_of(_posterior_means(x, signal[t], sigma[t], mean, variance)[0], x)
+def _gaussian_levels(mean: Any, variance: Any, signal: Any, sigma: Any, kind: str = "x0") -> Model:
+    which = ("x0", "eps").index(kind)
+    return lambda x, t: _in_dtype_of(_posterior_means(x, signal[t], sigma[t], mean, variance)[which], x)
 
 
 def _gaussian_denoiser(mean: Any, variance: Any) -> Model:

@@ -85,6 +85,8 @@ def _generate(
     if isinstance(path, Sde):
         start = start * dtype.type(path.signal_sigma(times[0])[1])
     noise: Any = on.rng.Normals(seed, indices, tuple(event), dtype=dtype)
+    if method in SOLVERS:
+        noise = solvers.noise_for(method, noise)
     states = on.samplers.sample(_conditioned(on, model, labels, gamma, count), step, times, start, noise)
     if check_flag("progress", progress):
         from tqdm import tqdm

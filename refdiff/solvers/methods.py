@@ -1,10 +1,9 @@
-r"""Solvers by name, as steps for `samplers.sample`: multistep solvers with a history, and singlestep solvers with inner stages."""
+r"""Solvers by name, as steps for `samplers.sample`, and the history of multistep solvers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,8 @@ from ..process import predict
 from .adams import deis_step, plms_step
 from .exponential import dpm_solver_step, dpmpp_step
 from .nodes import half_log_snr, noise_to_signal
-from .times import time_between
+from .stages import KINDS, Formula, Parts, check_options, prk, singlestep, taken
 
-Formula = Callable[..., Array]  # (x_t, predictions, times, s, path) -> x_s
-KINDS: dict[Formula, str] = {dpmpp_step: "x0", dpm_solver_step: "eps", deis_step: "eps", plms_step: "eps"}  # what a formula takes
 METHODS: dict[str, tuple[str, Formula, int, dict[str, Any]]] = {  # how it runs, its formula, the number of predictions, and options
     "dpmpp_2m": ("multistep", dpmpp_step, 2, {}),
     "dpmpp_3m": ("multistep", dpmpp_step, 3, {}),
@@ -31,13 +28,17 @@ METHODS: dict[str, tuple[str, Formula, int, dict[str, Any]]] = {  # how it runs,
     "deis_3": ("multistep", deis_step, 3, {"variable": "log_rho"}),
     "lms_4": ("multistep", deis_step, 4, {"variable": "rho"}),
     "ipndm_4": ("multistep", plms_step, 4, {}),
+    "pndm_4": ("prk", plms_step, 4, {}),
     "dpm_solver_2": ("singlestep", dpm_solver_step, 2, {}),
     "dpm_solver_3": ("singlestep", dpm_solver_step, 3, {}),
     "dpmpp_2s": ("singlestep", dpmpp_step, 2, {}),
+    "sde_dpmpp_2s": ("singlestep", dpmpp_step, 2, {"eta": 1.0}),
 }
 
 
-def solver(name: str, path: GaussianPath, kind: str = "eps", grid: Any = None, **options: Any) -> Multistep | Step:
+def solver(
+    name: str, path: GaussianPath, kind: str = "eps", grid: Any = None, start: Step | None = None, **options: Any
+) -> Multistep | Step:
     r"""A solver by its name, for a model that predicts `kind`; other options are those of its step, such as `eta` or `variant`.
 
     | name | step | model calls |
@@ -48,16 +49,28 @@ def solver(name: str, path: GaussianPath, kind: str = "eps", grid: Any = None, *
     | unipc_2, unipc_3 | `dpmpp_step`, and again with the new prediction as a corrector | 1 |
     | deis_3, lms_4 | `deis_step` in $\log \rho$ with three predictions, in $\rho$ with four | 1 |
     | ipndm_4 | `plms_step` with the last four predictions | 1 |
+    | pndm_4 | the same, started by `prk` | 1, at first 4 |
     | dpm_solver_2, dpm_solver_3, dpmpp_2s | stages between $t$ and $s$, see `singlestep` | 2, 3, 2 |
+    | sde_dpmpp_2s | the same with $\eta = 1$, and two arrays of noise for a step: see `Parts` | 2 |
 
     Multistep solvers begin with one prediction and use one more with every step; with `grid`, the times of the run, they use fewer again at
-    its end (see `Multistep`). Where $\sigma_s = 0$, a step in $\lambda$ is of order 1. Source: K5, K6, K7, K8, K9.
+    its end, and with `start` another step at its beginning (see `Multistep`). Where $\sigma_s = 0$, a step in $\lambda$ is of order 1. Source: K5, K6, K7, K8, K9.
     """
     check_choice("method", name, tuple(METHODS))
     how, formula, order, usual = METHODS[name]
     if how == "singlestep":
+        if start is not None:
+            raise ValueError(f"start = {start!r}; allowed: None for {name}, whose steps use no history")
         return singlestep(formula, order, path, kind, **usual | options)
-    return Multistep(formula, order, path, kind, how == "corrected", grid, usual | options)
+    start = prk(path, kind) if how == "prk" and start is None else start
+    return Multistep(formula, order, path, kind, how == "corrected", grid, usual | options, start)
+
+
+def noise_for(name: str, noise: Any) -> Any:
+    """The noise of a run as the steps of a solver take it: in `Parts` for a singlestep solver."""
+    check_choice("name", name, tuple(METHODS))
+    how, _, order, _ = METHODS[name]
+    return Parts(noise, order) if how == "singlestep" else noise
 
 
 @dataclass(frozen=True)
@@ -67,8 +80,9 @@ class Multistep:
     `formula` is `dpmpp_step`, `dpm_solver_step`, `deis_step` or `plms_step`; `order` the largest number of predictions; `kind` what the model
     predicts; `options` those of the formula. With `corrector`, each new prediction first corrects the state at which it was made, with
     the formula of the step before and one time more. With a `grid`, its last steps use no more predictions than there are steps left, so
-    the very last one uses one: where the log-SNR grows fast at the end, a polynomial through older predictions would overshoot. A step to
-    clean data adds no noise. Source: K6, K8, K9 [UniPC alg. 1].
+    the very last one uses one: where the log-SNR grows fast at the end, a polynomial through older predictions would overshoot. With a
+    `start`, such as `singlestep` of order 2 or `prk`, this step is taken as long as there are fewer than `order` - 1 predictions: one step of
+    order $p - 1$ does not lower the order $p$ of a run. A step to clean data adds no noise. Source: K6, K8, K9 [UniPC alg. 1].
     """
 
     formula: Formula
@@ -78,6 +92,7 @@ class Multistep:
     corrector: bool = False
     grid: Any = None
     options: dict[str, Any] = field(default_factory=dict)
+    start: Step | None = None
 
     def __post_init__(self) -> None:
         check_count("order", self.order, 1, 6)
@@ -85,7 +100,9 @@ class Multistep:
         if self.formula not in KINDS or (self.corrector and self.formula is plms_step):
             names = ", ".join(each.__name__ for each in KINDS)
             raise ValueError(f"formula = {self.formula!r}; allowed: {names}, the last not with a corrector")
-        _check_options(self.formula, self.options)
+        if self.corrector and self.start is not None:
+            raise ValueError(f"start = {self.start!r}; allowed: None with a corrector")
+        check_options(self.formula, self.options)
 
     def begin(self, history: Sequence[tuple[Time, Array]] = ()) -> Step:
         """A step for one run, with a history of its own: pairs of a time and its prediction, the latest first.
@@ -93,16 +110,22 @@ class Multistep:
         Each step of the run has to begin where the last one ended.
         """
         past = [*history]
+        known = len(past)  # the number of predictions so far
         before: list[Any] = []  # the state, the end and the noise of the last step
 
         def step(model: Model, x_t: Array, t: Time, s: Time, noise: Array | None = None) -> Array:
+            nonlocal known
             if before and not np.array_equal(before[1], t):
                 raise ValueError(f"t = {t!r}; allowed: {before[1]!r}, where the last step of this run ended")
-            new = (t, _predicted(self.formula, model, x_t, t, self.path, self.kind))
+            at_t = model(x_t, t)
+            new = (t, taken(self.formula, at_t, x_t, t, self.path, self.kind))
             if self.corrector and before and np.all(np.isfinite(half_log_snr(past[0][0], self.path))):
                 x_t = self._from(before[0], [*past, new], t, before[2])
             past[:] = self._kept([new, *past], s)
             before[:] = [x_t, s, noise]
+            known += 1
+            if self.start is not None and known < self.order - 1:
+                return self.start(lambda x, u: at_t if u is t else model(x, u), x_t, t, s, noise)
             return self._from(x_t, past, s, noise)
 
         return step
@@ -128,41 +151,3 @@ class Multistep:
         noisy = self.options.get("eta") and np.any(noise_to_signal(s, self.path) > 0)
         more = {"noise": noise} if noisy else {"eta": 0.0} if "eta" in self.options else {}
         return self.formula(x, predictions, times, s, self.path, **self.options | more)
-
-
-def singlestep(formula: Formula, order: int, path: GaussianPath, kind: str = "eps", **options: Any) -> Step:
-    r"""Singlestep solver of order 2 or 3: each step calls the model again at inner times, and keeps nothing for the next step.
-
-    $$u = \tfrac12 \text{ (order 2)}, \qquad u_1 = \tfrac13, \; u_2 = \tfrac23 \text{ (order 3)} \quad \text{of the way from } \lambda_t \text{ to } \lambda_s$$
-
-    `formula` is `dpm_solver_step` or `dpmpp_step`. For order 3 the last stage uses the predictions at $t$ and $u_2$, and the one before it
-    those at $t$ and $u_1$. Where $\sigma_s = 0$ or $signal_t = 0$ the step is of order 1. Source: K5, K6 [DPM-Solver alg. 1, 2].
-    """
-    check_choice("kind", kind, predict.KINDS)
-    order = check_count("order", order, 1, 3)
-    if formula not in (dpmpp_step, dpm_solver_step) or options.get("eta"):
-        raise ValueError(f"formula = {formula!r}, options = {options!r}; allowed: dpmpp_step or dpm_solver_step, and no eta")
-    _check_options(formula, options)
-
-    def step(model: Model, x_t: Array, t: Time, s: Time, noise: Array | None = None) -> Array:
-        predictions, times = [_predicted(formula, model, x_t, t, path, kind)], [t]
-        finite = all(np.isfinite(half_log_snr(each, path)) for each in (t, s))
-        for stage in range(1, order if finite else 1):
-            u = time_between(t, s, stage / order, path)
-            x_u = formula(x_t, predictions, times, u, path, "taylor")
-            predictions, times = [predictions[0], _predicted(formula, model, x_u, u, path, kind)], [t, u]
-        return formula(x_t, predictions, times, s, path, **({"variant": "taylor"} if order == 3 else {}) | options)
-
-    return step
-
-
-def _check_options(formula: Formula, options: dict[str, Any]) -> None:
-    """Raise for an option that the formula does not have, before a run calls the model."""
-    allowed = {"variant", "eta", "variable"} & set(signature(formula).parameters)
-    for name in options.keys() - allowed:
-        raise TypeError(f"{name} = {options[name]!r}; allowed: no other options than {', '.join(sorted(allowed)) or 'grid'}")
-
-
-def _predicted(formula: Formula, model: Model, x: Array, t: Time, path: GaussianPath, kind: str) -> Array:
-    convert = predict.to_x0 if KINDS[formula] == "x0" else predict.to_eps
-    return convert(model(x, t), x, t, path, kind)

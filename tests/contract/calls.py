@@ -19,6 +19,8 @@ from .makers import INSTANCES, MAKERS, array, numbers
 
 ROOMS = ("process", "objectives", "solvers", "sampling", "networks", "training", "data", "rng", "tree", "arrays", "checks", "fast")
 OUTSIDE = {  # what the walk finds and the contract does not cover, and why
+    "solvers.stages.check_options": "the check itself",
+    "solvers.stages.taken": "a conversion of `predict` with the arguments of a step",
     "training.parallel": "plumbing between workers: tasks and slices of batches that training has checked",
     "training.archive": "files and their damage have tests of their own",
     "training.checkpoint": "files and their damage have tests of their own",
@@ -142,7 +144,7 @@ def finished(name, result, v):
         return result(x, 5, 3)
     if short == "stochastic_step":
         return result(makers.model, x, 0.5, 0.25, x)
-    if short in ("solver", "singlestep"):
+    if short in ("solver", "singlestep", "prk"):
         step = result.begin() if hasattr(result, "begin") else result
         return step(makers.model, x, 0.5, 0.25, None)
     if short == "velocity_field":

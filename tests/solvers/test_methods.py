@@ -47,7 +47,7 @@ def test_the_table_of_the_certificate():
 @pytest.mark.parametrize("steps", [1, 2, 5, 25])
 def test_a_point_is_reached(name, steps):
     """K5, K6, K8, K9: data that is one point is reached exactly, from pure noise of a schedule, in any number of steps."""
-    if steps == 25 and name in ("dpm_solver_2", "dpm_solver_3", "dpmpp_2s"):
+    if steps == 25 and name in ("dpm_solver_2", "dpm_solver_3", "dpmpp_2s", "sde_dpmpp_2s"):
         return  # no time is left between the times of such a grid
     schedule, data = schedules.cosine(50), oracles.point_mass(POINT)
     found = generate(data.model(schedule), schedule, (4, 2), steps, name, dtype=np.float64)
@@ -60,7 +60,7 @@ def test_every_kind_of_prediction(name, kind):
     """K5, K6, K8, K9: an exact model of any kind leads to the same samples."""
     schedule = schedules.cosine(50)
     made = [generate(LINE.model(schedule, each), schedule, (4, 1), 6, name, kind=each, dtype=np.float64) for each in ("eps", kind)]
-    assert np.allclose(*made, rtol=0, atol=1e-9)
+    assert np.allclose(*made, rtol=1e-9, atol=1e-9)
 
 
 def test_no_signal_at_the_start():
@@ -209,7 +209,6 @@ def test_wrong_names_and_numbers():
             "allowed: dpmpp_step, dpm_solver_step, deis_step, plms_step, the last not",
         ),
         (lambda: solvers.Multistep(len, 2, path), "formula = <built-in function len>; allowed: "),
-        (lambda: solvers.singlestep(solvers.dpmpp_step, 2, path, eta=1.0), "and no eta"),
         (lambda: solvers.dpmpp_step(X, [X], [0.0], 0.5, path), "times[0] = 0.0 is clean data; allowed: a time with noise"),
         (lambda: generation.steps_of(path, grid="quadratic"), "grid = 'quadratic'; allowed: linspace"),
         (lambda: solvers.time_between(0.5, 0.5, 0.5, path), "s = 0.5 is t; allowed: another time"),

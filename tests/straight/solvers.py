@@ -206,6 +206,36 @@ def plms_step(x_t, eps, signal, sigma):
     return _weighted({"x_t": x_t, **data}, [signal[1] * w for w in (1 / signal[0], *weights)])
 
 
+def _three(signal, sigma):
+    signal, sigma, ratios = _levels(_above("signal", numbers("signal", signal)), _above("sigma", numbers("sigma", sigma)), 3)
+    return signal, sigma, ratios
+
+
+def prk_step(model, x_t, signal, sigma):
+    signal, _, ratios = _three(signal, sigma)
+
+    def euler(i, **slopes):
+        share = (ratios[i] - ratios[0]) / len(slopes)
+        return _weighted({"x_t": x_t, **slopes}, [signal[i] / signal[0], *[signal[i] * share] * len(slopes)])
+
+    one = model(x_t, 0)
+    two = model(euler(1, one=one), 1)
+    three = model(euler(1, two=two), 1)
+    four = model(euler(2, three=three), 2)
+    return euler(2, one=one, two=two, again=two, three=three, once_more=three, four=four)
+
+
+def dpmpp_2s_step(model, x_t, signal, sigma, eta, noise):
+    signal, sigma, ratios = _three(signal, sigma)
+    parts, first = _predictions("noise", noise, x_t, 2, 2), model(x_t, 0)
+    x_u = _weighted({"x_t": x_t, "x0": first, "noise": noise[0]}, _data_weights(1, signal[:2], sigma[:2], "midpoint", eta))
+    *weights, spread = _data_weights(2, signal, sigma, "midpoint", eta)
+    data = {"x_t": x_t, "x0": first, "x0 at u": model(x_u, 1), **parts}
+    eta = number("eta", eta)
+    later = sigma[2] * math.sqrt(1 - (ratios[2] / ratios[1]) ** (2 * eta))  # what the part from u to s adds
+    return x_u, _weighted(data, [*weights, math.sqrt(max(spread**2 - later**2, 0)), later])
+
+
 def dpmpp_sample(model, order, signal, sigma, x):
     order, signal, sigma = integer("order", order, 1, 3), numbers("signal", signal), numbers("sigma", sigma)
     if len(signal) != len(sigma):

@@ -116,7 +116,8 @@ def trajectory(net: Model, spec: Spec, method: Method, y: Array, first: int = 0)
     # training uses the noise of the samples 0..63
     noise: Any = rng.Normals(method.seed, indices + 2**20, spec.padded, dtype=np.float32)
     if method.sampler in solvers.METHODS:
-        return samplers.sample(model, solvers.solver(method.sampler, schedule, "x0", grid=grid), grid, x, noise)
+        step = solvers.solver(method.sampler, schedule, "x0", grid=grid)
+        return samplers.sample(model, step, grid, x, solvers.noise_for(method.sampler, noise))
     formula = samplers.ddpm_step if method.sampler == "ddpm" else samplers.ddim_step
     return samplers.sample(model, samplers.stepper(formula, schedule, kind="x0"), grid, x, noise)
 

@@ -20,6 +20,7 @@ def cases() -> Iterator[Case]:
     yield from _correctors()
     yield from _linear_multistep()
     yield from _trajectories()
+    yield from _stages()
     yield from _phis()
     yield from _edm()
     yield from _errors()
@@ -94,6 +95,17 @@ def _trajectories() -> Iterator[Case]:
         models += [{"model": "log-snr-power", "k": k, **levels} for k in (1, 2)]
         for model in models:
             yield Case("dpmpp_sample", {"model": model, "order": order, **levels, "x": x}, tolerance="long", minimal=levels is not even)
+
+
+def _stages() -> Iterator[Case]:
+    described = {"model": "gaussian-levels", "mean": 0.75, "variance": 0.25}
+    for number, (shape, eta) in enumerate(zip(SHAPES, (0.0, 1.0, 0.5, 1.0), strict=True)):
+        x, noise, t = numbers(shape, number), numbers((2, *shape), 5 + number), 24.0 + number
+        for levels in (_levels(t, t - 5, t - 9), {"signal": np.array([1.0, 1.0, 1.0]), "sigma": np.array([2.5, 1.5, 1.25])}):
+            eps, small = {**described, **levels, "kind": "eps"}, number < 2
+            yield Case("prk_step", {"model": eps, "x_t": x, **levels}, tolerance="long", minimal=small)
+            given = {"model": {**described, **levels}, "x_t": x, **levels, "eta": eta, "noise": noise}
+            yield Case("dpmpp_2s_step", given, tolerance="long", minimal=small)
 
 
 def _phis() -> Iterator[Case]:

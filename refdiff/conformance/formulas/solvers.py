@@ -146,6 +146,38 @@ def plms_step(x_t, eps, signal, sigma):
     return signal[-1] / signal[0] * x_t + signal[-1] * (sigma[-1] / signal[-1] - sigma[0] / signal[0]) * mean
 
 
+def prk_step(model, x_t, signal, sigma):
+    """K9 -> x_s: the pseudo Runge-Kutta step of PNDM; signal and sigma are (3,): at t, in the middle, and at s; model(x, i) is eps at level i.
+
+    The mean is (e1 + 2 e2 + 2 e3 + e4) / 6 in the step of DDIM from t to s. e1 is the prediction at t; the steps of DDIM from x_t with e1 and with e2 to the
+    middle lead to the states of e2 and e3, and that with e3 to s to the state of e4.
+    """
+
+    def ddim(eps, i):
+        return signal[i] / signal[0] * x_t + signal[i] * (sigma[i] / signal[i] - sigma[0] / signal[0]) * eps
+
+    first = model(x_t, 0)
+    second = model(ddim(first, 1), 1)
+    third = model(ddim(second, 1), 1)
+    fourth = model(ddim(third, 2), 2)
+    return ddim((first + 2 * second + 2 * third + fourth) / 6, 2)
+
+
+def dpmpp_2s_step(model, x_t, signal, sigma, eta, noise):
+    """K7 -> x_u, x_s: the stage and the end of a step of DPM-Solver++ 2S; signal and sigma are (3,): at t, u and s; model(x, i) is x0 at level i.
+
+    noise is (2, B, ...): independent noise of the parts from t to u and from u to s. x_u is dpmpp_step with one time. x_s is dpmpp_step with the times t and u,
+    variant midpoint, and the noise of both parts, which the SDE adds up: sigma_s exp(-eta h) (sqrt(q_u) noise_0 + sqrt(q_s - q_u) noise_1), with
+    q = exp(2 eta h) - 1, where h is the step of lambda = log(signal / sigma) from t to u and to s.
+    """
+    first = model(x_t, 0)
+    x_u = dpmpp_step(x_t, [first], signal[:2], sigma[:2], "midpoint", eta, noise[0])
+    x_s = dpmpp_step(x_t, [first, model(x_u, 1)], signal, sigma, "midpoint", eta, 0 * noise[0])
+    to_u, to_s = (signal[0] * sigma[i] / (signal[i] * sigma[0]) for i in (1, 2))
+    q_u, q_s = 1 / to_u ** (2 * eta) - 1, 1 / to_s ** (2 * eta) - 1
+    return x_u, x_s + sigma[2] * to_s**eta * (sqrt(q_u) * noise[0] + sqrt(q_s - q_u) * noise[1])
+
+
 def dpmpp_sample(model, order, signal, sigma, x):
     """K6 -> states: all states of DPM-Solver++ (2M, 3M) with eta 0, one at each level of signal and sigma, x first; model(x, i) is x0 at level i.
 

@@ -120,6 +120,18 @@ KNOWN: dict[str, tuple[str, Any]] = {
         "lambda is the log-SNR, not half of it",
         [("dpmpp_step", "-(1 + eta) * log(ratio)", "-2 * (1 + eta) * log(ratio)"), ("half_log_snr", "log(signal[j] / sigma[j])", "2 * log(signal[j] / sigma[j])")],
     ),
+    "noise-of-the-stage-lost": (
+        "the noise of the step does not contain that of its stage, so the variance has order 1, not 2",
+        [("dpmpp_2s_step", "sigma[2] * to_s ** eta * (sqrt(q_u) * noise[0] + sqrt(q_s - q_u) * noise[1])", "sigma[2] * to_s ** eta * sqrt(q_s) * noise[1]")],
+    ),
+    "one-noise-for-both-parts": (
+        "the step takes the noise of its stage again, and no other, so the variance has order 1, not 2",
+        [("dpmpp_2s_step", "sigma[2] * to_s ** eta * (sqrt(q_u) * noise[0] + sqrt(q_s - q_u) * noise[1])", "sigma[2] * to_s ** eta * sqrt(q_s) * noise[0]")],
+    ),
+    "coefficient-of-the-stage": (
+        "sigma at the stage stands where sigma at the beginning of the step belongs",
+        [("dpmpp_2s_step", "dpmpp_step(x_t, [first, model(x_u, 1)], signal, sigma, 'midpoint', eta, 0 * noise[0])", "dpmpp_step(x_t, [first, model(x_u, 1)], signal, sigma, 'midpoint', eta, 0 * noise[0]) + sigma[2] * (1 / sigma[1] - 1 / sigma[0]) * to_s ** eta * x_t")],
+    ),
     "plms-in-time": (
         "the mean of the predictions is multiplied by the step of sigma, not of sigma / signal",
         [("plms_step", "sigma[-1] / signal[-1] - sigma[0] / signal[0]", "sigma[-1] - sigma[0]")],

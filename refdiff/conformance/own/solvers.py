@@ -17,6 +17,13 @@ class Levels:
         return self.signal[t], self.sigma[t]
 
 
+class Halves(Levels):
+    """A path whose times 0, 1/2 and 1 are its three levels."""
+
+    def signal_sigma(self, t):
+        return super().signal_sigma(int(2 * t))
+
+
 def edm_preconditioning(sigma, sigma_data):
     return tuple(edm.preconditioning(sigma, sigma_data))
 
@@ -66,6 +73,17 @@ def plms_step(x_t, eps, signal, sigma):
     before = 1 + np.arange(1, len(eps))  # the weights do not depend on the times before t
     path = Levels([*signal, *(signal[0] + 0 * before)], [*sigma, *(sigma[0] * before)])
     return solvers.plms_step(x_t, list(eps), [0, *before], 1, path)
+
+
+def prk_step(model, x_t, signal, sigma):
+    return solvers.prk(Halves(signal, sigma))(lambda x, t: model(x, int(2 * t)), x_t, 0.0, 1.0)
+
+
+def dpmpp_2s_step(model, x_t, signal, sigma, eta, noise):
+    path, first = Levels(signal, sigma), model(x_t, 0)
+    to_u, to_s = solvers.noise_of_stages(solvers.dpmpp_step, eta, list(noise), 0, [1, 2], path)
+    x_u = solvers.dpmpp_step(x_t, [first], [0], 1, path, eta=eta, noise=to_u)
+    return x_u, solvers.dpmpp_step(x_t, [first, model(x_u, 1)], [0, 1], 2, path, eta=eta, noise=to_s)
 
 
 def dpmpp_sample(model, order, signal, sigma, x):
