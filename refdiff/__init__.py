@@ -20,7 +20,7 @@ from .process.schedules import Schedule
 from .sampling import generation, guidance, langevin, likelihood, maps, mixture, ode, oracles, orders, samplers
 from .sampling.generation import generate
 from .sampling.samplers import ddim_step, ddpm_step, sample
-from .solvers import edm
+from .solvers import edm, edm_training
 from .training import optim, parallel
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "ddim_step",
     "ddpm_step",
     "edm",
+    "edm_training",
     "elbo",
     "fashion",
     "flow",

@@ -72,7 +72,7 @@ EQUATIONS = {  # id: the name, and the headline function
 MODULES = {  # public name of every module that states equations: its path in the package
     **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde")},
     **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow")},
-    **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "stages", "times", "edm")},
+    **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "stages", "times", "edm", "edm_training")},
     **{
         name: f"sampling.{name}"
         for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps", "orders", "langevin", "likelihood")

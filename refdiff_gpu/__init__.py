@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from refdiff import __version__, arrays, checks, solvers, tree
-from refdiff.solvers import edm
+from refdiff.solvers import edm, edm_training
 
 from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
@@ -50,6 +50,7 @@ __all__ = [
     "ddim_step",
     "ddpm_step",
     "edm",
+    "edm_training",
     "elbo",
     "fashion",
     "flow",

@@ -16,7 +16,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "langevin": ["langevin"],
         "likelihood": ["likelihood"],
         "solvers": ["nodes", "exponential", "adams", "methods", "stages", "times", "orders"],
-        "edm": ["edm"],
+        "edm": ["edm", "edm_training"],
     },
     "Networks": {
         "layers": ["layers"],

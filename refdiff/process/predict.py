@@ -1,4 +1,4 @@
-r"""Prediction kinds of the network ($x_0$, $\epsilon$, $v$, score, velocity) and the conversions between them.
+r"""Prediction kinds of the network ($x_0$, $\epsilon$, $v$, score, velocity, that of EDM) and the conversions between them.
 
 Every prediction is linear in data and noise, $f = a\, x_0 + b\, \epsilon$. So is the noisy state,
 $x_t = signal\, x_0 + \sigma\, \epsilon$. These are two linear equations for $x_0$ and $\epsilon$, with the solution:
@@ -13,7 +13,7 @@ import numpy as np
 from ..arrays import Array, GaussianPath, Time, all_true, cast, holds, like
 from ..checks import check_arrays, check_choice, check_scalar, check_shape
 
-KINDS = ("x0", "eps", "v", "score", "velocity")
+KINDS = ("x0", "eps", "v", "score", "velocity", "edm")
 
 
 def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
@@ -26,16 +26,22 @@ def row(kind: str, t: Time, path: GaussianPath) -> tuple[Array, Array]:
     | v | $-\sigma$ | $signal$ |
     | score | 0 | $-1 / \sigma$ |
     | velocity | $signal'$ | $\sigma'$ |
+    | edm | $\sigma / (d q)$ | $-signal\, d / q$ |
 
-    A prime is a time derivative. For a `Schedule`, $(signal', \sigma')$ is replaced by $(1, -1)$, the velocity of
+    For "edm", the target of EDM's preconditioned network, $q = \sqrt{\sigma^2 + signal^2 d^2}$, and the standard deviation $d$ of the data is
+    `path.sigma_data`, or 1 if the path has none. For $d = 1$ and a variance-preserving path it is $-v$. A prime is a time derivative. For a `Schedule`, $(signal', \sigma')$ is replaced by $(1, -1)$, the velocity of
     $x_t / (signal + \sigma)$ on the straight path of a flow (M5). Raises for the score where $\sigma = 0$.
-    Source: R6 [Salimans & Ho app. D], [JiT].
+    Source: R6, K1 [Salimans & Ho app. D], [JiT], [EDM eq. 8].
     """
     check_choice("kind", kind, KINDS)
     signal, sigma = path.signal_sigma(t)
     zero, one = np.zeros_like(signal), np.ones_like(signal)
     if kind == "velocity":
         return path.rates(t)
+    if kind == "edm":
+        data = signal * getattr(path, "sigma_data", 1.0)
+        total = np.hypot(data, sigma)
+        return sigma / total / getattr(path, "sigma_data", 1.0), -data / total
     if kind == "score":
         _nonzero(sigma, "the score at t = {!r}, where sigma is 0, does not exist", t)
         return zero, -1 / sigma

@@ -1,6 +1,6 @@
 """Fast solvers of the probability-flow ODE and the reverse SDE: DPM-Solver, UniPC, DEIS and PLMS, each with its order measured."""
 
-from . import edm
+from . import edm, edm_training
 from .adams import deis_step, plms_step
 from .exponential import dpm_solver_step, dpmpp_step, phi
 from .methods import METHODS, Multistep, noise_for, solver
@@ -16,6 +16,7 @@ __all__ = [
     "dpm_solver_step",
     "dpmpp_step",
     "edm",
+    "edm_training",
     "half_log_snr",
     "noise_for",
     "noise_of_stages",

@@ -22,6 +22,7 @@ BY_HAND = {  # at t = 3 of TABLE
     "v": SIGNAL * EPS - SIGMA * X0,
     "score": -EPS / SIGMA,
     "velocity": X0 - EPS,
+    "edm": SIGMA * X0 - SIGNAL * EPS,  # the variance is preserved, and sigma_data is 1
 }
 
 
@@ -47,7 +48,8 @@ def rows_by_definition(drawn):
     """kind -> (a, b) in p = a x0 + b eps, shaped to multiply the arrays."""
     signal, sigma = (drawn.column(value) for value in drawn.schedule.signal_sigma(drawn.t))
     rates = [drawn.column(value) for value in drawn.schedule.rates(drawn.t)]
-    return {"x0": (1, 0), "eps": (0, 1), "v": (-sigma, signal), "score": (0, -1 / sigma), "velocity": rates}
+    edm = np.array([sigma, -signal]) / np.sqrt(signal**2 + sigma**2)
+    return {"x0": (1, 0), "eps": (0, 1), "v": (-sigma, signal), "score": (0, -1 / sigma), "velocity": rates, "edm": edm}
 
 
 def noised(drawn):
@@ -90,7 +92,7 @@ def test_rows_of_generic_numbers():
     )
     np.testing.assert_allclose(target("velocity", X0, EPS, 0.3, flow.optimal_transport(0.1)), X0 - 0.9 * EPS, rtol=1e-14)
     np.testing.assert_allclose(target("v", X0, EPS, 0.25, flow.straight), 0.25 * EPS - 0.75 * X0, rtol=1e-14)
-    assert KINDS == ("x0", "eps", "v", "score", "velocity")
+    assert KINDS == ("x0", "eps", "v", "score", "velocity", "edm")
 
 
 # --- conversions ---------------------------------------------------------------------------------------------------------
@@ -175,9 +177,9 @@ def test_times_per_example_are_the_scalar_times(drawn, kinds):
 # --- the two ends --------------------------------------------------------------------------------------------------------
 
 NOISE_END = {  # signal = 0: x_t = sigma eps determines the noise; these kinds determine the data too
-    (source, to) for source in ("x0", "v", "velocity") for to in KINDS
+    (source, to) for source in ("x0", "v", "velocity", "edm") for to in KINDS
 } | {(source, to) for source in ("eps", "score") for to in ("eps", "score")}
-DATA_END = {(source, to) for source in ("eps", "v", "velocity") for to in KINDS if to != "score"} | {
+DATA_END = {(source, to) for source in ("eps", "v", "velocity", "edm") for to in KINDS if to != "score"} | {
     ("x0", "x0")
 }  # sigma = 0: x_t determines the data
 
@@ -320,7 +322,7 @@ NAN = np.full((2, 2), np.nan)
 @pytest.mark.parametrize(
     "call, error, message",
     [
-        (lambda: row("mean", 1, TABLE), ValueError, r"^kind = 'mean'; allowed: x0, eps, v, score, velocity$"),
+        (lambda: row("mean", 1, TABLE), ValueError, r"^kind = 'mean'; allowed: x0, eps, v, score, velocity, edm$"),
         (lambda: row("eps", 5, TABLE), ValueError, r"^t = 5; allowed: 0\.\.4$"),
         (lambda: row("velocity", 1.5, flow.straight), ValueError, r"^t = .*1.5.*; allowed: finite, in \[0, 1\]$"),
         (lambda: target("eps", NAN, EPS, 1, TABLE), ValueError, r"^x0 holds NaN"),

@@ -219,7 +219,7 @@ HALF, NAN = np.full_like(XT, 0.5), np.full_like(XT, np.nan)
         ),
         (lambda: reverse.mean_from_eps(EPS, XT, 3, 3, TABLE4), ValueError, r"^s = .* is not below t"),
         (lambda: reverse.kernel(NAN, XT, 3, 1, TABLE4), ValueError, r"^prediction holds NaN"),
-        (lambda: reverse.kernel(EPS, XT, 3, 1, TABLE4, "mean"), ValueError, r"^kind = 'mean'; allowed: x0, eps, v, score, velocity$"),
+        (lambda: reverse.kernel(EPS, XT, 3, 1, TABLE4, "mean"), ValueError, r"^kind = 'mean'; allowed: x0, eps, v, score, velocity, edm$"),
         (
             lambda: reverse.kernel(EPS, XT, 3, 1, TABLE4, "eps", "small"),
             ValueError,

@@ -35,6 +35,14 @@ def edm_loss_weight(sigma, sigma_data):
     return array([1 / scale**2 + 1 / level**2 for level in _above("sigma", numbers("sigma", sigma))])
 
 
+def edm_network_target(x0, x, sigma, sigma_data):
+    scale, sigma = _positive("sigma_data", sigma_data), _above("sigma", numbers("sigma", sigma))
+    if len(sigma) != shape_of(x)[0]:
+        raise ValueError(f"sigma has {len(sigma)} numbers; allowed: {shape_of(x)[0]}, one for each example of x")
+    sizes = [(math.hypot(level, scale), level) for level in sigma]
+    return each(lambda clean, noisy, size, level: (clean - (scale / size) ** 2 * noisy) * size / (level * scale), {"x0": x0, "x": x}, sizes)
+
+
 def edm_sigmas(steps, sigma_min, sigma_max, rho):
     steps, rho = integer("steps", steps, 1), _positive("rho", rho)
     low = _positive("sigma_min", sigma_min)

@@ -121,6 +121,11 @@ def _edm() -> Iterator[Case]:
     for sigma_data in (0.5, 1.0, 3.0):
         yield Case("edm_preconditioning", {"sigma": sigma, "sigma_data": sigma_data}, tolerance="each", minimal=True)
         yield Case("edm_loss_weight", {"sigma": sigma, "sigma_data": sigma_data}, tolerance="each", minimal=True)
+    for number, shape in enumerate(SHAPES):
+        x0, levels = numbers(shape, number), np.array([0.0625, 1.5, 20.0])[: shape[0]]
+        x = x0 + levels.reshape(-1, *[1] * (len(shape) - 1)) * numbers(shape, 6 + number)
+        given = {"x0": x0, "x": x, "sigma": levels, "sigma_data": 0.5 + number / 4}
+        yield Case("edm_network_target", given, minimal=number < 2)
     for steps, (low, high, rho) in product((1, 2, 3, 18), ((0.002, 80.0, 7.0), (0.125, 2.0, 1.0), (0.03125, 14.5, 3.0))):
         yield Case("edm_sigmas", {"steps": steps, "sigma_min": low, "sigma_max": high, "rho": rho}, tolerance="each", minimal=steps < 18)
     model = {"model": "gaussian-denoiser", "mean": 0.75, "variance": 0.25}

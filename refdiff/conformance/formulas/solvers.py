@@ -5,7 +5,7 @@ signal and sigma list the coefficients at these times, the time of x_t first, an
 
 import numpy as np
 
-from ..numbers import exp, log, solve, sqrt
+from ..numbers import exp, log, per_example, solve, sqrt
 
 
 def edm_preconditioning(sigma, sigma_data):
@@ -20,6 +20,12 @@ def edm_preconditioning(sigma, sigma_data):
 def edm_loss_weight(sigma, sigma_data):
     """K1 -> weight: of the denoiser's squared error, (sigma^2 + sigma_data^2) / (sigma sigma_data)^2; sigma is (B,)."""
     return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
+
+
+def edm_network_target(x0, x, sigma, sigma_data):
+    """K1 -> target: of the network, (x0 - c_skip x) / c_out, for data x0 and its noisy state x = x0 + sigma noise; sigma is (B,)."""
+    skip, out, _, _ = edm_preconditioning(per_example(sigma, x), sigma_data)
+    return (x0 - skip * x) / out
 
 
 def edm_sigmas(steps, sigma_min, sigma_max, rho):

@@ -32,6 +32,10 @@ def edm_loss_weight(sigma, sigma_data):
     return edm.loss_weight(sigma, sigma_data)
 
 
+def edm_network_target(x0, x, sigma, sigma_data):
+    return edm.network_target(x0, x, sigma, sigma_data)
+
+
 def edm_sigmas(steps, sigma_min, sigma_max, rho):
     return edm.sigma_grid(steps, sigma_min, sigma_max, rho)
 
