@@ -8,7 +8,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refdiff import fast, flow, layers, learned_schedule, maps, mlp, optim, oracles, predict, samplers, schedules, sde, solvers, training, tree
+from refdiff import (
+    fast,
+    flow,
+    layers,
+    learned_schedule,
+    maps,
+    mlp,
+    optim,
+    oracles,
+    predict,
+    samplers,
+    schedules,
+    sde,
+    solvers,
+    training,
+    tree,
+)
 from refdiff.networks import classifier, unet
 from refdiff.objectives.latent import LinearGaussian
 from refdiff.rng import Normals
@@ -188,7 +204,7 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     # continuous time and learned schedules
     "vdm.gamma": each(0.5, 0.5, -1.0, 2.0), "gamma_t": each(0.5, 0.5, -1.0, 2.0), "gamma_s": each(0.25, 0.25, -1.5, 1.0),
     "continuous_term.rate": each(2.0, 2.0, 1.0, 0.5), "vdm.variance": each(0.5, 0.5, 1.0, 2.0), "curve": this(lambda t: (2 * t - 1, 2 + 0 * t)),
-    "vdm.path.name": this("path"), "stratified_times.uniform": this(0.625), "count": this(4), "importance_probabilities.floor": this(0.25),
+    "vdm.path.name": this("path"), "stratified_times.uniform": this(0.625), "stratified_times.count": this(4), "importance_probabilities.floor": this(0.25),
     "second_moments": copies([0.25, 1.0, 4.0]), "probabilities": copies([0.25, 0.25, 0.5]), "gamma_0": this(-2.0), "gamma_1": this(3.0),
     "learned_schedule.p": SCHEDULE_NET, "learned_schedule.t": each(0.5, 0.5, 0.25, 0.75), "learned_schedule.variance": each(0.5, 0.5, 1.0, 2.0),
     "learned_schedule.model": this(lambda x, gamma: x * 0.5), "learned_schedule.gamma": each(0.5, 0.5, -1.0, 2.0), "error": positive(3), "slope": array(3, seed=1),
