@@ -110,10 +110,10 @@ def error_and_slope(model: Model, x0: Array, noise: Array, gamma: Number) -> tup
 def gradient(error: Array, slope: Array, rate: Array, vjp: Pullback) -> Params:
     r"""Gradient of a learned schedule: the diffusion loss decides on its ends, and the variance of the loss on its shape.
 
-    $$\nabla_{ends} \overline{L}, \qquad \nabla_{shape} \overline{L^2} = \overline{2 L\, \nabla L}, \qquad
+    $$\nabla_{ends} E[L], \qquad \nabla_{shape} E[L^2] = E[2 L\, \nabla L], \qquad
       L = \tfrac12 \gamma' e, \quad dL = \tfrac12 e\, d\gamma' + \tfrac12 \gamma' e'\, d\gamma$$
 
-    The bar is a mean over the batch. $e$, its slope $e'$ in $\gamma$ and the rate $\gamma'$ are (B,), B 1 or more; `vjp` is that of `gamma`. The mean of $L$
+    $E$ is the mean over the batch. $e$, its slope $e'$ in $\gamma$ and the rate $\gamma'$ are (B,), B 1 or more; `vjp` is that of `gamma`. The mean of $L$
     over the time does not depend on the shape, so its variance and its second moment differ by a constant. The prior and the
     decoder depend on the ends too: add their gradients. Source: V2 [VDM app. I.2].
     """

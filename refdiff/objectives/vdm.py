@@ -83,7 +83,7 @@ def gaussian_loss(variance: Array, gamma_t: Number, gamma_s: Number) -> Array:
 
 
 def path(curve: Curve, name: str = "vdm") -> Sde:
-    r"""Variance-preserving diffusion with the noise levels of a curve $t \mapsto (\gamma(t), \gamma'(t))$ on 0..1.
+    r"""Variance-preserving diffusion with the noise levels of a curve $t \to (\gamma(t), \gamma'(t))$ on 0..1.
 
     $$signal^2 = \varsigma(-\gamma), \quad \sigma^2 = \varsigma(\gamma), \qquad f = -\tfrac12 \sigma^2 \gamma', \quad g^2 = \sigma^2 \gamma'$$
 
@@ -104,9 +104,9 @@ def path(curve: Curve, name: str = "vdm") -> Sde:
 
 
 def stratified_times(uniform: float, count: int) -> Array:
-    r"""Times (B,) in [0, 1) for a batch of `count`, from one uniform number $u_0$: evenly spaced, and each of them uniform.
+    r"""Times (B,) in 0..1, without 1, for a batch of `count`, from one uniform number $u_0$: evenly spaced, each of them uniform.
 
-    $$t_i = (u_0 + i / B) \bmod 1, \qquad i = 0, \ldots, B - 1$$
+    $$t_i = (u_0 + i / B) \text{ mod } 1, \qquad i = 0, \ldots, B - 1$$
 
     Their mean of a loss has no larger variance than that of independent times if the loss is monotone in the time. Source: V3 [VDM app. I.1].
     """
