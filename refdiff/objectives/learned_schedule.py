@@ -52,7 +52,7 @@ def gamma(p: Params, t: Time) -> tuple[tuple[Array, Array], Pullback]:
     t = np.asarray(cast("t", check_number("t", t, 0, 1), p["ends"]), like=p["ends"])
     if t.ndim > 1:
         raise ValueError(f"t has shape {t.shape}; allowed: () or (B,)")
-    times = np.concatenate([t.reshape(-1), np.asarray([0.0, 1.0], dtype=t.dtype, like=t)])
+    times = np.concatenate([t.reshape(-1), np.arange(2, like=t).astype(t.dtype)])
     h, slope, network_vjp = _network(p, times)
     done, total, span = h[:-2] - h[-2], h[-1] - h[-2], high - low
     share, pace = done / total, slope[:-2] / total
