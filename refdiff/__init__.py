@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import rng, solvers, training, tree
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import elbo, flow, latent
+from .objectives import elbo, flow, latent, learned_schedule, vdm
 from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
@@ -47,6 +47,7 @@ __all__ = [
     "langevin",
     "latent",
     "layers",
+    "learned_schedule",
     "likelihood",
     "maps",
     "mlp",
@@ -65,6 +66,7 @@ __all__ = [
     "solvers",
     "training",
     "tree",
+    "vdm",
 ]
 
 _LAZY = {  # modules that are loaded when first used

@@ -109,6 +109,12 @@ def sigmoid(x: Array) -> Array:
     return power / (1 + power)
 
 
+def softplus(x: Array) -> Array:
+    r"""Logarithm $\log(1 + e^x)$, to a few ulp for every x; its derivative is `sigmoid`."""
+    above = np.where(x.real > 0, x, 0)
+    return above + np.log1p(np.exp(x - 2 * above))
+
+
 def sum_event(values: Array) -> Array:
     """Sum over all axes but the batch: (B, ...) -> (B,); a batch of scalars (B,) and a single scalar stay as they are."""
     return values.sum(axis=tuple(range(1, values.ndim)))

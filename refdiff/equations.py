@@ -53,6 +53,9 @@ EQUATIONS = {  # id: the name, and the headline function
     "C9": ("Hutchinson's estimate of the divergence", "likelihood.hutchinson"),
     "L1": ("Langevin dynamics", "langevin.ula_step"),
     "L2": ("annealed Langevin dynamics", "langevin.annealed"),
+    "V1": ("diffusion loss in continuous time", "vdm.continuous_term"),
+    "V2": ("learned noise schedule", "learned_schedule.gamma"),
+    "V3": ("stratified and importance-sampled times", "vdm.stratified_times"),
     "M1": ("ODE solvers", "ode.heun_step"),
     "M2": ("conditional paths and velocities", "flow.interpolate"),
     "M3": ("conditional and marginal flow matching", "flow.conditional_loss"),
@@ -71,7 +74,7 @@ EQUATIONS = {  # id: the name, and the headline function
 
 MODULES = {  # public name of every module that states equations: its path in the package
     **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde")},
-    **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow")},
+    **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow", "vdm", "learned_schedule")},
     **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "stages", "times", "edm", "edm_training")},
     **{
         name: f"sampling.{name}"

@@ -18,7 +18,7 @@ from refdiff.solvers import edm, edm_training
 from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import elbo, flow, latent
+from .objectives import elbo, flow, latent, learned_schedule, vdm
 from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
@@ -65,6 +65,7 @@ __all__ = [
     "langevin",
     "latent",
     "layers",
+    "learned_schedule",
     "likelihood",
     "maps",
     "metrics",
@@ -98,6 +99,7 @@ __all__ = [
     "unchecked",
     "unet",
     "unet_init",
+    "vdm",
 ]
 
 _LAZY = {  # modules that are loaded when first used

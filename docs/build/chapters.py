@@ -15,6 +15,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "sde": ["sde"],
         "langevin": ["langevin"],
         "likelihood": ["likelihood"],
+        "vdm": ["vdm", "learned_schedule"],
         "solvers": ["nodes", "exponential", "adams", "methods", "stages", "times", "orders"],
         "edm": ["edm", "edm_training"],
     },

@@ -53,6 +53,20 @@ def _linear_gaussian(rd: Any, a: dict[str, Any], name: str) -> Any:
     return getattr(model, name)(*inputs[name])
 
 
+def _schedule_net(a: dict[str, Any]) -> dict[str, Any]:
+    layers = {name: {"w": a["tau"][:n], "b": a["uniform"][:n]} for name, n in (("l1", 1), ("l2", 4))}
+    return {"ends": a["tau"][1:3], **layers, "l3": {"w": a["uniform"]}}
+
+
+def _schedule_gradient(rd: Any, a: dict[str, Any]) -> Any:
+    (gamma, rate), vjp = rd.learned_schedule.gamma(_schedule_net(a), a["tau"])
+    error, slope = rd.learned_schedule.error_and_slope(
+        lambda x, level: x / 2, a["x"].astype(np.float64), a["noise"].astype(np.float64), gamma
+    )
+    dp = rd.learned_schedule.gradient(error, slope, rate, vjp)
+    return [gamma, rate, error, slope, dp["ends"], dp["l2"]["w"], dp["l3"]["w"]]
+
+
 def _elbo(a: dict[str, Any], f: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
     """An ELBO with a model whose last step has a variance above 0."""
     return f(*inputs, GRID, a["schedule"], lambda x_t, t, s: (x_t / 2, np.ones_like(x_t)), **options)
@@ -121,6 +135,18 @@ CASES: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "elbo.hybrid": lambda rd, a: rd.elbo.hybrid(rd.elbo.l_simple(a["x"], a["p"]), a["tau"]),
     "elbo.min_snr_weight": lambda rd, a: [rd.elbo.min_snr_weight(a["t"], a["schedule"], kind=kind) for kind in ("x0", "eps", "v")],
     "elbo.bits_per_dim": lambda rd, a: rd.elbo.bits_per_dim(a["tau"], 6),
+    "vdm.continuous_term": lambda rd, a: [rd.vdm.continuous_term(a["x"], a["p"], a["tau"], a["uniform"], kind) for kind in rd.vdm.KINDS],
+    "vdm.finite_term": lambda rd, a: [rd.vdm.finite_term(a["x"], a["p"], a["tau"], a["tau"] / 2, 9, kind) for kind in rd.vdm.KINDS],
+    "vdm.gaussian_mmse": lambda rd, a: rd.vdm.gaussian_mmse(a["tau"], a["uniform"]),
+    "vdm.gaussian_step_loss": lambda rd, a: rd.vdm.gaussian_step_loss(a["tau"], a["uniform"], a["uniform"] - 1),
+    "vdm.gaussian_loss": lambda rd, a: rd.vdm.gaussian_loss(a["tau"], a["uniform"], a["uniform"] - 1),
+    "vdm.importance_weights": lambda rd, a: rd.vdm.importance_weights(rd.vdm.importance_probabilities(a["tau"])),
+    "vdm.importance_probabilities": lambda rd, a: rd.vdm.importance_probabilities(a["tau"]),
+    "vdm.draw_index": lambda rd, a: rd.vdm.draw_index(a["uniform"], rd.vdm.importance_probabilities(a["tau"])),
+    "learned_schedule.gamma": _schedule_gradient,
+    "learned_schedule.optimal_gamma": lambda rd, a: list(
+        rd.learned_schedule.optimal_gamma(a["tau"], 0.25, -a["uniform"] - 2, a["uniform"])
+    ),
     "elbo.weighted": lambda rd, a: rd.elbo.weighted(rd.elbo.l_simple(a["x"], a["p"]), a["tau"]),
     # latent
     "latent.log_mean_exp": lambda rd, a: rd.latent.log_mean_exp(a["vector"]),

@@ -161,6 +161,10 @@ def finished(name, result, v):
         or name.endswith(("flow.Path", "sde.Sde"))
     ):
         return result.signal_sigma(0.25), result.rates(0.25)
+    if name.endswith("learned_schedule.gamma"):
+        return result[0], result[1](*result[0])
+    if name.endswith("vdm.path"):
+        return result.signal_sigma(0.25), result.rates(0.25)
     if name.endswith("LinearGaussian"):
         return result.log_marginal(array(4, 3)(v))
     if name.endswith(("Mixture", "oracles.mixture", "oracles.gaussian", "data_set", "point_mass", "maps.condition")):

@@ -8,7 +8,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refdiff import fast, flow, layers, maps, mlp, optim, oracles, predict, samplers, schedules, sde, solvers, training, tree
+from refdiff import (
+    fast,
+    flow,
+    layers,
+    learned_schedule,
+    maps,
+    mlp,
+    optim,
+    oracles,
+    predict,
+    samplers,
+    schedules,
+    sde,
+    solvers,
+    training,
+    tree,
+)
 from refdiff.networks import classifier, unet
 from refdiff.objectives.latent import LinearGaussian
 from refdiff.rng import Normals
@@ -80,6 +96,7 @@ def trained(init, *arguments, **options):
 MLP = trained(mlp.init, 0, width=8, depth=2, features=4, classes=2)
 UNET = trained(unet.init, 0, channels=1, base=8, multipliers=(1, 2), attention=(1,), embedding=8, classes=2)
 CLASSIFIER = trained(classifier.init, 0, base=8, classes=3, embedding=8, groups=4)
+SCHEDULE_NET = trained(learned_schedule.init, 3, -2.0, 3.0)
 ATTENTION = dict.fromkeys("qkv", (8, 8)) | {"out": (8, 8)}
 CONFIG = training.Config(steps=3, batch=4, warmup=1, rate=0.125, ema=0.5, label_dropout=0.25)
 OBJECTS = {type(SCHEDULE), type(flow.straight)}
@@ -188,6 +205,14 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "nats": array(3), "dimensions": this(2), "loss": positive(3), "values": array(4, 3), "log_likelihood": array(4, 3),
     "log_joint": array(4, 3), "log_q": array(4, 3, seed=1), "weights": array(3, 2), "bias": array(3), "LinearGaussian.noise": this(0.5),
     "LinearGaussian.x": array(4, 3), "LinearGaussian.z": array(4, 2), "LinearGaussian.mean": array(4, 2),
+    # continuous time and learned schedules
+    "vdm.gamma": each(0.5, 0.5, -1.0, 2.0), "gamma_t": each(0.5, 0.5, -1.0, 2.0), "gamma_s": each(0.25, 0.25, -1.5, 1.0),
+    "continuous_term.rate": each(2.0, 2.0, 1.0, 0.5), "vdm.variance": each(0.5, 0.5, 1.0, 2.0), "curve": this(lambda t: (2 * t - 1, 2 + 0 * t)),
+    "vdm.path.name": this("path"), "stratified_times.uniform": this(0.625), "stratified_times.count": this(4), "importance_probabilities.floor": this(0.25),
+    "second_moments": copies([0.25, 1.0, 4.0]), "probabilities": copies([0.25, 0.25, 0.5]), "gamma_0": this(-2.0), "gamma_1": this(3.0),
+    "learned_schedule.p": SCHEDULE_NET, "learned_schedule.t": each(0.5, 0.5, 0.25, 0.75), "learned_schedule.variance": each(0.5, 0.5, 1.0, 2.0),
+    "learned_schedule.model": this(lambda x, gamma: x * 0.5), "learned_schedule.gamma": each(0.5, 0.5, -1.0, 2.0), "error": positive(3), "slope": array(3, seed=1),
+    "learned_schedule.rate": positive(3, seed=2), "learned_schedule.vjp": this(lambda dgamma, drate: ({"ends": dgamma, "l1": drate}, dgamma)),
     # sampling
     "model": this(model), "f": this(model), "ddim_inversion_step.noise": this(None), "euler_step.noise": this(None),
     "heun_step.noise": this(None), "rk4_step.noise": this(None), "rtol": this(1e-6), "atol": this(1e-9), "logits": array(3, 4),

@@ -204,9 +204,30 @@ def test_every_equation_has_a_case():
         "generation.generate",
         "generation.steps_of",
     }
-    of_host_numbers = {"forward.posterior_variance", "predict.row", "guidance.scale_from_w", "guidance.w_from_scale"}
+    in_other_tests |= {"learned_schedule.gradient", "learned_schedule.error_and_slope", "vdm.path"}  # with `gamma`, and tests of an Sde
+    of_host_numbers = {
+        "vdm.stratified_times",
+        "learned_schedule.init",
+        "forward.posterior_variance",
+        "predict.row",
+        "guidance.scale_from_w",
+        "guidance.w_from_scale",
+    }
     public = set()
-    for name in ("forward", "predict", "reverse", "gaussian", "elbo", "latent", "flow", "samplers", "guidance", "generation"):
+    for name in (
+        "forward",
+        "predict",
+        "reverse",
+        "gaussian",
+        "elbo",
+        "latent",
+        "flow",
+        "vdm",
+        "learned_schedule",
+        "samplers",
+        "guidance",
+        "generation",
+    ):
         module = getattr(refdiff, name)
         own = {key for key, item in vars(module).items() if isfunction(item) and item.__module__ == module.__name__ and key[0] != "_"}
         public |= {f"{name}.{key}" for key in own | {key for key in getattr(module, "__all__", ()) if isfunction(vars(module)[key])}}

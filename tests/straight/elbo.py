@@ -2,7 +2,22 @@
 
 import math
 
-from .boundary import array, choice, each, integer, integer_array, integers, like, number, numbers, per_example, shape_of, total
+from .boundary import (
+    array,
+    between,
+    choice,
+    each,
+    integer,
+    integer_array,
+    integers,
+    like,
+    number,
+    numbers,
+    per_example,
+    shape_of,
+    to_list,
+    total,
+)
 from .forward import log_density, mean_from_eps, posterior, q_sample, reverse_kernel, trajectory_log_density
 from .gaussian import kl_diagonal, log_bin
 from .schedules import prior_kl
@@ -148,3 +163,100 @@ def _min_snr(a, gamma, kind):
 
 def bits_per_dim(nats, dimensions):
     return array([one / (integer("dimensions", dimensions, 1) * math.log(2)) for one in numbers("nats", nats)])
+
+
+def _squares(target, prediction, gamma, factor, kind):
+    """factor / 2 times the squared error of eps that an error of this kind stands for."""
+    choice("kind", kind, ("eps", "x0", "v"))
+    squares, count = l_simple(target, prediction), shape_of(target)[0]
+    levels, factors = per_example(gamma, count, "gamma"), per_example(factor, count, "rate")
+    shares = {"eps": lambda g: 1, "x0": lambda g: 1 / math.exp(g), "v": lambda g: 1 / (1 + math.exp(g))}
+    return array([f * shares[kind](number("gamma", g)) * square / 2 for f, g, square in zip(factors, levels, squares, strict=True)])
+
+
+def continuous_term(target, prediction, gamma, rate, kind):
+    if any(number("rate", value) < 0 for value in per_example(rate, shape_of(target)[0], "rate")):
+        raise ValueError(f"rate = {rate}; allowed: not below 0")
+    return _squares(target, prediction, gamma, rate, kind)
+
+
+def finite_term(target, prediction, gamma_t, gamma_s, T, kind):
+    count, T = shape_of(target)[0], integer("T", T, 1)
+    pairs = list(zip(per_example(gamma_t, count, "gamma_t"), per_example(gamma_s, count, "gamma_s"), strict=True))
+    return _squares(target, prediction, gamma_t, array([T * _growth(later, earlier) for later, earlier in pairs]), kind)
+
+
+def _growth(later, earlier):
+    if later < earlier:
+        raise ValueError(f"gamma_s = {earlier}, gamma_t = {later}; allowed: gamma_s at most gamma_t")
+    return math.expm1(later - earlier)
+
+
+def _each_variance(rule, variance):
+    if any(number("variance", c) < 0 for c in to_list(variance)):
+        raise ValueError(f"variance = {variance}; allowed: not below 0")
+    return array([rule(c) for c in to_list(variance)])
+
+
+def gaussian_step_loss(variance, gamma_t, gamma_s):
+    growth = _growth(gamma_t, gamma_s)
+    return _each_variance(lambda c: growth * c / (math.exp(gamma_t) + c) / 2, variance)
+
+
+def gaussian_loss(variance, gamma_t, gamma_s):
+    _growth(gamma_t, gamma_s)
+    return _each_variance(lambda c: (math.log1p(c / math.exp(gamma_s)) - math.log1p(c / math.exp(gamma_t))) / 2, variance)
+
+
+def _ends(gamma_0, gamma_1):
+    if gamma_0 >= gamma_1:
+        raise ValueError(f"gamma_0 = {gamma_0}, gamma_1 = {gamma_1}; allowed: gamma_0 below gamma_1")
+
+
+def monotone_gamma(t, gamma_0, gamma_1, w1, b1, w2, b2, w3):
+    _ends(gamma_0, gamma_1)
+    (w1,), (b1,) = numbers("w1", w1), numbers("b1", b1)
+    units = list(zip(numbers("w2", w2), numbers("b2", b2), numbers("w3", w3), strict=True))
+    start, end = (_network(time, w1, b1, units)[0] for time in (0.0, 1.0))
+    values, rates = [], []
+    for time in numbers("t", t):
+        h, slope = _network(between("t", time, 0, 1), w1, b1, units)
+        share = (h - start) / (end - start)
+        values.append(gamma_0 * (1 - share) + gamma_1 * share)
+        rates.append((gamma_1 - gamma_0) / (end - start) * slope)
+    return array(values), array(rates)
+
+
+def _network(time, w1, b1, units):
+    a1 = math.log1p(math.exp(w1))
+    a = h = a1 * time + b1
+    slope = a1
+    for w2, b2, w3 in units:
+        a2, a3 = math.log1p(math.exp(w2)), math.log1p(math.exp(w3))
+        u = math.tanh((a2 * a + b2) / 2)
+        h += a3 * (1 + u) / 2
+        slope += a3 * (1 - u * u) / 4 * a2 * a1
+    return h, slope
+
+
+def optimal_gamma(t, variance, gamma_0, gamma_1):
+    _ends(gamma_0, gamma_1)
+    first, last = (math.log1p(variance / math.exp(gamma)) for gamma in (gamma_0, gamma_1))
+    values, rates = [], []
+    for time in numbers("t", t):
+        snr = math.expm1(first + between("t", time, 0, 1) * (last - first)) / variance
+        values.append(-math.log(snr))
+        rates.append((first - last) * (1 + 1 / (variance * snr)))
+    return array(values), array(rates)
+
+
+def stratified_times(uniform, count):
+    uniform = between("uniform", uniform, 0, 1)
+    return array([math.fmod(uniform + i / count, 1) for i in range(integer("count", count, 1))])
+
+
+def importance(second_moments, floor):
+    roots = [math.sqrt(between("second_moments", value, 0, math.inf)) for value in numbers("second_moments", second_moments)]
+    floor = between("floor", floor, 0, 1)
+    probabilities = [(1 - floor) * root / math.fsum(roots) + floor / len(roots) for root in roots]
+    return array(probabilities), array([1 / len(roots) / p for p in probabilities])

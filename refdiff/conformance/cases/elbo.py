@@ -8,6 +8,7 @@ import numpy as np
 from ..formulas.forward import q_between
 from . import BATCH, NO_SIGNAL, TIMES, Case, Table, numbers, refused, steps, tables
 from .gaussian import pixels, single
+from .parts import vdm
 from .schedules import DIFFUSION
 
 SHAPES = ((2, 2), (1, 1), (2, 2, 2, 1))
@@ -31,6 +32,7 @@ def cases() -> Iterator[Case]:
     yield from _decoders()
     yield from _losses()
     yield from _errors()
+    yield from vdm.cases()
 
 
 def _chains() -> Iterator[Case]:

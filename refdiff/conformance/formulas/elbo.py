@@ -1,10 +1,10 @@
-"""E5-E8: the evidence lower bound in its three forms, its inner terms as weighted squares, decoders, and simplified
-training losses.
+"""E5-E8, V1-V3: the evidence lower bound in its three forms, its inner terms as weighted squares, decoders, simplified training
+losses; the loss in continuous time, its schedules and times.
 """
 
 import numpy as np
 
-from ..numbers import event_sum, log, sqrt
+from ..numbers import event_sum, exp, log, sigmoid, sqrt
 from .forward import log_density, posterior, posterior_variance, q_marginal, q_sample, reverse_kernel
 from .gaussian import discretized_log_likelihood, kl_diagonal
 from .schedules import alpha_bar, prior_kl, transition
@@ -120,3 +120,80 @@ def min_snr_weight(t, betas, gamma, kind):
 def bits_per_dim(nats, dimensions):
     """E8 -> bits: nats per example (B,) as bits per dimension: nats / (dimensions log 2)."""
     return nats / (dimensions * log(0 * nats + 2))
+
+
+def error_weight(gamma, kind):
+    """The squared error of eps, per squared error of this kind: SNR = exp(-gamma) for x0, sigmoid(-gamma) for v."""
+    if kind == "eps":
+        return 1 + 0 * gamma
+    return exp(-gamma) if kind == "x0" else sigmoid(-gamma)
+
+
+def continuous_term(target, prediction, gamma, rate, kind):
+    """V1 -> loss: of continuous time at one time with gamma = -log SNR and its rate: rate / 2 times the squared error of eps; nats, (B,).
+
+    gamma and rate are one for all or (B,). Of kind x0 the squared error counts exp(-gamma) times, of v sigmoid(-gamma) times.
+    """
+    return rate * error_weight(gamma, kind) * event_sum((target - prediction) ** 2) / 2
+
+
+def finite_term(target, prediction, gamma_t, gamma_s, T, kind):
+    """V1 -> loss: of T steps at one of them, from t to s: T (exp(gamma_t - gamma_s) - 1) / 2 times the squared error of eps; nats, (B,).
+
+    The kinds are as in continuous_term, with the weight at t.
+    """
+    return T * (exp(gamma_t - gamma_s) - 1) * error_weight(gamma_t, kind) * event_sum((target - prediction) ** 2) / 2
+
+
+def gaussian_step_loss(variance, gamma_t, gamma_s):
+    """V1 -> loss: mean of one step for data of this variance and the exact model, per dimension: (SNR(s) - SNR(t)) / 2 variance / (1 + variance SNR(t))."""
+    return (exp(-gamma_s) - exp(-gamma_t)) * variance / (1 + variance * exp(-gamma_t)) / 2
+
+
+def gaussian_loss(variance, gamma_t, gamma_s):
+    """V1 -> loss: mean of infinitely many steps for data of this variance: log((1 + variance SNR(s)) / (1 + variance SNR(t))) / 2."""
+    return log((1 + variance * exp(-gamma_s)) / (1 + variance * exp(-gamma_t))) / 2
+
+
+def monotone_gamma(t, gamma_0, gamma_1, w1, b1, w2, b2, w3):
+    """V2 -> gamma, rate: gamma_0 + (gamma_1 - gamma_0) (h(t) - h(0)) / (h(1) - h(0)) and its derivative; t (B,); w1, b1 (1,); w2, b2, w3 (K,).
+
+    h(t) = a + sum_k a3_k sigmoid(a2_k a + b2_k) with a = a1 t + b1; the weights a are log(1 + exp(w)).
+    """
+    h, slope = monotone_network(t, w1, b1, w2, b2, w3)
+    start, end = (monotone_network(time, w1, b1, w2, b2, w3)[0] for time in (0 * t[:1], 0 * t[:1] + 1))
+    span = (gamma_1 - gamma_0) / (end - start)
+    return gamma_0 + span * (h - start), span * slope
+
+
+def monotone_network(t, w1, b1, w2, b2, w3):
+    """h(t) of monotone_gamma and its derivative."""
+    a1, a2, a3 = softplus(w1), softplus(w2), softplus(w3)
+    a = a1 * t + b1
+    gate = sigmoid(a[:, None] * a2 + b2)
+    return a + (gate * a3).sum(axis=1), a1 * (1 + (gate * (1 - gate) * a2 * a3).sum(axis=1))
+
+
+def softplus(w):
+    """log(1 + exp(w)), above 0."""
+    return log(1 + exp(w))
+
+
+def optimal_gamma(t, variance, gamma_0, gamma_1):
+    """V2 -> gamma, rate: the schedule of least variance for data of this variance, log(1 + variance SNR) straight in t, and its derivative; t (B,)."""
+    first, last = log(1 + variance * exp(-gamma_0)), log(1 + variance * exp(-gamma_1))
+    grown = exp((1 - t) * first + t * last)
+    return log(variance) - log(grown - 1), (first - last) * grown / (grown - 1)
+
+
+def stratified_times(uniform, count):
+    """V3 -> t: of a batch of count, from one uniform number: (uniform + i / count) mod 1 for i = 0, ..., count - 1; (count,)."""
+    t = (count * uniform + np.arange(count)) / count
+    return np.where(t >= 1, t - 1, t)
+
+
+def importance(second_moments, floor):
+    """V3 -> probabilities, weights: of T steps: (1 - floor) roots / sum(roots) + floor / T of the roots of the losses' second moments; 1 / (T p)."""
+    roots = sqrt(second_moments)
+    p = (1 - floor) * roots / sum(roots) + floor / len(roots)
+    return p, 1 / (len(roots) * p)

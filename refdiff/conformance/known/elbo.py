@@ -4,6 +4,7 @@ LIK = "event_sum(log(np.where(x == -1, first, np.where(x == 1, last, inner))))"
 KL = "event_sum(ratio - 1 - log(ratio) + (mean1 - mean2) ** 2 / variance2) / 2"
 INNER = "kl_diagonal(true_mean, true_variance, mean, model_var)"
 MSE = "event_sum((target - prediction) ** 2)"
+CONTINUOUS = "rate * error_weight(gamma, kind) * event_sum((target - prediction) ** 2) / 2"
 LME = "peak + log(sum(exp(values - peak)) / len(values))"
 
 
@@ -138,6 +139,50 @@ KNOWN: list[Known] = [  # (edits, text)
         "weight of eps without its half",
     ),
     ([("weight_mean", "2 * tilde", "2 * sqrt(tilde)")], "weight of the mean: a standard deviation for a variance"),
+    ([("continuous_term", CONTINUOUS, CONTINUOUS[:-4])], "the term lacks its half"),
+    ([("continuous_term", CONTINUOUS, CONTINUOUS.removeprefix("rate * "))], "gamma' is left out: right only where gamma grows by 1"),
+    ([("continuous_term", CONTINUOUS, f"-{CONTINUOUS}")], "the sign of d log SNR / dt for that of gamma'"),
+    ([("continuous_term", CONTINUOUS, CONTINUOUS.replace("event_sum", "event_mean"))], "mean over the event, not the sum"),
+    ([("continuous_term", CONTINUOUS, f"{CONTINUOUS} / log(2)")], "the term in bits, not in nats"),
+    ([("error_weight", "exp(-gamma)", "exp(gamma)")], "the error of x0 counts 1 / SNR times, not SNR times"),
+    ([("error_weight", "exp(-gamma)", "exp(-gamma / 2)")], "the error of x0 counts the ratio of amplitudes times, not the SNR"),
+    ([("error_weight", "sigmoid(-gamma)", "sigmoid(gamma)")], "the error of v counts sigma^2 times, not signal^2 times"),
+    ([("finite_term", "exp(gamma_t - gamma_s) - 1", "gamma_t - gamma_s")], "a step counts its difference of gamma, as in continuous time"),
+    (
+        [("finite_term", "exp(gamma_t - gamma_s) - 1", "1 - exp(gamma_s - gamma_t)")],
+        "a step counts 1 - SNR(t) / SNR(s), beta of the sampler",
+    ),
+    (
+        [("finite_term", "T * (exp(gamma_t - gamma_s) - 1)", "exp(gamma_t - gamma_s) - 1")],
+        "one step for the sum of T: the factor T is left out",
+    ),
+    ([("finite_term", "error_weight(gamma_t, kind)", "error_weight(gamma_s, kind)")], "the weight at s, where the state is that at t"),
+    ([("softplus", "log(1 + exp(w))", "abs(w)")], "weights |w|, as VDM's code has them"),
+    ([("softplus", "log(1 + exp(w))", "exp(w)")], "weights exp(w)"),
+    (
+        [("monotone_network", "a[:, None] * a2 + b2", "t[:, None] * a2 + b2")],
+        "the second layer takes the time, not the first layer's output",
+    ),
+    ([("monotone_network", "a[:, None] * a2 + b2", "(2 * t[:, None] - 1) * a2 + b2")], "the second layer takes 2 t - 1, as in VDM's code"),
+    (
+        [
+            ("monotone_gamma", "gamma_0 + span * (h - start)", "gamma_1 - span * (h - start)"),
+            ("monotone_gamma", "span * slope", "-span * slope"),
+        ],
+        "the log-SNR's direction: gamma falls",
+    ),
+    (
+        [("optimal_gamma", "exp((1 - t) * first + t * last)", "1 + variance * exp(-((1 - t) * gamma_0 + t * gamma_1))")],
+        "gamma straight in t, with the rate of the best schedule",
+    ),
+    ([("stratified_times", "np.where(t >= 1, t - 1, t)", "t")], "times beyond 1: no remainder is taken"),
+    (
+        [("stratified_times", "(count * uniform + np.arange(count)) / count", "(uniform + np.arange(count)) / count")],
+        "u in the part of each time, (u + i) / B",
+    ),
+    ([("importance", "sqrt(second_moments)", "1 * second_moments")], "probabilities by second moments, not by their roots"),
+    ([("importance", "1 / (len(roots) * p)", "1 / p")], "weights 1 / p: the sum over the steps, not their mean"),
+    ([("importance", "1 / (len(roots) * p)", "1 + 0 * p")], "drawn by importance, but not weighted: biased"),
     ([("log_density_full", "solve(covariance, offset.T)", "(covariance @ offset.T)")], "the covariance where its inverse belongs"),
     ([("entropy", "1 + log(2 * pi(x) * variance)", "log(2 * pi(x) * variance)")], "entropy without its e"),
     ([("log_mean_exp", LME, "sum(values) / len(values)")], "the mean of logarithms (the ELBO), not the logarithm of the mean"),

@@ -8,6 +8,8 @@ EQUIVALENT = {
     "kl_isotropic: mean1 <-> mean2": SQUARE,
     "kl_diagonal: mean1 <-> mean2": SQUARE,
     "kl_full: mean1 <-> mean2": SQUARE,
+    "continuous_term: prediction <-> target": SQUARE,
+    "finite_term: prediction <-> target": SQUARE,
     "l_simple: prediction <-> target": SQUARE,
     "squared_decoder: log_density(x0, mean, 1) -> log_density(mean, x0, 1)": SYMMETRIC,
     "elbo_joint: log_density(states[0], 0 * states[0], 1) -> log_density(0 * states[0], states[0], 1)": SYMMETRIC,

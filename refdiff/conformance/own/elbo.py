@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...objectives import elbo
+import numpy as np
+
+from ...objectives import elbo, learned_schedule, vdm
 from ...process import forward, gaussian, reverse
 from .schedules import schedule_of
 
@@ -66,6 +68,40 @@ def min_snr_weight(t: Any, betas: Any, gamma: Any, kind: str) -> Any:
 
 def bits_per_dim(nats: Any, dimensions: int) -> Any:
     return elbo.bits_per_dim(nats, dimensions)
+
+
+def continuous_term(target: Any, prediction: Any, gamma: Any, rate: Any, kind: str) -> Any:
+    return vdm.continuous_term(target, prediction, gamma, rate, kind)
+
+
+def finite_term(target: Any, prediction: Any, gamma_t: Any, gamma_s: Any, T: int, kind: str) -> Any:
+    return vdm.finite_term(target, prediction, gamma_t, gamma_s, T, kind)
+
+
+def gaussian_step_loss(variance: Any, gamma_t: Any, gamma_s: Any) -> Any:
+    return vdm.gaussian_step_loss(variance, gamma_t, gamma_s)
+
+
+def gaussian_loss(variance: Any, gamma_t: Any, gamma_s: Any) -> Any:
+    return vdm.gaussian_loss(variance, gamma_t, gamma_s)
+
+
+def monotone_gamma(t: Any, gamma_0: Any, gamma_1: Any, w1: Any, b1: Any, w2: Any, b2: Any, w3: Any) -> Any:
+    ends = np.array([gamma_0, gamma_1], w1.dtype)
+    return learned_schedule.gamma({"ends": ends, "l1": {"w": w1, "b": b1}, "l2": {"w": w2, "b": b2}, "l3": {"w": w3}}, t)[0]
+
+
+def optimal_gamma(t: Any, variance: Any, gamma_0: Any, gamma_1: Any) -> Any:
+    return learned_schedule.optimal_gamma(t, variance, gamma_0, gamma_1)
+
+
+def stratified_times(uniform: Any, count: int) -> Any:
+    return vdm.stratified_times(uniform, count)
+
+
+def importance(second_moments: Any, floor: Any) -> Any:
+    probabilities = vdm.importance_probabilities(second_moments, floor)
+    return probabilities, vdm.importance_weights(probabilities)
 
 
 def _reverse(model: Any, variance: str, schedule: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Parts of areas whose cases fill more than one module."""
