@@ -25,7 +25,7 @@ from .training import optim, parallel
 
 if TYPE_CHECKING:
     from . import conformance, data, demo, equations, fast, plots
-    from .data import fashion, images, metrics, mnist
+    from .data import fashion, feature_metrics, images, metrics, mnist
     from .training import checkpoint
 
 __version__ = "0.2.0"
@@ -74,6 +74,7 @@ _LAZY = {  # modules that are loaded when first used
     "equations": "equations",
     "fast": "fast",
     "io": "training.checkpoint",
+    "feature_metrics": "data.feature_metrics",
     "metrics": "data.metrics",
     "fashion": "data.fashion",
     "images": "data.images",

@@ -67,6 +67,9 @@ EQUATIONS = {  # id: the name, and the headline function
     "N3": ("residual block with conditioning", "residual.block"),
     "N4": ("attention", "attention.cross_attention"),
     "N5": ("U-Net", "unet.unet"),
+    "Q1": ("Frechet distance (FID) and its bias", "metrics.frechet_distance"),
+    "Q2": ("inception score", "feature_metrics.inception_score"),
+    "Q3": ("kernel distances between sets, KID", "feature_metrics.kid"),
 }
 
 MODULES = {  # public name of every module that states equations: its path in the package
@@ -78,6 +81,7 @@ MODULES = {  # public name of every module that states equations: its path in th
         for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps", "orders", "langevin", "likelihood")
     },
     **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},
+    **{name: f"data.{name}" for name in ("metrics", "feature_metrics")},
     "optim": "training.optim",
     "training": "training.loop",
 }

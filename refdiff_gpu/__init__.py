@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from refdiff.training import checkpoint as io
 
     from . import data
-    from .data import metrics
+    from .data import feature_metrics, metrics
 
 __all__ = [
     "NoDevice",
@@ -52,6 +52,7 @@ __all__ = [
     "edm",
     "elbo",
     "fashion",
+    "feature_metrics",
     "flow",
     "forward",
     "gaussian",
@@ -103,6 +104,7 @@ _LAZY = {  # modules that are loaded when first used
     "checkpoint": "refdiff.training.checkpoint",
     "data": "refdiff_gpu.data",
     "io": "refdiff.training.checkpoint",
+    "feature_metrics": "refdiff_gpu.data.feature_metrics",
     "metrics": "refdiff_gpu.data.metrics",
     "fashion": "refdiff.data.fashion",
     "images": "refdiff.data.images",
