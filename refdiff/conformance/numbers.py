@@ -140,6 +140,29 @@ def solve(matrix: Any, right: Any) -> Any:
     return x
 
 
+def symmetric_root(matrix: Any) -> Any:
+    """The square root of a symmetric positive semidefinite matrix (d, d), by Jacobi's rotations; eigenvalues below 0 count as 0."""
+    a, axes = 1 * matrix, identity(matrix)
+    for _ in range(12):  # sweeps: the entries off the diagonal vanish quadratically
+        for i in range(len(a)):
+            for j in range(i):
+                if a[i, j] != 0:
+                    turn = _rotation(a, i, j)
+                    a, axes = turn.T @ a @ turn, axes @ turn
+    values = np.array([max(a[i, i], 0 * a[i, i]) for i in range(len(a))])
+    return (axes * sqrt(values)) @ axes.T
+
+
+def _rotation(a: Any, i: int, j: int) -> Any:
+    """The rotation of the axes i and j after which a symmetric matrix has 0 at (i, j)."""
+    theta = (a[j, j] - a[i, i]) / (2 * a[i, j])
+    tangent = (1 if theta >= 0 else -1) / (abs(theta) + sqrt(theta**2 + 1))
+    turn = identity(a)
+    turn[i, i] = turn[j, j] = 1 / sqrt(tangent**2 + 1)
+    turn[i, j], turn[j, i] = turn[i, i] * tangent, -turn[i, i] * tangent
+    return turn
+
+
 def _eliminated(matrix: Any, right: Any) -> tuple[Any, Any]:
     """Gaussian elimination without pivoting: the upper triangle and the transformed right side."""
     upper, side = 1 * matrix, 1 * right

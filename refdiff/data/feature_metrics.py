@@ -5,6 +5,7 @@ The network is not part of this module: `x` (N, ...) and `y` (M, ...) are its fe
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,10 +78,12 @@ def inception_score(probabilities: Array, splits: int = 1) -> Score:
     p = as_float64("probabilities", probabilities)
     check_number("probabilities", p, 0, 1)
     if p.ndim != 2 or p.size == 0 or np.any(abs(p.sum(axis=1) - 1) > 1e-3):
-        raise ValueError(f"probabilities have shape {p.shape}, sums {p.sum(axis=-1)!r}; allowed: (N, K), not empty, with rows that sum to 1")
+        raise ValueError(
+            f"probabilities have shape {p.shape}, sums {p.sum(axis=-1)!r}; allowed: (N, K), not empty, with rows that sum to 1"
+        )
     splits = check_count("splits", splits, 1, len(p))
     ends = [k * len(p) // splits for k in range(splits + 1)]
-    return _score([np.exp(_information(p[i:j])) for i, j in zip(ends, ends[1:], strict=False)])
+    return _score([np.exp(_information(p[i:j])) for i, j in pairwise(ends)])
 
 
 def kid(x: Array, y: Array, unbiased: bool = True) -> float:

@@ -40,7 +40,10 @@ def test_inception_score_is_the_exponential_of_mutual_information():
     rows, classes = joint.sum(axis=1, keepdims=True), joint.sum(axis=0, keepdims=True)
     information = math.fsum(float(p * math.log(p / q)) for p, q in zip(joint.ravel(), (rows * classes).ravel(), strict=True) if p > 0)
     assert relative(feature_metrics.inception_score(TABLE).mean, math.exp(information)) <= IDENTITY * EPS
-    assert relative(math.log(feature_metrics.inception_score(TABLE).mean), entropy(TABLE.mean(axis=0)) - np.mean([entropy(p) for p in TABLE])) < 1e-14
+    assert (
+        relative(math.log(feature_metrics.inception_score(TABLE).mean), entropy(TABLE.mean(axis=0)) - np.mean([entropy(p) for p in TABLE]))
+        < 1e-14
+    )
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -172,12 +175,13 @@ def test_bias_in_one_dimension():
 def wishart_mean(C, n):
     """E of the second-order term of the distance: sum of E dC_ij^2 / 2 (l_i + l_j) in the axes of C, by the moments of Wishart's law, plus E |m|^2."""
     spreads, axes = np.linalg.eigh(C)
-    cov = lambda i, j, k, l: (C[i, k] * C[j, l] + C[i, l] * C[j, k]) / n  # noqa: E731, E741
+    cov = lambda i, j, k, m: (C[i, k] * C[j, m] + C[i, m] * C[j, k]) / n  # noqa: E731
     total = np.trace(C) / n
     d = len(C)
     for a, b in product(range(d), repeat=2):
         weights = np.outer(axes[:, a], axes[:, b])
-        total += sum(weights[i, j] * weights[k, l] * cov(i, j, k, l) for i, j, k, l in product(range(d), repeat=4)) / (2 * (spreads[a] + spreads[b]))
+        entries = sum(weights[i, j] * weights[k, m] * cov(i, j, k, m) for i, j, k, m in product(range(d), repeat=4))
+        total += entries / (2 * (spreads[a] + spreads[b]))
     return total
 
 
@@ -237,15 +241,24 @@ def test_fewer_points_than_dimensions():
 
 ERRORS = {
     "sums": (lambda: feature_metrics.inception_score(2 * TABLE), "probabilities = "),
-    "rows": (lambda: feature_metrics.inception_score(TABLE / 2), "probabilities have shape (4, 3), sums array([0.5, 0.5, 0.5, 0.5]); allowed: (N, K)"),
+    "rows": (
+        lambda: feature_metrics.inception_score(TABLE / 2),
+        "probabilities have shape (4, 3), sums array([0.5, 0.5, 0.5, 0.5]); allowed: (N, K)",
+    ),
     "vector": (lambda: feature_metrics.inception_score(np.ones(1)), "probabilities have shape (1,), sums "),
     "splits": (lambda: feature_metrics.inception_score(TABLE, 5), "splits = 5; allowed: 1..4"),
     "one point": (lambda: feature_metrics.kid(TABLE[:1], TABLE), "x, y have 1, 4 points; allowed: 2 or more each"),
     "too far": (lambda: feature_metrics.kid(TABLE, 1e50 * TABLE), "y = "),
     "rows outside": (lambda: feature_metrics.kid_over_subsets(TABLE, TABLE, [[0, 4]], [[0, 1]]), "rows_x = array([0, 4]); allowed: 0..3"),
     "one row": (lambda: feature_metrics.kid_over_subsets(TABLE, TABLE, [[0]], [[1]]), "rows_x has shape (1, 1); allowed: (S, m)"),
-    "subsets": (lambda: feature_metrics.kid_over_subsets(TABLE, TABLE, [[0, 1]], [[0, 1]] * 2), "rows_y has 2 subsets; allowed: 1, as rows_x has"),
-    "equal sizes": (lambda: feature_metrics.at_infinity([5, 5], [1, 2]), "sizes, values have shapes (2,), (2,); allowed: (k,) both, with two different"),
+    "subsets": (
+        lambda: feature_metrics.kid_over_subsets(TABLE, TABLE, [[0, 1]], [[0, 1]] * 2),
+        "rows_y has 2 subsets; allowed: 1, as rows_x has",
+    ),
+    "equal sizes": (
+        lambda: feature_metrics.at_infinity([5, 5], [1, 2]),
+        "sizes, values have shapes (2,), (2,); allowed: (k,) both, with two different",
+    ),
     "ddof": (lambda: metrics.sample_moments(TABLE, 2), "ddof = 2; allowed: 0..1"),
     "no matrix": (lambda: feature_metrics.frechet_bias(np.ones(3)), "covariance has shape (3,); allowed: (d, d)"),
 }
