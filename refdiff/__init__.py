@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import rng, solvers, training, tree
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import elbo, flow, latent
+from .objectives import bridge, elbo, flow, latent, transport
 from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
@@ -32,6 +32,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Schedule",
+    "bridge",
     "ddim_step",
     "ddpm_step",
     "edm",
@@ -63,6 +64,7 @@ __all__ = [
     "sde",
     "solvers",
     "training",
+    "transport",
     "tree",
 ]
 

@@ -58,6 +58,7 @@ EQUATIONS = {  # id: the name, and the headline function
     "M3": ("conditional and marginal flow matching", "flow.conditional_loss"),
     "M4": ("rectified flow and couplings", "flow.couple_optimally"),
     "M5": ("equivalence of diffusion and flow", "flow.flow_time"),
+    "B2": ("entropic transport and Schroedinger bridge", "transport.couple_entropic"),
     "G1": ("classifier guidance", "guidance.classifier_score"),
     "G2": ("gradient of a classifier", "guidance.classifier_gradient"),
     "G3": ("classifier-free guidance", "guidance.classifier_free"),
@@ -74,7 +75,7 @@ EQUATIONS = {  # id: the name, and the headline function
 
 MODULES = {  # public name of every module that states equations: its path in the package
     **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde")},
-    **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow")},
+    **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow", "transport", "bridge")},
     **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "times", "edm")},
     **{
         name: f"sampling.{name}"

@@ -18,7 +18,7 @@ from refdiff.solvers import edm
 from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import elbo, flow, latent
+from .objectives import bridge, elbo, flow, latent, transport
 from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
@@ -42,6 +42,7 @@ __all__ = [
     "arrays",
     "attention",
     "available",
+    "bridge",
     "checkpoint",
     "checks",
     "classifier",
@@ -94,6 +95,7 @@ __all__ = [
     "to_device",
     "to_host",
     "training",
+    "transport",
     "tree",
     "unchecked",
     "unet",

@@ -153,6 +153,18 @@ def symmetric_root(matrix: Any) -> Any:
     return (axes * sqrt(values)) @ axes.T
 
 
+def sinkhorn(kernel: Any) -> Any:
+    """The matrix u K v (N, M), with factors u of the rows and v of the columns, whose rows sum to 1 / N and whose columns sum to 1 / M."""
+    n, m = kernel.shape
+    u, v = 0 * kernel[:, 0], kernel[0] ** 0
+    for _ in range(5000):
+        before, u = u, 1 / (n * (kernel @ v))
+        v = 1 / (m * (kernel.T @ u))
+        if not (abs(u - before) * 10**24 > u).any():
+            break
+    return u[:, None] * kernel * v
+
+
 def _rotation(a: Any, i: int, j: int) -> Any:
     """The rotation of the axes i and j after which a symmetric matrix has 0 at (i, j)."""
     theta = (a[j, j] - a[i, i]) / (2 * a[i, j])

@@ -1,5 +1,5 @@
-"""Training objectives: the ELBO of diffusion models, latent-variable models, and flow matching."""
+"""Training objectives: the ELBO of diffusion models, latent-variable models, flow matching, and couplings of noise and data."""
 
-from . import elbo, flow, latent
+from . import bridge, elbo, flow, latent, transport
 
-__all__ = ["elbo", "flow", "latent"]
+__all__ = ["bridge", "elbo", "flow", "latent", "transport"]

@@ -71,7 +71,7 @@ def kid(x, y, statistic):
 
 def kid_over_subsets(x, y, rows_x, rows_y):
     """Q3 -> mean, std: of kid, statistic U, of the subsets of rows rows_x (S, m) of x and rows_y (S, m) of y; std has the divisor S."""
-    return mean_and_std(np.array([kid(x[i], y[j], "U") for i, j in zip(rows_x, rows_y)]))
+    return mean_and_std(np.array([kid(x[i], y[j], "U") for i, j in zip(rows_x, rows_y, strict=True)]))
 
 
 def squares(x, y):

@@ -18,6 +18,9 @@ EQUIVALENT = (
         "dpmpp_sample: sigma -> sigma ** 2": "only whether it is 0 counts",
         **{f"plms_step: -1 -> 1{place}": "there are two levels: the last one is that of index 1" for place in ("", " (2)", " (3)", " (4)")},
         "prior_kl: input betas reversed": "alpha_bar_T is a product, in any order",
+        "bridge_drift: 2 -> 1 (4)": "the sums over both sets, in the other order",
+        "gaussian_bridge: solve(covariance, ((1 - t) * (K.T - cov_noise) + t * (cov_data - K - added)).T).T -> "
+        "solve(covariance, ((1 - t) * (K.T - cov_noise) + t * (cov_data - K - added)).T)": "the slope is symmetric: the drift is a gradient",
         "at_infinity: 1 -> 2": "the line's value at 0 is the same for any multiple of 1 / n",
         **{f"information: 1 -> 2{place}": "where a probability is 0, its factor is 0" for place in ("", " (2)")},
         **dict.fromkeys(

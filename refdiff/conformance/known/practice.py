@@ -64,6 +64,22 @@ KNOWN: dict[str, tuple[str, Any]] = {
     ),
     "coupling-by-distance": ("the total distance is minimized, not the total squared distance", ("couple_optimally", departures_practice.couple_by_distance)),
     "coupling-greedy": ("every noise takes the nearest data point that is left", ("couple_optimally", departures_practice.couple_greedily)),
+    "half-the-squared-distance": (
+        "the cost of a pair is half its squared distance, so eps is twice as large as it should be",
+        [("couple_entropic", "sinkhorn(exp(-((noise[:, None] - data[None]) ** 2).reshape(len(noise), len(data), -1).sum(axis=2) / eps))", "sinkhorn(exp(-((noise[:, None] - data[None]) ** 2).reshape(len(noise), len(data), -1).sum(axis=2) / (2 * eps)))")],
+    ),
+    "distance-not-squared": (
+        "the cost of a pair is its distance, not the squared one",
+        [("couple_entropic", "((noise[:, None] - data[None]) ** 2).reshape(len(noise), len(data), -1).sum(axis=2)", "sqrt(((noise[:, None] - data[None]) ** 2).reshape(len(noise), len(data), -1).sum(axis=2))")],
+    ),
+    "eps-is-sigma-squared": (
+        "the coupling of the bridge has eps = sigma^2, not 2 sigma^2",
+        [("gaussian_bridge", "2 * sigma ** 2", "sigma ** 2")],
+    ),
+    "denominator-1e-8": (
+        "1e-8 is added to the denominator 2 t (1 - t)",
+        [("bridge_targets", "2 * t * (1 - t)", "2 * t * (1 - t) + 1e-8")],
+    ),
     "moments-divisor-n": (
         "the covariances have the divisor N, not N - 1",
         [("moments_of", "centered.T @ centered / (len(x) - 1)", "centered.T @ centered / len(x)")],
