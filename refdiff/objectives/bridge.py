@@ -79,7 +79,8 @@ def gaussian(cov_noise: Array, cov_data: Array, t: float, sigma: float) -> tuple
     K, added = gaussian_coupling(A, B, 2 * sigma**2), sigma**2 * np.eye(len(A))
     covariance = (1 - t) ** 2 * A + t**2 * B + t * (1 - t) * (K + K.T + added)
     slope = (1 - t) * (K.T - A) + t * (B - K - added)
-    if np.linalg.matrix_rank(covariance, hermitian=True) < len(A):
+    spreads = np.linalg.eigvalsh(covariance)
+    if spreads[0] <= 1e-14 * spreads[-1]:
         raise ValueError(f"t = {t} has a singular covariance; allowed: t in (0, 1), or covariances that are positive definite")
     return covariance, np.linalg.solve(covariance, slope.T).T
 
