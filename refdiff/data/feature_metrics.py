@@ -89,10 +89,10 @@ def inception_score(probabilities: Array, splits: int = 1) -> Score:
 def kid(x: Array, y: Array, unbiased: bool = True) -> float:
     r"""Kernel inception distance (KID): the squared MMD of features with a cubic kernel.
 
-    $$E k(X, X') + E k(Y, Y') - 2 E k(X, Y) = \sum_{j=1}^3 \binom3j d^{-j} \bigl\| E X^{\otimes j} - E Y^{\otimes j} \bigr\|^2,
-      \qquad k(a, b) = \Bigl(\frac{a \cdot b}d + 1\Bigr)^3$$
+    $$E k(X, X') + E k(Y, Y') - 2 E k(X, Y), \qquad k(a, b) = \Bigl(\frac{a \cdot b}d + 1\Bigr)^3$$
 
-    So it compares the first three moments. By default it is the U-statistic, without the pairs of a point with itself: its mean is the
+    It compares the first three moments: it is $\frac3d \|M_1\|^2 + \frac3{d^2} \|M_2\|^2 + \frac1{d^3} \|M_3\|^2$ with the differences
+    $M_1 = E X_i - E Y_i$, $M_2 = E X_i X_j - E Y_i Y_j$ and $M_3 = E X_i X_j X_k - E Y_i Y_j Y_k$. By default it is the U-statistic, without the pairs of a point with itself: its mean is the
     distance of the distributions for any number of samples, and it may be negative. Otherwise it is the V-statistic, the distance of the
     two sets. Source: Q3 [KID sec. 4].
     """

@@ -41,7 +41,7 @@ def targets(x_t: Array, data: Array, noise: Array, t: Time, sigma: Number) -> tu
 def drift(x_t: Array, data: Array, noise: Array, plan: Array, t: Time, sigma: Number) -> Array:
     r"""Drift of the mixture of Brownian bridges of a finite set: `x_t` (B, ...), data (M, ...), noise (N, ...), plan (N, M); t in (0, 1).
 
-    $$u(x, t) = E\Bigl[\frac{data - x}{1 - t} \Big| x_t = x\Bigr] = \sum_{ij} r_{ij}\, \frac{data_j - x}{1 - t}, \qquad
+    $$u(x, t) = E\Bigl[\frac{data - x}{1 - t} \,|\, x_t = x\Bigr] = \sum_{ij} r_{ij}\, \frac{data_j - x}{1 - t}, \qquad
       r_{ij} \propto \pi_{ij}\, \mathcal N\bigl(x; t\, data_j + (1 - t)\, noise_i, \sigma^2 t (1 - t) I\bigr)$$
 
     The diffusion $dx = u\, dt + \sigma\, dw$ has the density of the mixture at every $t$. For the plan of `transport.couple_entropic` with
