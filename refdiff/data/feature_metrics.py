@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, as_array
 from ..checks import as_float64, check_count, check_integer, check_number
 from .metrics import _points, _root, _two_sample, frechet_distance, sample_moments
 
@@ -27,6 +27,9 @@ def frechet_of_features(x: Array, y: Array, ddof: int = 1) -> float:
 
     The covariances have the divisor $N - ddof$. Sets of fewer than d points have singular covariances, which are allowed. Source: Q1 [FID eq. 6].
     """
+    x, y = _points(x=x, y=y)
+    if min(len(x), len(y)) <= check_count("ddof", ddof, 0, 1):
+        raise ValueError(f"x, y have {len(x)}, {len(y)} points; allowed: {ddof + 1} or more each")
     return frechet_distance(*sample_moments(x, ddof), *sample_moments(y, ddof))
 
 
@@ -98,7 +101,7 @@ def kid(x: Array, y: Array, unbiased: bool = True) -> float:
     """
     x, y = _points(x=x, y=y)
     for name, points in (("x", x), ("y", y)):
-        check_number(name, points, -1e45, 1e45)  # so that no product of six numbers overflows
+        check_number(name, points, -1e20, 1e20)  # the kernel is a product of six numbers, its variance of twelve
     return _two_sample(x, y, lambda a, b: (a @ b.T / a.shape[1] + 1) ** 3, unbiased)
 
 
@@ -116,7 +119,7 @@ def kid_over_subsets(x: Array, y: Array, rows_x: Array, rows_y: Array) -> Score:
 
 
 def _rows(name: str, rows: Any, count: int) -> Array:
-    rows = np.asarray(rows)
+    rows = as_array(rows, name)
     if rows.ndim != 2 or rows.size == 0 or rows.shape[1] < 2:
         raise ValueError(f"{name} has shape {rows.shape}; allowed: (S, m), not empty, with m of 2 or more")
     return check_integer(name, rows.ravel(), 0, count - 1).reshape(rows.shape)

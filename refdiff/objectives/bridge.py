@@ -81,7 +81,7 @@ def gaussian(cov_noise: Array, cov_data: Array, t: float, sigma: float) -> tuple
     slope = (1 - t) * (K.T - A) + t * (B - K - added)
     spreads = np.linalg.eigvalsh(covariance)
     if spreads[0] <= 1e-14 * spreads[-1]:
-        raise ValueError(f"t = {t} has a singular covariance; allowed: t in (0, 1), or covariances that are positive definite")
+        raise ValueError(f"cov_noise, cov_data leave a singular covariance at t = {t}; allowed: positive definite ones, or t in (0, 1)")
     return covariance, np.linalg.solve(covariance, slope.T).T
 
 

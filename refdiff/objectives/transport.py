@@ -99,7 +99,7 @@ def gaussian_coupling(cov_noise: Array, cov_data: Array, eps: float) -> Array:
 
 def covariances(cov_noise: Any, cov_data: Any) -> list[Array]:
     """Both covariances (d, d) as float64; raises unless they are symmetric and positive semidefinite, of one shape."""
-    found = []
+    found: list[Array] = []
     for name, value in (("cov_noise", cov_noise), ("cov_data", cov_data)):
         C = as_float64(name, value)
         check_number(name, C, -1e60, 1e60)

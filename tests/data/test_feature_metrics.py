@@ -248,6 +248,10 @@ ERRORS = {
     "vector": (lambda: feature_metrics.inception_score(np.ones(1)), "probabilities have shape (1,), sums "),
     "splits": (lambda: feature_metrics.inception_score(TABLE, 5), "splits = 5; allowed: 1..4"),
     "one point": (lambda: feature_metrics.kid(TABLE[:1], TABLE), "x, y have 1, 4 points; allowed: 2 or more each"),
+    "features of one point": (
+        lambda: feature_metrics.frechet_of_features(TABLE, TABLE[:1]),
+        "x, y have 4, 1 points; allowed: 2 or more each",
+    ),
     "too far": (lambda: feature_metrics.kid(TABLE, 1e50 * TABLE), "y = "),
     "rows outside": (lambda: feature_metrics.kid_over_subsets(TABLE, TABLE, [[0, 4]], [[0, 1]]), "rows_x = array([0, 4]); allowed: 0..3"),
     "one row": (lambda: feature_metrics.kid_over_subsets(TABLE, TABLE, [[0]], [[1]]), "rows_x has shape (1, 1); allowed: (S, m)"),

@@ -170,7 +170,10 @@ ERRORS = {
     "plan": (lambda: bridge.drift(X, DATA, NOISE, PLAN.T, T, SIGMA), "plan has shape (3, 4); allowed: (4, 3), not empty"),
     "sum": (lambda: bridge.score(X, DATA, NOISE, 0 * PLAN, T, SIGMA), "plan has the sum 0.0; allowed: 1"),
     "dimensions": (lambda: bridge.drift(X, DATA[:, :1], NOISE, PLAN, T, SIGMA), "data has shape (0, 1); allowed: (0, 2), the shape of x_t"),
-    "singular": (lambda: bridge.gaussian(np.zeros((2, 2)), B, 0.0, SIGMA), "t = 0.0 has a singular covariance; allowed: t in (0, 1)"),
+    "singular": (
+        lambda: bridge.gaussian(np.zeros((2, 2)), B, 0.0, SIGMA),
+        "cov_noise, cov_data leave a singular covariance at t = 0.0; allowed: ",
+    ),
 }
 
 

@@ -65,8 +65,8 @@ def _scores() -> Iterator[Case]:
 
 
 def _extrapolations() -> Iterator[Case]:
-    for seed, sizes in enumerate(([1000.0, 2000.0, 5000.0], [50.0, 100.0], [5.0, 10.0, 20.0, 40.0, 80.0])):
-        sizes = np.array(sizes)
+    for seed, counts in enumerate(([1000.0, 2000.0, 5000.0], [50.0, 100.0], [5.0, 10.0, 20.0, 40.0, 80.0])):
+        sizes = np.array(counts)
         yield Case("at_infinity", {"sizes": sizes, "values": 3 + numbers(sizes.shape, seed)}, minimal=True)
     yield refused("at_infinity", "one size alone", sizes=np.array([50.0, 50.0]), values=numbers((2,)))
 
