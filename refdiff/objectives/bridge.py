@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Array, Number, Time, as_array, cast, event_size, holds, like
+from ..arrays import Array, Number, Time, as_array, cast, code, event_size, holds, like
 from ..checks import check_arrays, check_number, check_real, check_scalar, per_example
 from .transport import check_plan, covariances, gaussian_coupling
+
+SMALLEST = {"f4": 1e-8, "f8": 1e-20}  # variance by dtype: below, a squared distance divided by it may overflow
 
 
 def brownian(data: Array, noise: Array, t: Time, sigma: Number) -> tuple[Array, Array]:
@@ -21,7 +23,7 @@ def brownian(data: Array, noise: Array, t: Time, sigma: Number) -> tuple[Array, 
     """
     check_arrays(data=data, noise=noise)
     t, variance = _time(t, data, sigma)
-    return like(t, data) * data + like(1 - t, data) * noise, like(variance, data)
+    return like(t, data) * data + like(1 - t, data) * noise, like(variance, data, "sigma")
 
 
 def targets(x_t: Array, data: Array, noise: Array, t: Time, sigma: Number) -> tuple[Array, Array]:
@@ -35,7 +37,7 @@ def targets(x_t: Array, data: Array, noise: Array, t: Time, sigma: Number) -> tu
     check_arrays(x_t=x_t, data=data, noise=noise)
     t, variance = _time(t, x_t, sigma, inside=True)
     offset = x_t - like(t, x_t) * data - like(1 - t, x_t) * noise
-    return like((1 - 2 * t) / (2 * t * (1 - t)), x_t) * offset + data - noise, -offset / like(variance, x_t)
+    return like((1 - 2 * t) / (2 * t * (1 - t)), x_t) * offset + data - noise, -offset / like(variance, x_t, "sigma")
 
 
 def drift(x_t: Array, data: Array, noise: Array, plan: Array, t: Time, sigma: Number) -> Array:
@@ -61,7 +63,7 @@ def score(x_t: Array, data: Array, noise: Array, plan: Array, t: Time, sigma: Nu
     """
     weights, offsets, t = _responsibilities(x_t, data, noise, plan, t, sigma)
     _, variance = _time(t, x_t, sigma)
-    return -np.einsum("bij,bijd->bd", weights, offsets).reshape(x_t.shape) / like(variance, x_t)
+    return -np.einsum("bij,bijd->bd", weights, offsets).reshape(x_t.shape) / like(variance, x_t, "sigma")
 
 
 def gaussian(cov_noise: Array, cov_data: Array, t: float, sigma: float) -> tuple[Array, Array]:
@@ -87,18 +89,18 @@ def gaussian(cov_noise: Array, cov_data: Array, t: float, sigma: float) -> tuple
 
 def _responsibilities(x_t: Array, data: Array, noise: Array, plan: Array, t: Time, sigma: Number) -> tuple[Array, Array, Array]:
     """The probability of every pair given x_t (B, N, M), the offsets of x_t from the means of their bridges (B, N, M, d), and t."""
+    check_arrays(x_t=x_t)
     for name, points in (("data", data), ("noise", noise)):
         check_arrays(**{name: points})
         check_arrays(x_t=x_t[:0], **{name: points[:0]})
         check_real(**{name: points})
-    check_arrays(x_t=x_t)
     plan = cast("plan", check_plan(as_array(plan, "plan"), len(noise), len(data)), x_t)
     t, variance = _time(t, x_t, sigma, inside=True)
     x, y, z = (points.reshape(len(points), event_size(points)) for points in (x_t, data, noise))
     x = x[:, None, None]
     offsets = x - like(t, x) * y - like(1 - t, x) * z[:, None]
     with np.errstate(divide="ignore"):
-        logits = np.log(plan) - (offsets * offsets).sum(axis=3) / like(2 * variance, x[..., 0])
+        logits = np.log(plan) - (offsets * offsets).sum(axis=3) / like(2 * variance, x[..., 0], "sigma")
     weights = np.exp(logits - logits.real.max(axis=(1, 2), keepdims=True))
     return weights / weights.sum(axis=(1, 2), keepdims=True), offsets, t
 
@@ -106,7 +108,10 @@ def _responsibilities(x_t: Array, data: Array, noise: Array, plan: Array, t: Tim
 def _time(t: Time, x: Array, sigma: Number, inside: bool = False) -> tuple[Array, Array]:
     """The time as an array, and the variance sigma^2 t (1 - t)."""
     times = as_array(per_example("t", check_number("t", t, 0, 1), x)) * 1.0
-    sigma = as_array(per_example("sigma", check_number("sigma", sigma, 1e-60 if inside else 0, 1e60), x))
+    sigma = as_array(per_example("sigma", check_number("sigma", sigma, 0, 1e60, open_low=inside), x))
     if inside and not holds((times.real > 0) & (times.real < 1)):
         raise ValueError(f"t = {t!r}; allowed: above 0 and below 1")
-    return times, sigma**2 * times * (1 - times)
+    variance = sigma**2 * times * (1 - times)
+    if inside and not holds(variance.real >= SMALLEST[code(x.real)]):
+        raise ValueError(f"t = {t!r}, sigma = {sigma!r} give a variance that is too small; allowed: {SMALLEST[code(x.real)]:g} or more")
+    return times, variance
