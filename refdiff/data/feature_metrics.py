@@ -75,7 +75,7 @@ def inception_score(probabilities: Array, splits: int = 1) -> Score:
 
     It is the exponential of the mutual information between image and class. With `splits` it is the mean and the standard deviation of the
     scores of so many parts: part $k$ has the rows from $\lfloor k N / splits \rfloor$ to before $\lfloor (k + 1) N / splits \rfloor$.
-    A part's score is too small on average, since its $\bar p$ is fitted to it. Raises unless every row sums to 1.
+    The logarithm of a small part's score is too small on average, since $\bar p$ is fitted to the part. Raises unless every row sums to 1.
     Source: Q2 [Salimans et al. sec. 4].
     """
     p = as_float64("probabilities", probabilities)

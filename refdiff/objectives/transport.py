@@ -141,14 +141,14 @@ def _weights(name: str, weights: Any, count: int) -> Array:
 
 
 def _newton_step(plan: Array, a: Array, b: Array) -> Array:
-    """Newton's step of g for the concave dual problem, whose gradient is what the columns lack; at most 1/2, where the dual is nearly quadratic."""
+    """Newton's step of g for the concave dual problem, whose gradient is what the columns lack; at most 2, so that it does not jump too far."""
     columns = plan.sum(axis=0)
     root = np.sqrt(columns)
     scaled = plan / np.sqrt(a)[:, None] / root  # so that columns of small weight are as precise as the others
     hessian = np.eye(len(b)) - scaled.T @ scaled + np.outer(root, root)  # the last term fixes the constant that is free in g
     values, axes = np.linalg.eigh(hessian)
     step = axes @ (axes.T @ ((b - columns) / root) / np.maximum(values, 1e-10)) / root
-    return step * min(1.0, 0.5 / max(abs(step).max(), 0.5))
+    return step * min(1.0, 2 / max(abs(step).max(), 2))
 
 
 def _log_sum_exp(values: Array, axis: int) -> Array:
