@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array, all_true, event_size
+from ..arrays import Array, event_size, holds
 from ..checks import as_float64, check_arrays, check_count, check_number, check_scalar
 
 _ROUNDING = 8 * np.finfo(np.float64).eps
@@ -118,7 +118,7 @@ def check_plan(plan: Array, *shape: Any) -> Array:
     check_number("plan", plan, 0, 1)
     if plan.ndim != 2 or plan.size == 0 or any(isinstance(n, int) and n != m for n, m in zip(shape, plan.shape, strict=True)):
         raise ValueError(f"plan has shape {plan.shape}; allowed: ({shape[0]}, {shape[1]}), not empty")
-    if not all_true(abs(plan.sum() - 1) <= 1e-3):
+    if not holds(abs(plan.sum() - 1) <= 1e-3):
         raise ValueError(f"plan has the sum {plan.sum()}; allowed: 1")
     return plan
 

@@ -204,9 +204,10 @@ def test_every_equation_has_a_case():
         "generation.generate",
         "generation.steps_of",
     }
+    in_other_tests |= {"bridge.gaussian"}
     of_host_numbers = {"forward.posterior_variance", "predict.row", "guidance.scale_from_w", "guidance.w_from_scale"}
     public = set()
-    for name in ("forward", "predict", "reverse", "gaussian", "elbo", "latent", "flow", "samplers", "guidance", "generation"):
+    for name in ("forward", "predict", "reverse", "gaussian", "elbo", "latent", "flow", "bridge", "samplers", "guidance", "generation"):
         module = getattr(refdiff, name)
         own = {key for key, item in vars(module).items() if isfunction(item) and item.__module__ == module.__name__ and key[0] != "_"}
         public |= {f"{name}.{key}" for key in own | {key for key in getattr(module, "__all__", ()) if isfunction(vars(module)[key])}}
@@ -527,6 +528,18 @@ def test_what_scipy_computes_is_fetched():
     assert refdiff_gpu.metrics.energy_distance(*on_device) == metrics.energy_distance(x, y)
     assert refdiff_gpu.metrics.sliced_wasserstein(*on_device, directions=on_device[0]) == metrics.sliced_wasserstein(x, y, directions=x)
     assert_same(refdiff_gpu.flow.couple_optimally(*on_device), refdiff.flow.couple_optimally(x, y))
+    for name in ("frechet_of_features", "kid"):
+        assert getattr(refdiff_gpu.feature_metrics, name)(*on_device) == getattr(refdiff.feature_metrics, name)(x, y)
+    coupling = refdiff_gpu.transport.couple_entropic(*on_device, eps=1.0)
+    for ours, its in zip(coupling, refdiff.transport.couple_entropic(x, y, eps=1.0), strict=True):
+        assert_same(ours, its)
+    C = np.array([[2.0, 0.5], [0.5, 1.0]])
+    for ours, its in zip(
+        refdiff_gpu.bridge.gaussian(*to_device((C, C / 2)), 0.5, 1.0), refdiff.bridge.gaussian(C, C / 2, 0.5, 1.0), strict=True
+    ):
+        assert_same(ours, its)
+    square = refdiff_gpu.oracles.expectation(refdiff_gpu.oracles.gaussian([0.5], [[2.0]]), lambda x: x[:, 0] ** 2, nodes=3)
+    assert isinstance(square, GuardArray) and abs(float(square.get()) - 2.25) < 1e-14
     solved = refdiff_gpu.samplers.solve_adaptive(lambda x, t: -x, on_device[0], 0.0, 1.0)
     assert isinstance(solved, GuardArray)
     assert_same(solved, refdiff.samplers.solve_adaptive(lambda x, t: -x, x, 0.0, 1.0))

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...arrays import read_only
 from . import BATCH, Case, numbers, refused
 from .gaussian import covariance
 
 SIZES = ((3, 4, 2), (2, 2, 1), (5, 3, 3))  # N, M, d
-ROWS = np.array([[32, 16, 16], [8, 48, 8], [0, 16, 48], [0, 0, 64], [63, 1, 0], [20, 24, 20], [0, 64, 0]]) / 64
+ROWS = read_only(np.array([[32, 16, 16], [8, 48, 8], [0, 16, 48], [0, 0, 64], [63, 1, 0], [20, 24, 20], [0, 64, 0]]) / 64)
 
 
 def cases() -> Iterator[Case]:
