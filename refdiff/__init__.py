@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import rng, solvers, training, tree
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import elbo, flow, latent, learned_schedule, vdm
+from .objectives import bridge, elbo, flow, latent, learned_schedule, transport, vdm
 from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
@@ -25,13 +25,14 @@ from .training import optim, parallel
 
 if TYPE_CHECKING:
     from . import conformance, data, demo, equations, fast, plots
-    from .data import fashion, images, metrics, mnist
+    from .data import fashion, feature_metrics, images, metrics, mnist
     from .training import checkpoint
 
 __version__ = "0.2.0"
 
 __all__ = [
     "Schedule",
+    "bridge",
     "ddim_step",
     "ddpm_step",
     "edm",
@@ -65,6 +66,7 @@ __all__ = [
     "sde",
     "solvers",
     "training",
+    "transport",
     "tree",
     "vdm",
 ]
@@ -77,6 +79,7 @@ _LAZY = {  # modules that are loaded when first used
     "equations": "equations",
     "fast": "fast",
     "io": "training.checkpoint",
+    "feature_metrics": "data.feature_metrics",
     "metrics": "data.metrics",
     "fashion": "data.fashion",
     "images": "data.images",

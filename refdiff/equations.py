@@ -61,6 +61,7 @@ EQUATIONS = {  # id: the name, and the headline function
     "M3": ("conditional and marginal flow matching", "flow.conditional_loss"),
     "M4": ("rectified flow and couplings", "flow.couple_optimally"),
     "M5": ("equivalence of diffusion and flow", "flow.flow_time"),
+    "B2": ("entropic transport and Schroedinger bridge", "transport.couple_entropic"),
     "G1": ("classifier guidance", "guidance.classifier_score"),
     "G2": ("gradient of a classifier", "guidance.classifier_gradient"),
     "G3": ("classifier-free guidance", "guidance.classifier_free"),
@@ -70,17 +71,21 @@ EQUATIONS = {  # id: the name, and the headline function
     "N3": ("residual block with conditioning", "residual.block"),
     "N4": ("attention", "attention.cross_attention"),
     "N5": ("U-Net", "unet.unet"),
+    "Q1": ("Frechet distance (FID) and its bias", "metrics.frechet_distance"),
+    "Q2": ("inception score", "feature_metrics.inception_score"),
+    "Q3": ("kernel distances between sets, KID", "feature_metrics.kid"),
 }
 
 MODULES = {  # public name of every module that states equations: its path in the package
     **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde")},
-    **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow", "vdm", "learned_schedule")},
+    **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow", "transport", "bridge", "vdm", "learned_schedule")},
     **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "stages", "times", "edm", "edm_training")},
     **{
         name: f"sampling.{name}"
         for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps", "orders", "langevin", "likelihood")
     },
     **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},
+    **{name: f"data.{name}" for name in ("metrics", "feature_metrics")},
     "optim": "training.optim",
     "training": "training.loop",
 }

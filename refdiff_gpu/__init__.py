@@ -18,7 +18,7 @@ from refdiff.solvers import edm, edm_training
 from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import elbo, flow, latent, learned_schedule, vdm
+from .objectives import bridge, elbo, flow, latent, learned_schedule, transport, vdm
 from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from refdiff.training import checkpoint as io
 
     from . import data
-    from .data import metrics
+    from .data import feature_metrics, metrics
 
 __all__ = [
     "NoDevice",
@@ -42,6 +42,7 @@ __all__ = [
     "arrays",
     "attention",
     "available",
+    "bridge",
     "checkpoint",
     "checks",
     "classifier",
@@ -53,6 +54,7 @@ __all__ = [
     "edm_training",
     "elbo",
     "fashion",
+    "feature_metrics",
     "flow",
     "forward",
     "gaussian",
@@ -95,6 +97,7 @@ __all__ = [
     "to_device",
     "to_host",
     "training",
+    "transport",
     "tree",
     "unchecked",
     "unet",
@@ -106,6 +109,7 @@ _LAZY = {  # modules that are loaded when first used
     "checkpoint": "refdiff.training.checkpoint",
     "data": "refdiff_gpu.data",
     "io": "refdiff.training.checkpoint",
+    "feature_metrics": "refdiff_gpu.data.feature_metrics",
     "metrics": "refdiff_gpu.data.metrics",
     "fashion": "refdiff.data.fashion",
     "images": "refdiff.data.images",

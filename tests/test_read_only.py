@@ -26,6 +26,7 @@ CALLS = {  # every cached function that gives arrays, with arguments
     "refdiff.fast.mlp._constant": (0.5, np.float32),
     "refdiff.fast.norm._means": (8, 2, 16, np.float32),
     "refdiff.fast.winograd._matrices": (np.dtype(np.float32),),
+    "refdiff.sampling.oracles._gauss_hermite": (5,),
     "refdiff.sampling.orders._grid": (5,),
     "refdiff.sampling.orders._solution": (),
     "refdiff.conformance.cases.all_cases": (),

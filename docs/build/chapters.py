@@ -9,7 +9,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "reverse": ["reverse"],
         "predict": ["predict"],
     },
-    "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"]},
+    "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"], "transport": ["transport", "bridge"]},
     "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles", "maps"]},
     "Continuous time": {
         "sde": ["sde"],
@@ -27,7 +27,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "unet": ["residual", "unet", "unet_init", "classifier"],
     },
     "Training": {"training": ["optim", "training", "classification", "tree"], "rng": ["rng"], "checkpoint": ["checkpoint"]},
-    "Data": {"data": ["data", "images", "idx", "mnist", "fashion"], "metrics": ["metrics"]},
+    "Data": {"data": ["data", "images", "idx", "mnist", "fashion"], "metrics": ["metrics", "feature_metrics"]},
     "Fast": {"fast": ["fast.layers", "fast.convolution", "fast.norm", "fast.winograd", "fast.winograd_up", "fast.matmul"]},
     "Conformance": {"validate": [], "vectors": [], "report": [], "pipe": [], "departures": []},
     "GPU": {"gpu": []},

@@ -20,6 +20,7 @@ CHAPTERS = {
     "solvers": "Fast solvers of the probability-flow ODE and the reverse SDE, with their orders measured, and EDM.",
     "networks": "Neural networks with hand-written backward passes: layers, the MLP, attention, and the U-Net.",
     "training": "The training loop, its batches, and the optimizer.",
+    "data": "Metrics that compare samples with data: distances between sets, and metrics on the features of a network.",
 }
 BLOCK = re.compile(r"(<!-- equations: .*? -->\n).*?(<!-- end of equations -->)", re.S)
 PAGES_URL = "https://github.com/refdiff/refdiff/blob/main/docs/"  # absolute, so that the README is whole on other sites

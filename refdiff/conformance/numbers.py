@@ -140,6 +140,41 @@ def solve(matrix: Any, right: Any) -> Any:
     return x
 
 
+def symmetric_root(matrix: Any) -> Any:
+    """The square root of a symmetric positive semidefinite matrix (d, d), by Jacobi's rotations; eigenvalues below 0 count as 0."""
+    a, axes = 1 * matrix, identity(matrix)
+    for _ in range(12):  # sweeps: the entries off the diagonal vanish quadratically
+        for i in range(len(a)):
+            for j in range(i):
+                if a[i, j] != 0:
+                    turn = _rotation(a, i, j)
+                    a, axes = turn.T @ a @ turn, axes @ turn
+    values = np.array([max(a[i, i], 0 * a[i, i]) for i in range(len(a))])
+    return (axes * sqrt(values)) @ axes.T
+
+
+def sinkhorn(kernel: Any) -> Any:
+    """The matrix u K v (N, M), with factors u of the rows and v of the columns, whose rows sum to 1 / N and whose columns sum to 1 / M."""
+    n, m = kernel.shape
+    u, v = 0 * kernel[:, 0], kernel[0] ** 0
+    for _ in range(5000):
+        before, u = u, 1 / (n * (kernel @ v))
+        v = 1 / (m * (kernel.T @ u))
+        if not (abs(u - before) * 10**24 > u).any():
+            break
+    return u[:, None] * kernel * v
+
+
+def _rotation(a: Any, i: int, j: int) -> Any:
+    """The rotation of the axes i and j after which a symmetric matrix has 0 at (i, j)."""
+    theta = (a[j, j] - a[i, i]) / (2 * a[i, j])
+    tangent = (1 if theta >= 0 else -1) / (abs(theta) + sqrt(theta**2 + 1))
+    turn = identity(a)
+    turn[i, i] = turn[j, j] = 1 / sqrt(tangent**2 + 1)
+    turn[i, j], turn[j, i] = turn[i, i] * tangent, -turn[i, i] * tangent
+    return turn
+
+
 def _eliminated(matrix: Any, right: Any) -> tuple[Any, Any]:
     """Gaussian elimination without pivoting: the upper triangle and the transformed right side."""
     upper, side = 1 * matrix, 1 * right

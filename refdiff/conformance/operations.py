@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 AREAS = (
     "schedules", "forward", "predict", "gaussian", "elbo", "latent", "samplers", "solvers", "flow", "guidance",
-    "layers", "images", "attention", "unet", "optim", "training",
+    "layers", "images", "attention", "unet", "optim", "training", "metrics",
 )  # fmt: skip
 
 BESIDE = {"flow": ("euler_step", "heun_step", "rk4_step", "ode_sample")}  # operations of other areas that belong to an area too

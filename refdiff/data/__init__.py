@@ -1,6 +1,8 @@
-"""Data: labelled 2-D distributions, images (`data.images`, `data.mnist`, `data.fashion`), and distances from samples (`data.metrics`)."""
+"""Data: labelled 2-D distributions, images (`data.images`, `data.mnist`, `data.fashion`), and metrics of samples
+(`data.metrics`, `data.feature_metrics`).
+"""
 
-from . import fashion, images, metrics, mnist
+from . import fashion, feature_metrics, images, metrics, mnist
 from .toy2d import DATASETS, Points, checkerboard, eight_gaussians, load, pinwheel, spirals, swiss_roll, two_moons
 
 __all__ = [
@@ -9,6 +11,7 @@ __all__ = [
     "checkerboard",
     "eight_gaussians",
     "fashion",
+    "feature_metrics",
     "images",
     "load",
     "metrics",

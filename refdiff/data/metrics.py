@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
 from ..arrays import LARGEST, Array
-from ..checks import as_float64, check_flag, check_number, check_scalar
+from ..checks import as_float64, check_count, check_flag, check_number, check_scalar
 
 HIGH = LARGEST["f8"]
 _BLOCK = 2**20  # distances in memory at a time: 8 MiB
@@ -34,9 +34,9 @@ def energy_distance(x: Array, y: Array, unbiased: bool = False) -> float:
     sets, as distributions with equal weight on each point. It is never negative. For two sets drawn from the same distribution it is on
     average $E\|X - X'\| (1/N + 1/M)$, the noise floor. With `unbiased` the result is the U-statistic, which leaves out the pairs of a
     point with itself. For two such sets the U-statistic is 0 on average, and it may be negative.
-    Source: [Szekely & Rizzo 2013].
+    Source: Q3 [Szekely & Rizzo 2013].
     """
-    return _two_sample(x, y, lambda distance: -distance, unbiased)
+    return _two_sample(x, y, lambda a, b: -cdist(a, b), unbiased)
 
 
 def mmd(x: Array, y: Array, bandwidth: float | None = None, unbiased: bool = False) -> float:
@@ -46,12 +46,12 @@ def mmd(x: Array, y: Array, bandwidth: float | None = None, unbiased: bool = Fal
 
     By default the result is the V-statistic, with `unbiased` the U-statistic, as in `energy_distance`. The default of the bandwidth $h$
     is `median_distance(x, y)`.
-    Source: [Gretton et al. eq. 3, 5].
+    Source: Q3 [Gretton et al. eq. 3, 5].
     """
     h = median_distance(x, y) if bandwidth is None else bandwidth
     h = check_scalar("bandwidth", h, 0, open_low=True)
     with np.errstate(over="ignore"):  # far apart in units of a small h, where k is 0
-        return _two_sample(x, y, lambda distance: np.exp(-((distance / h) ** 2) / 2), unbiased)
+        return _two_sample(x, y, lambda a, b: np.exp(-((cdist(a, b) / h) ** 2) / 2), unbiased)
 
 
 def median_distance(x: Array, y: Array) -> float:
@@ -100,14 +100,19 @@ def mode_coverage(x: Array, centers: Array, radius: float) -> Coverage:
     return Coverage(float((hits > 0).mean()), float(hits.sum() / len(x)))
 
 
-def sample_moments(x: Array) -> tuple[Array, Array]:
-    r"""Sample mean (d,) and covariance (d, d), with the divisor $N - 1$, of points x (N, ...), at least two. Source: [FID eq. 6]."""
+def sample_moments(x: Array, ddof: int = 1) -> tuple[Array, Array]:
+    r"""Sample mean (d,) and covariance (d, d), with the divisor $N - ddof$, of points x (N, ...), more than `ddof`.
+
+    With a `ddof` of 1 the covariance is right on average. With 0 it is that of the points alone, each with the weight $1/N$.
+    Source: Q1 [FID eq. 6].
+    """
     (x,) = _points(x=x)
-    if len(x) < 2:
+    ddof = check_count("ddof", ddof, 0, 1)
+    if len(x) <= ddof:
         raise ValueError(f"x has {len(x)} point; allowed: 2 or more")
     mean = x.mean(axis=0)
     centered = x - mean
-    return mean, centered.T @ centered / (len(x) - 1)
+    return mean, centered.T @ centered / (len(x) - ddof)
 
 
 def frechet_distance(mean1: Array, cov1: Array, mean2: Array, cov2: Array) -> float:
@@ -118,7 +123,7 @@ def frechet_distance(mean1: Array, cov1: Array, mean2: Array, cov2: Array) -> fl
 
     The minimum is at $Q = U V^T$, from the singular value decomposition $L_2^T L_1 = U S V^T$. The second form is a sum
     of squares: it does not cancel where the covariances are nearly equal, and needs square
-    roots of symmetric matrices only. Source: [Dowson & Landau 1982], [FID eq. 6].
+    roots of symmetric matrices only. Source: Q1 [Dowson & Landau 1982], [FID eq. 6].
     """
     mean1, mean2 = as_float64("mean1", mean1), as_float64("mean2", mean2)
     check_number("mean1", mean1, -HIGH, HIGH)
@@ -130,19 +135,23 @@ def frechet_distance(mean1: Array, cov1: Array, mean2: Array, cov2: Array) -> fl
     return float(((mean1 - mean2) ** 2).sum() + ((root1 - root2 @ (u @ vt)) ** 2).sum())
 
 
-def _two_sample(x: Array, y: Array, kernel: Callable[[Array], Array], unbiased: bool) -> float:
-    """E k(X, X') + E k(Y, Y') - 2 E k(X, Y), for a kernel that is a function of the distance."""
+def _two_sample(x: Array, y: Array, kernel: Callable[[Array, Array], Array], unbiased: bool) -> float:
+    """E k(X, X') + E k(Y, Y') - 2 E k(X, Y), for a kernel that gives the matrix of k for two sets."""
     x, y = _points(x=x, y=y)
     unbiased = check_flag("unbiased", unbiased)
     if unbiased and min(len(x), len(y)) < 2:
         raise ValueError(f"x, y have {len(x)}, {len(y)} points; allowed: 2 or more each for the unbiased statistic")
 
-    def total(a: Array, b: Array) -> float:
-        return float(sum(kernel(cdist(block, b)).sum() for block in _blocks(a, b)))
+    def total(a: Array, b: Array, diagonal: bool = True) -> float:
+        result, start = 0.0, 0
+        for block in _blocks(a, b):
+            values = kernel(block, b)
+            result += float(values.sum() if diagonal else values.sum() - np.trace(values, offset=start))
+            start += len(block)
+        return result
 
     def within(a: Array) -> float:
-        same = len(a) * float(kernel(np.zeros(()))) if unbiased else 0.0
-        return (total(a, a) - same) / (len(a) * (len(a) - unbiased))
+        return total(a, a, diagonal=not unbiased) / (len(a) * (len(a) - unbiased))
 
     return within(x) + within(y) - 2 * total(x, y) / (len(x) * len(y))
 

@@ -1,5 +1,5 @@
-"""Training objectives: the ELBO of diffusion models, also in continuous time, latent-variable models, and flow matching."""
+"""Training objectives: the ELBO, also in continuous time, latent-variable models, flow matching, and couplings of noise and data."""
 
-from . import elbo, flow, latent, learned_schedule, vdm
+from . import bridge, elbo, flow, latent, learned_schedule, transport, vdm
 
-__all__ = ["elbo", "flow", "latent", "learned_schedule", "vdm"]
+__all__ = ["bridge", "elbo", "flow", "latent", "learned_schedule", "transport", "vdm"]

@@ -5,12 +5,15 @@ All are Gaussian mixtures (`mixture.Mixture`). A point mass and a data set are m
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
 
-from ..arrays import Array, GaussianPath, Time, as_array, cast, event_size, like
-from ..checks import as_float64, check_broadcast, check_number
+from ..arrays import Array, GaussianPath, Time, as_array, cast, event_size, like, read_only
+from ..checks import as_float64, check_broadcast, check_count, check_number, check_scalar
 from ..process.reverse import Reverse
 from ..process.schedules import Schedule
 from .mixture import Mixture as Mixture
@@ -58,6 +61,30 @@ def point_mass(point: Any) -> Mixture:
     return data_set(as_float64("point", point)[None])
 
 
+def expectation(oracle: Mixture, f: Callable[[Array], Array], signal: float = 1.0, sigma: float = 0.0, nodes: int = 200) -> Array:
+    r"""Expectation $E f(x_t)$ for a mixture in one dimension, by Gauss-Hermite quadrature in each component.
+
+    $$E f(x_t) = \sum_k w_k \int f\bigl(signal\, m_k + S_k^{1/2} z\bigr)\, \mathcal N(z; 0, 1)\, dz
+      \approx \sum_k w_k \sum_n \omega_n f\bigl(signal\, m_k + S_k^{1/2} z_n\bigr), \qquad S_k = signal^2 C_k + \sigma^2$$
+
+    The nodes $z_n$ and weights $\omega_n$ are exact for polynomials of a degree below `2 nodes`. `f` takes states (N, 1), all at once, and returns
+    (N, ...); the result is (...). If $f$ is analytic up to $\delta$ standard deviations from the real line, the error falls like
+    $e^{-2 \delta \sqrt{nodes}}$: with 200 nodes, 13 digits need a $\delta$ of 1.1 or more. Source: G4 [Abramowitz & Stegun eq. 25.4.46].
+    """
+    if oracle.means.shape[1] != 1:
+        raise ValueError(f"oracle has {oracle.means.shape[1]} dimensions; allowed: 1")
+    signal, sigma = check_scalar("signal", signal, -1e60, 1e60), check_scalar("sigma", sigma, 0, 1e60)
+    z, shares = (np.asarray(each, like=oracle.means) for each in _gauss_hermite(check_count("nodes", nodes, 1, 300)))
+    widths = np.sqrt(signal**2 * oracle.spreads + sigma**2)
+    x = (signal * oracle.means + widths * z).reshape(-1, 1)
+    values = f(x)
+    if np.shape(values)[:1] != (len(x),):
+        raise ValueError(f"f(x) has shape {np.shape(values)}; allowed: ({len(x)}, ...), a value for each of the states {x.shape}")
+    check_number("f(x)", values)
+    weights = (np.exp(oracle.log_weights)[:, None] * shares).reshape(-1, *(1,) * (values.ndim - 1))
+    return (weights * values).sum(axis=0)
+
+
 def transport(oracle: Mixture, x: Array, t: Time, s: Time, path: GaussianPath) -> Array:
     r"""Exact solution of the probability-flow ODE from $t$ to $s$ for a single Gaussian $\mathcal N(m, C)$.
 
@@ -94,6 +121,13 @@ def exact_reverse(mean: Array, variance: Array, schedule: Schedule) -> Reverse:
         return like(signal_s, x_t) * m + gain * (x_t - like(signal_t, x_t) * m), width_s / width_t * like(beta, x_t)
 
     return reverse
+
+
+@cache
+def _gauss_hermite(nodes: int) -> tuple[Array, Array]:
+    """Nodes and weights of a standard normal distribution."""
+    z, weights = hermegauss(nodes)
+    return read_only(z), read_only(weights / weights.sum())
 
 
 def _checked(means: Array, spreads: Array, axes: Array | None, weights: Any, labels: Any) -> Mixture:

@@ -1,4 +1,4 @@
-"""Data sets, generated on the host, and `metrics`, computed on the host from device arrays."""
+"""Data sets, generated on the host, and `metrics` and `feature_metrics`, computed on the host from device arrays."""
 
 from refdiff.data import (
     DATASETS,
@@ -15,7 +15,7 @@ from refdiff.data import (
     two_moons,
 )
 
-from . import metrics
+from . import feature_metrics, metrics
 
 __all__ = [
     "DATASETS",
@@ -23,6 +23,7 @@ __all__ = [
     "checkerboard",
     "eight_gaussians",
     "fashion",
+    "feature_metrics",
     "images",
     "load",
     "metrics",

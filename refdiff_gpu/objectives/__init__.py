@@ -1,7 +1,10 @@
-"""Training objectives on the device: `flow` with a kernel for interpolation; the other modules are those of `refdiff`."""
+"""Training objectives on the device: `flow` with a kernel for interpolation; `transport` and parts of `bridge` computed on the host.
+
+The other modules are those of `refdiff`.
+"""
 
 from refdiff.objectives import elbo, latent, learned_schedule, vdm
 
-from . import flow
+from . import bridge, flow, transport
 
-__all__ = ["elbo", "flow", "latent", "learned_schedule", "vdm"]
+__all__ = ["bridge", "elbo", "flow", "latent", "learned_schedule", "transport", "vdm"]

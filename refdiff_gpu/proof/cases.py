@@ -42,6 +42,12 @@ def _draws(step: int, shape: tuple[int, ...] = (4, 3, 2), dtype: Any = np.float6
     return rng.normal(5, shape[0], shape[1:], step, dtype=dtype)
 
 
+def _plan(a: dict[str, Any]) -> Array:
+    """Probabilities (3, 4) of the pairs of three noises and four data points."""
+    weights = a["mix"][:, :, 0].T
+    return weights / weights.sum()
+
+
 def _vjp(d: Array) -> tuple[None, Array]:
     return None, d
 
@@ -168,6 +174,10 @@ CASES: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "flow.conditional_path": lambda rd, a: rd.flow.conditional_path(a["x"], a["noise"], a["tau"], 0.1),
     "flow.conditional_loss": lambda rd, a: rd.flow.conditional_loss(a["p"], a["x"], a["noise"], a["tau"]),
     "flow.marginal_loss": lambda rd, a: rd.flow.marginal_loss(a["p"], a["x"]),
+    "bridge.brownian": lambda rd, a: rd.bridge.brownian(a["x"], a["noise"], a["tau"], 0.5),
+    "bridge.targets": lambda rd, a: rd.bridge.targets(a["p"], a["x"], a["noise"], a["tau"], 0.5),
+    "bridge.drift": lambda rd, a: rd.bridge.drift(a["p"], a["x"], a["noise"][:3], _plan(a), a["tau"], 1.5),
+    "bridge.score": lambda rd, a: rd.bridge.score(a["p"], a["x"], a["noise"][:3], _plan(a), a["tau"], 1.5),
     "flow.flow_time": lambda rd, a: rd.flow.flow_time(a["vector"][0]),
     "flow.flow_log_snr": lambda rd, a: rd.flow.flow_log_snr(a["tau"]),
     "flow.to_flow": lambda rd, a: rd.flow.to_flow(a["x"], a["tau"], 1 - a["tau"]),

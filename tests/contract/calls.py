@@ -38,6 +38,8 @@ OUTSIDE = {  # what the walk finds and the contract does not cover, and why
     "networks.inputs": "the checks themselves, called with the arguments of networks",
     "process.tables.exact_sums": "sums of the steps of a table that has been checked",
     "networks.unet.plan": "reads names of parameters",
+    "objectives.transport.check_plan": "the check itself, called with the plans of other functions",
+    "objectives.transport.covariances": "the check itself, called with the covariances of other functions",
     "sampling.mixture.shaped": "casts a result back to the shape of an argument that has been checked",
     "training.optim.debias": "the divisor of an average whose decay has been checked",
     "fast.training": "the step on states that `fast.adopt` has packed: it has tests of its own",

@@ -249,6 +249,16 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "classification.net": this(training.classification.as_network), "classification.params": CLASSIFIER,
     "classification.batch": lambda v: training.Batch(array(3, 4, 4, 1)(v), np.array([125.0, 250.0, 750.0]), np.array([0, 1, 2]), array(3, 4, 4, 1)(v)),
     "Config.kind": this("eps"), "predict.kind": this("v"),
+    # couplings and bridges
+    "transport.eps": this(2.0), "data_weights": positive(3), "noise_weights": positive(3, seed=1), "tolerance": this(2.0**-30), "couple_entropic.steps": this(1000),
+    "plan": lambda v: np.array([[0.125, 0.125, 0.0625], [0.25, 0.125, 0.0], [0.0625, 0.125, 0.125]]), "cov_noise": covariance(), "cov_data": covariance(0.5),
+    "bridge.t": each(0.5, 0.5, 0.25, 0.75), "bridge.gaussian.t": this(0.25), "bridge.gaussian.sigma": this(0.5),
+    "expectation.f": this(np.cos), "expectation.oracle": lambda v: oracles.mixture([[-1.0], [0.5]], [[[0.25]], [[0.5]]]), "expectation.signal": this(0.75),
+    "expectation.sigma": this(0.5), "nodes": this(8),
+    # metrics of features
+    "ddof": this(1), "feature_metrics.y": array(4, 2, seed=1), "sizes": copies([16.0, 32.0, 64.0]), "at_infinity.values": array(3), "splits": this(2),
+    "probabilities": lambda v: np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0.25, 0.25, 0.5]], v.dtype),
+    "rows_x": copies([[0, 1], [2, 1]]), "rows_y": copies([[3, 1], [0, 2]]),
     # data and random numbers
     "unbiased": this(False), "bandwidth": this(1.0), "directions": array(4, 2, seed=1), "order": this(2.0), "centers": array(2, 2, seed=2), "metrics.y": array(4, 2, seed=1),
     "radius": this(1.0), "frechet_distance.mean1": array(2), "frechet_distance.mean2": array(2, seed=1), "cov1": covariance(), "cov2": covariance(2.0),

@@ -53,7 +53,7 @@ def close(actual, expected, scale):
 
 @given(sets(), st.booleans())
 def test_energy_distance_equals_explicit_sums(xy, unbiased):
-    """Energy distance: 2 E|X - Y| - E|X - X'| - E|Y - Y'|, as V- and as U-statistic."""
+    """Q3: Energy distance: 2 E|X - Y| - E|X - X'| - E|Y - Y'|, as V- and as U-statistic."""
     x, y = xy
     assume(not unbiased or min(len(x), len(y)) > 1)
     expected = explicit_sum(x, y, lambda distance: -distance, unbiased)
@@ -62,7 +62,7 @@ def test_energy_distance_equals_explicit_sums(xy, unbiased):
 
 @given(sets(), st.booleans(), st.floats(0.1, 10))
 def test_mmd_equals_explicit_sums(xy, unbiased, bandwidth):
-    """Squared MMD: E k(X, X') + E k(Y, Y') - 2 E k(X, Y) with the Gaussian kernel, as V- and as U-statistic."""
+    """Q3: Squared MMD: E k(X, X') + E k(Y, Y') - 2 E k(X, Y) with the Gaussian kernel, as V- and as U-statistic."""
     x, y = xy
     assume(not unbiased or min(len(x), len(y)) > 1)
     expected = explicit_sum(x, y, lambda distance: math.exp(-(distance**2) / (2 * bandwidth**2)), unbiased)
@@ -267,7 +267,7 @@ def covariance(seed, d, rank=None):
 
 @given(seeds, st.integers(1, 5), st.integers(0, 5))
 def test_frechet_of_commuting_covariances(seed, d, rank):
-    """Frechet: with common axes the distance is that of the means and of the standard deviations, also where covariances are singular."""
+    """Q1: Frechet: with common axes the distance is that of the means and of the standard deviations, also where covariances are singular."""
     cov1, axes, variances1 = covariance(seed, d)
     variances2 = variances1[::-1] * 1.7
     variances2[rank:] = 0
@@ -282,7 +282,7 @@ def test_frechet_of_commuting_covariances(seed, d, rank):
 
 @given(seeds)
 def test_frechet_in_two_dimensions(seed):
-    """Frechet: any two covariances (2, 2), by tr sqrt(M) = sqrt(tr M + 2 sqrt(det M)) in 50 digits."""
+    """Q1: Frechet: any two covariances (2, 2), by tr sqrt(M) = sqrt(tr M + 2 sqrt(det M)) in 50 digits."""
     (cov1, *_), (cov2, *_) = covariance(seed, 2), covariance(seed + 1, 2)
     zero = np.zeros(2)
     with mpmath.workdps(50):
@@ -295,7 +295,7 @@ def test_frechet_in_two_dimensions(seed):
 
 @given(seeds, st.integers(1, 5))
 def test_properties_of_frechet(seed, d):
-    """Frechet: zero to itself, symmetric, invariant to rigid motions, scales with the square, and no rotation Q gives less."""
+    """Q1: Frechet: zero to itself, symmetric, invariant to rigid motions, scales with the square, and no rotation Q gives less."""
     (cov1, axes1, variances1), (cov2, axes2, variances2) = covariance(seed, d), covariance(seed + 1, d)
     mean1, mean2 = rng.normal(seed, 2, (d,), 7)
     here, scale = metrics.frechet_distance(mean1, cov1, mean2, cov2), np.trace(cov1) + np.trace(cov2) + (mean1**2).sum() + (mean2**2).sum()
@@ -311,7 +311,7 @@ def test_properties_of_frechet(seed, d):
 
 @pytest.mark.parametrize("delta", [1e-2, 1e-5, 1e-7])
 def test_frechet_of_nearly_equal_covariances(delta):
-    """Frechet: standard deviations that differ by a factor 1 + delta are delta^2 tr C apart, to the precision of the covariances."""
+    """Q1: Frechet: standard deviations that differ by a factor 1 + delta are delta^2 tr C apart, to the precision of the covariances."""
     cov, *_ = covariance(3, 4)
     d = metrics.frechet_distance(np.zeros(4), cov, np.zeros(4), cov * (1 + delta) ** 2)
     assert relative(d, delta**2 * np.trace(cov)) <= FRECHET * EPS / delta
@@ -319,7 +319,7 @@ def test_frechet_of_nearly_equal_covariances(delta):
 
 @given(seeds, st.integers(2, 9), st.integers(1, 4))
 def test_sample_moments(seed, n, d):
-    """Mean and covariance with divisor N - 1 are numpy's; the distance to a shifted set is the squared shift."""
+    """Q1: Mean and covariance with divisor N - 1 are numpy's; the distance to a shifted set is the squared shift."""
     x, shift = frozen(rng.normal(seed, n, (d,))), rng.normal(seed, 1, (d,), 1)[0]
     mean, cov = metrics.sample_moments(x)
     assert mean.shape == (d,) and relative(mean, x.mean(axis=0)) <= IDENTITY * EPS
@@ -385,7 +385,7 @@ def test_errors(call, error, message):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
 def test_frechet_is_in_float64(dtype):
-    """Frechet: arguments of any real dtype give the distance of the same numbers in float64, with no wrap-around of unsigned integers."""
+    """Q1: Frechet: arguments of any real dtype give the distance of the same numbers in float64, with no wrap-around of unsigned integers."""
     mean1, cov1, mean2, cov2 = np.array([1, 2]), np.array([[200, 90], [90, 100]]), np.array([4, 1]), np.array([[3, 1], [1, 2]])
     expected = metrics.frechet_distance(mean1, cov1, mean2, cov2)
     arguments = [argument.astype(dtype) for argument in (mean1, cov1, mean2, cov2)]
@@ -393,7 +393,7 @@ def test_frechet_is_in_float64(dtype):
 
 
 def test_covariances_are_checked_at_their_own_size():
-    """Frechet: an asymmetry or a negative eigenvalue is an error in a covariance of small numbers as well; no dimension is distance 0."""
+    """Q1: Frechet: an asymmetry or a negative eigenvalue is an error in a covariance of small numbers as well; no dimension is distance 0."""
     for wrong in [[1.0, 0.1], [0.0, 1.0]], [[1.0, 2.0], [2.0, 1.0]]:
         with pytest.raises(ValueError, match=r"; allowed: symmetric, without negative eigenvalues$"):
             metrics.frechet_distance(M2, 1e-9 * np.array(wrong), M2, I2)
@@ -401,6 +401,6 @@ def test_covariances_are_checked_at_their_own_size():
 
 
 def test_rounded_covariances_are_allowed():
-    """Frechet: asymmetries and negative eigenvalues of the size of float32 rounding errors are allowed."""
+    """Q1: Frechet: asymmetries and negative eigenvalues of the size of float32 rounding errors are allowed."""
     rough = np.array([[1.0, 1.0 + 1e-7], [1.0 - 1e-7, 1.0]])
     assert abs(metrics.frechet_distance(M2, rough, M2, np.ones((2, 2)))) <= 1e-6

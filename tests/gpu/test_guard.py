@@ -205,6 +205,7 @@ def test_every_equation_has_a_case():
         "generation.steps_of",
     }
     in_other_tests |= {"learned_schedule.gradient", "learned_schedule.error_and_slope", "vdm.path"}  # with `gamma`, and tests of an Sde
+    in_other_tests |= {"bridge.gaussian"}
     of_host_numbers = {
         "vdm.stratified_times",
         "learned_schedule.init",
@@ -222,6 +223,7 @@ def test_every_equation_has_a_case():
         "elbo",
         "latent",
         "flow",
+        "bridge",
         "vdm",
         "learned_schedule",
         "samplers",
@@ -548,6 +550,18 @@ def test_what_scipy_computes_is_fetched():
     assert refdiff_gpu.metrics.energy_distance(*on_device) == metrics.energy_distance(x, y)
     assert refdiff_gpu.metrics.sliced_wasserstein(*on_device, directions=on_device[0]) == metrics.sliced_wasserstein(x, y, directions=x)
     assert_same(refdiff_gpu.flow.couple_optimally(*on_device), refdiff.flow.couple_optimally(x, y))
+    for name in ("frechet_of_features", "kid"):
+        assert getattr(refdiff_gpu.feature_metrics, name)(*on_device) == getattr(refdiff.feature_metrics, name)(x, y)
+    coupling = refdiff_gpu.transport.couple_entropic(*on_device, eps=1.0)
+    for ours, its in zip(coupling, refdiff.transport.couple_entropic(x, y, eps=1.0), strict=True):
+        assert_same(ours, its)
+    C = np.array([[2.0, 0.5], [0.5, 1.0]])
+    for ours, its in zip(
+        refdiff_gpu.bridge.gaussian(*to_device((C, C / 2)), 0.5, 1.0), refdiff.bridge.gaussian(C, C / 2, 0.5, 1.0), strict=True
+    ):
+        assert_same(ours, its)
+    square = refdiff_gpu.oracles.expectation(refdiff_gpu.oracles.gaussian([0.5], [[2.0]]), lambda x: x[:, 0] ** 2, nodes=3)
+    assert isinstance(square, GuardArray) and abs(float(square.get()) - 2.25) < 1e-14
     solved = refdiff_gpu.samplers.solve_adaptive(lambda x, t: -x, on_device[0], 0.0, 1.0)
     assert isinstance(solved, GuardArray)
     assert_same(solved, refdiff.samplers.solve_adaptive(lambda x, t: -x, x, 0.0, 1.0))

@@ -1,10 +1,11 @@
 """Oracles: Gaussians, point masses and data sets as mixtures, exact transport, and exact reverse kernels."""
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import logsumexp
+from scipy.special import erfcx, logsumexp
 
 from refdiff import flow, oracles, schedules
 from tests import strategies
@@ -54,6 +55,70 @@ def test_data_set_is_a_softmax_over_its_points(x, signal, sigma):
         assert roundings(mean, share @ points, abs(logits).max()) <= MIXTURE_DENSITY
         images = oracles.data_set(points.reshape(6, 1, 2, 1), weights)
         assert np.array_equal(images.x0(x.reshape(4, 1, 2, 1), signal, sigma), mean.reshape(4, 1, 2, 1))
+
+
+# Expectations
+
+LINE = oracles.mixture([[-1.0], [0.8], [2.5]], [[[0.36]], [[0.5]], [[0.0]]], [0.3, 0.5, 0.2])
+
+
+def integral(f, signal, sigma):
+    """E f(x_t) in 50 digits, component by component; f is given the state and the density of x_t, both as mpmath numbers."""
+    with mpmath.workdps(50):
+        parts = [
+            (mpmath.mpf(w), mpmath.mpf(signal) * m, mpmath.sqrt(mpmath.mpf(signal) ** 2 * c + mpmath.mpf(sigma) ** 2))
+            for w, m, c in zip(np.exp(LINE.log_weights).tolist(), LINE.means[:, 0].tolist(), LINE.spreads[:, 0].tolist(), strict=True)
+        ]
+
+        def density(x):
+            return mpmath.fsum(w * mpmath.npdf(x, m, s) for w, m, s in parts)
+
+        ends = [-12, -4, -2, -1, 0, 1, 2, 4, 12]
+        return float(mpmath.fsum(w * mpmath.quad(lambda z, m=m, s=s: f(m + s * z, density) * mpmath.npdf(z), ends) for w, m, s in parts))
+
+
+@pytest.mark.parametrize("name", ["sine", "entropy", "score squared"])
+def test_expectations_to_thirteen_digits(name):
+    """G4: E f(x_t) with 200 nodes against an integral in 50 digits: of a sine, of the log-density, and of the squared score."""
+    signal, sigma = 0.6, 0.8
+    ours, exact = {
+        "sine": (lambda x: np.sin(2 * x[:, 0] + 0.3), lambda x, density: mpmath.sin(2 * x + mpmath.mpf(0.3))),
+        "entropy": (lambda x: LINE.log_density(x, signal, sigma), lambda x, density: mpmath.log(density(x))),
+        "score squared": (
+            lambda x: LINE.score(x, signal, sigma)[:, 0] ** 2,
+            lambda x, density: (mpmath.diff(density, x) / density(x)) ** 2,
+        ),
+    }[name]
+    if name == "score squared":  # by parts: E s^2 = -E s'
+        found = oracles.expectation(LINE, ours, signal, sigma)
+        slope = oracles.expectation(LINE, lambda x: LINE.score(x + 1e-30j, signal, sigma)[:, 0].imag / 1e-30, signal, sigma)
+        assert abs(found + slope) <= 1e-13 * found
+    else:
+        assert abs(oracles.expectation(LINE, ours, signal, sigma) - integral(exact, signal, sigma)) <= 1e-13
+
+
+@pytest.mark.parametrize("d", [0.5, 1.0])
+def test_rate_of_expectations(d):
+    """G4: with a pole at d standard deviations, 1 / (x^2 + d^2), the error is a constant times exp(-2 d sqrt(nodes))."""
+    exact = np.sqrt(np.pi / 2) / d * erfcx(d / np.sqrt(2))
+    normal = oracles.gaussian([0.0], [[1.0]])
+    errors = {n: abs(oracles.expectation(normal, lambda x: 1 / (x[:, 0] ** 2 + d**2), nodes=n) - exact) for n in (25, 50, 100)}
+    ratios = [error / np.exp(-2 * d * np.sqrt(n)) for n, error in errors.items()]
+    assert 3 < min(ratios) <= max(ratios) < 1.1 * min(ratios)
+
+
+def test_expectations_of_polynomials():
+    """G4: n nodes are exact up to degree 2 n - 1 and not beyond; values of any shape; the data itself, a point mass, and complex values."""
+    oracle = oracles.gaussian([0.5], [[2.0]])
+    moments = [1.0, 0.5, 2.25, 3.125, 15.0625]  # E x^k of N(1/2, 2)
+    found = oracles.expectation(oracle, lambda x: x ** np.arange(5), nodes=3)
+    assert found.shape == (5,) and roundings(found, np.array(moments)) <= IDENTITY
+    assert abs(oracles.expectation(oracle, lambda x: x[:, 0] ** 4, nodes=2) - moments[4]) > 1
+    assert roundings(oracles.expectation(oracle, lambda x: x[:, 0] ** 2, 0.5, 2.0), 0.25 * 2.25 + 4) <= IDENTITY
+    assert roundings(oracles.expectation(LINE, lambda x: x[:, 0]), 0.3 * -1 + 0.5 * 0.8 + 0.2 * 2.5) <= IDENTITY
+    assert oracles.expectation(oracles.point_mass([1.5]), lambda x: np.exp(x)).tolist() == pytest.approx([np.exp(1.5)], rel=1e-14)
+    characteristic = oracles.expectation(oracle, lambda x: np.exp(1.5j * x[:, 0]))
+    assert abs(characteristic - np.exp(0.75j - 2.25)) <= 1e-14
 
 
 # Transport
@@ -150,6 +215,7 @@ def test_exact_reverse_of_batches_and_precisions():
 # Errors
 
 X = np.ones((2, 2))
+POINT = oracles.point_mass([1.5])
 ERRORS = {
     "no means": (ValueError, r"^means has shape \(1, 0\); allowed: \(K, d\), not empty", lambda: oracles.mixture([], np.zeros((1, 0, 0)))),
     "reverse mean": (ValueError, "^mean = nan; allowed: finite", lambda: oracles.exact_reverse(np.nan, X[0], SCHEDULE)),
@@ -178,6 +244,10 @@ ERRORS = {
         "^labels = .*; allowed: 3 integers",
         lambda: oracles.mixture(MEANS, COVARIANCES, None, [0.0, 1.0, 1.0]),
     ),
+    "expectation in the plane": (ValueError, "^oracle has 2 dimensions; allowed: 1", lambda: oracles.expectation(PLANE, np.sin)),
+    "expectation of one value": (ValueError, r"^f\(x\) has shape \(\); allowed: \(200, ...\)", lambda: oracles.expectation(POINT, np.sum)),
+    "expectation of infinity": (ValueError, r"^f\(x\) = .*; allowed: finite", lambda: oracles.expectation(POINT, lambda x: x * np.inf)),
+    "no nodes": (ValueError, "^nodes = 0; allowed: 1..300", lambda: oracles.expectation(POINT, np.sin, nodes=0)),
     "reverse order": (ValueError, "^s = .*is not below t = ", lambda: oracles.exact_reverse(X[0], X[0], SCHEDULE)(X, 3, 5)),
 }
 

@@ -12,6 +12,7 @@ from . import (
     images,
     latent,
     layers,
+    metrics,
     optim,
     predict,
     samplers,
@@ -38,6 +39,7 @@ AREAS = (
     unet,
     optim,
     training,
+    metrics,
 )
 
 

@@ -3,7 +3,8 @@
 import math
 from itertools import permutations
 
-from .boundary import array, between, choice, each, examples, integer_array, number, numbers, per_example, shape_of, total
+from .boundary import array, between, choice, column, each, examples, integer_array, nested, number, numbers, per_example, shape_of, total
+from .matrices import backward, factor, forward, multiply, transpose
 
 PATHS = ("straight", "trigonometric")
 KINDS = ("x0", "eps", "v", "score", "velocity")
@@ -115,3 +116,92 @@ def couple_optimally(data, noise):
     cost = [[sum((d - n) ** 2 for d, n in zip(one, other, strict=True)) for other in noise] for one in data]
     orders = permutations(range(len(data)))
     return integer_array(min(orders, key=lambda order: sum(cost[order[i]][i] for i in range(len(order)))))
+
+
+def couple_entropic(data, noise, eps):
+    if number("eps", eps) <= 0:
+        raise ValueError(f"eps = {eps}; allowed: above 0")
+    data, noise = examples("data", data), examples("noise", noise)
+    if len(data[0]) != len(noise[0]):
+        raise ValueError(f"data and noise have {len(data[0])} and {len(noise[0])} numbers; allowed: the same")
+    plan = [[math.exp(-sum((a - b) ** 2 for a, b in zip(x, y, strict=True)) / eps) for y in data] for x in noise]
+    for _ in range(3000):  # the rows and the columns are scaled to their sums in turn
+        plan = [[value / math.fsum(row) / len(plan) for value in row] for row in plan]
+        sums = [math.fsum(one) * len(data) for one in zip(*plan, strict=True)]
+        plan = [[value / total for value, total in zip(row, sums, strict=True)] for row in plan]
+    return array(plan)
+
+
+def gaussian_coupling(cov_noise, cov_data, eps):
+    a, b = nested("cov_noise", cov_noise, 2), nested("cov_data", cov_data, 2)
+    low, d, s = factor("cov_noise", a), len(a), number("eps", eps) / 2
+    if any(b[i][i] * b[j][j] < b[i][j] ** 2 - 1e-12 for i in range(d) for j in range(d)):
+        raise ValueError(f"cov_data = {b}; allowed: positive semidefinite")
+    # with A = L L^T and K = L X L^-1: X^2 + s X = L^T B L, by Newton's iteration for the root of (X + s / 2)^2
+    wanted = multiply(multiply(transpose(low), b), low)
+    square = [[wanted[i][j] + (s * s / 4 if i == j else 0) for j in range(d)] for i in range(d)]
+    root = [[float(i == j) * sum(square[k][k] for k in range(d)) for j in range(d)] for i in range(d)]
+    for _ in range(60):
+        lower = factor("root", root)
+        quotient = transpose([backward(lower, forward(lower, one)) for one in transpose(square)])
+        mean = [[(p + q) / 2 for p, q in zip(*rows, strict=True)] for rows in zip(root, quotient, strict=True)]
+        root = [[(mean[i][j] + mean[j][i]) / 2 for j in range(d)] for i in range(d)]
+    x = [[root[i][j] - (s / 2 if i == j else 0) for j in range(d)] for i in range(d)]
+    product = multiply(low, x)
+    return array([backward(low, row) for row in product])  # K = (L X) L^-1: each row solves L^T k = row
+
+
+def brownian_bridge(data, noise, t, sigma):
+    times = [between("t", one, 0, 1) for one in per_example(t, shape_of(data)[0], "t")]
+    mean = each(lambda d, n, u: u * d + (1 - u) * n, {"data": data, "noise": noise}, [(u,) for u in times])
+    return mean, column([sigma**2 * u * (1 - u) for u in times], (t,), data)
+
+
+def _inside(t, count):
+    times = [number("t", one) for one in per_example(t, count, "t")]
+    if any(not 0 < one < 1 for one in times):
+        raise ValueError(f"t = {t}; allowed: above 0 and below 1")
+    return times
+
+
+def bridge_targets(x_t, data, noise, t, sigma):
+    constants = [(u,) for u in _inside(t, shape_of(x_t)[0])]
+    given = {"x_t": x_t, "data": data, "noise": noise}
+    score = each(lambda x, d, n, u: (u * d + (1 - u) * n - x) / (sigma**2 * u * (1 - u)), given, constants)
+    # between the forward drift (d - x) / (1 - u) and the backward one (x - n) / u
+    velocity = each(lambda x, d, n, u: ((d - x) / (1 - u) + (x - n) / u) / 2, given, constants)
+    return velocity, score
+
+
+def bridge_drift(x_t, data, noise, plan, t, sigma):
+    xs, ys, zs = examples("x_t", x_t), examples("data", data), examples("noise", noise)
+    if shape_of(plan) != (len(zs), len(ys)):
+        raise ValueError(f"plan has shape {shape_of(plan)}; allowed: {(len(zs), len(ys))}")
+    plan, drifts, scores = nested("plan", plan, 2), [], []
+    for x, u in zip(xs, _inside(t, len(xs)), strict=True):
+        pairs, variance = [], sigma**2 * u * (1 - u)
+        for i, z in enumerate(zs):
+            for j, y in enumerate(ys):
+                pull = [u * b + (1 - u) * a - c for a, b, c in zip(z, y, x, strict=True)]
+                pairs.append((plan[i][j] * math.exp(-math.fsum(p * p for p in pull) / 2 / variance), y, pull))
+        mass = math.fsum(w for w, _, _ in pairs)
+        drifts.append([math.fsum(w * (y[k] - x[k]) for w, y, _ in pairs) / mass / (1 - u) for k in range(len(x))])
+        scores.append([math.fsum(w * pull[k] for w, _, pull in pairs) / mass / variance for k in range(len(x))])
+    return array(drifts, shape_of(x_t)), array(scores, shape_of(x_t))
+
+
+def gaussian_bridge(cov_noise, cov_data, t, sigma):
+    t = between("t", t, 0, 1)
+    a, b = nested("cov_noise", cov_noise, 2), nested("cov_data", cov_data, 2)
+    k = gaussian_coupling(cov_noise, cov_data, 2 * sigma**2).tolist()
+    d = len(a)
+    covariance, towards = [[0.0] * d for _ in a], [[0.0] * d for _ in a]
+    for i in range(d):
+        for j in range(d):
+            width = sigma**2 if i == j else 0.0
+            covariance[i][j] = (1 - t) ** 2 * a[i][j] + t**2 * b[i][j] + t * (1 - t) * (k[i][j] + k[j][i] + width)
+            # the covariance of the drift with x_t, half the rate of the covariance and the part that turns
+            rate = -2 * (1 - t) * a[i][j] + 2 * t * b[i][j] + (1 - 2 * t) * (k[i][j] + k[j][i] + width)
+            towards[i][j] = (rate - width + k[j][i] - k[i][j]) / 2
+    low = factor("covariance", covariance)
+    return array(covariance), array([backward(low, forward(low, row)) for row in towards])

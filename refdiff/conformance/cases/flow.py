@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 
 from . import Case, numbers, refused
+from .gaussian import covariance
 from .predict import KINDS
 
 SHAPES = ((2, 2), (1, 1), (2, 2, 2, 1))
@@ -33,6 +34,8 @@ def cases() -> Iterator[Case]:
         yield Case("marginal_loss", {"prediction": numbers(shape, 8), "marginal_velocity": numbers(shape, 9)}, minimal=True)
     yield from _maps()
     yield from _couplings()
+    yield from _entropic()
+    yield from _bridges()
     yield from _errors()
     yield from _other_scales()
 
@@ -101,3 +104,40 @@ def _other_scales() -> Iterator[Case]:
         yield Case("to_flow", {"x_t": numbers((2, 2), 17), "signal": signal, "sigma": sigma}, minimal=True)
     both = {"x_t": numbers((2, 2), 17), "signal": np.array([1.0, 0.5]), "sigma": np.array([2.5, 0.25])}
     yield Case("to_flow", both, minimal=True)
+
+
+def _entropic() -> Iterator[Case]:
+    for n, m, eps in ((2, 2, 1.5), (3, 2, 4.0), (1, 3, 2.0), (4, 4, 8.0), (3, 3, 100.0)):
+        sets = {"data": numbers((m, 2), 10 * n + m), "noise": numbers((n, 2), 10 * n + m + 5)}
+        yield Case("couple_entropic", {**sets, "eps": eps}, minimal=n < 4)
+    images = {"data": numbers((3, 2, 2, 1), 41), "noise": numbers((3, 2, 2, 1), 42)}
+    yield Case("couple_entropic", {**images, "eps": 6.0}, minimal=True)
+    yield refused("couple_entropic", "an eps of 0", data=numbers((2, 2)), noise=numbers((2, 2), 1), eps=0.0)
+    yield refused("couple_entropic", "sets of different dimensions", data=numbers((2, 2)), noise=numbers((2, 3), 1), eps=1.0)
+    for d, eps in ((1, 1.0), (2, 0.5), (2, 8.0), (3, 2.0)):
+        both = {"cov_noise": covariance(d, d + 20), "cov_data": covariance(d, d + 30) / 4}
+        yield Case("gaussian_coupling", {**both, "eps": eps}, minimal=True)
+        for t in (0.0, 0.375, 1.0):
+            yield Case("gaussian_bridge", {**both, "t": t, "sigma": eps}, minimal=t == 0.375)
+    yield Case("gaussian_coupling", {"cov_noise": np.eye(2), "cov_data": np.diag([4.0, 0.0]), "eps": 1.5}, minimal=True)
+    wrong = {"cov_noise": np.eye(2), "cov_data": np.array([[1.0, 2.0], [2.0, 1.0]])}
+    yield refused("gaussian_coupling", "a covariance that is not symmetric and positive semidefinite", **wrong, eps=1.0)
+    yield refused("gaussian_bridge", "a time outside [0, 1]", cov_noise=np.eye(2), cov_data=np.eye(2), t=1.5, sigma=1.0)
+
+
+def _bridges() -> Iterator[Case]:
+    for shape, t, sigma in (((2, 2), 0.25, 0.5), ((3, 1), np.array([0.125, 0.5, 0.75]), 1.5), ((2, 2, 2, 1), 0.875, 1.0)):
+        pair = {"data": numbers(shape, 51), "noise": numbers(shape, 52), "t": t, "sigma": sigma}
+        yield Case("brownian_bridge", pair, minimal=True)
+        yield Case("bridge_targets", {"x_t": numbers(shape, 53), **pair}, minimal=True)
+        sets = {"x_t": numbers(shape, 54), "data": numbers((3, *shape[1:]), 55), "noise": numbers((2, *shape[1:]), 56)}
+        plan = np.array([[0.125, 0.25, 0.125], [0.25, 0.0, 0.25]])
+        yield Case("bridge_drift", {**sets, "plan": plan, "t": t, "sigma": sigma}, minimal=True)
+    for t in (0.0, 1.0):
+        pair = {"data": numbers((2, 2), 61), "noise": numbers((2, 2), 62), "t": t, "sigma": 0.75}
+        yield Case("brownian_bridge", pair, minimal=True)
+        yield refused("bridge_targets", "a time at which x_t is one of the ends", x_t=numbers((2, 2)), **pair)
+    one = {"x_t": numbers((2, 2), 63), "data": numbers((1, 2), 64), "noise": numbers((1, 2), 65)}
+    yield Case("bridge_drift", {**one, "plan": np.ones((1, 1)), "t": 0.5, "sigma": 0.5}, minimal=True)
+    wrong = {"x_t": numbers((2, 2)), "data": numbers((3, 2), 1), "noise": numbers((2, 2), 2), "t": 0.5, "sigma": 1.0}
+    yield refused("bridge_drift", "a plan of another shape than noise by data", **wrong, plan=np.full((3, 2), 0.125) + 1 / 24)

@@ -1,12 +1,12 @@
-"""M2-M5: probability paths in flow time (noise at t = 0, data at t = 1), their velocities, and the conversion to and
-from diffusion.
+"""M2-M5, B2: probability paths in flow time (noise at t = 0, data at t = 1), their velocities, the conversion to and
+from diffusion, and couplings and bridges of noise and data.
 """
 
 from itertools import permutations
 
 import numpy as np
 
-from ..numbers import cos, event_sum, log, per_example, pi, sigmoid, sin, sqrt
+from ..numbers import cos, event_sum, exp, identity, log, per_example, pi, sigmoid, sin, sinkhorn, solve, sqrt, symmetric_root
 
 
 def path_weights(path, t):
@@ -97,3 +97,56 @@ def couple_optimally(data, noise):
     distance = ((data[:, None] - noise[None]) ** 2).reshape(len(data), len(noise), -1).sum(axis=2)
     column = np.arange(len(noise))
     return np.array(min(permutations(range(len(data))), key=lambda order: distance[list(order), column].sum()))
+
+
+def couple_entropic(data, noise, eps):
+    """B2 -> plan: probabilities (N, M) of the pairs of noise (N, ...) and data (M, ...), at convergence.
+
+    plan[i, j] = exp((f[i] + g[j] - |noise[i] - data[j]|^2) / eps) for the f and g by which rows sum to 1 / N and columns to 1 / M.
+    """
+    return sinkhorn(exp(-((noise[:, None] - data[None]) ** 2).reshape(len(noise), len(data), -1).sum(axis=2) / eps))
+
+
+def gaussian_coupling(cov_noise, cov_data, eps):
+    """B2 -> covariance: of noise and data (d, d) under the entropic coupling of two Gaussians with these covariances, for the cost and eps of couple_entropic."""
+    root = symmetric_root(cov_noise)
+    mixed = symmetric_root(eps**2 / 4 * identity(root) + 4 * root @ cov_data @ root)
+    return solve(root, (mixed - eps / 2 * identity(root)) @ root).T / 2
+
+
+def brownian_bridge(data, noise, t, sigma):
+    """B2 -> mean, variance: of x_t between noise at 0 and data at 1: t data + (1 - t) noise, and sigma^2 t (1 - t), () or (B, 1, ...)."""
+    t = per_example(t, data)
+    return t * data + (1 - t) * noise, sigma**2 * t * (1 - t)
+
+
+def bridge_targets(x_t, data, noise, t, sigma):
+    """B2 -> velocity, score: of brownian_bridge at x_t, for 0 < t < 1.
+
+    velocity = (1 - 2 t) / (2 t (1 - t)) (x_t - mean) + data - noise, score = (mean - x_t) / variance.
+    """
+    mean, variance = brownian_bridge(data, noise, t, sigma)
+    t = per_example(t, data)
+    return (1 - 2 * t) / (2 * t * (1 - t)) * (x_t - mean) + data - noise, (mean - x_t) / variance
+
+
+def bridge_drift(x_t, data, noise, plan, t, sigma):
+    """B2 -> drift, score: at x_t (B, ...), of the mixture of the Brownian bridges from noise (N, ...) to data (M, ...) with the probabilities plan (N, M).
+
+    drift is the mean of (data - x_t) / (1 - t) over the pairs given x_t, score the gradient of the log-density of x_t; 0 < t < 1.
+    """
+    x, y, z = (each.reshape(len(each), -1) for each in (x_t, data, noise))
+    x, y, z = x[:, None, None], y[None, None], z[None, :, None]  # (B, N, M, d)
+    t = per_example(t, x)
+    pull, variance = t * y + (1 - t) * z - x, sigma**2 * t * (1 - t)
+    weight = plan[None, :, :, None] * exp(-(pull**2).sum(axis=3, keepdims=True) / (2 * variance))
+    weight = weight / weight.sum(axis=2, keepdims=True).sum(axis=1, keepdims=True)
+    drift, score = ((weight * each).sum(axis=2).sum(axis=1) for each in ((y - x) / (1 - t), pull / variance))
+    return drift.reshape(x_t.shape), score.reshape(x_t.shape)
+
+
+def gaussian_bridge(cov_noise, cov_data, t, sigma):
+    """B2 -> covariance, slope: of the Schroedinger bridge of diffusion sigma between Gaussians with mean 0; its drift at x_t is slope x_t; both (d, d)."""
+    added, K = sigma**2 * identity(cov_noise), gaussian_coupling(cov_noise, cov_data, 2 * sigma**2)
+    covariance = (1 - t) ** 2 * cov_noise + t**2 * cov_data + t * (1 - t) * (K + K.T + added)
+    return covariance, solve(covariance, ((1 - t) * (K.T - cov_noise) + t * (cov_data - K - added)).T).T

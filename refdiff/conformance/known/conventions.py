@@ -50,6 +50,7 @@ ROWS: tuple[tuple[Choice, ...], ...] = (
         ),
     ),
     (("the norm grows by 1e-6 before the division", (("clip_by_norm", "limit / norm if norm > limit else norm ** 0", "np.minimum(1, limit / (norm + 1e-6))"),)),),
+    (("the standard deviation has the divisor n - 1", (("mean_and_std", "sqrt(((scores - mean) ** 2).sum() / len(scores))", "sqrt(((scores - mean) ** 2).sum() / max(len(scores) - 1, 1))"),)),),
     (("steps are counted from 0", (("learning_rate", "peak * step / warmup", "peak * (step - 1) / warmup"), ("learning_rate", "min(step, total)", "min(step - 1, total)"))),),
     (
         (

@@ -63,6 +63,14 @@ def couple_greedily(data, noise):
     return np.array(order)
 
 
+def inception_score_with_one_marginal(probabilities, splits):
+    """inception_score: every part is compared with the mean row of all rows."""
+    n, q = len(probabilities), probabilities.mean(axis=0)
+    parts = [probabilities[k * n // splits : (k + 1) * n // splits] for k in range(splits)]
+    terms = [p * (log(np.where(p == 0, 1, p)) - log(np.where(q == 0, 1, q))) for p in parts]
+    return mean_and_std(np.array([exp(each.sum() / len(each)) for each in terms]))
+
+
 def guidance_rescaled(unconditional, conditional, gamma):
     """classifier_free: 0.7 of it with the standard deviation of the conditional answer."""
     guided = classifier_free(unconditional, conditional, gamma)

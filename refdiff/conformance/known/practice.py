@@ -5,6 +5,7 @@ from typing import Any
 from . import departures_practice
 
 _STRAIGHT = "(t, 1 - t, 1 + 0 * t, -1 + 0 * t)"
+_PAIRS = "k.sum() / k.size if statistic == 'V' else (k.sum() - trace(k)) / (k.size - len(k))"
 _KL = "event_sum(ratio - 1 - log(ratio) + (mean1 - mean2) ** 2 / variance2)"
 
 KNOWN: dict[str, tuple[str, Any]] = {
@@ -63,6 +64,46 @@ KNOWN: dict[str, tuple[str, Any]] = {
     ),
     "coupling-by-distance": ("the total distance is minimized, not the total squared distance", ("couple_optimally", departures_practice.couple_by_distance)),
     "coupling-greedy": ("every noise takes the nearest data point that is left", ("couple_optimally", departures_practice.couple_greedily)),
+    "half-the-squared-distance": (
+        "the cost of a pair is half its squared distance, so eps is twice as large as it should be",
+        [("couple_entropic", "sinkhorn(exp(-((noise[:, None] - data[None]) ** 2).reshape(len(noise), len(data), -1).sum(axis=2) / eps))", "sinkhorn(exp(-((noise[:, None] - data[None]) ** 2).reshape(len(noise), len(data), -1).sum(axis=2) / (2 * eps)))")],
+    ),
+    "distance-not-squared": (
+        "the cost of a pair is its distance, not the squared one",
+        [("couple_entropic", "((noise[:, None] - data[None]) ** 2).reshape(len(noise), len(data), -1).sum(axis=2)", "sqrt(((noise[:, None] - data[None]) ** 2).reshape(len(noise), len(data), -1).sum(axis=2))")],
+    ),
+    "eps-is-sigma-squared": (
+        "the coupling of the bridge has eps = sigma^2, not 2 sigma^2",
+        [("gaussian_bridge", "2 * sigma ** 2", "sigma ** 2")],
+    ),
+    "denominator-1e-8": (
+        "1e-8 is added to the denominator 2 t (1 - t)",
+        [("bridge_targets", "2 * t * (1 - t)", "2 * t * (1 - t) + 1e-8")],
+    ),
+    "moments-divisor-n": (
+        "the covariances have the divisor N, not N - 1",
+        [("moments_of", "centered.T @ centered / (len(x) - 1)", "centered.T @ centered / len(x)")],
+    ),
+    "product-of-roots": (
+        "the trace of the product of the two roots, which is right only for covariances that commute",
+        [("frechet_distance", "symmetric_root(root @ cov2 @ root)", "root @ symmetric_root(cov2)")],
+    ),
+    "marginal-of-all-parts": (
+        "every part is compared with the mean row of all rows, not with its own",
+        ("inception_score", departures_practice.inception_score_with_one_marginal),
+    ),
+    "diagonal-kept": (
+        "the statistic U keeps the pairs of a point with itself, so it is not 0 on average for equal distributions",
+        [("over_pairs", _PAIRS, "k.sum() / k.size")],
+    ),
+    "kernel-not-scaled": (
+        "the product a . b of the kernel is not divided by the number of dimensions",
+        [("kid", "(a @ b.T / x.shape[1] + 1) ** 3", "(a @ b.T + 1) ** 3")],
+    ),
+    "bandwidth-without-2": (
+        "the kernel is exp(-|a - b|^2 / bandwidth^2), without the factor 2",
+        [("mmd", "2 * bandwidth ** 2", "bandwidth ** 2")],
+    ),
     "guidance-rescaled": (
         "0.7 of the guided prediction is rescaled to the standard deviation of the conditional one (guidance rescale)",
         ("classifier_free", departures_practice.guidance_rescaled),

@@ -1,8 +1,8 @@
-"""Operations of refdiff: flow paths, their losses, and the conversion to and from diffusion."""
+"""Operations of refdiff: flow paths, their losses, the conversion to and from diffusion, couplings and bridges."""
 
 import numpy as np
 
-from ...objectives import flow
+from ...objectives import bridge, flow, transport
 from ...process import predict
 
 PATHS = {"straight": flow.straight, "trigonometric": flow.trigonometric}
@@ -60,3 +60,27 @@ def from_flow(x_tau, tau):
 
 def couple_optimally(data, noise):
     return flow.couple_optimally(data, noise)
+
+
+def couple_entropic(data, noise, eps):
+    return transport.couple_entropic(data, noise, eps).plan
+
+
+def gaussian_coupling(cov_noise, cov_data, eps):
+    return transport.gaussian_coupling(cov_noise, cov_data, eps)
+
+
+def brownian_bridge(data, noise, t, sigma):
+    return bridge.brownian(data, noise, t, sigma)
+
+
+def bridge_targets(x_t, data, noise, t, sigma):
+    return bridge.targets(x_t, data, noise, t, sigma)
+
+
+def bridge_drift(x_t, data, noise, plan, t, sigma):
+    return bridge.drift(x_t, data, noise, plan, t, sigma), bridge.score(x_t, data, noise, plan, t, sigma)
+
+
+def gaussian_bridge(cov_noise, cov_data, t, sigma):
+    return bridge.gaussian(cov_noise, cov_data, t, sigma)
