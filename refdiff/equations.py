@@ -38,6 +38,7 @@ EQUATIONS = {  # id: the name, and the headline function
     "C2": ("Tweedie's formula", "predict.tweedie_mean"),
     "C4": ("diffusion as an SDE", "sde.Sde"),
     "C5": ("reverse SDEs and probability-flow ODE", "sde.reverse_drift"),
+    "B1": ("Fokker-Planck equation", "fokker_planck.residual"),
     "K1": ("preconditioning of EDM", "edm.preconditioning"),
     "K2": ("noise levels of EDM", "edm.sigma_grid"),
     "K3": ("Heun's method with churn", "edm.heun_step"),
@@ -75,7 +76,19 @@ MODULES = {  # public name of every module that states equations: its path in th
     **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "times", "edm")},
     **{
         name: f"sampling.{name}"
-        for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps", "orders", "langevin", "likelihood")
+        for name in (
+            "generation",
+            "ode",
+            "samplers",
+            "guidance",
+            "mixture",
+            "oracles",
+            "maps",
+            "orders",
+            "langevin",
+            "likelihood",
+            "fokker_planck",
+        )
     },
     **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},
     "optim": "training.optim",

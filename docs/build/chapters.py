@@ -12,7 +12,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
     "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"]},
     "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles", "maps"]},
     "Continuous time": {
-        "sde": ["sde"],
+        "sde": ["sde", "fokker_planck"],
         "langevin": ["langevin"],
         "likelihood": ["likelihood"],
         "solvers": ["nodes", "exponential", "adams", "methods", "times", "orders"],

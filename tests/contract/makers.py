@@ -169,6 +169,9 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     # likelihood
     "probe": array(3, 2, seed=3), "likelihood.f": this(lambda x, t: 0.5 * x), "likelihood.t": this(0.25), "likelihood.s": this(0.75), "log_prior": this(lambda x: 0 * x[:, 0]),
     "bits_of_density.log_density": array(3), "bits_of_density.dimensions": this(2), "bits_of_density.width": this(0.25),
+    # Fokker-Planck
+    "fokker_planck.drift": this(lambda x, t: 0.5 * x), "fokker_planck.oracle": mixture, "fokker_planck.t": each(0.5, 0.5, 0.25, 0.75), "direction": this("forward"),
+    "fokker_planck.path": this(sde.vp(0.125, 4.0)), "dt": this(0.125),
     # Gaussians
     "mean": array(3, 2, seed=2), "variance": positive(3, 2, seed=3), "std": positive(3, 2, seed=3), "levels": this(256),
     "discretized_log_likelihood.x": unit(3, 2), "discretized_decoder.x0": unit(3, 2), "mean1": array(3, 2), "mean2": array(3, 2, seed=1),
