@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import rng, solvers, training, tree
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import elbo, flow, latent
+from .objectives import elbo, flow, latent, score_matching
 from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
@@ -61,6 +61,7 @@ __all__ = [
     "sample",
     "samplers",
     "schedules",
+    "score_matching",
     "sde",
     "solvers",
     "training",

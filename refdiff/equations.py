@@ -54,6 +54,7 @@ EQUATIONS = {  # id: the name, and the headline function
     "C9": ("Hutchinson's estimate of the divergence", "likelihood.hutchinson"),
     "L1": ("Langevin dynamics", "langevin.ula_step"),
     "L2": ("annealed Langevin dynamics", "langevin.annealed"),
+    "L3": ("score matching", "score_matching.denoising"),
     "M1": ("ODE solvers", "ode.heun_step"),
     "M2": ("conditional paths and velocities", "flow.interpolate"),
     "M3": ("conditional and marginal flow matching", "flow.conditional_loss"),
@@ -72,7 +73,7 @@ EQUATIONS = {  # id: the name, and the headline function
 
 MODULES = {  # public name of every module that states equations: its path in the package
     **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde")},
-    **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow")},
+    **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow", "score_matching")},
     **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "times", "edm")},
     **{
         name: f"sampling.{name}"

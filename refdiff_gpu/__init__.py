@@ -18,7 +18,7 @@ from refdiff.solvers import edm
 from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import elbo, flow, latent
+from .objectives import elbo, flow, latent, score_matching
 from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
@@ -88,6 +88,7 @@ __all__ = [
     "sample",
     "samplers",
     "schedules",
+    "score_matching",
     "sde",
     "solvers",
     "tables",

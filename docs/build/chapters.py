@@ -9,7 +9,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "reverse": ["reverse"],
         "predict": ["predict"],
     },
-    "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"]},
+    "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"], "score_matching": ["score_matching"]},
     "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles", "maps"]},
     "Continuous time": {
         "sde": ["sde", "fokker_planck"],

@@ -25,7 +25,7 @@ def residual(drift: Model, oracle: Mixture, x: Array, t: Time, sde: Sde, k: floa
     sigma = 0. Source: B1 [Risken], [Song et al. app. D].
     """
     check_choice("direction", direction, DIRECTIONS)
-    check_real(x=x)
+    check_real(x=x, t=t)
     check_arrays(x=x)
     sign, k = 1 if direction == "reverse" else -1, check_scalar("k", k, 0, 1e6)
     t = per_example("t", t, x, 0, sde.end)
@@ -45,7 +45,7 @@ def log_density_rate(oracle: Mixture, x: Array, t: Time, path: GaussianPath) -> 
 
     It is a complex step along the rates of `path`, an SDE or a flow's path; $h$ is tiny. Source: B1.
     """
-    check_real(x=x)
+    check_real(x=x, t=t)
     check_arrays(x=x)
     per_example("t", t, x)
     signal, sigma = (a + 1j * STEP * rate for a, rate in zip(path.signal_sigma(t), path.rates(t), strict=True))

@@ -172,6 +172,9 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     # Fokker-Planck
     "fokker_planck.drift": this(lambda x, t: 0.5 * x), "fokker_planck.oracle": mixture, "fokker_planck.t": each(0.5, 0.5, 0.25, 0.75), "direction": this("forward"),
     "fokker_planck.path": this(sde.vp(0.125, 4.0)), "dt": this(0.125),
+    # score matching
+    "exact": array(3, 2, seed=3), "divergence": array(3), "slope": array(3, seed=1), "reduced": this(False),
+    "weight.t": each(0.5, 0.5, 0.25, 0.75), "weight.kind": this("likelihood"),
     # Gaussians
     "mean": array(3, 2, seed=2), "variance": positive(3, 2, seed=3), "std": positive(3, 2, seed=3), "levels": this(256),
     "discretized_log_likelihood.x": unit(3, 2), "discretized_decoder.x0": unit(3, 2), "mean1": array(3, 2), "mean2": array(3, 2, seed=1),
