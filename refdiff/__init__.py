@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import rng, solvers, training, tree
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
 from .objectives import elbo, flow, latent, score_matching
-from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
+from .process import brownian, forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
 from .sampling import fokker_planck, generation, guidance, langevin, likelihood, maps, mixture, ode, oracles, orders, samplers
@@ -32,6 +32,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Schedule",
+    "brownian",
     "ddim_step",
     "ddpm_step",
     "edm",

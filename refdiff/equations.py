@@ -72,7 +72,9 @@ EQUATIONS = {  # id: the name, and the headline function
 }
 
 MODULES = {  # public name of every module that states equations: its path in the package
-    **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde")},
+    **{
+        name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde", "brownian")
+    },
     **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow", "score_matching")},
     **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "times", "edm")},
     **{

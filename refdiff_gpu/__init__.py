@@ -19,7 +19,7 @@ from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
 from .objectives import elbo, flow, latent, score_matching
-from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
+from .process import brownian, forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
 from .sampling import fokker_planck, generation, guidance, langevin, likelihood, maps, mixture, ode, oracles, orders, samplers
@@ -42,6 +42,7 @@ __all__ = [
     "arrays",
     "attention",
     "available",
+    "brownian",
     "checkpoint",
     "checks",
     "classifier",

@@ -12,7 +12,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
     "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"], "score_matching": ["score_matching"]},
     "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles", "maps"]},
     "Continuous time": {
-        "sde": ["sde", "fokker_planck"],
+        "sde": ["sde", "brownian", "fokker_planck"],
         "langevin": ["langevin"],
         "likelihood": ["likelihood"],
         "solvers": ["nodes", "exponential", "adams", "methods", "times", "orders"],

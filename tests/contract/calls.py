@@ -149,7 +149,7 @@ def finished(name, result, v):
         return result(x, 0.25)
     if short == "stepper":
         return result(makers.model, x, 5, 3, x)
-    if short == "Normals":
+    if short in ("Normals", "Increments"):
         return result[0]
     if short == "with_cross_entropy":
         return None

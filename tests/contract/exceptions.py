@@ -95,6 +95,8 @@ ALIASES = {  # other words by which an error may name a parameter: entries of a 
     "transport.s": "t",
     "transport.t": "signal",
     "transport.x": "signal",
+    "increment.end": "s|t",
+    "Increments.end": "grid",
     "residual.t": "signal|sigma",
     "log_density_rate.t": "signal|sigma",
     "from_flow.x_tau": "t",

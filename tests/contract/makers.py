@@ -11,6 +11,7 @@ import numpy as np
 from refdiff import fast, flow, layers, maps, mlp, optim, oracles, predict, samplers, schedules, sde, solvers, training, tree
 from refdiff.networks import classifier, unet
 from refdiff.objectives.latent import LinearGaussian
+from refdiff.process.brownian import Increments
 from refdiff.rng import Normals
 from refdiff.training import parallel
 
@@ -119,6 +120,7 @@ INSTANCES = {  # for the methods of a class
     "Config": lambda v: CONFIG,
     "LinearGaussian": linear_gaussian,
     "Mixture": mixture,
+    "Increments": lambda v: Increments(3, 4, np.array([0.75, 0.5, 0.25]), (2,)),
     "Normals": lambda v: Normals(3, 4, (2,)),
     "Path": lambda v: flow.trigonometric,
     "Schedule": lambda v: SCHEDULE,
@@ -169,6 +171,8 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     # likelihood
     "probe": array(3, 2, seed=3), "likelihood.f": this(lambda x, t: 0.5 * x), "likelihood.t": this(0.25), "likelihood.s": this(0.75), "log_prior": this(lambda x: 0 * x[:, 0]),
     "bits_of_density.log_density": array(3), "bits_of_density.dimensions": this(2), "bits_of_density.width": this(0.25),
+    # Brownian motion
+    "brownian.s": this(0.25), "brownian.t": this(0.75), "brownian.end": this(2.0), "brownian.grid": copies([0.75, 0.5, 0.25]),
     # Fokker-Planck
     "fokker_planck.drift": this(lambda x, t: 0.5 * x), "fokker_planck.oracle": mixture, "fokker_planck.t": each(0.5, 0.5, 0.25, 0.75), "direction": this("forward"),
     "fokker_planck.path": this(sde.vp(0.125, 4.0)), "dt": this(0.125),
