@@ -17,7 +17,7 @@ from .objectives import elbo, flow, latent, score_matching
 from .process import brownian, forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
-from .sampling import fokker_planck, generation, guidance, langevin, likelihood, maps, mixture, ode, oracles, orders, samplers
+from .sampling import fokker_planck, generation, guidance, langevin, likelihood, maps, mixture, ode, oracles, orders, picard, samplers
 from .sampling.generation import generate
 from .sampling.samplers import ddim_step, ddpm_step, sample
 from .solvers import edm
@@ -54,6 +54,7 @@ __all__ = [
     "optim",
     "oracles",
     "orders",
+    "picard",
     "posterior",
     "predict",
     "q_sample",

@@ -39,6 +39,7 @@ EQUATIONS = {  # id: the name, and the headline function
     "C4": ("diffusion as an SDE", "sde.Sde"),
     "C5": ("reverse SDEs and probability-flow ODE", "sde.reverse_drift"),
     "B1": ("Fokker-Planck equation", "fokker_planck.residual"),
+    "B3": ("parallel sampling by Picard iteration", "picard.sweep"),
     "K1": ("preconditioning of EDM", "edm.preconditioning"),
     "K2": ("noise levels of EDM", "edm.sigma_grid"),
     "K3": ("Heun's method with churn", "edm.heun_step"),
@@ -91,6 +92,7 @@ MODULES = {  # public name of every module that states equations: its path in th
             "langevin",
             "likelihood",
             "fokker_planck",
+            "picard",
         )
     },
     **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},

@@ -10,7 +10,11 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "predict": ["predict"],
     },
     "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"], "score_matching": ["score_matching"]},
-    "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles", "maps"]},
+    "Sampling": {
+        "samplers": ["generation", "ode", "samplers", "picard"],
+        "guidance": ["guidance"],
+        "oracles": ["mixture", "oracles", "maps"],
+    },
     "Continuous time": {
         "sde": ["sde", "brownian", "fokker_planck"],
         "langevin": ["langevin"],

@@ -34,6 +34,7 @@ OUTSIDE = {  # what the walk finds and the contract does not cover, and why
     "networks.convolution.neighbours_at": "a slice of an image that `conv` has padded",
     "networks.convolution.check_conv": "the check itself, called with the parameters of a layer",
     "networks.inputs": "the checks themselves, called with the arguments of networks",
+    "process.grids.check_noise": "the check itself, called with the noise of a sampler",
     "process.tables.exact_sums": "sums of the steps of a table that has been checked",
     "networks.unet.plan": "reads names of parameters",
     "sampling.mixture.shaped": "casts a result back to the shape of an argument that has been checked",

@@ -79,6 +79,7 @@ ALIASES = {  # other words by which an error may name a parameter: entries of a 
     "point": "points|means|x",
     "points": "means|x",
     "sample.grid": "t|s",
+    "sweep.grid": "t|s",
     "loop.data": "x0",
     "loop.labels": "y|no_label",
     "as_model.params": "p",

@@ -173,6 +173,10 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "bits_of_density.log_density": array(3), "bits_of_density.dimensions": this(2), "bits_of_density.width": this(0.25),
     # Brownian motion
     "brownian.s": this(0.25), "brownian.t": this(0.75), "brownian.end": this(2.0), "brownian.grid": copies([0.75, 0.5, 0.25]),
+    # Picard iteration
+    "sweep.states": lambda v: [array(3, 2, seed=i)(v) for i in range(4)], "sweep.grid": copies([8, 5, 4, 2]), "sweep.first": this(0),
+    "sweep.step": this(samplers.stepper(samplers.ddim_step, SCHEDULE, eta=0.5)), "sweep.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)],
+    "run": this(map), "sweeps": this(2), "tolerance": this(0.0),
     # Fokker-Planck
     "fokker_planck.drift": this(lambda x, t: 0.5 * x), "fokker_planck.oracle": mixture, "fokker_planck.t": each(0.5, 0.5, 0.25, 0.75), "direction": this("forward"),
     "fokker_planck.path": this(sde.vp(0.125, 4.0)), "dt": this(0.125),
