@@ -13,7 +13,6 @@ EQUIVALENT = (
         "target: x0 -> noise (2)": "only the shape of this argument counts",
         "ddpm_step: x_t -> noise (4)": "only the shape of this argument counts",
         **{f"corrector_size: input {name} negated": "only its length counts" for name in ("noise", "score")},
-        **{f"{name}_score_matching: input score negated": "only its square counts" for name in ("implicit", "sliced")},
         "differences: signal <-> sigma": "every lambda changes its sign, and only ratios of differences count",
         "dpmpp_sample: sigma -> sqrt(sigma)": "only whether it is 0 counts",
         "dpmpp_sample: sigma -> sigma ** 2": "only whether it is 0 counts",
