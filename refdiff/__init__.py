@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import rng, solvers, training, tree
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import bridge, elbo, flow, latent, learned_schedule, transport, vdm
-from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
+from .objectives import bridge, elbo, flow, latent, learned_schedule, score_matching, transport, vdm
+from .process import brownian, forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
-from .sampling import generation, guidance, langevin, likelihood, maps, mixture, ode, oracles, orders, samplers
+from .sampling import fokker_planck, generation, guidance, langevin, likelihood, maps, mixture, ode, oracles, orders, picard, samplers
 from .sampling.generation import generate
 from .sampling.samplers import ddim_step, ddpm_step, sample
 from .solvers import edm, edm_training
@@ -33,6 +33,7 @@ __version__ = "0.2.0"
 __all__ = [
     "Schedule",
     "bridge",
+    "brownian",
     "ddim_step",
     "ddpm_step",
     "edm",
@@ -40,6 +41,7 @@ __all__ = [
     "elbo",
     "fashion",
     "flow",
+    "fokker_planck",
     "forward",
     "gaussian",
     "generate",
@@ -55,6 +57,7 @@ __all__ = [
     "optim",
     "oracles",
     "orders",
+    "picard",
     "posterior",
     "predict",
     "q_sample",
@@ -63,6 +66,7 @@ __all__ = [
     "sample",
     "samplers",
     "schedules",
+    "score_matching",
     "sde",
     "solvers",
     "training",

@@ -38,6 +38,8 @@ EQUATIONS = {  # id: the name, and the headline function
     "C2": ("Tweedie's formula", "predict.tweedie_mean"),
     "C4": ("diffusion as an SDE", "sde.Sde"),
     "C5": ("reverse SDEs and probability-flow ODE", "sde.reverse_drift"),
+    "B1": ("Fokker-Planck equation", "fokker_planck.residual"),
+    "B3": ("parallel sampling by Picard iteration", "picard.sweep"),
     "K1": ("preconditioning of EDM", "edm.preconditioning"),
     "K2": ("noise levels of EDM", "edm.sigma_grid"),
     "K3": ("Heun's method with churn", "edm.heun_step"),
@@ -53,6 +55,7 @@ EQUATIONS = {  # id: the name, and the headline function
     "C9": ("Hutchinson's estimate of the divergence", "likelihood.hutchinson"),
     "L1": ("Langevin dynamics", "langevin.ula_step"),
     "L2": ("annealed Langevin dynamics", "langevin.annealed"),
+    "L3": ("score matching", "score_matching.denoising"),
     "V1": ("diffusion loss in continuous time", "vdm.continuous_term"),
     "V2": ("learned noise schedule", "learned_schedule.gamma"),
     "V3": ("stratified and importance-sampled times", "vdm.stratified_times"),
@@ -77,12 +80,30 @@ EQUATIONS = {  # id: the name, and the headline function
 }
 
 MODULES = {  # public name of every module that states equations: its path in the package
-    **{name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde")},
-    **{name: f"objectives.{name}" for name in ("elbo", "latent", "flow", "transport", "bridge", "vdm", "learned_schedule")},
+    **{
+        name: f"process.{name}" for name in ("tables", "schedules", "grids", "forward", "reverse", "predict", "gaussian", "sde", "brownian")
+    },
+    **{
+        name: f"objectives.{name}"
+        for name in ("elbo", "latent", "flow", "score_matching", "transport", "bridge", "vdm", "learned_schedule")
+    },
     **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "stages", "times", "edm", "edm_training")},
     **{
         name: f"sampling.{name}"
-        for name in ("generation", "ode", "samplers", "guidance", "mixture", "oracles", "maps", "orders", "langevin", "likelihood")
+        for name in (
+            "generation",
+            "ode",
+            "samplers",
+            "guidance",
+            "mixture",
+            "oracles",
+            "maps",
+            "orders",
+            "langevin",
+            "likelihood",
+            "fokker_planck",
+            "picard",
+        )
     },
     **{name: f"networks.{name}" for name in ("layers", "convolution", "normalize", "attention", "mlp", "residual", "unet")},
     **{name: f"data.{name}" for name in ("metrics", "feature_metrics")},

@@ -16,7 +16,7 @@ import numpy as np
 from .arrays import Array, as_array
 from .checks import check_count, check_dtype, check_integer, check_tuple
 
-TIME, NOISE, LABEL, BATCH, INIT, DATA, START = range(7)  # streams: independent numbers, one stream for each purpose
+TIME, NOISE, LABEL, BATCH, INIT, DATA, START, BROWNIAN = range(8)  # streams: independent numbers, one stream for each purpose
 
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85  # golden ratio and sqrt(3) - 1, in units of 2^-32

@@ -18,11 +18,11 @@ from refdiff.solvers import edm, edm_training
 from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import bridge, elbo, flow, latent, learned_schedule, transport, vdm
-from .process import forward, gaussian, grids, predict, reverse, schedules, sde, tables
+from .objectives import bridge, elbo, flow, latent, learned_schedule, score_matching, transport, vdm
+from .process import brownian, forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
-from .sampling import generation, guidance, langevin, likelihood, maps, mixture, ode, oracles, orders, samplers
+from .sampling import fokker_planck, generation, guidance, langevin, likelihood, maps, mixture, ode, oracles, orders, picard, samplers
 from .sampling.generation import generate
 from .sampling.samplers import ddim_step, ddpm_step, sample
 from .training import optim, parallel
@@ -43,6 +43,7 @@ __all__ = [
     "attention",
     "available",
     "bridge",
+    "brownian",
     "checkpoint",
     "checks",
     "classifier",
@@ -56,6 +57,7 @@ __all__ = [
     "fashion",
     "feature_metrics",
     "flow",
+    "fokker_planck",
     "forward",
     "gaussian",
     "generate",
@@ -81,6 +83,7 @@ __all__ = [
     "oracles",
     "orders",
     "parallel",
+    "picard",
     "place",
     "posterior",
     "predict",
@@ -91,6 +94,7 @@ __all__ = [
     "sample",
     "samplers",
     "schedules",
+    "score_matching",
     "sde",
     "solvers",
     "tables",

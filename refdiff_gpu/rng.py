@@ -12,12 +12,27 @@ import numpy as np
 from refdiff import rng as reference
 from refdiff.arrays import Array, as_array, on_device
 from refdiff.checks import check_count, check_dtype, check_integer, check_tuple
-from refdiff.rng import BATCH, DATA, INIT, LABEL, NOISE, START, TIME, philox
+from refdiff.rng import BATCH, BROWNIAN, DATA, INIT, LABEL, NOISE, START, TIME, philox
 
 from .device.arrays import arange, asarray, empty
 from .device.launch import launch
 
-__all__ = ["BATCH", "DATA", "INIT", "LABEL", "NOISE", "START", "TIME", "Normals", "bits", "integers", "normal", "philox", "uniform"]
+__all__ = [
+    "BATCH",
+    "BROWNIAN",
+    "DATA",
+    "INIT",
+    "LABEL",
+    "NOISE",
+    "START",
+    "TIME",
+    "Normals",
+    "bits",
+    "integers",
+    "normal",
+    "philox",
+    "uniform",
+]
 
 
 @wraps(reference.bits)

@@ -15,7 +15,7 @@ from refdiff import rng
 
 from .tolerances import BOX_MULLER, SIGMAS
 
-STREAMS = (rng.TIME, rng.NOISE, rng.LABEL, rng.BATCH, rng.INIT, rng.DATA, rng.START)
+STREAMS = (rng.TIME, rng.NOISE, rng.LABEL, rng.BATCH, rng.INIT, rng.DATA, rng.START, rng.BROWNIAN)
 seeds = st.integers(0, 2**64 - 1)
 words = st.integers(0, 2**32 - 1)
 
@@ -81,12 +81,12 @@ def test_each_sample_may_have_its_own_step():
 
 
 def test_words_never_repeat():
-    """No 32-bit word repeats among 2,520 draws over seeds (both halves), steps, streams, samples and elements; expected repeats 7e-4."""
+    """No 32-bit word repeats among 2,880 draws over seeds (both halves), steps, streams, samples and elements; expected repeats 1e-3."""
     seeds = [0, 1, 2**32, 2**32 + 1, 2**64 - 1]
     draws = [rng.bits(seed, 4, 6, step, stream) for seed in seeds for step in (0, 1, 2**32 - 1) for stream in STREAMS]
     everything = np.concatenate([draw.ravel() for draw in draws])
-    assert len(set(STREAMS)) == len(STREAMS) == 7
-    assert len(np.unique(everything)) == len(everything) == 5 * 3 * 7 * 24
+    assert len(set(STREAMS)) == len(STREAMS) == 8
+    assert len(np.unique(everything)) == len(everything) == 5 * 3 * 8 * 24
 
 
 def test_defaults():

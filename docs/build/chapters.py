@@ -9,10 +9,20 @@ PARTS: dict[str, dict[str, list[str]]] = {
         "reverse": ["reverse"],
         "predict": ["predict"],
     },
-    "Objectives": {"elbo": ["elbo"], "latent": ["latent"], "flow": ["flow"], "transport": ["transport", "bridge"]},
-    "Sampling": {"samplers": ["generation", "ode", "samplers"], "guidance": ["guidance"], "oracles": ["mixture", "oracles", "maps"]},
+    "Objectives": {
+        "elbo": ["elbo"],
+        "latent": ["latent"],
+        "flow": ["flow"],
+        "score_matching": ["score_matching"],
+        "transport": ["transport", "bridge"],
+    },
+    "Sampling": {
+        "samplers": ["generation", "ode", "samplers", "picard"],
+        "guidance": ["guidance"],
+        "oracles": ["mixture", "oracles", "maps"],
+    },
     "Continuous time": {
-        "sde": ["sde"],
+        "sde": ["sde", "brownian", "fokker_planck"],
         "langevin": ["langevin"],
         "likelihood": ["likelihood"],
         "vdm": ["vdm", "learned_schedule"],

@@ -1,5 +1,5 @@
-r"""Forward and reverse process: noise schedules, $q(x_t | x_0)$, the posterior, reverse steps, and what a network may predict."""
+r"""Forward and reverse process: noise schedules, $q(x_t | x_0)$, the posterior, reverse steps, what a network may predict, and Brownian motion."""
 
-from . import forward, gaussian, grids, predict, reverse, schedules, sde, tables
+from . import brownian, forward, gaussian, grids, predict, reverse, schedules, sde, tables
 
-__all__ = ["forward", "gaussian", "grids", "predict", "reverse", "schedules", "sde", "tables"]
+__all__ = ["brownian", "forward", "gaussian", "grids", "predict", "reverse", "schedules", "sde", "tables"]

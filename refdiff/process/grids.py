@@ -60,6 +60,14 @@ def check_times(times: Any) -> None:
         raise ValueError(f"grid = {times!r}; allowed: one time after another")
 
 
+def check_noise(noise: Any, steps: int) -> None:
+    """Raise unless noise is None or has an item for each step of a sampler."""
+    if noise is not None and not hasattr(noise, "__getitem__"):
+        raise TypeError(f"noise = {noise!r}; allowed: one array for each of the {steps} steps")
+    if noise is not None and hasattr(noise, "__len__") and len(noise) < steps:
+        raise ValueError(f"noise has {len(noise)} entries; allowed: one for each of the {steps} steps")
+
+
 def check_chain(entries: Any, times: Any, T: int = MAX_T, name: str = "states") -> Array:
     """Check a time grid as `check_grid` does and the number of entries of a chain, and return the grid.
 

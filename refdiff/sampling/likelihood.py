@@ -23,7 +23,8 @@ def divergence(f: Model, x: Array, t: Time) -> Array:
     check_real(x=x)
     check_arrays(x=x)
     per_example("t", t, x)
-    flat, total = np.zeros((len(x), event_size(x)), x.dtype), np.zeros(len(x), x.dtype)
+    flat = np.zeros_like(x).reshape(len(x), event_size(x))
+    total = sum_event(flat)
     for i in range(flat.shape[1]):
         direction = flat.copy()
         direction[:, i] = 1

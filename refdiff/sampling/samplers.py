@@ -13,7 +13,8 @@ from ..arrays import Array, Model, Number, Solver, Step, Time, all_true, as_arra
 from ..checks import check_arrays, check_choice, check_number, check_scalar
 from ..process import predict, reverse
 from ..process.forward import posterior, posterior_variance, q_sample
-from ..process.schedules import Schedule, check_times
+from ..process.grids import check_noise, check_times
+from ..process.schedules import Schedule
 from .ode import euler_step, heun_step, rk4_step, solve_adaptive, velocity_field
 
 __all__ = [
@@ -44,10 +45,7 @@ def sample(model: Model, step: Step | Solver, grid: Array, x: Array, noise: Sequ
     """
     check_arrays(x=x)
     check_times(grid)
-    if noise is not None and not hasattr(noise, "__getitem__"):
-        raise TypeError(f"noise = {noise!r}; allowed: one array for each of the {len(grid) - 1} steps")
-    if noise is not None and hasattr(noise, "__len__") and len(noise) < len(grid) - 1:
-        raise ValueError(f"noise has {len(noise)} entries; allowed: one for each of the {len(grid) - 1} steps")
+    check_noise(noise, len(grid) - 1)
     advance = step.begin() if hasattr(step, "begin") else step
     yield x
     for i, (t, s) in enumerate(pairwise(grid)):

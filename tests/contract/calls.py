@@ -36,6 +36,7 @@ OUTSIDE = {  # what the walk finds and the contract does not cover, and why
     "networks.convolution.neighbours_at": "a slice of an image that `conv` has padded",
     "networks.convolution.check_conv": "the check itself, called with the parameters of a layer",
     "networks.inputs": "the checks themselves, called with the arguments of networks",
+    "process.grids.check_noise": "the check itself, called with the noise of a sampler",
     "process.tables.exact_sums": "sums of the steps of a table that has been checked",
     "networks.unet.plan": "reads names of parameters",
     "objectives.transport.check_plan": "the check itself, called with the plans of other functions",
@@ -153,7 +154,7 @@ def finished(name, result, v):
         return result(x, 0.25)
     if short == "stepper":
         return result(makers.model, x, 5, 3, x)
-    if short == "Normals":
+    if short in ("Normals", "Increments"):
         return result[0]
     if short == "with_cross_entropy":
         return None

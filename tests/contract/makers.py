@@ -27,6 +27,7 @@ from refdiff import (
 )
 from refdiff.networks import classifier, unet
 from refdiff.objectives.latent import LinearGaussian
+from refdiff.process.brownian import Increments
 from refdiff.rng import Normals
 from refdiff.training import parallel
 
@@ -136,6 +137,7 @@ INSTANCES = {  # for the methods of a class
     "Config": lambda v: CONFIG,
     "LinearGaussian": linear_gaussian,
     "Mixture": mixture,
+    "Increments": lambda v: Increments(3, 4, np.array([0.75, 0.5, 0.25]), (2,)),
     "Normals": lambda v: Normals(3, 4, (2,)),
     "Path": lambda v: flow.trigonometric,
     "Schedule": lambda v: SCHEDULE,
@@ -190,6 +192,18 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     # likelihood
     "probe": array(3, 2, seed=3), "likelihood.f": this(lambda x, t: 0.5 * x), "likelihood.t": this(0.25), "likelihood.s": this(0.75), "log_prior": this(lambda x: 0 * x[:, 0]),
     "bits_of_density.log_density": array(3), "bits_of_density.dimensions": this(2), "bits_of_density.width": this(0.25),
+    # Brownian motion
+    "brownian.s": this(0.25), "brownian.t": this(0.75), "brownian.end": this(2.0), "brownian.grid": copies([0.75, 0.5, 0.25]),
+    # Picard iteration
+    "sweep.states": lambda v: [array(3, 2, seed=i)(v) for i in range(4)], "sweep.grid": copies([8, 5, 4, 2]), "sweep.first": this(0),
+    "sweep.step": this(samplers.stepper(samplers.ddim_step, SCHEDULE, eta=0.5)), "sweep.noise": lambda v: [array(3, 2, seed=i)(v) for i in range(3)],
+    "run": this(map), "sweeps": this(2), "picard.tolerance": this(0.0),
+    # Fokker-Planck
+    "fokker_planck.drift": this(lambda x, t: 0.5 * x), "fokker_planck.oracle": mixture, "fokker_planck.t": each(0.5, 0.5, 0.25, 0.75), "direction": this("forward"),
+    "fokker_planck.path": this(sde.vp(0.125, 4.0)), "dt": this(0.125),
+    # score matching
+    "exact": array(3, 2, seed=3), "divergence": array(3), "slope": array(3, seed=1), "reduced": this(False),
+    "weight.t": each(0.5, 0.5, 0.25, 0.75), "weight.kind": this("likelihood"),
     # Gaussians
     "mean": array(3, 2, seed=2), "variance": positive(3, 2, seed=3), "std": positive(3, 2, seed=3), "levels": this(256),
     "discretized_log_likelihood.x": unit(3, 2), "discretized_decoder.x0": unit(3, 2), "mean1": array(3, 2), "mean2": array(3, 2, seed=1),
@@ -209,9 +223,9 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "vdm.gamma": each(0.5, 0.5, -1.0, 2.0), "gamma_t": each(0.5, 0.5, -1.0, 2.0), "gamma_s": each(0.25, 0.25, -1.5, 1.0),
     "continuous_term.rate": each(2.0, 2.0, 1.0, 0.5), "vdm.variance": each(0.5, 0.5, 1.0, 2.0), "curve": this(lambda t: (2 * t - 1, 2 + 0 * t)),
     "vdm.path.name": this("path"), "stratified_times.uniform": this(0.625), "stratified_times.count": this(4), "importance_probabilities.floor": this(0.25),
-    "second_moments": copies([0.25, 1.0, 4.0]), "probabilities": copies([0.25, 0.25, 0.5]), "gamma_0": this(-2.0), "gamma_1": this(3.0),
+    "second_moments": copies([0.25, 1.0, 4.0]), "vdm.probabilities": copies([0.25, 0.25, 0.5]), "gamma_0": this(-2.0), "gamma_1": this(3.0),
     "learned_schedule.p": SCHEDULE_NET, "learned_schedule.t": each(0.5, 0.5, 0.25, 0.75), "learned_schedule.variance": each(0.5, 0.5, 1.0, 2.0),
-    "learned_schedule.model": this(lambda x, gamma: x * 0.5), "learned_schedule.gamma": each(0.5, 0.5, -1.0, 2.0), "error": positive(3), "slope": array(3, seed=1),
+    "learned_schedule.model": this(lambda x, gamma: x * 0.5), "learned_schedule.gamma": each(0.5, 0.5, -1.0, 2.0), "error": positive(3),
     "learned_schedule.rate": positive(3, seed=2), "learned_schedule.vjp": this(lambda dgamma, drate: ({"ends": dgamma, "l1": drate}, dgamma)),
     # sampling
     "model": this(model), "f": this(model), "ddim_inversion_step.noise": this(None), "euler_step.noise": this(None),
@@ -250,14 +264,14 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "classification.batch": lambda v: training.Batch(array(3, 4, 4, 1)(v), np.array([125.0, 250.0, 750.0]), np.array([0, 1, 2]), array(3, 4, 4, 1)(v)),
     "Config.kind": this("eps"), "predict.kind": this("v"),
     # couplings and bridges
-    "transport.eps": this(2.0), "data_weights": positive(3), "noise_weights": positive(3, seed=1), "tolerance": this(2.0**-30), "couple_entropic.steps": this(1000),
+    "transport.eps": this(2.0), "data_weights": positive(3), "noise_weights": positive(3, seed=1), "transport.tolerance": this(2.0**-30), "couple_entropic.steps": this(1000),
     "plan": lambda v: np.array([[0.125, 0.125, 0.0625], [0.25, 0.125, 0.0], [0.0625, 0.125, 0.125]]), "cov_noise": covariance(), "cov_data": covariance(0.5),
     "bridge.t": each(0.5, 0.5, 0.25, 0.75), "bridge.gaussian.t": this(0.25), "bridge.gaussian.sigma": this(0.5),
     "expectation.f": this(np.cos), "expectation.oracle": lambda v: oracles.mixture([[-1.0], [0.5]], [[[0.25]], [[0.5]]]), "expectation.signal": this(0.75),
     "expectation.sigma": this(0.5), "nodes": this(8),
     # metrics of features
     "ddof": this(1), "feature_metrics.y": array(4, 2, seed=1), "sizes": copies([16.0, 32.0, 64.0]), "at_infinity.values": array(3), "splits": this(2),
-    "probabilities": lambda v: np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0.25, 0.25, 0.5]], v.dtype),
+    "feature_metrics.probabilities": lambda v: np.array([[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0.25, 0.25, 0.5]], v.dtype),
     "rows_x": copies([[0, 1], [2, 1]]), "rows_y": copies([[3, 1], [0, 2]]),
     # data and random numbers
     "unbiased": this(False), "bandwidth": this(1.0), "directions": array(4, 2, seed=1), "order": this(2.0), "centers": array(2, 2, seed=2), "metrics.y": array(4, 2, seed=1),

@@ -13,6 +13,15 @@ def q_step(x, t, betas, noise):
     return each(lambda x, e, beta: math.sqrt(1 - beta) * x + math.sqrt(beta) * e, {"x": x, "noise": noise}, steps)
 
 
+def jump_moments(x, mean, variance, dt):
+    dt, data = number("dt", dt), {"x": x, "mean": mean, "variance": like("variance", variance, x)}
+    if dt <= 0:
+        raise ValueError(f"dt = {dt}; allowed: above 0")
+    first = each(lambda x, m, v: (m - x) / dt, data)
+    second = each(lambda x, m, v: (x * x - 2 * x * m + m * m + v) / dt, data)
+    return first, second, each(lambda x, m, v: (m - x) * ((m - x) ** 2 + 3 * v) / dt, data)
+
+
 def q_between(x_s, t, s, betas, noise):
     steps = [(a_t / a_s,) for a_t, a_s in pairs(betas, t, s, x_s)]
     return each(lambda x, e, a: math.sqrt(a) * x + math.sqrt(1 - a) * e, {"x_s": x_s, "noise": noise}, steps)

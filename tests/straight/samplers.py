@@ -116,6 +116,18 @@ def ode_sample(f, method, times, x):
     return _stacked(states)
 
 
+def picard_sample(f, times, x, sweeps):
+    times = numbers("times", times)
+    states = [x] * len(times)
+    for _ in range(integer("sweeps", sweeps, 0)):
+        ends = [euler_step(f, state, t, s) for state, (t, s) in zip(states[:-1], itertools.pairwise(times), strict=True)]
+        after = [x]
+        for state, end in zip(states[:-1], ends, strict=True):
+            after.append(each(lambda new, old, end: end + (new - old), {"new": after[-1], "old": state, "end": end}))
+        states = after
+    return _stacked(states)
+
+
 def slerp(a, b, weight):
     weight = number("weight", weight)
     if shape_of(a) != shape_of(b):

@@ -1,6 +1,8 @@
-"""A small MLP, its loss and its training."""
+"""A small MLP, its loss and its training; losses of score matching."""
 
-from .boundary import array, choice, examples, integers, per_example, shape_of, to_list
+import math
+
+from .boundary import array, between, choice, examples, integers, number, per_example, shape_of, to_list, total
 from .flow import interpolate, velocity
 from .forward import q_sample
 from .layers import affine, back, features_of, leaves_of, silu_of, slopes, values
@@ -93,3 +95,41 @@ def train_mlp_flow(w0, b0, w1, b1, w2, b2, data, t, noise, rate, beta1, beta2, e
         return interpolate(data, noise[i], t[i], "straight"), clock, velocity(data, noise[i], t[i], "straight")
 
     return _trained((w0, b0, w1, b1, w2, b2), batch, rate, beta1, beta2, eps, checkpoints)
+
+
+def explicit_score_matching(score, exact):
+    return total(lambda s, e: s * s - 2 * s * e + e * e, {"score": score, "exact": exact})
+
+
+def denoising_score_matching(score, noise, sigma, weight):
+    count = shape_of(score)[0]
+    constants = list(zip(per_example(sigma, count, "sigma"), per_example(weight, count, "weight"), strict=True))
+    if any(number("sigma", each) <= 0 for each, _ in constants):
+        raise ValueError(f"sigma = {sigma}; allowed: above 0")
+    return total(lambda s, z, b, w: w / (b * b) * (b * s + z) ** 2, {"score": score, "noise": noise}, constants)
+
+
+def implicit_score_matching(score, jacobian):
+    rows = zip(examples("score", score), to_list(jacobian), strict=True)
+    return array([math.fsum(s * s + 2 * matrix[i][i] for i, s in enumerate(one)) for one, matrix in rows])
+
+
+def sliced_score_matching(score, jacobian, probe, reduced):
+    choice("reduced", reduced, ("yes", "no"))
+    found = []
+    for one, matrix, v in zip(examples("score", score), to_list(jacobian), examples("probe", probe), strict=True):
+        square = math.fsum(s * s for s in one) if reduced == "yes" else math.fsum(s * w for s, w in zip(one, v, strict=True)) ** 2
+        found.append(square + 2 * math.fsum(v[i] * matrix[i][j] * v[j] for i in range(len(v)) for j in range(len(v))))
+    return array(found)
+
+
+def score_weight(t, beta_min, beta_max, kind):
+    choice("kind", kind, ("variance", "likelihood"))
+    found = []
+    for time in per_example(t, shape_of(t)[0] if shape_of(t) else 1, "t"):
+        time = between("t", time, 0, 1)
+        if kind == "likelihood":
+            found.append((1 - time) * beta_min + time * beta_max)
+        else:
+            found.append(-math.expm1(-time * ((1 - time / 2) * beta_min + time / 2 * beta_max)))
+    return array(found, shape_of(t))

@@ -34,10 +34,18 @@ def cases() -> Iterator[Case]:
                 inputs = {"prediction": noise, "x_t": x, "t": t, "s": s, "betas": betas, "kind": kind, "variance": "posterior"}
                 yield Case("reverse_kernel", inputs, minimal=small)
     yield from _sdes()
+    yield from _jumps()
     yield from _batches()
     yield from _chains()
     yield from _errors()
     yield from _learned()
+
+
+def _jumps() -> Iterator[Case]:
+    for number, (shape, dt) in enumerate(((SHAPES[0], 0.25), (SHAPES[1], 0.001), (SHAPES[2], 0.125), ((3, 2), 1.0))):
+        inputs = {"x": numbers(shape, number), "mean": numbers(shape, number + 10), "variance": abs(numbers(shape, number + 20))}
+        yield Case("jump_moments", {**inputs, "dt": dt}, minimal=True)
+    yield refused("jump_moments", "a time of 0", **inputs, dt=0.0)
 
 
 def _batches() -> Iterator[Case]:

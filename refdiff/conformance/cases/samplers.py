@@ -115,6 +115,8 @@ def _odes() -> Iterator[Case]:
         yield Case("ode_sample", {"f": flow, "method": method, "times": times, "x": x}, tolerance="long", minimal=n < 8)
         yield Case("ode_sample", {"f": field, "method": method, "times": times[::-1].copy(), "x": x}, tolerance="long", minimal=n == 2)
     uneven = np.array([0.0, 0.125, 0.5, 0.625, 1.0])
+    for times, sweeps in product((uneven, uneven[::-1].copy()), (0, 1, 2, 4)):
+        yield Case("picard_sample", {"f": flow, "times": times, "x": x, "sweeps": sweeps}, tolerance="long", minimal=True)
     for method in ("euler", "heun", "rk4"):
         yield Case("ode_sample", {"f": flow, "method": method, "times": uneven, "x": x}, tolerance="long", minimal=True)
 

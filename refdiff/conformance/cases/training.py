@@ -1,4 +1,4 @@
-"""A small network for points: with and without labels, at times from 0 to 1000, and trained for 1, 10 and 100 steps."""
+"""A small network for points: with and without labels, at times from 0 to 1000, and trained for 1, 10 and 100 steps; losses of score matching."""
 
 import itertools
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ def cases() -> Iterator[Case]:
         yield Case("mlp_loss", {**inputs, **labelled, "target": numbers((B, 2), number + 7)}, minimal=True)
     yield refused("mlp", "a label beyond the last", **{**inputs, **labelled, "labels": np.array([3, 0])})
     yield from _trained()
+    yield from _score_matching()
 
 
 def weights(features: int, width: int, seed: int) -> dict[str, Any]:
@@ -52,3 +53,24 @@ def _trained() -> Iterator[Case]:
     times = np.array([[0.0, 1.0], [0.5, 0.125], [0.75, 0.25], [0.0625, 0.875], [0.375, 0.625]])
     inputs = {**weights(4, 8, 5), "data": x0, "t": times, "noise": noise, **ADAM, "eps": 2.0**-6}
     yield Case("train_mlp_flow", {**inputs, "checkpoints": np.array([1, 10])}, "must", "long", minimal=True)
+
+
+def _score_matching() -> Iterator[Case]:
+    for number, shape in enumerate(((2, 2), (1, 1), (2, 2, 2, 1), (3, 2))):
+        score, noise, B = numbers(shape, number), numbers(shape, number + 10), shape[0]
+        yield Case("explicit_score_matching", {"score": score, "exact": noise}, minimal=True)
+        for sigma, weight in ((0.25, 0.0625), (2.0, 1.0), (np.array([0.5, 1.5, 0.125][:B]), np.array([0.25, 2.25, 3.0][:B]))):
+            yield Case("denoising_score_matching", {"score": score, "noise": noise, "sigma": sigma, "weight": weight}, minimal=True)
+    yield refused("denoising_score_matching", "a state without noise", score=score, noise=noise, sigma=0.0, weight=1.0)
+    for B, d in ((2, 2), (1, 1), (3, 4)):
+        inputs = {"score": numbers((B, d), d), "jacobian": numbers((B, d, d), d + 5)}
+        yield Case("implicit_score_matching", inputs, minimal=True)
+        for reduced, probe in (
+            ("yes", np.sign(numbers((B, d), d + 10) + 1 / 128)),
+            ("no", numbers((B, d), d + 15)),
+            ("yes", numbers((B, d), d + 20)),
+        ):
+            yield Case("sliced_score_matching", {**inputs, "probe": probe, "reduced": reduced}, minimal=True)
+    for kind, t in itertools.product(("variance", "likelihood"), (0.0, 0.125, 1.0, np.array([0.5, 0.25]))):
+        yield Case("score_weight", {"t": t, "beta_min": 0.125, "beta_max": 16.0, "kind": kind}, minimal=True)
+    yield refused("score_weight", "a time after the end", t=1.5, beta_min=0.125, beta_max=16.0, kind="likelihood")

@@ -1,4 +1,4 @@
-"""F1-F4, R1-R5, C1: the forward process, the posterior, and the model's reverse step."""
+"""F1-F4, R1-R5, C1, B1: the forward process, the posterior, and the model's reverse step."""
 
 from ..numbers import event_sum, exp, full, log, per_example, pi, sqrt
 from .predict import to_x0
@@ -9,6 +9,12 @@ def q_step(x, t, betas, noise):
     """F1 -> x_t: one noising step from x at t - 1: sqrt(1 - beta_t) x + sqrt(beta_t) noise."""
     beta = betas[per_example(t, x) - 1]
     return sqrt(1 - beta) * x + sqrt(beta) * noise
+
+
+def jump_moments(x, mean, variance, dt):
+    """B1 -> first, second, third: moments E[x' - x], E[(x' - x)^2] and E[(x' - x)^3] of each number over dt, for x' from N(mean, variance)."""
+    apart = mean - x
+    return apart / dt, (apart**2 + variance) / dt, (apart**3 + 3 * apart * variance) / dt
 
 
 def q_between(x_s, t, s, betas, noise):

@@ -167,6 +167,20 @@ def ode_sample(f, method, times, x):
     return np.stack(states)
 
 
+def picard_sample(f, times, x, sweeps):
+    """B3 -> states: all states along the times after so many Picard sweeps of Euler's method for dx/dt = f(x, t), from x at every time.
+
+    A sweep: state i becomes x + the sum over k < i of (times[k + 1] - times[k]) f(state k, times[k]), with the states before the sweep.
+    """
+    states = [x for _ in times]
+    for _ in range(sweeps):
+        moves = [(times[k + 1] - times[k]) * f(states[k], times[k]) for k in range(len(times) - 1)]
+        states = [x]
+        for move in moves:
+            states.append(states[-1] + move)
+    return np.stack(states)
+
+
 def slerp(a, b, weight):
     """S2 -> x: between two noises along the great circle, example by example: sin((1 - w) u) / sin(u) a + sin(w u) / sin(u) b.
 

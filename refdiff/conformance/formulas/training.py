@@ -1,10 +1,10 @@
-"""N1, T1: a small network of points, its loss and gradient, and its training from given data, noise, times and initial
-weights.
+"""N1, T1, L3: a small network of points, its loss and gradient, and its training from given data, noise, times and initial
+weights; and the losses of score matching.
 """
 
 import numpy as np
 
-from ..numbers import like, sqrt
+from ..numbers import event_sum, exp, like, per_example, sqrt, trace
 from .layers import embedding, embedding_vjp, linear_layer, linear_layer_vjp, silu, silu_vjp, time_features
 from .optim import direction, moments
 from .predict import weights
@@ -112,3 +112,37 @@ def shaped(numbers_in_a_row, arrays):
     """The inverse of flat: arrays of these shapes."""
     ends = np.cumsum([each.size for each in arrays])
     return [part.reshape(each.shape) for part, each in zip(np.split(numbers_in_a_row, ends[:-1]), arrays, strict=True)]
+
+
+def explicit_score_matching(score, exact):
+    """L3 -> loss: squared distance of a model's score (B, ...) to the exact one, summed over the event, (B,); no factor 1/2."""
+    return event_sum((score - exact) ** 2)
+
+
+def denoising_score_matching(score, noise, sigma, weight):
+    """L3 -> loss: weight |score + noise / sigma|^2, summed over the event, (B,); score at x_t = signal x0 + sigma noise, sigma and weight () or (B,)."""
+    return weight * event_sum((score + noise / per_example(sigma, noise)) ** 2)
+
+
+def implicit_score_matching(score, jacobian):
+    """L3 -> loss: |score|^2 + 2 trace(jacobian), (B,); jacobian (B, d, d) is that of the score (B, d) in x; no factor 1/2."""
+    return event_sum(score**2) + 2 * np.array([trace(each) for each in jacobian])
+
+
+def sliced_score_matching(score, jacobian, probe, reduced):
+    """L3 -> loss: square + 2 probe^T jacobian probe, (B,), of a score (B, d) with its jacobian (B, d, d), along probe (B, d).
+
+    The square is |score|^2 if reduced is yes, and (probe^T score)^2 if it is no; no factor 1/2.
+    """
+    square = event_sum(score**2) if reduced == "yes" else event_sum(probe * score) ** 2
+    return square + 2 * event_sum(probe * (jacobian * probe[:, None, :]).sum(axis=2))
+
+
+def score_weight(t, beta_min, beta_max, kind):
+    """L3 -> weight: of a score's squared error at t () or (B,) in 0..1 of the variance-preserving SDE with beta(t) = beta_min + t (beta_max - beta_min).
+
+    kind: variance, sigma^2 = 1 - exp(-integral of beta from 0 to t); likelihood, g^2 = beta(t).
+    """
+    if kind == "likelihood":
+        return beta_min + t * (beta_max - beta_min)
+    return 1 - exp(-(beta_min * t + t**2 * (beta_max - beta_min) / 2))

@@ -7,4 +7,5 @@ EQUIVALENT: dict[str, str] = {
     "block_by_scale_vjp: output dshortcut_w: the batch's mean": "the first axis of a 1 x 1 kernel is 1 long: its mean is itself",
     "block_by_shift_vjp: output dshortcut_w: the batch's mean": "the first axis of a 1 x 1 kernel is 1 long: its mean is itself",
     "learning_rate: step -> step + 1": "at the end of the warm-up both branches give the peak",
+    **{f"{name}_score_matching: input score negated": "only its square counts" for name in ("implicit", "sliced")},
 }

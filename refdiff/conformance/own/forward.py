@@ -3,11 +3,16 @@
 import numpy as np
 
 from ...process import forward, gaussian, reverse, sde
+from ...sampling import fokker_planck
 from .schedules import schedule_of
 
 
 def q_step(x, t, betas, noise):
     return forward.q_step_sample(x, t, t - 1, schedule_of(betas), noise)
+
+
+def jump_moments(x, mean, variance, dt):
+    return fokker_planck.jump_moments(x, mean, variance, dt)
 
 
 def q_between(x_s, t, s, betas, noise):

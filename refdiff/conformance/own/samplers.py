@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...process import predict, sde
-from ...sampling import langevin, likelihood, samplers
+from ...sampling import langevin, likelihood, picard, samplers
 from .schedules import schedule_of
 from .solvers import Levels
 
@@ -106,6 +106,11 @@ def rk4_step(f, x, t, s):
 def ode_sample(f, method, times, x):
     step = {"euler": samplers.euler_step, "heun": samplers.heun_step, "rk4": samplers.rk4_step}[method]
     return np.stack(list(samplers.sample(f, step, times, x)))
+
+
+def picard_sample(f, times, x, sweeps):
+    found = list(picard.sample(f, samplers.euler_step, times, x, sweeps=sweeps))
+    return np.stack(found[-1])
 
 
 def slerp(a, b, weight):

@@ -1,4 +1,4 @@
-"""Operations of refdiff: the small network and its training."""
+"""Operations of refdiff: the small network and its training, and score matching."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from ... import tree
 from ...arrays import like
 from ...networks import layers
 from ...networks.mlp import mlp as network
-from ...objectives import flow
-from ...process import predict, schedules
+from ...objectives import elbo, flow, score_matching
+from ...process import predict, schedules, sde
+from ...sampling import likelihood
 from ...training import loop, optim
 
 
@@ -35,6 +36,32 @@ def train_mlp(x0: Any, t: Any, noise: Any, betas: Any, kind: str, **arguments: A
 
 def train_mlp_flow(data: Any, t: Any, noise: Any, **arguments: Any) -> Any:
     return _trained(flow.straight, data, t, noise, "velocity", **arguments)
+
+
+def explicit_score_matching(score: Any, exact: Any) -> Any:
+    return score_matching.explicit(score, exact)
+
+
+def denoising_score_matching(score: Any, noise: Any, sigma: Any, weight: Any) -> Any:
+    return elbo.weighted(score_matching.denoising(score, noise, sigma), weight)
+
+
+def implicit_score_matching(score: Any, jacobian: Any) -> Any:
+    return score_matching.implicit(score, likelihood.divergence(_linear(jacobian), 0 * score, 0.0))
+
+
+def sliced_score_matching(score: Any, jacobian: Any, probe: Any, reduced: str) -> Any:
+    slope = likelihood.hutchinson(_linear(jacobian), 0 * probe, 0.0, probe)
+    return score_matching.sliced(score, probe, slope, {"yes": True, "no": False}[reduced])
+
+
+def score_weight(t: Any, beta_min: Any, beta_max: Any, kind: str) -> Any:
+    return score_matching.weight(t, sde.vp(beta_min, beta_max), kind)
+
+
+def _linear(jacobian: Any) -> Any:
+    """A field that has this Jacobian (B, d, d) everywhere."""
+    return lambda x, t: np.einsum("bij,bj->bi", jacobian, x)
 
 
 def _trained(
