@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from . import continuous as draw_continuous
 from . import house as draw_house
 from . import models as draw_models
 from . import noise as draw_noise
@@ -30,6 +31,9 @@ PICTURES: dict[str, Callable[[], Any]] = {
     "paths": draw_sampling.paths,
     "convergence": draw_sampling.convergence,
     "orders": draw_sampling.orders,
+    "trajectories": draw_continuous.trajectories,
+    "stuck": draw_continuous.stuck,
+    "densities": draw_continuous.densities,
     "guidance": draw_sampling.guidance,
     "scores": draw_sampling.scores,
     "datasets": draw_noise.datasets,

@@ -102,7 +102,7 @@ def failing(message):
         ("local", WorkerError, "LocalError: this text"),
         ("two", WorkerError, "TwoArgumentsError: this and text"),
         ("silent", WorkerError, "SilentError"),
-        ("result", Exception, "pickle.*<lambda>"),
+        ("result", Exception, "local object.*<lambda>"),
     ],
 )
 def test_errors_keep_their_text(kind, error, text):
