@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import rng, solvers, training, tree
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import bridge, elbo, flow, latent, learned_schedule, score_matching, transport, vdm
+from .objectives import bridge, elbo, flow, flow_times, latent, learned_schedule, score_matching, transport, vdm
 from .process import brownian, forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
@@ -41,6 +41,7 @@ __all__ = [
     "elbo",
     "fashion",
     "flow",
+    "flow_times",
     "fokker_planck",
     "forward",
     "gaussian",

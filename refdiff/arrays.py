@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 Array = NDArray[Any]
 Time = Any  # one number for the whole batch, or an array (B,)
@@ -107,6 +108,11 @@ def sigmoid(x: Array) -> Array:
     r"""Logistic function $\varsigma(x) = e^x / (1 + e^x)$, to a few ulp for every x; $1 - \varsigma(x) = \varsigma(-x)$ is as precise."""
     power = np.exp(np.minimum(x, 80))  # beyond 80 the result is 1 to the last digit, and the power would overflow
     return power / (1 + power)
+
+
+def normal_quantile(uniform: Array) -> Array:
+    """The standard normal number below which a normal number is with this probability; numbers on a device are taken to the host and back."""
+    return np.asarray(ndtri(device_get(uniform)), like=uniform) if on_device(uniform) else ndtri(uniform)
 
 
 def softplus(x: Array) -> Array:

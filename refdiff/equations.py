@@ -85,7 +85,7 @@ MODULES = {  # public name of every module that states equations: its path in th
     },
     **{
         name: f"objectives.{name}"
-        for name in ("elbo", "latent", "flow", "score_matching", "transport", "bridge", "vdm", "learned_schedule")
+        for name in ("elbo", "latent", "flow", "flow_times", "score_matching", "transport", "bridge", "vdm", "learned_schedule")
     },
     **{name: f"solvers.{name}" for name in ("nodes", "exponential", "adams", "methods", "stages", "times", "edm", "edm_training")},
     **{

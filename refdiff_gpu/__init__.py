@@ -18,7 +18,7 @@ from refdiff.solvers import edm, edm_training
 from . import rng, training
 from .device import NoDevice, available, missing, place, to_device, to_host, unchecked
 from .networks import attention, classifier, convolution, layers, mlp, normalize, residual, unet, unet_init
-from .objectives import bridge, elbo, flow, latent, learned_schedule, score_matching, transport, vdm
+from .objectives import bridge, elbo, flow, flow_times, latent, learned_schedule, score_matching, transport, vdm
 from .process import brownian, forward, gaussian, grids, predict, reverse, schedules, sde, tables
 from .process.forward import posterior, q_sample
 from .process.schedules import Schedule
@@ -57,6 +57,7 @@ __all__ = [
     "fashion",
     "feature_metrics",
     "flow",
+    "flow_times",
     "fokker_planck",
     "forward",
     "gaussian",

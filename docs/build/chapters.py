@@ -12,7 +12,7 @@ PARTS: dict[str, dict[str, list[str]]] = {
     "Objectives": {
         "elbo": ["elbo"],
         "latent": ["latent"],
-        "flow": ["flow"],
+        "flow": ["flow", "flow_times"],
         "score_matching": ["score_matching"],
         "transport": ["transport", "bridge"],
     },

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
-from ..arrays import Array, Time, as_array, holds
+from ..arrays import Array, Time, as_array, holds, normal_quantile
 from ..checks import check_number, check_scalar
 from ..process.sde import Sde
 from .edm import draw_sigma
@@ -23,7 +22,7 @@ class _Preconditioned(Sde):
 
     def draw_time(self, uniform: Array) -> Array:
         """Noise levels from uniform numbers inside (0, 1), by the quantiles of their density; those above `end` become `end`."""
-        normal = ndtri(check_number("uniform", uniform, 0, 1, open_low=True))
+        normal = normal_quantile(check_number("uniform", uniform, 0, 1, open_low=True))
         return np.minimum(draw_sigma(normal, self.mean, self.std), self.end)
 
     def clock(self, t: Time) -> Array:

@@ -3,8 +3,8 @@
 The other modules are those of `refdiff`.
 """
 
-from refdiff.objectives import elbo, latent, learned_schedule, score_matching, vdm
+from refdiff.objectives import elbo, flow_times, latent, learned_schedule, score_matching, vdm
 
 from . import bridge, flow, transport
 
-__all__ = ["bridge", "elbo", "flow", "latent", "learned_schedule", "score_matching", "transport", "vdm"]
+__all__ = ["bridge", "elbo", "flow", "flow_times", "latent", "learned_schedule", "score_matching", "transport", "vdm"]

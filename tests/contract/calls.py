@@ -158,10 +158,8 @@ def finished(name, result, v):
         return result[0]
     if short == "with_cross_entropy":
         return None
-    if (
-        short in ("optimal_transport", "vp", "sub_vp", "ve", "edm")
-        or name.endswith("edm_training.path")
-        or name.endswith(("flow.Path", "sde.Sde"))
+    if short in ("optimal_transport", "vp", "sub_vp", "ve", "edm") or name.endswith(
+        ("edm_training.path", "flow_times.logit_normal", "flow.Path", "sde.Sde")
     ):
         return result.signal_sigma(0.25), result.rates(0.25)
     if name.endswith("learned_schedule.gamma"):

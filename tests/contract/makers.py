@@ -180,6 +180,7 @@ MAKERS = {name: array(3, 2, seed=i) for i, name in enumerate(POINTS.split())} | 
     "edm.sigma": each(0.5, 0.5, 0.25, 0.75), "sigma_data": this(0.5), "network": this(model), "normal": array(3), "draw_sigma.mean": this(-1.0), "draw_sigma.std": this(0.5),
     "rho": this(3.0), "churn.sigma": this(0.5), "churn.gamma": this(0.25), "s_noise": this(1.0), "s_churn": this(1.0), "s_min": this(0.0), "s_max": this(8.0),
     "edm.t": each(0.5, 0.5, 0.25, 0.75), "edm.s": each(0.25, 0.25, 0.125, 0.5),
+    "flow_times.path": this(flow.trigonometric), "flow_times.mean": this(0.25), "flow_times.std": this(0.5), "logit_normal_density.t": each(0.5, 0.5, 0.25, 0.75), "draw_logit_normal.normal": array(3),
     "edm_training.mean": this(-1.0), "edm_training.std": this(0.5),
     "noise_of_stages.formula": this(solvers.dpmpp_step), "noise_of_stages.noise": lambda v: [array(3, 2, seed=i)(v) for i in (1, 2)],
     "noise_of_stages.ends": lambda v: [np.array([0.375, 0.1875, 0.625]), np.array([0.25, 0.125, 0.5])] if v.many else [0.375, 0.25],

@@ -36,6 +36,8 @@ def written(path, state=None, config=None, **changed):
         ({"base": "8"}, "base = '8'; allowed: an integer"),
         ({"base": -8}, "base = -8; allowed: 8..256"),
         ({"base": 16}, "parameters or configuration of another model than it says"),
+        ({"times": "late"}, "times = 'late'; allowed: uniform, logit-normal"),
+        ({"times": "logit-normal"}, "times = 'logit-normal' for x0; allowed: uniform, but for velocity"),
         ({"model": "classifier"}, "schedule = 'none' for a classifier of x0; allowed: none for clean data, straight for flows"),
         ({"kind": "velocity"}, "schedule = 'none' for a clean-classifier of velocity; allowed"),
         ({"model": "unet", "schedule": "linear"}, "parameters or configuration of another model than it says"),

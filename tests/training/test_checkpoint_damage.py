@@ -538,7 +538,7 @@ def test_memory(tmp_path, data, message):
     try:
         with pytest.raises(CheckpointError, match=message):
             load(tmp_path / "a.npz")
-        assert tracemalloc.get_traced_memory()[1] < 4 * len(data) + 2**20
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(data) + 2**23  # Python 3.12 takes 4 MB to parse some headers
     finally:
         tracemalloc.stop()
 

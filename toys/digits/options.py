@@ -10,9 +10,9 @@ from refdiff import parallel
 from refdiff.options import check_folder, integer, number
 
 from .generate import SAMPLERS
-from .spec import KINDS, MODELS, SCHEDULES, Spec, UsageError
+from .spec import KINDS, MODELS, SCHEDULES, TIMES, Spec, UsageError
 
-NEW_RUN_OPTIONS = ("model", "kind", "schedule", "base", "seed", "workers", "out")  # not allowed with --resume
+NEW_RUN_OPTIONS = ("model", "kind", "schedule", "times", "base", "seed", "workers", "out")  # not allowed with --resume
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
@@ -49,6 +49,9 @@ def add_train(command: argparse.ArgumentParser) -> None:
         help=f"prediction target of a unet: {', '.join(KINDS)} (default velocity, a flow; eps with --schedule)",
     )
     command.add_argument("--schedule", type=choice(*SCHEDULES), help=f"{', '.join(SCHEDULES)} (default linear); velocity has none")
+    command.add_argument(
+        "--times", type=choice(*TIMES), help=f"density of the training times of velocity: {', '.join(TIMES)} (default {TIMES[1]})"
+    )
     command.add_argument("--base", type=integer(8, 256), metavar="N", help="base number of channels, a multiple of 8 (default 16)")
     length = command.add_mutually_exclusive_group()
     length.add_argument(
@@ -136,5 +139,9 @@ def new_spec(arguments: argparse.Namespace) -> Spec:
         raise UsageError(
             f"argument --schedule: {arguments.schedule!r}; allowed: no --schedule for --kind velocity and --model clean-classifier"
         )
+    if kind != "velocity" and arguments.times:
+        raise UsageError(f"argument --times: {arguments.times!r}; allowed: no --times, but for --kind velocity")
     kind = "x0" if model == "clean-classifier" else kind
-    return Spec(model, kind, fixed or arguments.schedule or SCHEDULES[0], base, arguments.workers or parallel.cores(), "")
+    times = arguments.times or TIMES[kind == "velocity"]
+    schedule = fixed or arguments.schedule or SCHEDULES[0]
+    return Spec(model, kind, schedule, base, arguments.workers or parallel.cores(), "", times=times)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from refdiff import checkpoint, classifier, fast, flow, images, schedules, training, tree, unet
+from refdiff import checkpoint, classifier, fast, flow, flow_times, images, schedules, training, tree, unet
 from refdiff.arrays import Array, GaussianPath
 from refdiff.checks import check_integer, check_tuple
 from refdiff.process.tables import Schedule
@@ -19,6 +19,7 @@ MULTIPLE = 4  # heights and widths are padded to a multiple of it, because the n
 MODELS = ("unet", "classifier", "clean-classifier")
 KINDS = ("eps", "x0", "v", "velocity")
 SCHEDULES = ("linear", "cosine")
+TIMES = ("uniform", "logit-normal")
 
 
 class UsageError(Exception):
@@ -31,7 +32,8 @@ class Spec:
 
     `workers` is the number of slices of a batch, and `digits` the digest of the training data. If both are the same, a resumed
     run equals the uninterrupted one bit for bit. `size` is the height, width and number of colours of an image, `classes` the number
-    of labels, 0 for data without labels, and `ink` whether pictures are shown as negatives, dark on light.
+    of labels, 0 for data without labels, and `ink` whether pictures are shown as negatives, dark on light. `times` is the density of the
+    times at which a flow is trained.
     """
 
     model: str
@@ -43,15 +45,18 @@ class Spec:
     size: tuple[int, ...] = (28, 28, 1)
     classes: int = 10
     ink: bool = True
+    times: str = "uniform"
 
     def __post_init__(self) -> None:
-        for name, allowed in ("model", MODELS), ("kind", KINDS), ("schedule", (*SCHEDULES, "straight", "none")):
+        for name, allowed in ("model", MODELS), ("kind", KINDS), ("schedule", (*SCHEDULES, "straight", "none")), ("times", TIMES):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} = {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
         if (self.schedule == "none") != (self.model == "clean-classifier") or (self.schedule == "straight") != (self.kind == "velocity"):
             raise ValueError(
                 f"schedule = {self.schedule!r} for a {self.model} of {self.kind}; allowed: none for clean data, straight for flows"
             )
+        if self.times != "uniform" and self.kind != "velocity":
+            raise ValueError(f"times = {self.times!r} for {self.kind}; allowed: uniform, but for velocity")
         for name, low, high in ("base", 8, 256), ("workers", 1, 1024), ("classes", 0, images.LIMIT):
             check_integer(name, getattr(self, name), low, high)
         if len(check_tuple("size", self.size, 1)) != 3 or self.size[2] not in (1, 3):
@@ -63,7 +68,9 @@ class Spec:
         """The path that adds noise to the data."""
         if self.schedule == "none":
             return classification.CleanPath()
-        return flow.straight if self.schedule == "straight" else getattr(schedules, self.schedule)(1000)
+        if self.schedule == "straight":
+            return flow_times.logit_normal() if self.times == "logit-normal" else flow.straight
+        return getattr(schedules, self.schedule)(1000)
 
     def diffusion(self) -> Schedule:
         """The noise schedule; for flows, and for clean data, the linear one."""
