@@ -8,7 +8,8 @@ import numpy as np
 
 from refdiff import data, flow, oracles, plots, rng, samplers
 from refdiff import guidance as guide
-from refdiff.demo.exact import fit_mixture, level_schedule
+from refdiff.demo.convergence import level_schedule
+from refdiff.demo.exact import fit_mixture
 from refdiff.plots import COLORS, colors
 
 from .canvas import INK, bare, panels

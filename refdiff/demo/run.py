@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data import toy2d
 from ..sampling import samplers
-from . import exact, experiment, figure, plots, scores
+from . import convergence, exact, experiment, figure, plots, scores
 from .experiment import Dataset, Method, Models, Settings, Trajectories
 from .scores import Score
 
@@ -48,12 +48,12 @@ def run_oracle(settings: Settings, out: Path, animate: bool = True) -> int:
     dataset = experiment.make_data(exact.as_dataset(mixture), settings)
     models = exact.exact_models(mixture, settings.T)
     methods, trajectories, results = _sample_and_score(dataset, models, settings)
-    orders = exact.measure_orders(mixture, settings)
-    print(f"\n{exact.table(orders, settings)}")
+    orders = convergence.measure_orders(mixture, settings)
+    print(f"\n{convergence.table(orders, settings)}")
     title = f"{_name(settings)} as a Gaussian mixture: exact scores and velocities, no network"
-    picture = figure.build(title, dataset, models, methods, trajectories, results, exact.curves(orders))
+    picture = figure.build(title, dataset, models, methods, trajectories, results, convergence.curves(orders))
     _save(picture, dataset, models, methods, trajectories, settings, out / "oracle", animate)
-    return _finish(scores.failed(results) or exact.failed(orders, settings), began)
+    return _finish(scores.failed(results) or convergence.failed(orders, settings), began)
 
 
 def _name(settings: Settings) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 import refdiff
 from refdiff import cli, equations
-from refdiff.demo import exact, experiment, plots, run, scores
+from refdiff.demo import convergence, experiment, plots, run, scores
 
 NOISE_ROWS = ("fresh data (noise floor)", "DDPM, 100 steps", "DDIM, 50 steps", "DDIM, 10 steps", "DDIM, 50 steps, guidance 3")
 FLOW_ROWS = ("flow, Euler, 20 steps", "flow, Heun, 10 steps", "flow, Heun, 10 steps, guidance 3", "pure noise")
@@ -63,9 +63,9 @@ def test_exact_demo_from_end_to_end(tmp_path, capfd):
 def test_a_failed_check_exits_with_1(tmp_path, capsys, monkeypatch, oracle):
     """A sampler too far from the data, or a wrong order, gives FAILED and exit code 1; --no-gif writes no animation."""
     monkeypatch.setattr(experiment, "QUICK", {**experiment.QUICK, "steps": 1, "samples": 8, "ddpm_steps": 4, "train_size": 100})
-    monkeypatch.setattr(exact, "QUICK_STEPS", (2, 4))
+    monkeypatch.setattr(convergence, "QUICK_STEPS", (2, 4))
     monkeypatch.setattr(scores, "failed", lambda results: not oracle)
-    monkeypatch.setattr(exact, "failed", lambda orders, settings: oracle)
+    monkeypatch.setattr(convergence, "failed", lambda orders, settings: oracle)
     monkeypatch.setattr(plots, "save_demo", lambda content, path: None)
     assert cli.main(["demo", "--quick", "--no-gif", "--out", str(tmp_path), *(["--oracle"] if oracle else [])]) == 1
     assert re.search(r"^FAILED in \d+ s: see the table$", capsys.readouterr().out, re.M)

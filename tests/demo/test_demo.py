@@ -8,7 +8,7 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from refdiff import data, flow, guidance, layers, mlp, oracles, parallel, samplers, schedules, training
-from refdiff.demo import exact, experiment, figure, plots, scores
+from refdiff.demo import convergence, exact, experiment, figure, plots, scores
 from refdiff.demo.experiment import QUICK, Settings
 from refdiff.plots import arrows
 
@@ -161,27 +161,29 @@ def test_mixture_resembles_its_data_set(name):
 def test_moments_of_one_step():
     """S1: from T = 1 every sampler returns E[x_0 | x_1], whose mean is the data's and whose variance is C^2 signal^2 / S."""
     schedule = schedules.from_alpha_bars([0.3])
-    C = exact.VARIANCE
+    C = convergence.VARIANCE
     for formula in (samplers.ddpm_step, samplers.ddim_step):
-        mean, variance = exact.sample_moments(formula, schedule)
-        assert mean == pytest.approx(exact.MEAN, rel=IDENTITY * EPS)
+        mean, variance = convergence.sample_moments(formula, schedule)
+        assert mean == pytest.approx(convergence.MEAN, rel=IDENTITY * EPS)
         assert variance == pytest.approx(C**2 * 0.3 / (0.3 * C + 0.7), rel=IDENTITY * EPS)
 
 
 def test_moments_are_those_of_samples():
     """S1: the moments are the mean and variance of points that pass through the same steps, with all signs of the noise."""
-    schedule, S = exact.level_schedule(5), 5
+    schedule, S = convergence.level_schedule(5), 5
     model, step = oracles.gaussian([0.7], [[0.25]]).model(schedule), samplers.stepper(samplers.ddpm_step, schedule, variance="beta")
     signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * S)).reshape(S, -1)  # of the start and of S - 1 noises: mean 0, variance 1, unrelated
     variance = schedule.alpha_bar[-1] * 0.25 + schedule.one_minus_alpha_bar[-1]
     x = schedule.signal[-1] * 0.7 + np.sqrt(variance) * signs[0]
     x = samplers.last(samplers.sample(model, step, np.arange(S, -1, -1), x[:, None], [*signs[1:, :, None], None]))
-    assert exact.sample_moments(samplers.ddpm_step, schedule, variance="beta") == pytest.approx((x.mean(), x.var()), rel=IDENTITY * S * EPS)
+    assert convergence.sample_moments(samplers.ddpm_step, schedule, variance="beta") == pytest.approx(
+        (x.mean(), x.var()), rel=IDENTITY * S * EPS
+    )
 
 
 def test_orders_of_convergence_are_those_of_theory(mixture):
-    """M1, S1, S2: with exact models, Euler, Heun and RK4 converge at order 1, 2 and 4, and DDIM and DDPM at order 1."""
-    orders = exact.measure_orders(mixture, SMALL)
+    """M1, S1, S2: with exact models, Euler, Heun and RK4 converge at order 1, 2 and 4, and DDIM and DDPM at order 1; fast solvers at theirs."""
+    orders = convergence.measure_orders(mixture, SMALL)
     assert {order.name: order.expected for order in orders} == {
         "flow, Euler": 1,
         "flow, Heun": 2,
@@ -192,27 +194,32 @@ def test_orders_of_convergence_are_those_of_theory(mixture):
         "DDPM, variance beta": 1,
         "DDPM, variance mix 0.5": 1,
         "DDIM, eta 0.5": 1,
+        "solver dpm_solver_2": 2,
+        "solver dpm_solver_3": 3,
+        "solver dpmpp_2s": 2,
+        "solver dpmpp_2m": 2,
     }
+    assert len(convergence.curves(orders)) == len(orders) - 4
     for order in orders:
-        assert abs(order.measured - order.expected) < exact.QUICK_TOLERANCE, order
-    assert not exact.failed(orders, SMALL)
-    assert exact.table(orders, SMALL).count("PASS") == len(orders)
+        assert abs(order.measured - order.expected) < convergence.QUICK_TOLERANCE, order
+    assert not convergence.failed(orders, SMALL)
+    assert convergence.table(orders, SMALL).count("PASS") == len(orders)
 
 
 def test_a_sampler_of_lower_order_fails(mixture, monkeypatch):
     """M1: with Euler in Heun's place the measured order is 1, and the demo fails."""
     monkeypatch.setattr(samplers, "heun_step", samplers.euler_step)
-    monkeypatch.setattr(exact, "QUICK_STEPS", (8, 16))
-    orders = exact.measure_orders(mixture, SMALL)
-    assert orders[1].name == "flow, Heun" and abs(orders[1].measured - 1) < exact.QUICK_TOLERANCE
-    assert exact.failed(orders, SMALL) and "FAIL, expected 2" in exact.table(orders, SMALL)
+    monkeypatch.setattr(convergence, "QUICK_STEPS", (8, 16))
+    orders = convergence.measure_orders(mixture, SMALL)
+    assert orders[1].name == "flow, Heun" and abs(orders[1].measured - 1) < convergence.QUICK_TOLERANCE
+    assert convergence.failed(orders, SMALL) and "FAIL, expected 2" in convergence.table(orders, SMALL)
 
 
 def test_measured_order_is_the_last_doubling():
     """Errors C S^-p give order p, which must be within 0.1 of the expected one, or 0.2 with --quick."""
-    order = exact.Order("x", (2, 4, 8), 3.0 * np.array([2.0, 4, 8]) ** -1.85, 2)
+    order = convergence.Order("x", (2, 4, 8), 3.0 * np.array([2.0, 4, 8]) ** -1.85, 2)
     assert order.measured == pytest.approx(1.85, rel=IDENTITY * EPS)
-    assert exact.failed([order], Settings()) and not exact.failed([order], SMALL)
+    assert convergence.failed([order], Settings()) and not convergence.failed([order], SMALL)
 
 
 def test_frames_pair_equal_signal_to_noise_ratios(dataset, models):
