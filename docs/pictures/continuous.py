@@ -58,7 +58,7 @@ def stuck() -> Any:
 
 def densities() -> Any:
     """The density of two moons: the mixture in closed form, the mixture by its flow, and a small trained network by its flow."""
-    mixture, limit, side = fit_mixture("two_moons"), 2.4, 34
+    mixture, limit, side = fit_mixture("two_moons"), 2.4, 30
     axis = np.linspace(-limit, limit, side)
     cells = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     network = training.as_model(_trained(as_dataset(mixture)(4000, 0)[0]), flow.straight)
@@ -73,7 +73,7 @@ def densities() -> Any:
 
 def _trained(points: Any) -> Any:
     """Parameters of a small network for the velocity."""
-    config = training.Config("velocity", steps=4000, batch=128, rate=8e-3, ema=0.99, seed=1)
+    config = training.Config("velocity", steps=3000, batch=96, rate=1e-2, ema=0.99, seed=1)
     *_, (state, _) = training.train(
         training.start(mlp.init(0, 2, width=64)), points.astype(np.float32), None, flow.straight, config, L=fast
     )

@@ -190,7 +190,7 @@ def test_bias_in_several_dimensions():
     root = rng.normal(4, 3, (3,))
     C = root @ root.T
     assert relative(feature_metrics.frechet_bias(C), wishart_mean(C, 1)) <= 1e-12
-    for d in (1, 2, 2048):
+    for d in (1, 2, 200):
         assert feature_metrics.frechet_bias(np.eye(d)) == pytest.approx(d + d * (d + 1) / 4, rel=1e-12)
     assert feature_metrics.frechet_bias(np.zeros((2, 2))) == 0
     assert feature_metrics.frechet_bias(np.diag([4.0, 0.0])) == pytest.approx(6, rel=1e-14)

@@ -18,7 +18,7 @@ from refdiff.demo.experiment import progress_bar
 from refdiff.options import Parser
 from refdiff.tree import Tree
 
-from . import data, evaluation, generate, train
+from . import data, evaluation, generate, likelihood, train
 from .generate import SAMPLERS, Method
 from .options import add_animate, add_eval, add_sample, add_train, check_file
 from .spec import Spec, UsageError, load_run
@@ -136,6 +136,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     print(f"bits per dimension of held-out images{', given their labels' if spec.classes else ''}, with standard errors:")
     for name, estimate in evaluation.elbo_estimate(net, spec, digits, arguments.elbo, arguments.draws, arguments.seed):
         print(f"  {name:<50} {estimate}")
+    if arguments.likelihood:
+        state, config, _ = load_run("--run", arguments.run)
+        found = likelihood.flow_likelihood(state.averaged(config), spec, digits, arguments.likelihood, arguments.seed)
+        print(f"  {f'by the flow, {arguments.likelihood} images with uniform noise':<50} {found}")
     if digits.names == mnist.DIGITS:
         print(evaluation.PUBLISHED)
     return 0

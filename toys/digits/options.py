@@ -105,6 +105,9 @@ def add_eval(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--elbo", type=integer(2, 10**6), default=200, metavar="N", help="number of held-out digits for the ELBO (default 200)"
     )
+    command.add_argument(
+        "--likelihood", type=integer(2, 10**6), metavar="N", help="number of held-out digits for the likelihood by the flow (default: none)"
+    )
     command.add_argument("--draws", type=integer(1, 10**4), default=8, metavar="N", help="random times per held-out digit (default 8)")
 
 
