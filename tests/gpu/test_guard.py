@@ -578,6 +578,15 @@ def runs(lib, config=CONFIG, dtype=np.float64, net=unet.unet, path=None):
     return lib.training.train(lib.training.start(network(dtype)), data, labels, path, config, net=net)
 
 
+@pytest.mark.parametrize(("kind", "path"), [("edm", refdiff.edm_training.path()), ("velocity", refdiff.flow_times.logit_normal())])
+def test_batches_with_times_of_a_density(kind, path):
+    """T1: times by normal quantiles, which the host computes, are the same on the device."""
+    data, config = rng.normal(3, 20, (8, 8, 1), stream=rng.DATA, dtype=np.float32), replace(CONFIG, kind=kind)
+    ours, theirs = (each.training.draw(2, values, None, path, config) for each, values in ((refdiff_gpu, to_device(data)), (refdiff, data)))
+    for a, b in ((ours.x, theirs.x), (ours.clock, theirs.clock), (ours.target, theirs.target)):
+        assert relative(to_host(a), b) <= 1e-6
+
+
 @pytest.mark.parametrize("kind", ["eps", "velocity"])
 def test_training_follows_the_cpu_without_transfers(kind):
     """Loss and parameters of five training steps on the device follow the CPU's.
