@@ -169,10 +169,6 @@ KNOWN: dict[str, tuple[str, Any]] = {
         "the step takes the noise of its stage again, and no other, so the variance has order 1, not 2",
         [("dpmpp_2s_step", "sigma[2] * to_s ** eta * (sqrt(q_u) * noise[0] + sqrt(q_s - q_u) * noise[1])", "sigma[2] * to_s ** eta * sqrt(q_s) * noise[0]")],
     ),
-    "coefficient-of-the-stage": (
-        "sigma at the stage stands where sigma at the beginning of the step belongs",
-        [("dpmpp_2s_step", "dpmpp_step(x_t, [first, model(x_u, 1)], signal, sigma, 'midpoint', eta, 0 * noise[0])", "dpmpp_step(x_t, [first, model(x_u, 1)], signal, sigma, 'midpoint', eta, 0 * noise[0]) + sigma[2] * (1 / sigma[1] - 1 / sigma[0]) * to_s ** eta * x_t")],
-    ),
     "plms-in-time": (
         "the mean of the predictions is multiplied by the step of sigma, not of sigma / signal",
         [("plms_step", "sigma[-1] / signal[-1] - sigma[0] / signal[0]", "sigma[-1] - sigma[0]")],
