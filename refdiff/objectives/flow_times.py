@@ -31,7 +31,8 @@ def logit_normal_density(t: Time, mean: float = 0.0, std: float = 1.0) -> Array:
     mean, std = check_scalar("mean", mean, -100, 100), check_scalar("std", std, 1e-6, 100)
     t = as_array(check_number("t", t, 0, 1, open_low=True))
     other = check_number("1 - t", 1 - t, 0, 1, open_low=True)
-    return np.exp(-(((np.log(t) - np.log(other) - mean) / std) ** 2) / 2) / (t * other * std * np.sqrt(2 * np.pi))
+    log, log_other = np.log(t), np.log(other)
+    return np.exp(-(((log - log_other - mean) / std) ** 2) / 2 - log - log_other) / (std * np.sqrt(2 * np.pi))
 
 
 def logit_normal(path: Path = straight, mean: float = 0.0, std: float = 1.0) -> Path:

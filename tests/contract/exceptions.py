@@ -87,6 +87,7 @@ ALIASES = {  # other words by which an error may name a parameter: entries of a 
     "beta_min": "beta_max",
     "Sde.end": "t",
     "edm.sigma_max": "t",
+    "edm_training.sigma_max": "t",
     "sigma_min": "sigma_max",
     "condition.y": "x",
     "flow_map.x": "signal|sigma",
