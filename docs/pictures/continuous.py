@@ -73,7 +73,7 @@ def densities() -> Any:
 
 def _trained(points: Any) -> Any:
     """Parameters of a small network for the velocity."""
-    config = training.Config("velocity", steps=3000, batch=96, rate=1e-2, ema=0.99, seed=1)
+    config = training.Config("velocity", steps=2500, batch=96, rate=1e-2, ema=0.99, seed=1)
     *_, (state, _) = training.train(
         training.start(mlp.init(0, 2, width=64)), points.astype(np.float32), None, flow.straight, config, L=fast
     )

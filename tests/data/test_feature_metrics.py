@@ -197,11 +197,11 @@ def test_bias_in_several_dimensions():
 
 
 def test_bias_measured():
-    """Q1: the mean distance of 4000 pairs of sets of 50 and 70 samples of one Gaussian is c (1/50 + 1/70) to 4 %, of which 2 % are chance."""
+    """Q1: the mean distance of 2000 pairs of sets of 50 and 70 samples of one Gaussian is c (1/50 + 1/70) to 6 %, of which 3 % are chance."""
     root = np.array([[1.0, 0.0], [0.6, 0.5]])
-    x = rng.normal(5, 4000 * 120, (2,)).reshape(4000, 120, 2) @ root.T
+    x = rng.normal(5, 2000 * 120, (2,)).reshape(2000, 120, 2) @ root.T
     values = [feature_metrics.frechet_of_features(each[:50], each[50:]) for each in x]
-    assert np.mean(values) == pytest.approx(feature_metrics.frechet_bias(root @ root.T) * (1 / 50 + 1 / 70), rel=0.04)
+    assert np.mean(values) == pytest.approx(feature_metrics.frechet_bias(root @ root.T) * (1 / 50 + 1 / 70), rel=0.06)
 
 
 def test_extrapolation():

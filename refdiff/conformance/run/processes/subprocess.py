@@ -102,7 +102,7 @@ class Program:
     def _fail(self, reason: str | None) -> None:
         if reason is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(GRACE)  # its output is closed, so it is about to end
+                self.process.wait(4 * POLL)  # its output is closed, so it is about to end
             status = self.process.poll()
             reason = "closed its output" if status is None else describe_exit(status)
         elif reason == LATE and self._last_signal and self.process.poll() is None:
