@@ -178,11 +178,13 @@ def test_a_disk_that_is_full(tmp_path):
 
 WRITER = """
 import sys
+import time
 import numpy as np
 from refdiff.training.checkpoint import save
 
 for k in range(int(sys.argv[2]), 200, 2):
     save(sys.argv[1], {"a": np.full(1000 * (1 + k % 7), k)}, k=k)
+    time.sleep(0.003)  # so that the reader has its turn on a busy machine
 """
 
 
